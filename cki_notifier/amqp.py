@@ -1,0 +1,147 @@
+"""The edge to RabbitMQ: connecting, declaring, and its errors. The only importer of pika.
+
+What pika raises for a broker that is away, refuses or hangs up becomes :class:`Unavailable`: a
+restart of the broker is normal, and even refused credentials may be on their way.
+"""
+
+import logging
+import random
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.spec import Basic, BasicProperties
+
+from cki_notifier import __version__
+from cki_notifier.config import RabbitMQConfig
+from cki_notifier.errors import Unavailable
+
+__all__ = ["Basic", "BasicProperties", "BlockingChannel", "BlockingConnection"]
+
+logger = logging.getLogger(__name__)
+
+#: The names the broker's replies go by (AMQP 0-9-1, 1.2).
+NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 404, 406, 540
+#: A peer that says nothing for so long is dead, in seconds.
+_HEARTBEAT_SECONDS = 20
+_CONNECT_SECONDS = 5.0
+#: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
+_BLOCKED_SECONDS = 60
+#: What pika and the socket below it raise.
+_FAILURES = (pika.exceptions.AMQPError, OSError)
+
+Arguments = Mapping[str, Any]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what pika raises into :class:`Unavailable`."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise Unavailable("rabbitmq", describe(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """Say in one line what pika means."""
+    name = type(error).__name__
+    text = str(error) or (str(error.args[0]) if error.args else "")
+    return f"{name}: {text}" if text else name
+
+
+def connect(config: RabbitMQConfig, purpose: str) -> BlockingConnection:
+    """Connect to one of the nodes, which are tried in random order.
+
+    Args:
+        config: which nodes, and how.
+        purpose: what the connection is for, as the broker shows it.
+
+    Raises:
+        Unavailable: none of the nodes can be used; the text tells of the last one.
+    """
+    failure = Unavailable("rabbitmq", "no node to connect to")
+    for host in random.sample(config.hosts, len(config.hosts)):
+        try:
+            with translated():
+                return BlockingConnection(_parameters(config, host, purpose))
+        except Unavailable as error:
+            failure = Unavailable("rabbitmq", f"can't connect to {host}:{config.port}: {error}")
+            failure.__cause__ = error.__cause__
+            logger.debug("%s", failure)
+    raise failure
+
+
+def _parameters(config: RabbitMQConfig, host: str, purpose: str) -> pika.ConnectionParameters:
+    options = None
+    if config.tls:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        options = pika.SSLOptions(context, server_hostname=host)
+    return pika.ConnectionParameters(
+        host=host,
+        port=config.port,
+        virtual_host=config.virtual_host,
+        credentials=pika.PlainCredentials(config.user, config.password.reveal()),
+        ssl_options=options,
+        heartbeat=_HEARTBEAT_SECONDS,
+        socket_timeout=_CONNECT_SECONDS,
+        stack_timeout=2 * _CONNECT_SECONDS,
+        blocked_connection_timeout=_BLOCKED_SECONDS,
+        client_properties={
+            "connection_name": f"cki-notifier {purpose}",
+            "version": __version__,
+        },
+    )
+
+
+def ensure_exchange(connection: BlockingConnection, name: str) -> None:
+    """Declare the durable topic exchange unless there is one, whatever its arguments."""
+    if not _exists(connection, lambda it: it.exchange_declare(name, passive=True)):
+        channel = connection.channel()
+        channel.exchange_declare(name, "topic", durable=True)
+        channel.close()
+
+
+def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments) -> None:
+    """Declare a durable queue unless there is one, which is then used as it is.
+
+    It becomes a quorum queue where the broker has them, and a classic one elsewhere.
+
+    Args:
+        connection: stays usable.
+        name: the queue's.
+        arguments: for either type; those that only quorum queues know are added here.
+    """
+    if _exists(connection, lambda it: it.queue_declare(name, passive=True)):
+        return
+    quorum = {"x-queue-type": "quorum"} | dict(arguments)
+    if "x-dead-letter-exchange" in arguments:
+        # Else a message on its way from one queue to the next could get lost (RabbitMQ's
+        # documentation of quorum queues, "at-least-once dead-lettering").
+        quorum |= {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+    channel = connection.channel()
+    try:
+        channel.queue_declare(name, durable=True, arguments=quorum)
+    except pika.exceptions.ChannelClosedByBroker as error:
+        if error.reply_code not in {PRECONDITION_FAILED, NOT_IMPLEMENTED}:
+            raise
+        logger.info("no quorum queues here (%s); %s becomes a classic one", error.reply_text, name)
+        channel = connection.channel()
+        channel.queue_declare(name, durable=True, arguments=dict(arguments))
+    channel.close()
+
+
+def _exists(connection: BlockingConnection, ask: "Any") -> bool:
+    """Ask passively on a channel of its own, because the broker closes it when the answer is no."""
+    channel = connection.channel()
+    try:
+        ask(channel)
+    except pika.exceptions.ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return False
+    channel.close()
+    return True

@@ -1,0 +1,157 @@
+"""The command line: arguments, configuration, wiring, signals, exit codes."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from cki_notifier import __version__, log, manual, monitor
+from cki_notifier.config import Config, read_config
+from cki_notifier.daemon import Daemon
+from cki_notifier.errors import ConfigurationError
+from cki_notifier.load import Loader
+from cki_notifier.message import schema
+from cki_notifier.models import Status
+from cki_notifier.pipeline import Pipeline, Publishes
+from cki_notifier.publish import Publisher, setting_faults
+from cki_notifier.show import Shown, Unsent, show
+from cki_notifier.sources.datawarehouse import DataWarehouse
+from cki_notifier.sources.gitlab import GitLab
+from cki_notifier.sources.http import HTTP
+from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import Transfers, certificate_authorities
+
+logger = logging.getLogger(__name__)
+
+_OK, _FAILED, _FAULTY = 0, 1, 2
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+#: The main thread looks after the daemon's so often, in seconds.
+_WATCH_SECONDS = 1.0
+#: For the records still under way at the end, in seconds.
+_FLUSH_SECONDS = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Args:
+        arguments: without the program's name; None for the process' own.
+    """
+    parsed = _parse(arguments)
+    if parsed.command == "schema":
+        sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
+        return _OK
+    is_manual = parsed.status is not None
+    try:
+        config = read_config(
+            os.environ,
+            needs_rabbitmq=not is_manual,
+            needs_kafka=not parsed.dry_run,
+            check_kafka=setting_faults,
+        )
+        log.set_up(config.logging_level, config.logging_format)
+        return _by_hand(config, parsed) if is_manual else _daemon(config)
+    except ConfigurationError as error:
+        show("cki-notifier: the configuration has faults:")
+        for fault in error.faults:
+            show(f"  {fault}")
+        return _FAULTY
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="cki-notifier",
+        description="Tells outside testers over Kafka that a CKI kernel is ready for their tests. "
+        "Without arguments it is the daemon; its configuration comes from the environment.",
+        epilog="Exit codes of a manual run: 0 sent (or would be), 3 a rule ignored it, 1 it could "
+        "not be sent, 2 wrong usage or configuration.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    by_hand = parser.add_argument_group("one checkout, by hand, through the same rules")
+    by_hand.add_argument("--status", choices=[status.value for status in Status])
+    by_hand.add_argument("--checkout-id", metavar="ID", help="its KCIDB id or its iid")
+    by_hand.add_argument(
+        "--dry-run", action="store_true", help="show the decision and the message, send nothing"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("schema", help="print the JSON Schema of the ready-for-test message")
+    parsed = parser.parse_args(arguments)
+    if (parsed.status is None) != (parsed.checkout_id is None):
+        parser.error("--status and --checkout-id go together")
+    if parsed.checkout_id is not None and not parsed.checkout_id:
+        parser.error("--checkout-id is empty; it takes a KCIDB id or an iid")
+    if parsed.dry_run and parsed.status is None:
+        parser.error("--dry-run needs --status and --checkout-id")
+    if parsed.command and parsed.status is not None:
+        parser.error(f"{parsed.command} takes no --status")
+    return parsed
+
+
+def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
+    certificates = certificate_authorities()
+    http = HTTP(Transfers(certificates))
+    loader = Loader(
+        DataWarehouse(http, config.datawarehouse),
+        GitLab(http, config.gitlab_tokens),
+        JiraIssues(config.jira, certificates) if config.jira else None,
+    )
+    return Pipeline(loader, publisher, source=config.datawarehouse.url)
+
+
+def _by_hand(config: Config, parsed: argparse.Namespace) -> int:
+    sends = config.kafka is not None and not parsed.dry_run
+    publisher = Publisher(config.kafka) if config.kafka and sends else None
+    code = manual.run(
+        _pipeline(config, publisher or Unsent()),
+        parsed.status,
+        parsed.checkout_id,
+        sends=sends,
+        explains=parsed.dry_run,
+    )
+    if publisher is not None:
+        publisher.close(_FLUSH_SECONDS)
+    return code
+
+
+def _daemon(config: Config) -> int:
+    """Run the daemon until a signal ends it.
+
+    The signals are blocked in all threads and waited for here, so that no handler interrupts
+    anything, and a process with id 1 gets them too.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    server = monitor.serve(config.metrics_port, config.environment) if config.metrics_port else None
+    publisher = Publisher(config.kafka) if config.kafka else None
+    if config.rabbitmq is None:
+        raise ConfigurationError(["RABBITMQ_HOST: is not set"])
+    daemon = Daemon(config, config.rabbitmq, _pipeline(config, publisher or Shown()))
+    code = _watch(daemon)
+    if publisher is not None:
+        publisher.close(_FLUSH_SECONDS)
+    if server is not None:
+        server.shutdown()
+    logging.shutdown()
+    return code
+
+
+def _watch(daemon: Daemon) -> int:
+    """Run the daemon in the thread that does all its I/O; stop it at the first signal."""
+    thread = threading.Thread(target=daemon.run, name="rabbitmq", daemon=True)
+    thread.start()
+    stopping = False
+    while thread.is_alive():
+        received = signal.sigtimedwait(_SIGNALS, _WATCH_SECONDS)
+        if received and stopping:
+            logger.error("a second signal: ending at once; what is in flight stays in the queue")
+            os._exit(128 + received.si_signo)
+        if received:
+            stopping = True
+            logger.info("stopping: no new work, what is in flight is finished")
+            daemon.stop()
+    if not stopping:
+        logger.error("the consumer ended on its own, which is a bug")
+    return _OK if stopping else _FAILED

@@ -1,0 +1,208 @@
+"""RabbitMQ: takes notifications from the queue and acknowledges them. The one thread that may.
+
+The thread does nothing but I/O, so that heartbeats are never late. Deliveries are handed on, and
+acknowledgements come back from other threads, gathered. What is in flight is known by connection
+and delivery tag: after a reconnect the broker hands everything out again, so that settling a
+delivery of an earlier connection is a no-op.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from cki_notifier import monitor
+from cki_notifier.amqp import (
+    Basic,
+    BasicProperties,
+    BlockingChannel,
+    BlockingConnection,
+    translated,
+)
+from cki_notifier.errors import Unavailable
+from cki_notifier.parse import Identity, identify
+
+logger = logging.getLogger(__name__)
+
+#: The loop looks about at least so often, in seconds.
+TICK_SECONDS = 0.5
+#: The pauses between attempts to connect, in seconds; the last one is repeated.
+_PAUSES = (0.5, 1, 2, 4, 8)
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A notification as the broker handed it out.
+
+    Attributes:
+        connection: which of our connections it came by, counted from 1.
+        tag: its number there.
+        identity: whom it is about.
+    """
+
+    connection: int
+    tag: int
+    body: bytes
+    properties: BasicProperties
+    exchange: str
+    routing_key: str
+    identity: Identity
+
+
+class Consumer:
+    """Consumes a queue until it is told to stop, and connects anew whenever it has to.
+
+    Args:
+        connect: opens a connection; raises :class:`Unavailable`.
+        declare: makes sure that what is to be consumed is there; returns the queue's name.
+        prefetch: how many deliveries the broker hands out unsettled.
+        deliver: takes each delivery; called in the I/O thread, so it must not wait.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], BlockingConnection],
+        declare: Callable[[BlockingConnection], str],
+        prefetch: int,
+        deliver: Callable[[Delivery], None],
+    ) -> None:
+        self._connect = connect
+        self._declare = declare
+        self._prefetch = prefetch
+        self._deliver = deliver
+        self._lock = threading.Lock()
+        self._connection: BlockingConnection | None = None
+        self._channel: BlockingChannel | None = None
+        self._number = 0
+        self._settled: list[int] = []
+
+    def run(self, stopping: threading.Event, drain: Callable[[], bool]) -> None:
+        """Consume until ``stopping`` is set, then settle what ``drain`` still waits for.
+
+        Args:
+            stopping: ends the consuming; may be set by a signal handler.
+            drain: called again and again after that, until it returns True.
+        """
+        failures = 0
+        while not stopping.is_set():
+            try:
+                self._consume(stopping, drain)
+            except Unavailable as error:
+                failures = 0 if self._was_live() else failures + 1
+                self._forget()
+                pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
+                logger.warning("%s; connecting anew in %.1f s", error, pause)
+                monitor.reconnects.labels("rabbitmq").inc()
+                stopping.wait(pause)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker that a delivery is settled; from any thread, and never waiting.
+
+        A delivery of an earlier connection is left alone: the broker hands it out again.
+        """
+        with self._lock:
+            if delivery.connection != self._number or self._connection is None:
+                return
+            self._settled.append(delivery.tag)
+            if len(self._settled) > 1:
+                return  # the flush that is under way takes this one along
+            try:
+                with translated():
+                    self._connection.add_callback_threadsafe(self._flush)
+            except Unavailable as error:
+                logger.debug("%s; the broker hands it out again", error)
+
+    def is_current(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery can still be settled."""
+        with self._lock:
+            return self._connection is not None and delivery.connection == self._number
+
+    def _consume(self, stopping: threading.Event, drain: Callable[[], bool]) -> None:
+        with translated():
+            connection = self._connect()
+            try:
+                queue = self._declare(connection)
+                channel = connection.channel()
+                channel.basic_qos(prefetch_count=self._prefetch)
+                self._begin(connection, channel)
+                tag = channel.basic_consume(queue, self._on_message)
+                logger.info("consuming %s", queue)
+                monitor.connected.labels("rabbitmq").set(1)
+                self._pump(connection, channel, stopping)
+                channel.basic_cancel(tag)
+                while not drain():
+                    connection.process_data_events(TICK_SECONDS / 10)
+                self._flush()
+            finally:
+                _close(connection)
+
+    def _begin(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
+        with self._lock:
+            self._connection = connection
+            self._channel = channel
+            self._number += 1
+            self._settled = []
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._connection = None
+        monitor.connected.labels("rabbitmq").set(0)
+
+    def _was_live(self) -> bool:
+        with self._lock:
+            return self._connection is not None
+
+    def _pump(
+        self, connection: BlockingConnection, channel: BlockingChannel, stopping: threading.Event
+    ) -> None:
+        """Do I/O until told to stop.
+
+        A queue that is deleted ends its consumer without a word while the connection stays open,
+        so a consumer that is gone without our doing is an error.
+
+        Raises:
+            Unavailable: the broker ended the consumer.
+        """
+        while not stopping.is_set():
+            connection.process_data_events(TICK_SECONDS)
+            if not channel.is_open or not channel.consumer_tags:
+                raise Unavailable("rabbitmq", "the broker ended our consumer")
+
+    def _on_message(
+        self,
+        _channel: BlockingChannel,
+        method: Basic.Deliver,
+        properties: BasicProperties,
+        body: bytes,
+    ) -> None:
+        self._deliver(
+            Delivery(
+                self._number,
+                method.delivery_tag or 0,
+                body,
+                properties,
+                method.exchange or "",
+                method.routing_key or "",
+                identify(body),
+            )
+        )
+
+    def _flush(self) -> None:
+        """Acknowledge what was settled since the last time; in the I/O thread."""
+        with self._lock:
+            tags, self._settled = self._settled, []
+            channel = self._channel
+        if channel is not None:
+            for tag in tags:
+                channel.basic_ack(tag)
+
+
+def _close(connection: BlockingConnection) -> None:
+    """Close a connection that may be gone already; nothing depends on it."""
+    try:
+        with translated():
+            if connection.is_open:
+                connection.close()
+    except Unavailable as error:
+        logger.debug("closing: %s", error)

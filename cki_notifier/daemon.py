@@ -1,0 +1,140 @@
+"""The daemon: consumer, lanes, pipeline and settling put together, and taken apart in order."""
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from cki_notifier import amqp, monitor
+from cki_notifier.config import Config, RabbitMQConfig
+from cki_notifier.consume import Consumer, Delivery
+from cki_notifier.deadline import Deadline
+from cki_notifier.errors import Interrupted, NotifierError
+from cki_notifier.lanes import Lanes
+from cki_notifier.log import FIELDS
+from cki_notifier.models import Ignored, Outcome
+from cki_notifier.park import Parking
+from cki_notifier.pipeline import Pipeline
+from cki_notifier.queues import declare_main, declare_parking, declare_temporary
+from cki_notifier.settle import history_of, park
+from cki_notifier.show import decision, show
+
+logger = logging.getLogger(__name__)
+
+#: For all that is done for one notification, in seconds: far below the 30 minutes after which
+#: RabbitMQ takes a delivery back that nobody settled.
+NOTIFICATION_SECONDS = 180.0
+
+
+class Daemon:
+    """Consumes notifications until it is told to stop.
+
+    Args:
+        config: of the whole process.
+        rabbitmq: its part for RabbitMQ.
+        pipeline: what is done with each notification.
+    """
+
+    def __init__(self, config: Config, rabbitmq: RabbitMQConfig, pipeline: Pipeline) -> None:
+        self._config = config
+        self._queue = rabbitmq.queue
+        self._retry_for = timedelta(hours=config.retry_hours)
+        self._stop_by = 0.0
+        self._pipeline = pipeline
+        self._stopping = threading.Event()
+        self._lanes = Lanes(config.in_flight)
+        declare = declare_main if config.sends else declare_temporary
+        self._consumer = Consumer(
+            connect=partial(amqp.connect, rabbitmq, "consumer"),
+            declare=lambda connection: declare(connection, rabbitmq),
+            # One that is handled and one that waits, for each worker: nobody runs dry, and a crash
+            # gives back no more than this.
+            prefetch=2 * config.in_flight,
+            deliver=self._deliver,
+        )
+        self._parking = Parking(
+            connect=partial(amqp.connect, rabbitmq, "parking"),
+            declare=lambda connection: declare_parking(connection, rabbitmq.queue),
+            is_current=self._consumer.is_current,
+        )
+
+    def run(self) -> None:
+        """Consume; after :meth:`stop`, return when what is in flight is done, or time is over."""
+        self._consumer.run(self._stopping, self._drained)
+
+    def stop(self) -> None:
+        """Take no new work; from any thread."""
+        self._stop_by = time.monotonic() + self._config.shutdown_seconds
+        self._lanes.stop()
+        self._stopping.set()
+
+    def _drained(self) -> bool:
+        """Tell whether nothing is in flight any more, or the time for waiting is over."""
+        return (self._lanes.idle and self._parking.idle) or time.monotonic() > self._stop_by
+
+    def _deliver(self, delivery: Delivery) -> None:
+        self._lanes.submit(delivery.identity.checkout_id, partial(self._handle, delivery))
+
+    def _handle(self, delivery: Delivery) -> None:
+        """Handle a delivery in a worker thread and settle it."""
+        if not self._consumer.is_current(delivery):
+            return  # it waited while the connection was lost, and is handed out again
+        started = time.monotonic()
+        with monitor.in_flight.track_inprogress():
+            try:
+                deadline = Deadline(NOTIFICATION_SECONDS, self._stopping)
+                outcome = self._pipeline.handle(delivery.body, deadline)
+            except Interrupted as error:
+                logger.info("%s: %s; it stays in the queue", delivery.identity.checkout_id, error)
+            except NotifierError as error:
+                self._on_failure(delivery, error, started)
+            except Exception as error:  # a bug must not cost a notification: it is tried again
+                logger.exception("%s: a bug", delivery.identity.checkout_id)
+                self._on_failure(delivery, error, started)
+            else:
+                self._on_outcome(delivery, outcome, started)
+
+    def _on_outcome(self, delivery: Delivery, outcome: Outcome, started: float) -> None:
+        if not self._config.sends:
+            text = decision(outcome, sends=False)
+            show(f"{delivery.identity.checkout_id} {delivery.identity.status}: {text}")
+        if isinstance(outcome, Ignored):
+            self._settle(delivery, "ignored", outcome.reason, started)
+        else:
+            if self._config.sends:
+                monitor.messages_sent.labels(outcome.stage).inc()
+            self._settle(delivery, "sent", outcome.stage, started)
+
+    def _on_failure(self, delivery: Delivery, error: Exception, started: float) -> None:
+        """Have a copy of what failed put where it belongs; where nothing is sent, only say so."""
+        now = datetime.now(UTC)
+        history = history_of(
+            delivery.properties.headers,
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            now=now,
+        )
+        parked = park(error, history, queue=self._queue, retry_for=self._retry_for, now=now)
+        level = logging.ERROR if parked.is_final else logging.WARNING
+        logger.log(level, "%s: to be %s: %s", delivery.identity.checkout_id, parked.outcome, error)
+        settle = partial(self._settle, delivery, parked.outcome, parked.reason, started)
+        if self._config.sends:
+            self._parking.put(delivery, parked, settle)
+        else:
+            show(f"{delivery.identity.checkout_id}: would be {parked.outcome}: {error}")
+            settle()
+
+    def _settle(self, delivery: Delivery, outcome: str, reason: str, started: float) -> None:
+        """Acknowledge what is sent, ignored, or safe in another queue, and tell of it."""
+        self._consumer.acknowledge(delivery)
+        seconds = time.monotonic() - started
+        status = delivery.identity.status
+        monitor.notifications.labels(monitor.status_label(status), outcome, reason).inc()
+        monitor.processing_seconds.labels(outcome).observe(seconds)
+        values = (delivery.identity.checkout_id, status, outcome, reason, round(seconds, 3))
+        logger.info(
+            "checkout=%s status=%s outcome=%s reason=%s duration=%.3f",
+            *values,
+            extra=dict(zip(FIELDS, values, strict=True)),
+        )

@@ -1,0 +1,165 @@
+"""The warehouse's documents, decoded straight into the fields we read; all others are skipped.
+
+Shapes: KCIDB objects (schema v4; builds perhaps v5) with the warehouse's ``misc``. Optional fields
+may be missing or null. A field of a wrong type is a decoding error that names the field.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+#: An identifier an object can't do without.
+Identifier = Annotated[str, Meta(min_length=1)]
+
+
+class Document(Struct, frozen=True, kw_only=True, gc=False):
+    """Base of all documents: never changed, and never part of a reference cycle."""
+
+
+class PatchsetFile(Document, frozen=True):
+    """A patch of the checkout."""
+
+    url: str | None = None
+
+
+class ModifiedFile(Document, frozen=True):
+    """A file the checkout's patches touch."""
+
+    path: str | None = None
+
+
+class MergeRequestLink(Document, frozen=True):
+    """The merge request as the warehouse knows it."""
+
+    url: str | None = None
+    diff_url: str | None = None
+
+
+class Provenance(Document, frozen=True):
+    """Where a checkout was made; function ``coordinator`` at ``gitlab`` is the pipeline."""
+
+    function: str | None = None
+    url: str | None = None
+    service_name: str | None = None
+
+
+class CheckoutMisc(Document, frozen=True):
+    """The warehouse's own fields of a checkout."""
+
+    iid: int | None = None
+    retrigger: bool | None = None
+    ready_to_report: bool | None = None
+    notification_sent_build_setups_finished: bool | None = None
+    submitter: str | None = None
+    source_package_name: str | None = None
+    source_package_version: str | None = None
+    source_package_release: str | None = None
+    patchset_modified_files: tuple[ModifiedFile, ...] | None = None
+    mr: MergeRequestLink | None = None
+    related_merge_request: MergeRequestLink | None = None
+    provenance: tuple[Provenance, ...] | None = None
+
+
+class Checkout(Document, frozen=True):
+    """One version of the kernel's source."""
+
+    id: Identifier
+    origin: str | None = None
+    tree_name: str | None = None
+    git_repository_branch: str | None = None
+    git_commit_hash: str | None = None
+    patchset_files: tuple[PatchsetFile, ...] | None = None
+    valid: bool | None = None
+    misc: CheckoutMisc | None = None
+
+
+class OutputFile(Document, frozen=True):
+    """A file a build made."""
+
+    name: str | None = None
+    url: str | None = None
+
+
+class BuildMisc(Document, frozen=True):
+    """The warehouse's own fields of a build."""
+
+    debug: bool | None = None
+    package_name: str | None = None
+    package_version: str | None = None
+    package_release: str | None = None
+    kpet_tree_name: str | None = None
+    kpet_tree_family: str | None = None
+
+
+class Build(Document, frozen=True):
+    """A kernel built from a checkout; v4 says ``valid``, v5 says ``status``."""
+
+    id: Identifier
+    checkout_id: str | None = None
+    architecture: str | None = None
+    valid: bool | None = None
+    status: str | None = None
+    output_files: tuple[OutputFile, ...] | None = None
+    misc: BuildMisc | None = None
+
+
+class Test(Document, frozen=True):
+    """A test of a build; without a status it is still running."""
+
+    __test__ = False  # keeps pytest from collecting it
+
+    id: Identifier
+    build_id: str | None = None
+    status: str | None = None
+    waived: bool | None = None
+
+
+class TestResult(Document, frozen=True):
+    """A part of a test with a status of its own."""
+
+    __test__ = False  # keeps pytest from collecting it
+
+    id: Identifier
+    test_id: Identifier
+    status: str | None = None
+
+
+class Issue(Document, frozen=True):
+    """A known problem of the kernel, of a test or of a lab."""
+
+    id: int | str | None = None
+    description: str | None = None
+    ticket_url: str | None = None
+
+
+class IssueOccurrence(Document, frozen=True):
+    """An issue seen in a checkout, a build, a test or a testresult."""
+
+    is_regression: bool | None = None
+    checkout_id: str | None = None
+    build_id: str | None = None
+    test_id: str | None = None
+    testresult_id: str | None = None
+    issue: Issue | None = None
+
+
+class Everything(Document, frozen=True):
+    """The one document that holds everything of a checkout.
+
+    Checkouts, builds and tests must be there: taken for empty, a lost list would turn into a
+    checkout without builds or a status without failures. Checkouts without testresults or without
+    occurrences are usual.
+    """
+
+    checkouts: tuple[Checkout, ...]
+    builds: tuple[Build, ...]
+    tests: tuple[Test, ...]
+    testresults: tuple[TestResult, ...] | None = None
+    issueoccurrences: tuple[IssueOccurrence, ...] | None = None
+
+
+class BuildPage(Document, frozen=True):
+    """One page of a checkout's builds; ``next`` is the address of the next page or null."""
+
+    results: tuple[Build, ...]
+    next: str | None = None

@@ -1,0 +1,69 @@
+"""Logging: ours at the level asked for, everybody else's quiet; to standard error, a line each."""
+
+import logging
+import sys
+import time
+import traceback
+
+import msgspec
+
+#: The parent of all our loggers.
+ROOT = "cki_notifier"
+#: Fields of a settled notification, in the order of its INFO line.
+FIELDS = ("checkout", "status", "outcome", "reason", "duration")
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)} | {
+    ord("\n"): "\\n",
+    ord("\r"): "\\r",
+    ord("\t"): "\\t",
+    0x85: "\\x85",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+
+
+class TextFormatter(logging.Formatter):
+    """A line for a person; control characters in it are escaped, so that nobody forges a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, and below it the traceback of a bug."""
+        when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
+        message = record.getMessage().translate(_CONTROL)
+        line = f"{when}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {message}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+class JSONFormatter(logging.Formatter):
+    """An object a line: time, level, logger, message, a notification's fields, traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {field: record.__dict__[field] for field in FIELDS if field in record.__dict__}
+        if record.exc_info:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def set_up(level: str, form: str) -> None:
+    """Set up logging for this process.
+
+    Args:
+        level: the least level of our own loggers; others are heard from ERROR on.
+        form: ``text`` or ``json``.
+    """
+    formatter = JSONFormatter() if form == "json" else TextFormatter()
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
+    logging.getLogger(ROOT).setLevel(level)
+    # pika reports every connection it loses as an error of its own; we tell of them ourselves.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)

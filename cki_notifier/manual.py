@@ -1,0 +1,86 @@
+"""One checkout by hand, through the same rules; for a minute at most, as no queue waits for it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from cki_notifier.deadline import Deadline
+from cki_notifier.errors import NotifierError, Unavailable
+from cki_notifier.explain import Trail
+from cki_notifier.message import encode
+from cki_notifier.models import Ignored, Sent
+from cki_notifier.parse import parse
+from cki_notifier.pipeline import Pipeline
+from cki_notifier.show import decision, show, show_message
+
+T = TypeVar("T")
+
+#: For everything together, in seconds.
+LONGEST_SECONDS = 60.0
+#: The pause before another try, in seconds.
+_PAUSE_SECONDS = 3.0
+
+SENT, FAILED, IGNORED = 0, 1, 3
+
+
+def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, explains: bool) -> int:
+    """Decide and send; the message goes to standard output, all else to standard error.
+
+    Args:
+        pipeline: whose publisher sends, or sends nothing where ``sends`` is False.
+        status: one of the four.
+        checkout_id: the KCIDB id or the iid.
+        sends: whether the message really goes out.
+        explains: whether each rule is explained.
+
+    Returns:
+        The exit code: 0 sent (or would be), 3 a rule ignored it, 1 it could not be sent.
+    """
+    # Each run is an event of its own, so the time is part of the body the event's id is made of.
+    body = {
+        "timestamp": datetime.now(UTC).isoformat(),
+        "status": status,
+        "object_type": "checkout",
+        "id": checkout_id,
+    }
+    notification = parse(msgspec.json.encode(body))
+    deadline = Deadline(LONGEST_SECONDS)
+    trail = Trail(wanted=explains)
+
+    try:
+        decided = _persist(lambda: pipeline.decide(notification, deadline, _fresh(trail)), deadline)
+        outcome = decided if isinstance(decided, Ignored) else Sent(decided.stage)
+        if not isinstance(decided, Ignored):
+            show_message(encode(decided.message))
+            _persist(lambda: pipeline.announce(decided, notification, deadline), deadline)
+    except NotifierError as error:
+        _explain(trail)
+        show(f"not sent: {error}")
+        return FAILED
+    _explain(trail)
+    show(f"{checkout_id} {status}: {decision(outcome, sends=sends)}")
+    return IGNORED if isinstance(outcome, Ignored) else SENT
+
+
+def _persist(act: Callable[[], T], deadline: Deadline) -> T:
+    """Try something that may be unavailable until the deadline is reached."""
+    while True:
+        try:
+            return act()
+        except Unavailable as error:
+            if not deadline.pause(_PAUSE_SECONDS):
+                raise
+            show(f"trying again: {error}")
+
+
+def _fresh(trail: Trail) -> Trail:
+    """Return the trail without what an earlier try left in it."""
+    trail.steps.clear()
+    return trail
+
+
+def _explain(trail: Trail) -> None:
+    for line in trail.lines():
+        show(line)

@@ -1,0 +1,63 @@
+"""The names and arguments of our queues: the main one, one for each delay, the dead letters."""
+
+from typing import Any
+
+from cki_notifier.amqp import BlockingConnection, ensure_exchange, ensure_queue
+from cki_notifier.config import RabbitMQConfig
+
+#: The pauses before a notification is tried again, in seconds; the last one is repeated.
+DELAYS = (5, 30, 120, 600, 3600)
+_LABELS = {5: "5s", 30: "30s", 120: "2m", 600: "10m", 3600: "1h"}
+
+
+def delay_queue(queue: str, seconds: int) -> str:
+    """Return the name of the queue a notification waits in for so many of :data:`DELAYS`."""
+    return f"{queue}.retry.{_LABELS[seconds]}"
+
+
+def dead_letter_queue(queue: str) -> str:
+    """Return the name of the queue that keeps what can't be sent."""
+    return f"{queue}.dead-letter"
+
+
+def declare_parking(connection: BlockingConnection, queue: str) -> None:
+    """Make sure that the delay queues and the dead-letter queue are there."""
+    ensure_queue(connection, dead_letter_queue(queue), {})
+    for seconds in DELAYS:
+        arguments = {"x-message-ttl": seconds * 1000} | _dead_lettered_to(queue)
+        ensure_queue(connection, delay_queue(queue, seconds), arguments)
+
+
+def declare_main(connection: BlockingConnection, config: RabbitMQConfig) -> str:
+    """Make sure that exchange and queue are there and bound; return the queue's name.
+
+    A quorum queue gives a message up after too many deliveries (20 by default from RabbitMQ 4.0):
+    then it goes to the dead-letter queue instead of nowhere.
+    """
+    ensure_exchange(connection, config.exchange)
+    ensure_queue(connection, config.queue, _dead_lettered_to(dead_letter_queue(config.queue)))
+    _bind(connection, config.queue, config)
+    return config.queue
+
+
+def declare_temporary(connection: BlockingConnection, config: RabbitMQConfig) -> str:
+    """Make a queue that only this connection sees and that ends with it; return its name."""
+    ensure_exchange(connection, config.exchange)
+    channel = connection.channel()
+    declared = channel.queue_declare("", exclusive=True, auto_delete=True)
+    channel.close()
+    name = str(declared.method.queue)
+    _bind(connection, name, config)
+    return name
+
+
+def _bind(connection: BlockingConnection, queue: str, config: RabbitMQConfig) -> None:
+    channel = connection.channel()
+    for key in config.routing_keys:
+        channel.queue_bind(queue, config.exchange, key)
+    channel.close()
+
+
+def _dead_lettered_to(queue: str) -> dict[str, Any]:
+    """Send what expires by the queue's name through the default exchange."""
+    return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}

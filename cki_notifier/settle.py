@@ -1,0 +1,132 @@
+"""What happens to a notification that failed: the one place that decides, from the error's class.
+
+Whatever has an outcome (sent or ignored) is acknowledged. What failed is delayed or dead-lettered,
+and acknowledged only once the broker confirmed its copy there. Source: the design's "Trying again".
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from cki_notifier.errors import Invalid, NotFound, NotifierError
+from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
+from cki_notifier.reasons import DeadLetterReason
+
+REASON = "x-cki-reason"
+ERROR = "x-cki-error"
+ATTEMPTS = "x-cki-attempts"
+FIRST_SEEN = "x-cki-first-seen"
+EXCHANGE = "x-cki-exchange"
+ROUTING_KEY = "x-cki-routing-key"
+
+#: An object that still can't be read after these delays does not exist, in seconds.
+_NOT_FOUND_DELAYS = DELAYS[:4]
+#: A header is no place for more of an error's text than this, in characters.
+_LONGEST_ERROR = 1000
+
+
+class History(Struct, frozen=True):
+    """What a notification went through before.
+
+    Attributes:
+        attempts: how often it was tried and failed.
+        first_seen: when it was first received, in UTC.
+        exchange, routing_key: how it came the first time.
+    """
+
+    attempts: int
+    first_seen: datetime
+    exchange: str
+    routing_key: str
+
+
+class Parked(Struct, frozen=True):
+    """Where a copy of a failed notification goes, and why.
+
+    Attributes:
+        queue: a delay queue or the dead-letter queue.
+        reason: a :class:`DeadLetterReason`, or why it is delayed.
+        is_final: whether it is dead-lettered.
+        headers: to be added to the copy's own.
+    """
+
+    queue: str
+    reason: str
+    is_final: bool
+    headers: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of the notification, in a word."""
+        return "dead-lettered" if self.is_final else "delayed"
+
+
+def history_of(
+    headers: Mapping[str, Any] | None, *, exchange: str, routing_key: str, now: datetime
+) -> History:
+    """Read the history out of a delivery's headers; one that has none is new."""
+    headers = headers or {}
+    attempts, origin, key = (headers.get(name) for name in (ATTEMPTS, EXCHANGE, ROUTING_KEY))
+    return History(
+        attempts=attempts if isinstance(attempts, int) and attempts > 0 else 0,
+        first_seen=_time(headers.get(FIRST_SEEN)) or now,
+        exchange=origin if isinstance(origin, str) else exchange,
+        routing_key=key if isinstance(key, str) else routing_key,
+    )
+
+
+def park(
+    error: Exception, history: History, *, queue: str, retry_for: timedelta, now: datetime
+) -> Parked:
+    """Decide where a notification goes that failed.
+
+    Args:
+        error: why; one that is no NotifierError is a bug of ours, which a release may mend, so it
+            is treated as what can't be had now.
+        history: before this failure.
+        queue: the main queue's name.
+        retry_for: for how long it is tried again.
+        now: in UTC.
+    """
+    attempts = history.attempts + 1
+    time_is_over = now - history.first_seen >= retry_for
+    reason = _final_reason(error, attempts, time_is_over=time_is_over)
+    headers = {
+        ERROR: str(error)[:_LONGEST_ERROR],
+        ATTEMPTS: attempts,
+        FIRST_SEEN: history.first_seen.isoformat(),
+        EXCHANGE: history.exchange,
+        ROUTING_KEY: history.routing_key,
+    }
+    if reason:
+        return Parked(dead_letter_queue(queue), reason, True, headers | {REASON: reason.value})  # noqa: FBT003  # is_final
+    delay = DELAYS[min(attempts, len(DELAYS)) - 1]
+    return Parked(delay_queue(queue, delay), _delay_reason(error), False, headers)  # noqa: FBT003  # is_final
+
+
+def _delay_reason(error: Exception) -> str:
+    if isinstance(error, NotFound):
+        return DeadLetterReason.NOT_FOUND
+    return "unavailable" if isinstance(error, NotifierError) else "bug"
+
+
+def _final_reason(
+    error: Exception, attempts: int, *, time_is_over: bool
+) -> DeadLetterReason | None:
+    """Return why it is not tried again, None when it is."""
+    if isinstance(error, Invalid):
+        return error.reason
+    if isinstance(error, NotFound):
+        over = time_is_over or attempts > len(_NOT_FOUND_DELAYS)
+        return DeadLetterReason.NOT_FOUND if over else None
+    return DeadLetterReason.RETRIES_EXHAUSTED if time_is_over else None
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return time.astimezone(UTC) if time.tzinfo else None

@@ -1,0 +1,45 @@
+"""Shows messages and decisions to a person: where nothing is sent, and in a manual run."""
+
+import sys
+
+import msgspec
+
+from cki_notifier.deadline import Deadline
+from cki_notifier.models import Ignored, Outcome
+from cki_notifier.publish import Record
+
+
+class Shown:
+    """Stands where Kafka would be: prints each message to standard output and sends nothing."""
+
+    def publish(self, record: Record, _deadline: Deadline) -> None:
+        """Print the record's value."""
+        show_message(record.value)
+
+
+class Unsent:
+    """Stands where Kafka would be in a manual run that shows its message itself."""
+
+    def publish(self, _record: Record, _deadline: Deadline) -> None:
+        """Send nothing."""
+
+
+def show_message(value: bytes) -> None:
+    """Print a message, indented, in one piece."""
+    sys.stdout.write(msgspec.json.format(value, indent=2).decode() + "\n")
+    sys.stdout.flush()
+
+
+def show(text: str) -> None:
+    """Print a line about what happens to standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def decision(outcome: Outcome, *, sends: bool) -> str:
+    """Say what was decided and why."""
+    if isinstance(outcome, Ignored):
+        return f"ignored ({outcome.reason}): {outcome.reason.sentence}"
+    return (
+        f"sent: a {outcome.stage} message" if sends else f"would be sent: a {outcome.stage} message"
+    )

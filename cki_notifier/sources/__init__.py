@@ -1,0 +1,1 @@
+"""The services a notification's facts come from: only in here is an endpoint known."""

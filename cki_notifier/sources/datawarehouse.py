@@ -1,0 +1,108 @@
+"""DataWarehouse's REST API, and nothing else knows its endpoints.
+
+Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id or an iid.
+"""
+
+from urllib.parse import quote, urlsplit
+
+from cki_notifier.config import DataWarehouseConfig
+from cki_notifier.deadline import Deadline
+from cki_notifier.documents import Build, BuildPage, Checkout, Everything
+from cki_notifier.errors import InvalidDocument, Unavailable
+from cki_notifier.models import Loaded
+from cki_notifier.sources.http import HTTP, Pending, Server
+
+_CHECKOUT = "/api/1/kcidb/checkouts/{}"
+_BUILDS = "/api/1/kcidb/checkouts/{}/builds?limit=100"
+_EVERYTHING = "/api/1/kcidb/checkouts/{}/all"
+
+
+class DataWarehouse:
+    """Reads checkouts."""
+
+    def __init__(self, http: HTTP, config: DataWarehouseConfig) -> None:
+        self._http = http
+        self._server = Server(
+            name="datawarehouse",
+            url=config.url,
+            headers=["Accept: application/json", f"Authorization: Token {config.token.reveal()}"],
+            token_variable="DATAWAREHOUSE_TOKEN",  # noqa: S106  # the name of one
+        )
+
+    def checkout(self, checkout_id: str, deadline: Deadline) -> Loaded:
+        """Read a checkout alone; errors as :meth:`HTTP.get`."""
+        path = _CHECKOUT.format(_encoded(checkout_id))
+        checkout = self._http.get(self._server, path, Checkout, deadline).result()
+        return Loaded(checkout=_expected(checkout, checkout_id))
+
+    def checkout_with_builds(self, checkout_id: str, deadline: Deadline) -> Loaded:
+        """Read a checkout and its builds, side by side; errors as :meth:`HTTP.get`."""
+        builds = self._first_builds(checkout_id, deadline)
+        loaded = self.checkout(checkout_id, deadline)
+        return Loaded(
+            checkout=loaded.checkout, builds=self._all_builds(builds, checkout_id, deadline)
+        )
+
+    def builds(self, checkout_id: str, deadline: Deadline) -> tuple[Build, ...]:
+        """Read a checkout's builds, page by page; errors as :meth:`HTTP.get`."""
+        return self._all_builds(self._first_builds(checkout_id, deadline), checkout_id, deadline)
+
+    def everything(self, checkout_id: str, deadline: Deadline) -> Loaded:
+        """Read the one document with all of a checkout; errors as :meth:`HTTP.get`."""
+        path = _EVERYTHING.format(_encoded(checkout_id))
+        document = self._http.get(self._server, path, Everything, deadline).result()
+        if not document.checkouts:
+            raise InvalidDocument(f"datawarehouse: the answer to GET {path} has no `checkouts[0]`")
+        checkout = next(
+            (it for it in document.checkouts if it.id == checkout_id), document.checkouts[0]
+        )
+        checkout = _expected(checkout, checkout_id)
+        return Loaded(
+            checkout=checkout,
+            builds=tuple(it for it in document.builds if it.checkout_id in {None, checkout.id}),
+            tests=document.tests,
+            testresults=document.testresults or (),
+            issueoccurrences=document.issueoccurrences or (),
+            complete=True,
+        )
+
+    def _first_builds(self, checkout_id: str, deadline: Deadline) -> Pending[BuildPage]:
+        path = _BUILDS.format(_encoded(checkout_id))
+        return self._http.get(self._server, path, BuildPage, deadline)
+
+    def _all_builds(
+        self, first: Pending[BuildPage], checkout_id: str, deadline: Deadline
+    ) -> tuple[Build, ...]:
+        """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
+        path = _BUILDS.format(_encoded(checkout_id)).partition("?")[0]
+        page = first.result()
+        builds = {build.id: build for build in page.results}
+        seen = {""}
+        while page.next:
+            query = urlsplit(page.next).query
+            if query in seen:
+                raise Unavailable("datawarehouse", f"the pages of GET {path} never end")
+            seen.add(query)
+            page = self._http.get(self._server, f"{path}?{query}", BuildPage, deadline).result()
+            builds |= {build.id: build for build in page.results}
+        return tuple(builds.values())
+
+
+def _encoded(checkout_id: str) -> str:
+    """Percent-encode an id as one segment of a path, even one that is made of dots."""
+    return quote(checkout_id, safe="") if checkout_id.strip(".") else "%2E" * len(checkout_id)
+
+
+def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
+    """Make sure that the warehouse answered for the checkout that was asked for.
+
+    Raises:
+        InvalidDocument: it answered for another one.
+    """
+    iid = checkout.misc.iid if checkout.misc else None
+    asked_by_iid = checkout_id.isdecimal() and iid in {None, int(checkout_id)}
+    if checkout.id != checkout_id and not asked_by_iid:
+        raise InvalidDocument(
+            f"datawarehouse: `id` is {checkout.id!r}, but {checkout_id!r} was asked for"
+        )
+    return checkout

@@ -1,0 +1,144 @@
+"""GitLab's REST API (v4) at the host of a merge request, and nothing else knows its endpoints."""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
+
+from cki_notifier.deadline import Deadline
+from cki_notifier.documents import Document
+from cki_notifier.errors import InvalidDocument, Unavailable
+from cki_notifier.links import ProjectLink, merge_request_link, pipeline_project
+from cki_notifier.secret import Secret
+from cki_notifier.sources.http import HTTP, Server
+
+_MERGE_REQUEST = "/api/v4/projects/{}/merge_requests/{}"
+_BRIDGES = "/api/v4/projects/{}/pipelines/{}/bridges"
+#: The pages of a list are numbered; GitLab gives up to so many entries each.
+_PER_PAGE = 100
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+_TRAILER = re.compile(
+    r"^[ \t]*(?P<name>jira|bugzilla)[ \t]*:[ \t]*(?P<link>https?://[^\s<>]+)[ \t]*\r?$",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+class Pipeline(Document, frozen=True):
+    """A pipeline as other documents refer to it."""
+
+    id: int
+    web_url: str | None = None
+
+
+class Bridge(Document, frozen=True):
+    """A trigger job, and the pipeline it triggered, perhaps in another project."""
+
+    downstream_pipeline: Pipeline | None = None
+
+
+class MergeRequestDocument(Document, frozen=True):
+    """A merge request."""
+
+    state: str
+    draft: bool | None = None
+    labels: tuple[str, ...] | None = None
+    description: str | None = None
+    sha: str | None = None
+    head_pipeline: Pipeline | None = None
+
+
+class Trailers(Struct, frozen=True):
+    """The links on lines of their own in a description, in their order, each once."""
+
+    jira: tuple[str, ...]
+    bugzilla: tuple[str, ...]
+
+
+class GitLab:
+    """Reads merge requests and the pipelines that belong to them."""
+
+    def __init__(self, http: HTTP, tokens: Mapping[str, Secret]) -> None:
+        self._http = http
+        self._tokens = tokens
+
+    def merge_request(self, url: str, field: str, deadline: Deadline) -> MergeRequestDocument:
+        """Read a merge request; errors as :meth:`HTTP.get`.
+
+        Args:
+            url: as the warehouse gave it.
+            field: where the warehouse gave it, for the error.
+            deadline: for all tries together.
+
+        Raises:
+            InvalidDocument: besides, when the address is none of a merge request.
+        """
+        try:
+            link = merge_request_link(url)
+        except ValueError as error:
+            raise InvalidDocument(f"datawarehouse: `{field}`: {error}") from error
+        path = _MERGE_REQUEST.format(quote(link.project, safe=""), link.number)
+        return self._http.get(self._server(link), path, MergeRequestDocument, deadline).result()
+
+    def downstream_pipeline_ids(
+        self, url: str, head: Pipeline, deadline: Deadline
+    ) -> Iterator[int]:
+        """Yield the ids of the pipelines that a merge request's head pipeline triggered.
+
+        They are asked of the project the head pipeline lives in: for a merge request from a fork
+        that is the fork. Errors as :meth:`HTTP.get`.
+
+        Args:
+            url: the merge request's, a valid one; its server is asked, and no other.
+            head: the merge request's head pipeline.
+            deadline: for all tries together.
+        """
+        link = merge_request_link(url)
+        project = pipeline_project(head.web_url) or link.project
+        path = _BRIDGES.format(quote(project, safe=""), head.id)
+        query: str | None = f"per_page={_PER_PAGE}"
+        seen = set()
+        while query:
+            if query in seen:
+                raise Unavailable(link.host, f"the pages of GET {path} never end")
+            seen.add(query)
+            page = self._http.get(
+                self._server(link), f"{path}?{query}", tuple[Bridge, ...], deadline
+            ).page()
+            for bridge in page.document:
+                if bridge.downstream_pipeline is not None:
+                    yield bridge.downstream_pipeline.id
+            query = _next_query(page.headers)
+
+    def _server(self, link: ProjectLink) -> Server:
+        token = self._tokens.get(link.host)
+        headers = ["Accept: application/json"]
+        if token is not None:
+            headers.append(f"PRIVATE-TOKEN: {token.reveal()}")
+        return Server(
+            name="gitlab",
+            url=link.origin,
+            headers=headers,
+            token_variable=f"GITLAB_TOKENS for {link.host}",
+        )
+
+
+def trailers(description: str | None) -> Trailers:
+    """Find the links of a description's ``JIRA:`` and ``Bugzilla:`` trailers."""
+    links: dict[str, dict[str, None]] = {"jira": {}, "bugzilla": {}}
+    for found in _TRAILER.finditer(description or ""):
+        links[found["name"].lower()][found["link"]] = None
+    return Trailers(tuple(links["jira"]), tuple(links["bugzilla"]))
+
+
+def _next_query(headers: Mapping[str, str]) -> str | None:
+    """Return the query of a list's next page, None after the last one.
+
+    Source: GitLab's documentation of offset-based pagination, by which the ``link`` header is to
+    be preferred to ``x-next-page``.
+    """
+    found = _NEXT.search(headers.get("link", ""))
+    if found:
+        return urlsplit(found[1]).query or None
+    number = headers.get("x-next-page", "")
+    return f"per_page={_PER_PAGE}&page={int(number)}" if re.fullmatch("[0-9]+", number) else None

@@ -1,0 +1,170 @@
+"""Jira's issues: an extra of the message that nobody's testing waits for.
+
+The only importer of the ``jira`` package. A look-up has a thread of its own and is given up after
+a few seconds, because the package's time limits end with each piece of an answer that arrives.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+import jira
+import msgspec
+import requests
+
+from cki_notifier import monitor
+from cki_notifier.config import JiraConfig
+from cki_notifier.deadline import Deadline
+from cki_notifier.documents import Document
+from cki_notifier.links import issue_key
+from cki_notifier.message import JiraIssue
+
+logger = logging.getLogger(__name__)
+
+#: The longest a message waits for Jira, in seconds.
+LOOK_UP_SECONDS = 5.0
+#: More look-ups at once than this are not begun, so that a Jira that hangs binds no more threads.
+_MOST_AT_ONCE = 64
+_FIELDS = "summary,status,priority,components,fixVersions,labels"
+
+
+#: All that the package and ``requests`` below it were seen to raise, for bad answers too.
+_FAILURES = (
+    jira.JIRAError,
+    requests.RequestException,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+
+
+class _Named(Document, frozen=True):
+    name: str | None = None
+
+
+class _Fields(Document, frozen=True, rename={"fix_versions": "fixVersions"}):
+    summary: str | None = None
+    status: _Named | None = None
+    priority: _Named | None = None
+    components: tuple[_Named, ...] | None = None
+    fix_versions: tuple[_Named, ...] | None = None
+    labels: tuple[str, ...] | None = None
+
+
+class _Issue(Document, frozen=True):
+    key: str
+    fields: _Fields = _Fields()
+
+
+class _Found(Document, frozen=True):
+    issues: tuple[_Issue, ...]
+
+
+class JiraIssues:
+    """Looks up the issues that a merge request names.
+
+    Args:
+        config: how to reach Jira.
+        certificates: a file with the certificate authorities to trust for https.
+    """
+
+    def __init__(self, config: JiraConfig, certificates: str) -> None:
+        options: dict[str, Any] = {"server": config.url, "verify": certificates}
+        self._jira = jira.JIRA(
+            options=options,
+            token_auth=config.token.reveal() if config.token else None,
+            get_server_info=False,  # else it asks the server right here
+            max_retries=0,
+            timeout=LOOK_UP_SECONDS,
+        )
+        self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+    def start(self, links: Iterable[str]) -> "LookUp | None":
+        """Start to look up the issues that links lead to; None when none of them names an issue."""
+        keys = {link: key for link in links if (key := issue_key(link))}
+        if not keys:
+            return None
+        future: Future[_Found] = Future()
+        if self._free.acquire(blocking=False):
+            threading.Thread(
+                target=self._run, args=(future, sorted(set(keys.values()))), daemon=True
+            ).start()
+        else:
+            future.set_exception(TimeoutError("earlier look-ups still wait for an answer"))
+        return LookUp(keys, future)
+
+    def _run(self, future: Future[_Found], keys: list[str]) -> None:
+        try:
+            future.set_result(self._search(keys))
+        except _FAILURES as error:
+            future.set_exception(error)
+        finally:
+            self._free.release()
+
+    def _search(self, keys: list[str]) -> _Found:
+        answer = self._jira.search_issues(
+            f"key in ({', '.join(keys)})",
+            maxResults=len(keys),
+            validate_query=False,  # one unknown key must not cost the others
+            fields=_FIELDS,
+            json_result=True,
+        )
+        return msgspec.convert(answer, _Found)
+
+
+class LookUp:
+    """A look-up on its way."""
+
+    def __init__(self, keys: Mapping[str, str], future: Future[_Found]) -> None:
+        self._keys = keys
+        self._future = future
+
+    def result(self, deadline: Deadline) -> tuple[JiraIssue, ...] | None:
+        """Return the issues in the order of their links, None when Jira did not answer properly."""
+        try:
+            found = self._future.result(min(LOOK_UP_SECONDS, deadline.remaining()))
+        except FutureTimeoutError:
+            self._warn(f"no answer within {LOOK_UP_SECONDS:g} s")
+        except jira.JIRAError as error:
+            self._warn(f"it answered {error.status_code}")
+        except _FAILURES as error:
+            self._warn(f"{type(error).__name__}: {error}")
+        else:
+            issues = {issue.key.upper(): issue for issue in found.issues}
+            return tuple(
+                _jira_issue(issues[key], link) for link, key in self._keys.items() if key in issues
+            )
+        return None
+
+    def _warn(self, text: str) -> None:
+        monitor.enrichment_failures.labels("jira").inc()
+        logger.warning(
+            "jira: %s; the message goes without %s", text, ", ".join(self._keys.values())
+        )
+
+
+def _jira_issue(issue: _Issue, link: str) -> JiraIssue:
+    fields = issue.fields
+    return JiraIssue(
+        key=issue.key,
+        url=link,
+        summary=fields.summary or "",
+        status=_name(fields.status),
+        priority=_name(fields.priority),
+        components=_names(fields.components),
+        fix_versions=_names(fields.fix_versions),
+        labels=fields.labels or (),
+    )
+
+
+def _name(named: _Named | None) -> str:
+    return (named.name if named else None) or ""
+
+
+def _names(named: tuple[_Named, ...] | None) -> tuple[str, ...]:
+    return tuple(it.name for it in named or () if it.name)
