@@ -1,0 +1,371 @@
+"""Child processes that never outlive the process that started them.
+
+Between this process and each child stands a keeper: this very file, run as a script. The keeper is
+the "child subreaper" of everything below it, so that also a daemon that detaches itself (Erlang's
+epmd does) stays in its reach. It ends all of them when the command ends, and when its control
+socket closes, which the kernel sees to when this process dies, however it dies. If the keeper
+itself is killed with SIGKILL, the command dies too, but not a daemon that the command left behind.
+
+Linux only (5.3 or newer): subreapers, process file descriptors and /proc.
+"""
+
+import contextlib
+import ctypes
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+#: Ports come from below the range in which Linux picks the local port of an outgoing connection:
+#: there a client that retries while a broker is down could take its port, or connect to itself.
+_PORTS = range(20_000, 32_000)
+
+#: How much of a log an error quotes.
+_TAIL_LINES = 25
+
+#: Pause between two questions whether a process is ready.
+_PROBE_SECONDS = 0.02
+
+#: How long the death of a killed process may take; only a process stuck in the kernel needs longer.
+_KILL_SECONDS = 10.0
+
+_handed_out: set[int] = set()
+
+
+class ProcessError(Exception):
+    """A child process did not start or ended with an error; the message quotes its last words."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 on which nothing listens, a different one at each call."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port not in _handed_out and _is_free(port):
+            _handed_out.add(port)
+            return port
+    raise ProcessError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1}")
+
+
+def listens(port: int) -> bool:
+    """Tell whether something accepts TCP connections on this port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def run(
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    seconds: float,
+) -> str:
+    """Run a command to its end in `folder` and return what it wrote to standard output.
+
+    Raises `ProcessError`, which calls it `name`, when its exit code is not 0 or it takes longer
+    than `seconds`; then nothing of it is left running.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        keeper = subprocess.Popen(
+            _keeper_command(command),
+            stdin=theirs.fileno(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+        )
+        theirs.close()
+        try:
+            output, errors = keeper.communicate(timeout=seconds)
+        except BaseException as error:
+            ours.close()
+            output, errors = keeper.communicate(timeout=_KILL_SECONDS)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            fault = f"took longer than {seconds:g} s"
+            raise ProcessError(f"{name} {fault}:\n{output}{errors}") from error
+    if keeper.returncode != 0:
+        fault = f"ended with exit code {keeper.returncode}"
+        raise ProcessError(f"{name} {fault}:\n{output}{errors}")
+    return output
+
+
+class Process:
+    """A child process with all that it starts in turn; as a context manager, started and stopped.
+
+    It runs in a session of its own, so that a Ctrl-C on the terminal reaches only its parent, and
+    writes standard output and standard error to the end of the file `log`. `environment` is its
+    whole environment (this process's own when None), `folder` its working folder. `ready` is asked
+    until it says True, for at most `seconds`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        ready: Callable[[], bool],
+        seconds: float = 60,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """Prepare the process called `name` in messages; `start` starts it."""
+        self.name = name
+        self.command: Sequence[str | Path] = command
+        self.log = log
+        self._ready = ready
+        self._seconds = seconds
+        self._environment = environment
+        self._folder = folder
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        """Start the process."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the process, if it still runs."""
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process was started and has not ended."""
+        return self._keeper is not None and self._keeper.poll() is None
+
+    def start(self) -> None:
+        """Start the process and return when it is ready; it can be started again after its end.
+
+        Raises `ProcessError` when it ends before or isn't ready in time; then none of it is left.
+        """
+        if self.running:
+            raise ProcessError(f"{self.name} runs already")
+        self._close()
+        self._launch()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, *, seconds: float = 15) -> int | None:
+        """Ask the process to end (SIGTERM), kill it after `seconds`, and return its exit code.
+
+        The exit code is 128 + n after signal n, and None for a process that was never started. A
+        frozen process is thawed first.
+        """
+        self._send(signal.SIGCONT)
+        self._send(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(seconds=seconds)
+        return self.kill()
+
+    def kill(self) -> int | None:
+        """End the process and all that it started with SIGKILL; return the code as `stop` does."""
+        self._send(signal.SIGKILL)
+        return self.wait(seconds=_KILL_SECONDS)
+
+    def freeze(self) -> None:
+        """Suspend the process and all that it started (SIGSTOP): connections stay, none answers."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        self._send(signal.SIGCONT)
+
+    def wait(self, *, seconds: float) -> int | None:
+        """Wait for the process to end by itself; return the exit code as `stop` does.
+
+        Raises `subprocess.TimeoutExpired` when it still runs after `seconds`.
+        """
+        if self._keeper is None:
+            return None
+        code = self._keeper.wait(timeout=seconds)
+        self._close()
+        return code
+
+    def tail(self) -> str:
+        """Return the last lines of the log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def _launch(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(_KILL_SECONDS)
+        with theirs, self.log.open("ab") as log:
+            self._keeper = subprocess.Popen(
+                _keeper_command(self.command),
+                stdin=theirs.fileno(),
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self._seconds
+        while not self._ready():
+            if not self.running:
+                raise self._error(f"ended with exit code {self.wait(seconds=0)}")
+            if time.monotonic() > deadline:
+                raise self._error(f"was not ready after {self._seconds:g} s")
+            time.sleep(_PROBE_SECONDS)
+
+    def _error(self, fault: str) -> ProcessError:
+        return ProcessError(f"{self.name} {fault}; the end of {self.log}:\n{self.tail()}")
+
+    def _send(self, number: signal.Signals) -> None:
+        """Have the keeper send the signal, and return when it did; it may have ended before."""
+        if self._control is not None:
+            with contextlib.suppress(ConnectionError):
+                self._control.sendall(bytes([number]))
+                self._control.recv(1)
+
+    def _close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a connection that lingers from an earlier run doesn't count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _keeper_command(command: Sequence[str | Path]) -> list[str]:
+    # Isolated and without site-packages, so that it starts fast and whatever the environment holds.
+    return [sys.executable, "-I", "-S", __file__, *map(str, command)]
+
+
+# The keeper: everything below runs in the process in between only.
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+#: Pause between two rounds of killing.
+_SWEEP_SECONDS = 0.005
+
+
+def _keep(command: Sequence[str]) -> int:
+    """Run the command until it ends or the control socket (standard input) closes.
+
+    Returns the exit code of the command.
+    """
+    control = socket.socket(fileno=0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no child subreaper")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # It is bound to the thread that starts the child, which here is the only one.
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509
+        )
+        return _serve(control, child)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} cannot be started: {error}\n")
+        return 127
+    finally:
+        _kill_descendants()
+
+
+def _leave(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _serve(control: socket.socket, child: subprocess.Popen[bytes]) -> int:
+    """Send the signals that arrive on the control socket, a byte each, and answer with the byte."""
+    ended = os.pidfd_open(child.pid)
+    while True:
+        readable, _, _ = select.select([control.fileno(), ended], [], [])
+        if ended in readable:
+            code = child.wait()
+            return code if code >= 0 else 128 - code
+        request = _receive(control)
+        if not request:
+            return 128 + signal.SIGKILL
+        if request[0] == signal.SIGTERM:
+            child.send_signal(signal.SIGTERM)
+        else:
+            _signal_descendants(request[0])
+        with contextlib.suppress(ConnectionError):
+            control.sendall(request)
+
+
+def _receive(control: socket.socket) -> bytes:
+    try:
+        return control.recv(1)
+    except ConnectionError:
+        return b""
+
+
+def _kill_descendants() -> None:
+    """Kill until none is left: one may have started another meanwhile."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        _signal_descendants(signal.SIGKILL)
+        try:
+            # Whoever loses its parent becomes our child, so when we have none there are none.
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(_SWEEP_SECONDS)
+
+
+def _signal_descendants(number: int) -> None:
+    for process in _descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def _descendants(ancestor: int) -> Iterator[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            # A process may end while we look.
+            with contextlib.suppress(OSError):
+                # "pid (name) state parent ...", and the name may hold anything.
+                parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+                children.setdefault(int(parent), []).append(int(entry.name))
+    waiting = [ancestor]
+    while waiting:
+        found = children.get(waiting.pop(), [])
+        yield from found
+        waiting += found
+
+
+if __name__ == "__main__":
+    sys.exit(_keep(sys.argv[1:]))

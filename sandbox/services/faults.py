@@ -1,0 +1,159 @@
+"""What a service does in place of its true answer: values to hand to `Service.answer`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .connection import Answer, Connection, Seen
+
+LOGIN_PAGE = b"<!doctype html>\n<title>Log in</title>\n<form method=post>Log in</form>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, the true answer to it, and the connection on which it is awaited."""
+
+    request: Seen
+    answer: Answer
+    connection: Connection
+
+
+class Fault(Protocol):
+    """A way to treat one request."""
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send what this fault makes of the true answer; it may end the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Another status, as a proxy or an overloaded service gives it."""
+
+    code: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send it; the connection stays open."""
+        exchange.connection.answer(Answer(self.code, self.body, self.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Html:
+    """A login page with status 200, where a redirect to it was followed on the way."""
+
+    body: bytes = LOGIN_PAGE
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the page."""
+        exchange.connection.answer(
+            Answer(200, self.body, {"Content-Type": "text/html; charset=utf-8"})
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """A body that claims to be JSON, with status 200."""
+
+    body: bytes
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the body."""
+        exchange.connection.answer(Answer(200, self.body, {"Content-Type": "application/json"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirect to a URL."""
+
+    location: str
+    code: int = 302
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the redirect, without a body."""
+        exchange.connection.answer(Answer(self.code, b"", {"Location": self.location}))
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectLoop:
+    """A redirect to where the request went."""
+
+    code: int = 302
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the redirect, without a body."""
+        Redirect(exchange.request.target, self.code).deliver(exchange)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """The request is taken, and nothing is said for so many seconds; then the connection ends."""
+
+    seconds: float
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Wait for the end, or for the client to give up."""
+        exchange.connection.wait(self.seconds)
+        exchange.connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """The true answer with its body one byte at a time: never silent for long, never done."""
+
+    seconds_per_byte: float
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the head at once, then the body."""
+        exchange.connection.write(exchange.answer.head())
+        _drip(exchange.answer.body, self.seconds_per_byte, exchange.connection)
+
+
+@dataclass(frozen=True, slots=True)
+class DripHeaders:
+    """The true answer with its status line and headers one byte at a time."""
+
+    seconds_per_byte: float
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the head slowly, then the body at once."""
+        if _drip(exchange.answer.head(), self.seconds_per_byte, exchange.connection):
+            exchange.connection.write(exchange.answer.body)
+
+
+def _drip(data: bytes, seconds_per_byte: float, connection: Connection) -> bool:
+    """Send the bytes one by one, and say whether the client stayed to the end."""
+    for start in range(len(data)):
+        connection.write(data[start : start + 1])
+        if not connection.wait(seconds_per_byte):
+            connection.close()
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The true answer up to a share of its body, then the connection is closed."""
+
+    share: float = 0.5
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the part, and close."""
+        exchange.connection.write(_part(exchange.answer, self.share))
+        exchange.connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The true answer up to a share of its body, then a TCP reset."""
+
+    share: float = 0.5
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send the part, and reset."""
+        exchange.connection.write(_part(exchange.answer, self.share))
+        exchange.connection.reset()
+
+
+def _part(answer: Answer, share: float) -> bytes:
+    return answer.head() + answer.body[: int(len(answer.body) * share)]

@@ -1,0 +1,202 @@
+#!/bin/sh
+# What the other scripts need, installed when it is missing.
+#
+# Sourced by a script in this folder, or called with the names of functions:
+#
+#     . "$(dirname -- "$0")/setup.sh"; need_python_venv demo; need_rabbitmq
+#     scripts/setup.sh need_rabbitmq need_java_kafka
+#
+# A function that changes something says so in one line on standard error. One that cannot do its work says
+# why and ends the script with exit code 1. What is there already is left as it is.
+
+# Both ways of use have $0 in this folder, so the project is one level up.
+PROJECT_ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+if ! [ -f "$PROJECT_ROOT/scripts/setup.sh" ]; then
+    echo "setup: source setup.sh only from scripts beside it (this is $0)" >&2
+    exit 1
+fi
+
+RABBITMQ_SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
+KAFKA_JARS=$PROJECT_ROOT/.cache/kafka
+VENV=$PROJECT_ROOT/.venv
+
+say() {
+    printf 'setup: %s\n' "$*" >&2
+}
+
+fail() {
+    say "error: $*"
+    exit 1
+}
+
+# as_root COMMAND...: runs it as root, directly or through sudo; can_install says whether that is possible.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# can_install REASON PACKAGE...: ends the script when Debian packages cannot be installed here.
+can_install() {
+    install_reason=$1
+    shift
+    command -v apt-get >/dev/null ||
+        fail "$install_reason needs the Debian packages '$*', and there is no apt-get here: install their like yourself"
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        fail "$install_reason needs 'apt-get install $*', and this is not root and has no sudo"
+}
+
+# quietly COMMAND...: shows what the command printed only when it fails, and returns its exit code.
+quietly() {
+    quietly_log=$(mktemp) || fail "no temporary file can be made in ${TMPDIR:-/tmp}"
+    quietly_code=0
+    "$@" >"$quietly_log" 2>&1 || quietly_code=$?
+    if [ "$quietly_code" -ne 0 ]; then
+        tail -n 40 "$quietly_log" >&2
+    fi
+    rm -f "$quietly_log"
+    return "$quietly_code"
+}
+
+# install_packages REASON PACKAGE...: installs Debian packages.
+install_packages() {
+    can_install "$@"
+    shift
+    say "installing the Debian packages '$*' for $install_reason"
+    if [ -z "${apt_lists_are_fresh:-}" ]; then
+        quietly as_root apt-get -qq update || say "apt-get update failed (above); going on with the lists at hand"
+        apt_lists_are_fresh=yes
+    fi
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends "$@" ||
+        fail "apt-get could not install '$*' (above)"
+}
+
+is_python_311() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# find_python: prints the first Python 3.11 or newer; fails when there is none.
+find_python() {
+    for find_candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if command -v "$find_candidate" >/dev/null && is_python_311 "$find_candidate"; then
+            echo "$find_candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+make_venv() {
+    venv_python=$(find_python) || {
+        install_packages "the project's Python" python3 python3-venv
+        venv_python=$(find_python) || fail "no Python 3.11 or newer is to be found"
+    }
+    if ! "$venv_python" -c 'import ensurepip, venv' 2>/dev/null; then
+        install_packages "making a virtual environment" "$venv_python-venv"
+        "$venv_python" -c 'import ensurepip, venv' 2>/dev/null ||
+            fail "$(command -v "$venv_python") cannot make virtual environments: its modules venv and ensurepip are missing"
+    fi
+    say "making the virtual environment .venv for the project's Python libraries"
+    rm -rf "$VENV"
+    quietly "$venv_python" -m venv "$VENV" || {
+        rm -rf "$VENV"
+        fail "the virtual environment could not be made (above)"
+    }
+}
+
+# need_python_venv [EXTRAS]: .venv with the project, editable, and its extras (comma-separated).
+need_python_venv() {
+    venv_extras=${1:-}
+    if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
+        make_venv
+    fi
+    # One stamp for each set of extras: they add up in one environment, so none undoes another's. The path is
+    # part of it, because an editable install points at the folder.
+    venv_stamp=$VENV/.installed-$(printf '%s' "$venv_extras" | tr -c 'A-Za-z0-9' '-')
+    venv_state="$(cksum <"$PROJECT_ROOT/pyproject.toml") $PROJECT_ROOT" || fail "pyproject.toml cannot be read"
+    if ! [ -f "$venv_stamp" ] || [ "$(cat "$venv_stamp")" != "$venv_state" ]; then
+        say "installing the project${venv_extras:+ with [$venv_extras]} into .venv, because it is new or pyproject.toml changed"
+        quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --editable "$PROJECT_ROOT${venv_extras:+[$venv_extras]}" ||
+            fail "pip could not install the project (above)"
+        printf '%s\n' "$venv_state" >"$venv_stamp"
+    fi
+}
+
+POLICY=/usr/sbin/policy-rc.d
+POLICY_MARK='# Made by cki-notifier scripts/setup.sh for the time of one installation.'
+
+# Runs in a subshell, so that its traps are its own. Debian asks policy-rc.d before a package starts a service;
+# 101 says no. An administrator's own file is left alone; one of ours that a killed run left is taken over.
+install_rabbitmq() (
+    can_install "$1" rabbitmq-server
+    # The packages switch these on for the next boot, which nobody here asked for.
+    new_units=rabbitmq-server.service
+    command -v epmd >/dev/null || new_units="$new_units epmd.service epmd.socket"
+    if ! [ -e "$POLICY" ] || grep -qxF "$POLICY_MARK" "$POLICY"; then
+        trap 'as_root rm -f "$POLICY"' EXIT
+        trap 'exit 1' HUP INT TERM
+        # shellcheck disable=SC2016 # expanded by the inner shell
+        as_root sh -c 'umask 022 && printf "#!/bin/sh\n%s\nexit 101\n" "$2" >"$1" && chmod 755 "$1"' \
+            sh "$POLICY" "$POLICY_MARK" || fail "$POLICY could not be written"
+    elif "$POLICY" rabbitmq-server start >/dev/null 2>&1; then
+        say "$POLICY lets services start, so the package may start a system-wide RabbitMQ too"
+    fi
+    install_packages "$1" rabbitmq-server
+    if command -v systemctl >/dev/null; then
+        # shellcheck disable=SC2086 # several words
+        quietly as_root systemctl --quiet disable $new_units ||
+            say "$new_units could not be disabled and may start at the next boot"
+    fi
+)
+
+# need_rabbitmq: Debian's RabbitMQ server, without a system-wide broker being started.
+need_rabbitmq() {
+    [ -x "$RABBITMQ_SERVER" ] && return 0
+    install_rabbitmq "private RabbitMQ brokers" || exit 1
+    [ -x "$RABBITMQ_SERVER" ] || fail "rabbitmq-server was installed, but there is no $RABBITMQ_SERVER"
+}
+
+is_java_17() {
+    # "openjdk version "17.0.15" ..."; before Java 9 the number began with "1."
+    java_version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+    [ "${java_version:-0}" -ge 17 ]
+}
+
+# need_java_kafka: Java 17 or newer, Maven, and the Kafka that sandbox/kafka-pom.xml names in .cache/kafka.
+need_java_kafka() {
+    if ! command -v java >/dev/null; then
+        install_packages "a private Kafka broker" default-jre-headless
+    fi
+    is_java_17 || fail "Kafka needs Java 17 or newer; $(command -v java) is Java ${java_version:-unknown}"
+    kafka_pom=$PROJECT_ROOT/sandbox/kafka-pom.xml
+    kafka_state=$(cksum <"$kafka_pom") || fail "$kafka_pom cannot be read"
+    if [ -f "$KAFKA_JARS/.pom" ] && [ "$(cat "$KAFKA_JARS/.pom")" = "$kafka_state" ]; then
+        return 0
+    fi
+    if ! command -v mvn >/dev/null; then
+        install_packages "fetching Kafka" maven
+    fi
+    say "fetching Kafka with Maven into .cache/kafka for a private broker"
+    rm -rf "$KAFKA_JARS.new"
+    quietly mvn --quiet --batch-mode -Dstyle.color=never --file "$kafka_pom" \
+        dependency:copy-dependencies "-DoutputDirectory=$KAFKA_JARS.new" ||
+        fail "Maven could not fetch Kafka (above)"
+    printf '%s\n' "$kafka_state" >"$KAFKA_JARS.new/.pom"
+    rm -rf "$KAFKA_JARS"
+    mv "$KAFKA_JARS.new" "$KAFKA_JARS"
+}
+
+if [ "${0##*/}" = setup.sh ]; then
+    set -eu
+    [ "$#" -gt 0 ] || fail "name what is needed: need_python_venv, need_rabbitmq, need_java_kafka"
+    for setup_need in "$@"; do
+        case $setup_need in
+            need_python_venv | need_rabbitmq | need_java_kafka) "$setup_need" ;;
+            *) fail "'$setup_need' is none of need_python_venv, need_rabbitmq, need_java_kafka" ;;
+        esac
+    done
+fi

@@ -1,0 +1,42 @@
+"""Real brokers for the whole run; services, exchange, queue and topic of its own for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.kafka import Kafka
+from sandbox.rabbitmq import RabbitMQ
+from sandbox.services import Services
+from tests.integration.stage import Stage
+
+JARS = Path(__file__).resolve().parent.parent.parent / ".cache" / "kafka"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A private RabbitMQ."""
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A private Kafka."""
+    with Kafka(tmp_path_factory.mktemp("kafka"), JARS) as broker:
+        yield broker
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    """A warehouse, a GitLab and a Jira."""
+    with Services() as running:
+        yield running
+
+
+@pytest.fixture
+def stage(rabbitmq: RabbitMQ, kafka: Kafka, services: Services, tmp_path: Path) -> Iterator[Stage]:
+    """Everything around a daemon that is not started yet."""
+    with Stage(rabbitmq, kafka.bootstrap, services, tmp_path) as prepared:
+        kafka.create_topic(prepared.topic)
+        yield prepared

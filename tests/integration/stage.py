@@ -1,0 +1,175 @@
+"""Everything around one daemon under test, and what a test can see from outside."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+from uuid import uuid4
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from sandbox.kafka import Record, read_topic
+from sandbox.notifier import Notifier, complete
+from sandbox.rabbitmq import RabbitMQ
+from sandbox.services import Services
+
+T = TypeVar("T")
+
+#: However slow the machine is, what is awaited for longer does not come, in seconds.
+PATIENCE = 30.0
+
+
+class Letter(NamedTuple):
+    """A message in a queue."""
+
+    body: bytes
+    headers: dict[str, Any]
+    properties: pika.BasicProperties
+
+
+def eventually(look: Callable[[], T], *, seconds: float = PATIENCE, what: str = "") -> T:
+    """Look again and again until there is something; return it.
+
+    Raises:
+        AssertionError: there is nothing after ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"not seen within {seconds} s: {what or look}"
+        time.sleep(0.05)
+    return seen
+
+
+class Stage:
+    """An exchange, a queue and a topic nobody else uses, and services to be filled."""
+
+    def __init__(
+        self, rabbitmq: RabbitMQ, bootstrap: str, services: Services, folder: Path
+    ) -> None:
+        name = uuid4().hex[:8]
+        self.rabbitmq = rabbitmq
+        self.bootstrap = bootstrap
+        self.services = services
+        self.folder = folder
+        self.exchange = f"exchange.{name}"
+        self.queue = f"queue.{name}"
+        self.topic = f"topic.{name}"
+        self.environment = {
+            "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
+            "DATAWAREHOUSE_URL": services.warehouse.url,
+            "DATAWAREHOUSE_TOKEN": services.warehouse.token,
+            "JIRA_SERVER": services.jira.url,
+            "RABBITMQ_HOST": rabbitmq.host,
+            "RABBITMQ_PORT": str(rabbitmq.port),
+            "RABBITMQ_QUEUE": self.queue,
+            "WEBHOOK_RECEIVER_EXCHANGE": self.exchange,
+            "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "KAFKA_TOPIC": self.topic,
+        }
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Declare the exchange, as the warehouse's side does."""
+        with self.channel() as channel:
+            channel.exchange_declare(self.exchange, "topic", durable=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the daemons."""
+        self._open.close()
+
+    def daemon(self, *, waits: bool = True, **changes: str) -> Notifier:
+        """Start a daemon with changes to the environment; it is stopped with the test."""
+        environment = {**self.environment, **changes}
+        folder = self.folder / f"notifier-{uuid4().hex[:8]}"
+        return self._open.enter_context(Notifier(folder, environment, waits=waits))
+
+    def command(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command line to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "cki_notifier", *arguments],
+            env=complete(self.environment if environment is None else environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """Open a channel to the broker."""
+        parameters = pika.ConnectionParameters(self.rabbitmq.host, self.rabbitmq.port)
+        connection = pika.BlockingConnection(parameters)
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
+    def publish(
+        self,
+        *bodies: bytes | Mapping[str, Any],
+        routing_key: str = "datawarehouse.checkout.any",
+        properties: pika.BasicProperties | None = None,
+    ) -> None:
+        """Publish notifications to the exchange, in their order, each confirmed."""
+        with self.channel() as channel:
+            channel.confirm_delivery()
+            for body in bodies:
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                channel.basic_publish(self.exchange, routing_key, data, properties, mandatory=True)
+
+    def records(self, count: int) -> list[Record]:
+        """Read the topic until there are so many records; return them all."""
+        found = read_topic(
+            self.bootstrap, self.topic, seconds=PATIENCE, until=lambda seen: len(seen) >= count
+        )
+        assert len(found) >= count, f"{len(found)} records instead of {count}"
+        return found
+
+    def messages(self, count: int) -> list[dict[str, Any]]:
+        """Read so many messages from the topic."""
+        return [json.loads(record.value) for record in self.records(count)]
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages are ready in a queue, 0 when there is no such queue."""
+        with self.channel() as channel:
+            try:
+                return int(channel.queue_declare(queue, passive=True).method.message_count)
+            except pika.exceptions.ChannelClosedByBroker:
+                return 0
+
+    def take(self, queue: str, count: int = 1) -> list[Letter]:
+        """Take so many messages out of a queue, waiting for them."""
+        eventually(lambda: self.waiting(queue) >= count, what=f"{count} in {queue}")
+        letters = []
+        with self.channel() as channel:
+            for _ in range(count):
+                _, properties, body = channel.basic_get(queue, auto_ack=True)
+                assert properties is not None
+                assert body is not None
+                letters.append(Letter(body, dict(properties.headers or {}), properties))
+        return letters
+
+    def dead_letters(self, count: int = 1) -> list[Letter]:
+        """Take so many dead letters."""
+        return self.take(f"{self.queue}.dead-letter", count)
+
+    def empty(self) -> bool:
+        """Tell whether nothing is in the main queue, neither ready nor unsettled."""
+        rows = self.rabbitmq.ctl("list_queues", "name", "messages").splitlines()
+        counts = dict(row.split("\t") for row in rows if "\t" in row)
+        return counts.get(self.queue) == "0"
