@@ -14,6 +14,7 @@ from typing import Any
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.spec import Basic, BasicProperties
 
 from cki_notifier import __version__
@@ -32,7 +33,7 @@ _CONNECT_SECONDS = 5.0
 #: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
 _BLOCKED_SECONDS = 60
 #: What pika and the socket below it raise.
-_FAILURES = (pika.exceptions.AMQPError, OSError)
+_FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
 
 Arguments = Mapping[str, Any]
 

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from cki_notifier import __version__, log, manual, monitor
@@ -24,13 +23,14 @@ from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from cki_notifier.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
-_OK, _FAILED, _FAULTY = 0, 1, 2
+_OK, _FAULTY = 0, 2
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
-#: The main thread looks after the daemon's so often, in seconds.
-_WATCH_SECONDS = 1.0
+#: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
+_WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
 #: For the records still under way at the end, in seconds.
 _FLUSH_SECONDS = 5.0
 
@@ -48,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_manual = parsed.status is not None
     try:
         config = read_config(
-            os.environ,
             needs_rabbitmq=not is_manual,
             needs_kafka=not parsed.dry_run,
             check_kafka=setting_faults,
@@ -84,6 +83,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--status and --checkout-id go together")
     if parsed.checkout_id is not None and not parsed.checkout_id:
         parser.error("--checkout-id is empty; it takes a KCIDB id or an iid")
+    if any("\ud800" <= character <= "\udfff" for character in parsed.checkout_id or ""):
+        parser.error("--checkout-id is not UTF-8")  # what the interpreter could not decode
     if parsed.dry_run and parsed.status is None:
         parser.error("--dry-run needs --status and --checkout-id")
     if parsed.command and parsed.status is not None:
@@ -140,11 +141,11 @@ def _daemon(config: Config) -> int:
 
 def _watch(daemon: Daemon) -> int:
     """Run the daemon in the thread that does all its I/O; stop it at the first signal."""
-    thread = threading.Thread(target=daemon.run, name="rabbitmq", daemon=True)
-    thread.start()
+    thread = start_vital("rabbitmq", daemon.run)
     stopping = False
     while thread.is_alive():
-        received = signal.sigtimedwait(_SIGNALS, _WATCH_SECONDS)
+        pause = _STOPPING_WATCH_SECONDS if stopping else _WATCH_SECONDS
+        received = signal.sigtimedwait(_SIGNALS, pause)
         if received and stopping:
             logger.error("a second signal: ending at once; what is in flight stays in the queue")
             os._exit(128 + received.si_signo)
@@ -152,6 +153,4 @@ def _watch(daemon: Daemon) -> int:
             stopping = True
             logger.info("stopping: no new work, what is in flight is finished")
             daemon.stop()
-    if not stopping:
-        logger.error("the consumer ended on its own, which is a bug")
-    return _OK if stopping else _FAILED
+    return _OK

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: The loop looks about at least so often, in seconds.
 TICK_SECONDS = 0.5
+#: What pika was seen to raise for headers with values that Python has no room for.
+_UNREADABLE = (OverflowError, ValueError)
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
 
@@ -38,11 +40,13 @@ class Delivery(msgspec.Struct, frozen=True):
     Attributes:
         connection: which of our connections it came by, counted from 1.
         tag: its number there.
+        redelivered: whether the broker handed it out before.
         identity: whom it is about.
     """
 
     connection: int
     tag: int
+    redelivered: bool
     body: bytes
     properties: BasicProperties
     exchange: str
@@ -165,7 +169,11 @@ class Consumer:
             Unavailable: the broker ended the consumer.
         """
         while not stopping.is_set():
-            connection.process_data_events(TICK_SECONDS)
+            try:
+                connection.process_data_events(TICK_SECONDS)
+            except _UNREADABLE as error:
+                text = f"a frame can't be decoded, {type(error).__name__}: {error}"
+                raise Unavailable("rabbitmq", text) from error
             if not channel.is_open or not channel.consumer_tags:
                 raise Unavailable("rabbitmq", "the broker ended our consumer")
 
@@ -180,6 +188,7 @@ class Consumer:
             Delivery(
                 self._number,
                 method.delivery_tag or 0,
+                method.redelivered is True,
                 body,
                 properties,
                 method.exchange or "",

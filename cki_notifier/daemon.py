@@ -15,8 +15,10 @@ from cki_notifier.lanes import Lanes
 from cki_notifier.log import FIELDS
 from cki_notifier.models import Ignored, Outcome
 from cki_notifier.park import Parking
+from cki_notifier.parse import event_id
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.queues import declare_main, declare_parking, declare_temporary
+from cki_notifier.recent import Recent
 from cki_notifier.settle import history_of, park
 from cki_notifier.show import decision, show
 
@@ -43,6 +45,7 @@ class Daemon:
         self._stop_by = 0.0
         self._pipeline = pipeline
         self._stopping = threading.Event()
+        self._sent = Recent()
         self._lanes = Lanes(config.in_flight)
         declare = declare_main if config.sends else declare_temporary
         self._consumer = Consumer(
@@ -71,7 +74,12 @@ class Daemon:
 
     def _drained(self) -> bool:
         """Tell whether nothing is in flight any more, or the time for waiting is over."""
-        return (self._lanes.idle and self._parking.idle) or time.monotonic() > self._stop_by
+        if self._lanes.idle and self._parking.idle:
+            return True
+        if time.monotonic() < self._stop_by:
+            return False
+        logger.warning("time is over; what is in flight still stays in the queue")
+        return True
 
     def _deliver(self, delivery: Delivery) -> None:
         self._lanes.submit(delivery.identity.checkout_id, partial(self._handle, delivery))
@@ -80,6 +88,10 @@ class Daemon:
         """Handle a delivery in a worker thread and settle it."""
         if not self._consumer.is_current(delivery):
             return  # it waited while the connection was lost, and is handed out again
+        if delivery.redelivered and event_id(delivery.body) in self._sent:
+            logger.debug("%s: Kafka has it already", delivery.identity.checkout_id)
+            self._consumer.acknowledge(delivery)
+            return
         started = time.monotonic()
         with monitor.in_flight.track_inprogress():
             try:
@@ -102,6 +114,7 @@ class Daemon:
         if isinstance(outcome, Ignored):
             self._settle(delivery, "ignored", outcome.reason, started)
         else:
+            self._sent.add(event_id(delivery.body))
             if self._config.sends:
                 monitor.messages_sent.labels(outcome.stage).inc()
             self._settle(delivery, "sent", outcome.stage, started)

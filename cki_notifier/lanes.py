@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from cki_notifier.threads import start_vital
+
 Job = Callable[[], None]
 
 
@@ -26,7 +28,7 @@ class Lanes:
         self._running = 0
         self._stopping = False
         for number in range(workers):
-            threading.Thread(target=self._work, name=f"worker {number}", daemon=True).start()
+            start_vital(f"worker {number}", self._work)
 
     def submit(self, lane: str | None, job: Job) -> None:
         """Have a job run after all earlier ones of its lane; None is a lane of its own."""

@@ -93,8 +93,8 @@ def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
     safe = re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", parts.netloc)
     if parts.scheme not in {"http", "https"} or not safe or not found:
         raise ValueError(f"{url!r} is no address of a {what}")
-    if {".", ".."} & set(found["project"].split("/")):
-        raise ValueError(f"{url!r} is no address of a {what}: its path goes astray")
+    if {".", "..", "-"} & set(found["project"].split("/")):
+        raise ValueError(f"{url!r} is no address of a {what}: its path names no project")
     host = parts.netloc.lower()
     return ProjectLink(f"{parts.scheme}://{host}", host, found["project"], int(found["number"]))
 

@@ -1,22 +1,20 @@
 """Logging: ours at the level asked for, everybody else's quiet; to standard error, a line each."""
 
+import json
 import logging
 import sys
 import time
 import traceback
-
-import msgspec
 
 #: The parent of all our loggers.
 ROOT = "cki_notifier"
 #: Fields of a settled notification, in the order of its INFO line.
 FIELDS = ("checkout", "status", "outcome", "reason", "duration")
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)} | {
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     ord("\n"): "\\n",
     ord("\r"): "\\r",
     ord("\t"): "\\t",
-    0x85: "\\x85",
     0x2028: "\\u2028",
     0x2029: "\\u2029",
 }
@@ -26,12 +24,13 @@ class TextFormatter(logging.Formatter):
     """A line for a person; control characters in it are escaped, so that nobody forges a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line, and below it the traceback of a bug."""
+        """Return the record's line, and below it, indented, the traceback of a bug."""
         when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
         message = record.getMessage().translate(_CONTROL)
         line = f"{when}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {message}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            below = self.formatException(record.exc_info).split("\n")
+            line += "".join(f"\n  {text.translate(_CONTROL)}" for text in below)
         return line
 
 
@@ -49,7 +48,7 @@ class JSONFormatter(logging.Formatter):
         line |= {field: record.__dict__[field] for field in FIELDS if field in record.__dict__}
         if record.exc_info:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return json.dumps(line, default=str)  # in ASCII, so that nothing in it ends the line
 
 
 def set_up(level: str, form: str) -> None:
@@ -65,5 +64,6 @@ def set_up(level: str, form: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     logging.getLogger(ROOT).setLevel(level)
-    # pika reports every connection it loses as an error of its own; we tell of them ourselves.
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # These report every connection they lose, each time they try; we tell of it once ourselves.
+    for name in ("pika", "librdkafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

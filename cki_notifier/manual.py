@@ -65,12 +65,12 @@ def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, expla
 
 
 def _persist(act: Callable[[], T], deadline: Deadline) -> T:
-    """Try something that may be unavailable until the deadline is reached."""
+    """Try something until the deadline, as long as trying again may help."""
     while True:
         try:
             return act()
         except Unavailable as error:
-            if not deadline.pause(_PAUSE_SECONDS):
+            if not error.hiccup or not deadline.pause(_PAUSE_SECONDS):
                 raise
             show(f"trying again: {error}")
 

@@ -22,6 +22,7 @@ from cki_notifier.amqp import (
 from cki_notifier.consume import Delivery
 from cki_notifier.errors import Unavailable
 from cki_notifier.settle import Parked
+from cki_notifier.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Parking:
         self._lock = threading.Lock()
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
-        threading.Thread(target=self._work, name="parking", daemon=True).start()
+        start_vital("parking", self._work)
 
     def put(self, delivery: Delivery, parked: Parked, confirmed: Callable[[], None]) -> None:
         """Have a copy published; from any thread, and never waiting.

@@ -4,42 +4,52 @@ The body decides, never the routing key. Unknown fields are ignored, whatever th
 """
 
 import hashlib
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
+from msgspec import Raw
 
 from cki_notifier.errors import Malformed
 from cki_notifier.models import Notification
 
+T = TypeVar("T")
+
+#: What stands for a field that is missing.
+_NULL = Raw(b"null")
+
+
+# A raw field may hold anything, even a number no type of ours has room for: only what is of the
+# type we want is looked at, and all else says nothing.
+class _ObjectMisc(msgspec.Struct):
+    retrigger: Raw = _NULL
+
 
 class _Object(msgspec.Struct):
-    """The notification's own object: where a field is not of its type, it says nothing."""
-
-    id: Any = None
-    origin: Any = None
-    valid: Any = None
-    misc: Any = None
+    id: Raw = _NULL
+    origin: Raw = _NULL
+    valid: Raw = _NULL
+    misc: Raw = _NULL
 
 
 class _Misc(msgspec.Struct):
-    checkout_outcome_changed: Any = None
+    checkout_outcome_changed: Raw = _NULL
 
 
 class _Body(msgspec.Struct):
     object_type: str
     status: str
-    id: Any = None
-    timestamp: Any = None
+    id: Raw = _NULL
+    timestamp: Raw = _NULL
     object: _Object | None = None
     misc: _Misc | None = None
 
 
 class _Glimpse(msgspec.Struct):
-    id: Any = None
-    status: Any = None
-    object: Any = None
+    id: Raw = _NULL
+    status: Raw = _NULL
+    object: Raw = _NULL
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -76,21 +86,22 @@ def parse(body: bytes) -> Notification:
         raise Malformed(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise Malformed("the body is nested too deeply to be read") from error
-    identifier = _identifier(raw.id, raw.object.id if raw.object else None)
+    about = raw.object or _Object()
+    identifier = _identifier(raw.id, about.id)
     if identifier is None:
         raise Malformed("the body has no id: neither `id` nor `object.id` is a non-empty string")
-    about = raw.object or _Object()
-    about_misc = about.misc if isinstance(about.misc, dict) else {}
+    about_misc = _of_type(_ObjectMisc, about.misc) or _ObjectMisc()
+    misc = raw.misc or _Misc()
     return Notification(
         event_id=event_id(body),
         checkout_id=identifier,
         object_type=raw.object_type,
         status=raw.status,
-        retriggered=_boolean(about_misc.get("retrigger")),
-        origin=about.origin if isinstance(about.origin, str) else None,
-        valid=_boolean(about.valid),
-        outcome_changed=raw.misc is not None and raw.misc.checkout_outcome_changed is True,
-        occurred_at=_time(raw.timestamp),
+        retriggered=_of_type(bool, about_misc.retrigger),
+        origin=_of_type(str, about.origin),
+        valid=_of_type(bool, about.valid),
+        outcome_changed=_of_type(bool, misc.checkout_outcome_changed) is True,
+        occurred_at=_time(_of_type(str, raw.timestamp)),
     )
 
 
@@ -100,9 +111,8 @@ def identify(body: bytes) -> Identity:
         glimpse = _GLIMPSE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Identity()
-    about = glimpse.object.get("id") if isinstance(glimpse.object, dict) else None
-    status = glimpse.status if isinstance(glimpse.status, str) else None
-    return Identity(_identifier(glimpse.id, about), status)
+    about = _of_type(_Object, glimpse.object) or _Object()
+    return Identity(_identifier(glimpse.id, about.id), _of_type(str, glimpse.status))
 
 
 def event_id(body: bytes) -> str:
@@ -110,19 +120,23 @@ def event_id(body: bytes) -> str:
     return str(UUID(bytes=hashlib.blake2b(body, digest_size=16).digest()))
 
 
-def _identifier(*candidates: Any) -> str | None:
-    return next((it for it in candidates if isinstance(it, str) and it), None)
+def _identifier(*candidates: Raw) -> str | None:
+    return next((text for it in candidates if (text := _of_type(str, it))), None)
 
 
-def _boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _time(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
+def _of_type(type_: type[T], value: Raw) -> T | None:
+    """Return a value that is of a type, None for every other."""
     try:
-        time = datetime.fromisoformat(value)
+        return msgspec.json.decode(value, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _time(text: str | None) -> datetime | None:
+    """Return a time that RFC 3339 can express as well: its zone is given, in whole minutes."""
+    try:
+        time = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return time if time.tzinfo else None
+    offset = time.utcoffset()
+    return None if offset is None or offset % timedelta(minutes=1) else time

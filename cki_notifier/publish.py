@@ -1,10 +1,13 @@
 """Kafka: sends messages and waits for the broker's word. The only importer of confluent_kafka."""
 
 import logging
+import re
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
@@ -13,6 +16,7 @@ from cki_notifier import monitor
 from cki_notifier.config import KafkaConfig, revealed
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ _DEFAULTS = {
     # The broker alone knows its limit; librdkafka's own would refuse what the broker may take.
     "message.max.bytes": "1000000000",
     "linger.ms": "0",
-    "log.connection.close": "false",
+    "reconnect.backoff.max.ms": "2000",
 }
 #: A setting's other name, which would contradict ours.
 _ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "linger.ms": "queue.buffering.max.ms"}
@@ -34,8 +38,12 @@ _ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "linger.ms": "queue.buf
 _REPORT_GRACE_SECONDS = 5.0
 #: After these the very same message fails again, whenever it is sent.
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
-_POLL_SECONDS = 1.0
+#: A producer that confirms nothing for so long, though it has something to send, is replaced: one
+#: whose topic was deleted and made again stays stuck for good, where a new one works at once.
+_STALLED_SECONDS = 45.0
+_POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
+_QUIET_SECONDS = 60.0
 
 
 class Record(Struct, frozen=True):
@@ -52,6 +60,34 @@ class Record(Struct, frozen=True):
     headers: dict[str, str]
 
 
+class _Progress:
+    """Whether a producer gets anywhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._since = 0.0
+
+    def begun(self) -> None:
+        """Count a record that was handed over."""
+        with self._lock:
+            if not self._under_way:
+                self._since = time.monotonic()
+            self._under_way += 1
+
+    def ended(self, *, succeeded: bool) -> None:
+        """Count a record that was reported."""
+        with self._lock:
+            self._under_way -= 1
+            if succeeded:
+                self._since = time.monotonic()
+
+    def stalled_for(self) -> float:
+        """Return for how many seconds nothing was confirmed though something is under way."""
+        with self._lock:
+            return time.monotonic() - self._since if self._under_way > 0 else 0.0
+
+
 class Publisher:
     """Sends records with ``acks=all`` and idempotence, and tells when they are delivered.
 
@@ -63,11 +99,12 @@ class Publisher:
         self._topic = config.topic
         self._settings = _complete(revealed(config.settings))
         self._lock = threading.Lock()
+        self._quiet_until = 0.0
+        self._progress = _Progress()
         self._fatal = ""  # why the producer can't go on, when it can't
         self._producer = self._new_producer()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="kafka reports", daemon=True)
-        self._thread.start()
+        self._thread = start_vital("kafka reports", self._poll)
 
     def publish(self, record: Record, deadline: Deadline) -> None:
         """Send a record and return when the broker confirmed it.
@@ -83,29 +120,36 @@ class Publisher:
         try:
             delivered.result(min(longest, deadline.remaining()))
         except FutureTimeoutError as error:
-            raise DeliveryUnknown("kafka", "no delivery report came in time") from error
+            text = "no delivery report came in time"
+            raise DeliveryUnknown("kafka", text, hiccup=True) from error
+        logger.debug("%s: confirmed by Kafka", record.key)
         monitor.connected.labels("kafka").set(1)
 
-    def close(self, seconds: float) -> int:
-        """Wait for what is under way, end the thread; return how many records stay unconfirmed."""
-        left = self._producer.flush(seconds)
+    def close(self, seconds: float) -> None:
+        """Wait so long for what is under way, and end the thread."""
+        try:
+            left = self._producer.flush(seconds)
+        except KafkaException as error:
+            logger.warning("kafka: %s", error)
+        else:
+            if left:
+                logger.warning("kafka: %d records or events are left at the end", left)
         self._stopping.set()
         self._thread.join()
-        return int(left)
 
     def _produce(self, record: Record, delivered: "Future[None]", deadline: Deadline) -> None:
-        def report(error: KafkaError | None, _message: Message) -> None:
-            if error is None:
-                delivered.set_result(None)
-            else:
-                delivered.set_exception(_translated(error))
-
+        """Hand a record to librdkafka, whose report then ends ``delivered``."""
         headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
         while True:
             try:
                 with self._lock:
+                    progress = self._progress
                     self._producer.produce(
-                        self._topic, record.value, record.key, on_delivery=report, headers=headers
+                        self._topic,
+                        record.value,
+                        record.key,
+                        on_delivery=partial(_report, delivered, progress),
+                        headers=headers,
                     )
             except BufferError as error:
                 if not deadline.pause(_QUEUE_FULL_SECONDS):
@@ -113,6 +157,7 @@ class Publisher:
             except KafkaException as error:
                 raise _translated(error.args[0]) from error
             else:
+                progress.begun()
                 return
 
     def _poll(self) -> None:
@@ -122,6 +167,8 @@ class Publisher:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
                 self._fatal = str(error)
+            if self._progress.stalled_for() > _STALLED_SECONDS:
+                self._fatal = self._fatal or "nothing was confirmed for a while"
             if self._fatal:
                 self._renew()
 
@@ -132,6 +179,7 @@ class Publisher:
         with self._lock:
             old, self._producer = self._producer, self._new_producer()
             self._fatal = ""
+            self._progress = _Progress()
         try:
             old.purge()
             old.poll(0)
@@ -142,10 +190,26 @@ class Publisher:
         return Producer(self._settings, error_cb=self._on_error, logger=_LIBRDKAFKA_LOG)
 
     def _on_error(self, error: KafkaError) -> None:
+        """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
         monitor.connected.labels("kafka").set(0)
-        logger.warning("kafka: %s", error.str())
+        now = time.monotonic()
+        level = logging.WARNING if now > self._quiet_until else logging.DEBUG
+        if level == logging.WARNING:
+            self._quiet_until = now + _QUIET_SECONDS
+        logger.log(level, "kafka: %s", error.str())
         if error.fatal():
             self._fatal = error.str()
+
+
+def _report(
+    delivered: "Future[None]", progress: _Progress, error: KafkaError | None, _message: Message
+) -> None:
+    """Take librdkafka's word on what became of a record."""
+    progress.ended(succeeded=error is None)
+    if error is None:
+        delivered.set_result(None)
+    else:
+        delivered.set_exception(_translated(error))
 
 
 _LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
@@ -156,21 +220,55 @@ def setting_faults(settings: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         settings: librdkafka's names and values.
+
+    Returns:
+        A text for each setting that is at fault, be it one that is missing; for what can't be put
+        down to a setting, one by the empty string.
     """
-    faults = {}
-    alone = {name: text for name, text in settings.items() if name != "bootstrap.servers"}
-    while True:
-        try:
-            Producer(_complete(alone), logger=_LIBRDKAFKA_LOG)
-        except KafkaException as error:
-            text = error.args[0].str()
-            name = next((name for name in alone if f'"{name}"' in text or f"`{name}`" in text), "")
-            faults[name] = f"librdkafka refuses it: {text}"
-            if not name:
-                return faults
-            del alone[name]
+    faults: dict[str, str] = {}
+    left = {name: text for name, text in settings.items() if name != "bootstrap.servers"}
+    while refusal := _refusal(left):
+        told = _names_in(refusal)
+        name = _culprit(refusal, told, left)
+        if faults.keys() & {name, *told}:
+            break  # it only follows from what was taken away
+        faults[name] = f"librdkafka refuses {name or 'the settings'}: {refusal}"
+        if name in left:
+            del left[name]
         else:
-            return faults
+            left[name] = "-"  # stands in for what is missing, so that the rest is looked at
+    return faults
+
+
+def _refusal(settings: Mapping[str, str]) -> str:
+    """Return why librdkafka can't work with settings, nothing when it can."""
+    try:
+        Producer(_complete(settings), logger=_LIBRDKAFKA_LOG)
+    except KafkaException as error:
+        return str(error.args[0].str()).strip()
+    except (TypeError, ValueError, AttributeError) as error:
+        return str(error)  # what only a program can set, like a callback
+    return ""
+
+
+def _names_in(refusal: str) -> list[str]:
+    """Return the words of a refusal, with the names of settings among them."""
+    return re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
+
+
+def _culprit(refusal: str, told: list[str], settings: Mapping[str, str]) -> str:
+    """Return the name of the setting that a refusal is about, nothing when it can't be told.
+
+    librdkafka may call a setting by its other name, or by none: then it is the one that is refused
+    on its own for the same reason.
+    """
+    missing = [name for name in told if "." in name and name not in settings]
+    if missing and refusal.endswith("must be set"):
+        return missing[0]
+    for name in told:
+        if name in settings:
+            return name
+    return next((name for name in settings if _refusal({name: settings[name]}) == refusal), "")
 
 
 def _complete(settings: Mapping[str, str]) -> dict[str, str]:
@@ -192,4 +290,4 @@ def _translated(error: KafkaError) -> NotifierError:
     """
     if error.code() in _TOO_LARGE:
         return TooLarge(f"kafka: {error.str()}")
-    return DeliveryUnknown("kafka", error.str())
+    return DeliveryUnknown("kafka", error.str(), hiccup=True)

@@ -25,6 +25,8 @@ ROUTING_KEY = "x-cki-routing-key"
 _NOT_FOUND_DELAYS = DELAYS[:4]
 #: A header is no place for more of an error's text than this, in characters.
 _LONGEST_ERROR = 1000
+#: A count above this is not ours, and AMQP could not carry the next one.
+_MOST_ATTEMPTS = 1_000_000
 
 
 class History(Struct, frozen=True):
@@ -66,12 +68,15 @@ class Parked(Struct, frozen=True):
 def history_of(
     headers: Mapping[str, Any] | None, *, exchange: str, routing_key: str, now: datetime
 ) -> History:
-    """Read the history out of a delivery's headers; one that has none is new."""
+    """Read the history out of a delivery's headers; one that has none is new.
+
+    Headers that can't be ours, of a wrong type or out of range, count as missing.
+    """
     headers = headers or {}
     attempts, origin, key = (headers.get(name) for name in (ATTEMPTS, EXCHANGE, ROUTING_KEY))
     return History(
-        attempts=attempts if isinstance(attempts, int) and attempts > 0 else 0,
-        first_seen=_time(headers.get(FIRST_SEEN)) or now,
+        attempts=_count(attempts),
+        first_seen=min(_time(headers.get(FIRST_SEEN)) or now, now),
         exchange=origin if isinstance(origin, str) else exchange,
         routing_key=key if isinstance(key, str) else routing_key,
     )
@@ -94,7 +99,7 @@ def park(
     time_is_over = now - history.first_seen >= retry_for
     reason = _final_reason(error, attempts, time_is_over=time_is_over)
     headers = {
-        ERROR: str(error)[:_LONGEST_ERROR],
+        ERROR: _encodable(str(error)[:_LONGEST_ERROR]),
         ATTEMPTS: attempts,
         FIRST_SEEN: history.first_seen.isoformat(),
         EXCHANGE: history.exchange,
@@ -124,9 +129,19 @@ def _final_reason(
     return DeadLetterReason.RETRIES_EXHAUSTED if time_is_over else None
 
 
+def _count(value: Any) -> int:
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if is_count and 0 < value <= _MOST_ATTEMPTS else 0
+
+
 def _time(value: Any) -> datetime | None:
     try:
         time = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return time.astimezone(UTC) if time.tzinfo else None
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8, and so a header, can't hold: lone surrogates."""
+    return text.encode(errors="replace").decode()

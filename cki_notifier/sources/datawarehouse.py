@@ -3,7 +3,8 @@
 Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id or an iid.
 """
 
-from urllib.parse import quote, urlsplit
+import re
+from urllib.parse import quote
 
 from cki_notifier.config import DataWarehouseConfig
 from cki_notifier.deadline import Deadline
@@ -15,6 +16,7 @@ from cki_notifier.sources.http import HTTP, Pending, Server
 _CHECKOUT = "/api/1/kcidb/checkouts/{}"
 _BUILDS = "/api/1/kcidb/checkouts/{}/builds?limit=100"
 _EVERYTHING = "/api/1/kcidb/checkouts/{}/all"
+_IID = re.compile("[0-9]{1,18}")
 
 
 class DataWarehouse:
@@ -79,7 +81,7 @@ class DataWarehouse:
         builds = {build.id: build for build in page.results}
         seen = {""}
         while page.next:
-            query = urlsplit(page.next).query
+            query = page.next.partition("?")[2].partition("#")[0]
             if query in seen:
                 raise Unavailable("datawarehouse", f"the pages of GET {path} never end")
             seen.add(query)
@@ -100,7 +102,7 @@ def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
         InvalidDocument: it answered for another one.
     """
     iid = checkout.misc.iid if checkout.misc else None
-    asked_by_iid = checkout_id.isdecimal() and iid in {None, int(checkout_id)}
+    asked_by_iid = _IID.fullmatch(checkout_id) and iid in {None, int(checkout_id)}
     if checkout.id != checkout_id and not asked_by_iid:
         raise InvalidDocument(
             f"datawarehouse: `id` is {checkout.id!r}, but {checkout_id!r} was asked for"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -100,7 +100,7 @@ class GitLab:
         seen = set()
         while query:
             if query in seen:
-                raise Unavailable(link.host, f"the pages of GET {path} never end")
+                raise Unavailable("gitlab", f"the pages of GET {path} never end")
             seen.add(query)
             page = self._http.get(
                 self._server(link), f"{path}?{query}", tuple[Bridge, ...], deadline
@@ -139,6 +139,6 @@ def _next_query(headers: Mapping[str, str]) -> str | None:
     """
     found = _NEXT.search(headers.get("link", ""))
     if found:
-        return urlsplit(found[1]).query or None
+        return found[1].partition("?")[2].partition("#")[0] or None
     number = headers.get("x-next-page", "")
-    return f"per_page={_PER_PAGE}&page={int(number)}" if re.fullmatch("[0-9]+", number) else None
+    return f"per_page={_PER_PAGE}&page={number}" if number.isdecimal() else None

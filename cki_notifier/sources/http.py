@@ -21,6 +21,7 @@ import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from http import HTTPStatus
 from typing import Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -37,6 +38,8 @@ T = TypeVar("T")
 
 #: One request takes no longer, in seconds.
 _REQUEST_SECONDS = 60.0
+#: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
+_GRACE_SECONDS = 5.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
@@ -60,6 +63,9 @@ class Server(msgspec.Struct, frozen=True):
     url: str
     headers: list[str]
     token_variable: str
+
+    def __repr__(self) -> str:
+        return f"Server({self.name!r}, {self.url!r})"  # not the headers: they hold the token
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -105,24 +111,25 @@ class Pending(Generic[T]):
 
     def _try(self) -> Page[T]:
         future, self._future = self._future or self._start(self._path), None
-        response = self._wait(future)
+        response, path = self._wait(future), self._path
         for _ in range(_MOST_REDIRECTS):
             if response.code not in _REDIRECTS:
                 break
-            response = self._wait(self._start(self._redirected(response)))
+            path = self._redirected(response, path)
+            response = self._wait(self._start(path))
         return Page(self._decode(response), response.headers)
 
     def _wait(self, future: Future[Response]) -> Response:
         try:
-            return future.result()
-        except TransferError as error:
-            text = f"no response to GET {self._path}: {error}"
+            return future.result(_REQUEST_SECONDS + _GRACE_SECONDS)
+        except (TransferError, FutureTimeoutError) as error:
+            text = f"no response to GET {self._path}: {error or 'it hangs'}"
             raise Unavailable(self._server.name, text, hiccup=True) from error
 
-    def _redirected(self, response: Response) -> str:
+    def _redirected(self, response: Response, path: str) -> str:
         """Return the path a redirect leads to on the same server, which alone gets our token."""
-        here = self._server.url + self._path
-        target = urljoin(here, response.headers.get("location", ""))
+        here = self._server.url + path
+        target = _joined(here, response.headers.get("location", ""))
         if _origin(target) != _origin(here) or not target.startswith(self._server.url + "/"):
             place = _origin(target) or "nowhere"
             text = f"GET {self._path} is redirected to {place}, where no token is sent"
@@ -147,6 +154,9 @@ class Pending(Generic[T]):
 
     def _check(self, response: Response) -> None:
         code, server = response.code, self._server
+        logger.debug(
+            "%s: GET %s answered %d, %d bytes", server.name, self._path, code, len(response.body)
+        )
         if code == HTTPStatus.OK:
             return
         text = f"GET {self._path} answered {code}"
@@ -183,6 +193,14 @@ class HTTP:
         return Pending(self, server, path, type_, deadline)
 
 
+def _joined(base: str, url: str) -> str:
+    """Resolve an address by RFC 3986; an address that is none leads to ``""``."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return ""
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""
@@ -196,6 +214,6 @@ def _retry_after(response: Response) -> float:
     else:
         try:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             seconds = 0.0
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)

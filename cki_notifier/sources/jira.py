@@ -38,6 +38,7 @@ _FAILURES = (
     AttributeError,
     LookupError,
     OSError,
+    RecursionError,
     TypeError,
     ValueError,
 )
@@ -65,23 +66,35 @@ class _Found(Document, frozen=True):
     issues: tuple[_Issue, ...]
 
 
+class _Jira(jira.JIRA):
+    """The client, without the question for the names of all fields before the first search."""
+
+    def fields(self) -> list[dict[str, Any]]:
+        """Return the fields we ask for, which we name by their ids anyway."""
+        return [{"id": name, "clauseNames": [name]} for name in _FIELDS.split(",")]
+
+
 class JiraIssues:
     """Looks up the issues that a merge request names.
 
     Args:
         config: how to reach Jira.
         certificates: a file with the certificate authorities to trust for https.
+        seconds: the longest a message waits for Jira.
     """
 
-    def __init__(self, config: JiraConfig, certificates: str) -> None:
+    def __init__(
+        self, config: JiraConfig, certificates: str, seconds: float = LOOK_UP_SECONDS
+    ) -> None:
         options: dict[str, Any] = {"server": config.url, "verify": certificates}
-        self._jira = jira.JIRA(
+        self._jira = _Jira(
             options=options,
             token_auth=config.token.reveal() if config.token else None,
             get_server_info=False,  # else it asks the server right here
             max_retries=0,
-            timeout=LOOK_UP_SECONDS,
+            timeout=seconds,
         )
+        self._seconds = seconds
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     def start(self, links: Iterable[str]) -> "LookUp | None":
@@ -95,8 +108,8 @@ class JiraIssues:
                 target=self._run, args=(future, sorted(set(keys.values()))), daemon=True
             ).start()
         else:
-            future.set_exception(TimeoutError("earlier look-ups still wait for an answer"))
-        return LookUp(keys, future)
+            future.set_exception(BlockingIOError("earlier look-ups still wait for an answer"))
+        return LookUp(keys, future, self._seconds)
 
     def _run(self, future: Future[_Found], keys: list[str]) -> None:
         try:
@@ -120,16 +133,17 @@ class JiraIssues:
 class LookUp:
     """A look-up on its way."""
 
-    def __init__(self, keys: Mapping[str, str], future: Future[_Found]) -> None:
+    def __init__(self, keys: Mapping[str, str], future: Future[_Found], seconds: float) -> None:
         self._keys = keys
         self._future = future
+        self._seconds = seconds
 
     def result(self, deadline: Deadline) -> tuple[JiraIssue, ...] | None:
         """Return the issues in the order of their links, None when Jira did not answer properly."""
         try:
-            found = self._future.result(min(LOOK_UP_SECONDS, deadline.remaining()))
+            found = self._future.result(min(self._seconds, deadline.remaining()))
         except FutureTimeoutError:
-            self._warn(f"no answer within {LOOK_UP_SECONDS:g} s")
+            self._warn(f"no answer within {self._seconds:g} s")
         except jira.JIRAError as error:
             self._warn(f"it answered {error.status_code}")
         except _FAILURES as error:

@@ -11,12 +11,14 @@ import ssl
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from typing import Any
 
 import certifi
 import pycurl
 from msgspec import Struct
 
 from cki_notifier import __version__
+from cki_notifier.threads import start_vital
 
 #: No body we read is larger; a service that sends more is out of order.
 LARGEST_BODY_BYTES = 256 * 1024 * 1024
@@ -24,6 +26,7 @@ _CONNECT_SECONDS = 10
 #: A body that arrives slower than this for so long is given up: bytes a second, seconds.
 _SLOWEST_BYTES_A_SECOND, _SLOW_SECONDS = 100, 30
 _KEPT_CONNECTIONS = 128
+_STOPPING = "the process is stopping"
 
 
 class TransferError(Exception):
@@ -41,15 +44,15 @@ class Response(Struct, frozen=True):
 class _Transfer:
     """One transfer on its way: what has arrived so far, and who waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest_body_bytes: int) -> None:
         self.future: Future[Response] = Future()
         self.head: list[bytes] = []
         self.chunks: list[bytes] = []
-        self.size = 0
+        self._room = largest_body_bytes
 
     def write(self, chunk: bytes) -> int:
-        self.size += len(chunk)
-        if self.size > LARGEST_BODY_BYTES:
+        self._room -= len(chunk)
+        if self._room < 0:
             return -1  # makes libcurl give up
         self.chunks.append(chunk)
         return len(chunk)
@@ -60,10 +63,12 @@ class Transfers:
 
     Args:
         certificates: a file with the certificate authorities to trust for https.
+        largest_body_bytes: a larger body, as decoded, is a failure.
     """
 
-    def __init__(self, certificates: str) -> None:
+    def __init__(self, certificates: str, largest_body_bytes: int = LARGEST_BODY_BYTES) -> None:
         self._certificates = certificates
+        self._largest_body_bytes = largest_body_bytes
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -71,9 +76,11 @@ class Transfers:
         self._transfers: dict[pycurl.Curl, _Transfer] = {}
         self._spare: list[pycurl.Curl] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._starting = threading.Lock()
+        self._closed = False
+        self._bug: Exception | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="transfers", daemon=True)
-        self._thread.start()
+        self._thread = start_vital("transfers", self._run)
 
     def start(self, url: str, headers: list[str], seconds: float) -> Future[Response]:
         """Start a GET request; the future's exception is a :class:`TransferError`.
@@ -83,22 +90,37 @@ class Transfers:
             headers: whole header lines.
             seconds: after which the transfer fails, whatever it is doing then.
         """
-        transfer = _Transfer()
-        self._loop.call_soon_threadsafe(self._add, transfer, url, headers, seconds)
+        transfer = _Transfer(self._largest_body_bytes)
+        with self._starting:  # so that none begins behind the end, where it would wait for ever
+            if self._closed:
+                transfer.future.set_exception(TransferError(_STOPPING))
+            else:
+                self._loop.call_soon_threadsafe(self._add, transfer, url, headers, seconds)
         return transfer.future
 
     def close(self) -> None:
-        """End all transfers and the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """End all transfers and the thread; what is started later fails at once."""
+        with self._starting:
+            if not self._closed:
+                self._closed = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     def _run(self) -> None:
+        self._loop.set_exception_handler(self._on_bug)
         self._loop.run_forever()
+        if self._bug is not None:
+            raise self._bug
         for curl, transfer in list(self._transfers.items()):
             self._multi.remove_handle(curl)
-            transfer.future.set_exception(TransferError("the process is stopping"))
+            transfer.future.set_exception(TransferError(_STOPPING))
         self._multi.close()
         self._loop.close()
+
+    def _on_bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the thread, and with it the process, rather than let a transfer wait for ever."""
+        self._bug = context.get("exception") or RuntimeError(context["message"])
+        loop.stop()
 
     def _add(self, transfer: _Transfer, url: str, headers: list[str], seconds: float) -> None:
         curl = self._spare.pop() if self._spare else pycurl.Curl()

@@ -1,0 +1,129 @@
+"""What a variable may hold: each check returns the value or raises ValueError, saying why not."""
+
+import re
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+T = TypeVar("T")
+
+_LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+#: RabbitMQ's prefetch count is a 16-bit number, and twice this many are fetched.
+_MOST_IN_FLIGHT = 32_767
+
+
+def http_url(text: str) -> str:
+    """Return an address without the slash at its end."""
+    what = "what it holds" if "@" in text else repr(text)  # a password in it is not shown
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+    except ValueError as error:
+        raise ValueError(f"{what} is no http(s) address like https://host/path") from error
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user name or a password; it must be a plain http(s) address")
+    if not valid or parts.query or parts.fragment or re.search(r"\s", text):
+        raise ValueError(f"{what} is no http(s) address like https://host/path")
+    return text.rstrip("/")
+
+
+def token_names(text: str) -> dict[str, str]:
+    """Return the names of variables with tokens, by host."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise ValueError(
+            "is no JSON object from host to the name of the variable with its token, like "
+            f'{{"gitlab.com": "COM_GITLAB_TOKEN"}}: {error}'
+        ) from error
+
+
+def port(text: str) -> int:
+    """Return the number of a port."""
+    return _number(text, int, 1, 65_535)
+
+
+def in_flight(text: str) -> int:
+    """Return how many notifications are handled at once."""
+    return _number(text, int, 1, _MOST_IN_FLIGHT)
+
+
+def positive(text: str) -> float:
+    """Return a number above 0."""
+    value = _number(text, float, 0, 1_000_000)
+    if value <= 0:
+        raise ValueError(f"{text!r} is not a positive number")
+    return value
+
+
+def _number(text: str, kind: Callable[[str], T], least: int, most: int) -> T:
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no number") from error
+    if not least <= value <= most:  # type: ignore[operator]  # an int or a float, whichever was asked
+        raise ValueError(f"{text!r} is not between {least} and {most}")
+    return value
+
+
+def boolean(text: str) -> bool:
+    """Return true or false."""
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def level(text: str) -> str:
+    """Return a logging level's name."""
+    level = one_of(*_LEVELS)(text.upper())
+    return "WARNING" if level == "WARN" else level
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Return a check that takes these values alone."""
+
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def ca_file(text: str) -> str:
+    """Return the path of a file with certificate authorities."""
+    try:
+        ssl.create_default_context(cafile=text)
+    except OSError as error:
+        raise ValueError(
+            f"the file {text!r} can't be used for its certificates: {cause(error)}"
+        ) from error
+    return text
+
+
+def queue_name(text: str) -> str:
+    """Return the name of a queue."""
+    longest = 200  # AMQP allows 255 bytes, and `.dead-letter` and the like come behind it
+    if len(text.encode()) > longest:
+        raise ValueError(f"is longer than {longest} bytes")
+    if text.startswith("amq."):
+        raise ValueError(f"{text!r} begins with amq., which RabbitMQ keeps for itself")
+    return text
+
+
+def topic(text: str) -> str:
+    """Return the name of a topic."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
+        raise ValueError(f"{text!r} is no name of a Kafka topic")
+    return text
+
+
+def cause(error: Exception) -> str:
+    """Say why, without quoting what a file holds."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

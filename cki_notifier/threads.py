@@ -1,0 +1,36 @@
+"""Threads the process can't do without."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+#: The process' exit code when one of them ends by a bug.
+_BUG = 70
+
+
+def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:
+    """Start a thread whose end by an exception ends the process.
+
+    Half a daemon is worse than none: it would be alive and do nothing. What was in flight is
+    handed out again when the process is started anew.
+    """
+
+    def run() -> None:
+        returned = False
+        try:
+            target()
+            returned = True
+        finally:
+            if not returned:
+                text = "a bug in the thread %r ends the process"
+                logger.critical(text, name, exc_info=sys.exc_info())
+                logging.shutdown()
+                os._exit(_BUG)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
