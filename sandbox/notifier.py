@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,9 +38,14 @@ class Notifier(Process):
         self._consumes = self._count()
         super().start()
 
+    def terminate(self) -> None:
+        """Send it SIGTERM and wait for nothing."""
+        self._send(signal.SIGTERM)
+
     def lines(self) -> list[dict[str, Any]]:
-        """Return what it logged as JSON, line by line; other output is left out."""
-        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        """Return what it logged as JSON, line by line; other output and half lines are left out."""
+        whole = self.text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith('{"time":')]
 
     def settled(self) -> list[dict[str, Any]]:
         """Return its lines about settled notifications, which have an ``outcome``."""

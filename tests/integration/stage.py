@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import uuid4
 
@@ -62,6 +62,7 @@ class Stage:
         self.topic = f"topic.{name}"
         self.environment = {
             "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
+            "CKI_LOGGING_LEVEL": "DEBUG",
             "DATAWAREHOUSE_URL": services.warehouse.url,
             "DATAWAREHOUSE_TOKEN": services.warehouse.token,
             "JIRA_SERVER": services.jira.url,
@@ -90,9 +91,11 @@ class Stage:
         """Stop the daemons."""
         self._open.close()
 
-    def daemon(self, *, waits: bool = True, **changes: str) -> Notifier:
+    def daemon(
+        self, settings: Mapping[str, str] = MappingProxyType({}), *, waits: bool = True, **more: str
+    ) -> Notifier:
         """Start a daemon with changes to the environment; it is stopped with the test."""
-        environment = {**self.environment, **changes}
+        environment = {**self.environment, **settings, **more}
         folder = self.folder / f"notifier-{uuid4().hex[:8]}"
         return self._open.enter_context(Notifier(folder, environment, waits=waits))
 
@@ -144,6 +147,16 @@ class Stage:
         """Read so many messages from the topic."""
         return [json.loads(record.value) for record in self.records(count)]
 
+    def keys(self, count: int) -> set[str]:
+        """Read the topic until there are records with so many different keys; return the keys."""
+        found = read_topic(
+            self.bootstrap,
+            self.topic,
+            seconds=PATIENCE,
+            until=lambda seen: len({record.key for record in seen}) >= count,
+        )
+        return {record.key for record in found}
+
     def waiting(self, queue: str) -> int:
         """Return how many messages are ready in a queue, 0 when there is no such queue."""
         with self.channel() as channel:
@@ -168,8 +181,16 @@ class Stage:
         """Take so many dead letters."""
         return self.take(f"{self.queue}.dead-letter", count)
 
-    def empty(self) -> bool:
-        """Tell whether nothing is in the main queue, neither ready nor unsettled."""
-        rows = self.rabbitmq.ctl("list_queues", "name", "messages").splitlines()
-        counts = dict(row.split("\t") for row in rows if "\t" in row)
-        return counts.get(self.queue) == "0"
+    def finish(self, daemon: Notifier) -> None:
+        """Stop a daemon and make sure that nothing is left in the main queue.
+
+        Only without a consumer is the count exact. What was on its way when the daemon stopped is
+        back in the queue, so it gets a few starts to work that off.
+        """
+        for _ in range(5):
+            assert daemon.stop() == 0
+            if not self.waiting(self.queue):
+                return
+            daemon.start()
+            time.sleep(1)
+        raise AssertionError(f"{self.waiting(self.queue)} notifications stay in the queue")

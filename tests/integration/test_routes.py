@@ -88,7 +88,7 @@ def test_route_ends_in_a_record(
     (line,) = eventually(daemon.settled)
     assert line["outcome"] == "sent"
     assert line["reason"] == ("post-test" if finished else "pre-test")
-    eventually(stage.empty, what="an empty queue")
+    stage.finish(daemon)
 
 
 def test_samples_come_out_as_the_sample_messages(stage: Stage) -> None:
@@ -174,7 +174,7 @@ def test_messages_of_one_checkout_keep_their_order(stage: Stage) -> None:
 
 
 def test_a_notification_with_nothing_but_an_id_is_enough(stage: Stage) -> None:
-    """A thin ``unknown`` notification, with neither object nor time, is decided by what is loaded."""
+    """A thin notification, with neither object nor time, is decided by what is loaded."""
     fill(stage, "redhat:thin")
     stage.daemon()
     stage.publish({"object_type": "checkout", "status": "unknown", "id": "redhat:thin"})

@@ -1,0 +1,84 @@
+"""librdkafka's own mock cluster, which answers with whatever error it is told to."""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import Consumer, Message, TopicPartition, cimpl
+
+TOPIC: Final = "kafka.tx.cki.ready-for-test"
+#: Only a failing test waits for so long, in seconds.
+PATIENCE: Final = 30.0
+#: The key of a request to write records (Kafka's protocol, "API keys").
+_PRODUCE_REQUEST: Final = 0
+#: More than a client of ours tries at once.
+_MANY: Final = 5
+
+
+class MockCluster:
+    """librdkafka's mock cluster of one broker with one topic of one partition.
+
+    The Python client can start one, but not make it fail, so it is driven by its C interface,
+    which is in the same library.
+    """
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(cimpl.__file__)
+        for function in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+            getattr(self._library, function).restype = ctypes.c_void_p
+        self._library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+        conf = ctypes.c_void_p(self._library.rd_kafka_conf_new())
+        self._library.rd_kafka_conf_set(conf, b"log_level", b"0", None, 0)
+        self._client = ctypes.c_void_p(self._library.rd_kafka_new(0, conf, None, 0))
+        self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, 1))
+        self._library.rd_kafka_mock_topic_create(self._cluster, TOPIC.encode(), 1, 1)
+        address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
+        self.address = address.decode()
+
+    def close(self) -> None:
+        """End the cluster."""
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+        self._library.rd_kafka_destroy(self._client)
+
+    @contextmanager
+    def failing(self, code: int) -> Iterator[None]:
+        """Answer records with an error for as long as the context lasts."""
+        codes = (ctypes.c_int * _MANY)(*[code] * _MANY)
+        request, count = ctypes.c_int16(_PRODUCE_REQUEST), ctypes.c_size_t(_MANY)
+        push = self._library.rd_kafka_mock_push_request_errors_array
+        push(self._cluster, request, count, codes)
+        try:
+            yield
+        finally:
+            self._library.rd_kafka_mock_clear_request_errors(self._cluster, request)
+
+    @contextmanager
+    def answering_after(self, milliseconds: int) -> Iterator[None]:
+        """Answer so late for as long as the context lasts."""
+        self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
+        try:
+            yield
+        finally:
+            self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, 0)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Take no connection for as long as the context lasts."""
+        self._library.rd_kafka_mock_broker_set_down(self._cluster, 1)
+        try:
+            yield
+        finally:
+            self._library.rd_kafka_mock_broker_set_up(self._cluster, 1)
+
+    def records(self) -> list[Message]:
+        """Return all that was written."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "test"})
+        try:
+            _, end = consumer.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=PATIENCE)
+            consumer.assign([TopicPartition(TOPIC, 0, 0)])
+            found = consumer.consume(end, timeout=PATIENCE) if end else []
+        finally:
+            consumer.close()
+        assert len(found) == end
+        return found

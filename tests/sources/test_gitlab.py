@@ -1,0 +1,141 @@
+"""GitLab: the merge requests, and who gets which token."""
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from cki_notifier.deadline import Deadline
+from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.secret import Secret
+from cki_notifier.sources.gitlab import GitLab, Pipeline
+from cki_notifier.sources.http import HTTP
+from sandbox import documents
+from sandbox.services import Garbage, Gitlab, Services, Status
+
+PROJECT = "group/sub.group/kernel-9_x"
+FIELD = "misc.mr.url"
+PATH = "/api/v4/projects/group%2Fsub.group%2Fkernel-9_x/merge_requests/7"
+
+
+@pytest.fixture
+def service(services: Services) -> Gitlab:
+    """A GitLab with one merge request."""
+    head = services.gitlab.pipeline_url(PROJECT, 77)
+    document = documents.merge_request(url_of(services.gitlab), head_pipeline=head)
+    services.gitlab.add_merge_request(document)
+    return services.gitlab
+
+
+def url_of(service: Gitlab) -> str:
+    """Return the address of the merge request."""
+    return service.merge_request_url(PROJECT, 7)
+
+
+def test_a_merge_request_is_read(gitlab: GitLab, service: Gitlab, deadline: Deadline) -> None:
+    """The project's path is one part of the request's, and the token goes along."""
+    document = gitlab.merge_request(url_of(service), FIELD, deadline)
+    assert (document.state, document.draft, document.labels) == ("opened", False, documents.LABELS)
+    assert document.description == documents.DESCRIPTION
+    assert document.head_pipeline == Pipeline(id=77, web_url=service.pipeline_url(PROJECT, 77))
+    [seen] = service.requests
+    assert seen.target == PATH
+    assert seen.headers["private-token"] == "gitlab-token"
+
+
+@pytest.mark.parametrize("name", ["draft", "labels", "description", "sha", "head_pipeline"])
+def test_only_the_state_has_to_be_there(
+    gitlab: GitLab, service: Gitlab, deadline: Deadline, name: str
+) -> None:
+    """Everything else may be null or missing."""
+    for value in (None, documents.MISSING):
+        document = documents.changed(documents.merge_request(url_of(service)), {name: value})
+        service.add_merge_request(document)
+        assert getattr(gitlab.merge_request(url_of(service), FIELD, deadline), name) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"state": None}, "$.state"),
+        ({"state": documents.MISSING}, "state"),
+        ({"draft": "no"}, "$.draft"),
+        ({"labels": "x"}, "$.labels"),
+        ({"labels": [{"name": "x"}]}, "$.labels[0]"),
+        ({"description": []}, "$.description"),
+        ({"sha": 1}, "$.sha"),
+        ({"head_pipeline": [7]}, "$.head_pipeline"),
+        ({"head_pipeline": {"id": "7"}}, "$.head_pipeline.id"),
+        ({"head_pipeline": {"web_url": "x"}}, "id"),
+        ({"head_pipeline": {"id": 7, "web_url": 7}}, "$.head_pipeline.web_url"),
+    ],
+)
+def test_a_wrong_field_is_named(
+    gitlab: GitLab, service: Gitlab, deadline: Deadline, changes: dict[str, object], field: str
+) -> None:
+    """Nothing is guessed from a field that isn't what it should be."""
+    document = documents.changed(documents.merge_request(url_of(service)), changes)
+    service.answer("", Garbage(json.dumps(document).encode()))
+    with pytest.raises(InvalidDocument, match=r"^gitlab: ") as error:
+        gitlab.merge_request(url_of(service), FIELD, deadline)
+    assert f"`{field}`" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "no address",
+        "https://gitlab.com/group/kernel",
+        "https://gitlab.com/group/kernel/-/issues/7",
+        "https://gitlab.com/group/kernel/-/merge_requests/",
+        "https://gitlab.com/group/kernel/-/merge_requests/seven",
+        "https://gitlab.com/group/kernel/-/merge_requests/7/diffs",
+        "https://gitlab.com/kernel/-/merge_requests/7",
+        "https://gitlab.com/group/../-/merge_requests/7",
+        "https://gitlab.com/group/a b/-/merge_requests/7",
+        "ftp://gitlab.com/group/kernel/-/merge_requests/7",
+        "//gitlab.com/group/kernel/-/merge_requests/7",
+        "https:///group/kernel/-/merge_requests/7",
+        "https://user:secret@gitlab.com/group/kernel/-/merge_requests/7",
+        "https://gitlab.com:port/group/kernel/-/merge_requests/7",
+        "https://gitlab.com:99999/group/kernel/-/merge_requests/7",
+        "https://[::1/group/kernel/-/merge_requests/7",
+    ],
+)
+@pytest.mark.parametrize("field", ["misc.mr.url", "misc.related_merge_request.url"])
+def test_an_address_of_no_merge_request_is_named(
+    gitlab: GitLab, deadline: Deadline, field: str, url: str
+) -> None:
+    """It is the warehouse's document that can't be used; nobody is asked."""
+    with pytest.raises(InvalidDocument, match=f"^datawarehouse: `{field}`: "):
+        gitlab.merge_request(url, field, deadline)
+
+
+def test_a_token_goes_to_its_host_alone(http: HTTP, service: Gitlab, deadline: Deadline) -> None:
+    """The port is a part of the host; without a token it is read anonymously."""
+    service.token = None
+    host = urlsplit(service.url).netloc
+    tokens = {name: Secret("x") for name in ("127.0.0.1", "127.0.0.1:1", "gitlab.com", host + "0")}
+    assert GitLab(http, tokens).merge_request(url_of(service), FIELD, deadline).state == "opened"
+    assert "private-token" not in service.requests[0].headers
+    assert "authorization" not in service.requests[0].headers
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_token_is_named(
+    gitlab: GitLab, service: Gitlab, deadline: Deadline, code: int
+) -> None:
+    """The error says which entry to look at, and is no end of the notification."""
+    service.answer("", Status(code))
+    host = urlsplit(service.url).netloc
+    with pytest.raises(Unavailable, match=f"gitlab: .* GITLAB_TOKENS for {host}"):
+        gitlab.merge_request(url_of(service), FIELD, deadline)
+
+
+def test_an_unknown_merge_request_is_not_found(
+    gitlab: GitLab, service: Gitlab, deadline: Deadline
+) -> None:
+    """It may be a race, like the warehouse's."""
+    with pytest.raises(NotFound, match="gitlab: "):
+        gitlab.merge_request(service.merge_request_url(PROJECT, 8), FIELD, deadline)

@@ -1,0 +1,134 @@
+"""Jira: the issues that a merge request's trailers lead to."""
+
+import pytest
+
+from cki_notifier.config import JiraConfig
+from cki_notifier.deadline import Deadline
+from cki_notifier.message import JiraIssue
+from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import certificate_authorities
+from sandbox import documents
+from sandbox.services import Jira
+from tests.sources.reading import LINKS, Find, failed_look_ups
+
+pytestmark = pytest.mark.usefixtures("issues")
+
+
+def test_issues_come_in_the_order_of_their_links(find: Find, issues: Jira) -> None:
+    """All that the message tells of an issue is there, the link as in the trailer."""
+    found = find(*LINKS)
+    assert found is not None
+    assert [issue.key for issue in found] == ["RHEL-2", "RHEL-1", "RHEL-3"]
+    assert found[0] == JiraIssue(
+        key="RHEL-2",
+        url="https://issues.redhat.com/browse/RHEL-2",
+        summary="issue 2",
+        status="In Progress",
+        priority="Major",
+        components=("kernel / Networking",),
+        fix_versions=("rhel-9.6",),
+        labels=("kernel",),
+    )
+    assert len(issues.requests) == 1
+
+
+def test_all_issues_are_asked_for_in_one_query(find: Find, issues: Jira) -> None:
+    """By their keys, unvalidated, with the fields that are told and no more, and with the token."""
+    find(*LINKS)
+    [seen] = issues.requests
+    assert (seen.method, seen.path) == ("GET", "/rest/api/2/search")
+    assert seen.query["jql"] == ["key in (RHEL-1, RHEL-2, RHEL-3)"]
+    assert seen.first("validateQuery").lower() == "false"
+    assert seen.first("maxResults") == "3"
+    assert ",".join(seen.query["fields"]).split(",") == [
+        "summary",
+        "status",
+        "priority",
+        "components",
+        "fixVersions",
+        "labels",
+    ]
+    assert seen.headers["authorization"] == "Bearer jira-token"
+
+
+def test_an_unknown_key_does_not_cost_the_others(find: Find, issues: Jira) -> None:
+    """It is left out, and that is no failure."""
+    before = failed_look_ups()
+    found = find("https://issues.redhat.com/browse/RHEL-9", *LINKS[:1])
+    assert found is not None
+    assert [issue.key for issue in found] == ["RHEL-2"]
+    assert find("https://issues.redhat.com/browse/RHEL-9") == ()
+    assert failed_look_ups() == before
+    assert len(issues.requests) == 2
+
+
+def test_links_may_be_written_differently(find: Find) -> None:
+    """A key in lower case, twice, or behind a path is the same; the link stays as it was."""
+    links = (
+        "https://issues.redhat.com/browse/rhel-1",
+        "https://issues.redhat.com/jira/browse/RHEL-1/?x=y#z",
+        "http://other.example/browse/RHEL-2",
+    )
+    found = find(*links)
+    assert found is not None
+    assert [(issue.key, issue.url) for issue in found] == list(
+        zip(["RHEL-1", "RHEL-1", "RHEL-2"], links, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        (),
+        ("https://issues.redhat.com/RHEL-1",),
+        ("https://issues.redhat.com/browse/RHEL",),
+        ("https://issues.redhat.com/browse/RHEL-1)%20or%20key%20in%20(X-1",),
+        ("https://[::1/browse/RHEL-1",),
+    ],
+)
+def test_without_a_key_nothing_is_asked(
+    jira: JiraIssues, issues: Jira, links: tuple[str, ...]
+) -> None:
+    """Only what has the form of a key gets into the query."""
+    assert jira.start(links) is None
+    assert issues.requests == []
+
+
+@pytest.mark.parametrize("value", [None, documents.MISSING])
+def test_what_an_issue_lacks_is_empty(find: Find, issues: Jira, value: object) -> None:
+    """Consumers index without checking."""
+    names = ("summary", "status", "priority", "components", "fixVersions", "labels")
+    issues.add_issue(documents.jira_issue("RHEL-1", **dict.fromkeys(names, value)))
+    assert find(LINKS[1]) == (
+        JiraIssue(
+            key="RHEL-1",
+            url=LINKS[1],
+            summary="",
+            status="",
+            priority="",
+            components=(),
+            fix_versions=(),
+            labels=(),
+        ),
+    )
+
+
+def test_a_part_without_a_name_is_left_out(find: Find, issues: Jira) -> None:
+    """A list of names has names only."""
+    issue = documents.jira_issue(
+        "RHEL-1", components=[{"name": None}, {"name": "a"}, {}], status={}, priority={"name": None}
+    )
+    issues.add_issue(issue)
+    found = find(LINKS[1])
+    assert found is not None
+    assert (found[0].components, found[0].status, found[0].priority) == (("a",), "", "")
+
+
+def test_without_a_token_jira_is_read_anonymously(issues: Jira) -> None:
+    """A public Jira needs none."""
+    issues.token = None
+    jira = JiraIssues(JiraConfig(url=issues.url, token=None), certificate_authorities())
+    look_up = jira.start(LINKS)
+    assert look_up is not None
+    assert len(look_up.result(Deadline(20)) or ()) == 3
+    assert "authorization" not in issues.requests[0].headers

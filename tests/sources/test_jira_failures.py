@@ -1,0 +1,144 @@
+"""Jira: nobody's testing waits for it, whatever it does."""
+
+import json
+import time
+
+import pytest
+
+from cki_notifier.config import JiraConfig
+from cki_notifier.deadline import Deadline
+from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import certificate_authorities
+from sandbox.services import (
+    Drip,
+    Fault,
+    Garbage,
+    Hang,
+    Html,
+    Jira,
+    Redirect,
+    RedirectLoop,
+    Reset,
+    Services,
+    Status,
+    Truncated,
+    Warehouse,
+)
+from tests.sources.reading import LINKS, Find, failed_look_ups
+
+
+def answer(issues: object) -> Garbage:
+    """Return a search's answer with whatever is in place of its issues."""
+    return Garbage(json.dumps({"total": 1, "issues": issues}).encode())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(Status(code) for code in (400, 401, 403, 404, 429, 500, 503, 204)),
+        Status(500, b'{"errorMessages": ["no"]}'),
+        Status(400, b"7"),
+        Status(503, headers={"Retry-After": "86400"}),
+        Status(200, b"x", {"Content-Encoding": "gzip"}),
+        Html(),
+        Truncated(),
+        Reset(),
+        Reset(0),
+        Redirect("http://[::1/"),
+        Redirect("ftp://127.0.0.1/"),
+        Garbage(b""),
+        Garbage(b"{"),
+        Garbage(b"[]"),
+        Garbage(b"null"),
+        Garbage(b'"text"'),
+        Garbage(b"\xff\xfe"),
+        Garbage(b"[" * 100_000),
+        Garbage(b"{}"),
+        answer(None),
+        answer({"key": "RHEL-1"}),
+        answer([7]),
+        answer([{"fields": {}}]),
+        answer([{"key": 1}]),
+        answer([{"key": "RHEL-1", "fields": None}]),
+        answer([{"key": "RHEL-1", "fields": {"summary": 7}}]),
+        answer([{"key": "RHEL-1", "fields": {"labels": "x"}}]),
+        answer([{"key": "RHEL-1", "fields": {"components": [None]}}]),
+        answer([{"key": "RHEL-1", "fields": {"status": "Open"}}]),
+        answer([{"key": "RHEL-1", "fields": {"fixVersions": [{"name": 1}]}}]),
+    ],
+    ids=lambda fault: repr(fault)[:80],
+)
+def test_a_bad_answer_costs_the_extra_alone(
+    find: Find, issues: Jira, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
+    """A warning and a metric say so, at once, and nothing is raised."""
+    issues.answer("", fault)
+    before = failed_look_ups()
+    assert find(*LINKS) is None
+    assert failed_look_ups() == before + 1
+    [record] = [it for it in caplog.records if it.name.startswith("cki_notifier")]
+    assert record.levelname == "WARNING"
+    assert record.message.startswith("jira: ")
+    assert "no answer within" not in record.message
+    assert "the message goes without RHEL-2, RHEL-1, RHEL-3" in record.message
+    assert "jira-token" not in caplog.text
+
+
+def test_a_jira_that_is_down_costs_the_extra_alone(find: Find, issues: Jira) -> None:
+    """And when it is back, the next message has the extra again."""
+    before = failed_look_ups()
+    issues.down()
+    assert find(*LINKS) is None
+    assert failed_look_ups() == before + 1
+    issues.up()
+    assert len(find(*LINKS) or ()) == 3
+
+
+@pytest.mark.parametrize("fault", [Hang(30), Drip(0.01), RedirectLoop()], ids=repr)
+def test_a_slow_jira_is_not_waited_for(
+    find: Find, issues: Jira, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
+    """After its time the message goes without, however slowly something keeps coming."""
+    issues.answer("", fault)
+    before, started = failed_look_ups(), time.monotonic()
+    assert find(*LINKS) is None
+    assert time.monotonic() - started < 5
+    assert failed_look_ups() == before + 1
+    assert "the message goes without" in caplog.text
+
+
+def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: Jira) -> None:
+    """What is left of the deadline may be less than what Jira is given."""
+    issues.answer("", Hang(30))
+    look_up = jira.start(LINKS)
+    started = time.monotonic()
+    assert look_up is not None
+    assert look_up.result(Deadline(0.1)) is None
+    assert time.monotonic() - started < 1.3
+
+
+def test_look_ups_that_hang_are_no_more_than_so_many(
+    jira: JiraIssues, issues: Jira, deadline: Deadline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beyond a number, a look-up fails at once instead of waiting in a thread of its own."""
+    issues.answer("", Hang(30))
+    *_, last = [jira.start(LINKS) for _ in range(80)]
+    assert last is not None
+    assert last.result(deadline) is None
+    assert "earlier look-ups still wait for an answer" in caplog.text
+
+
+def test_a_redirect_elsewhere_gets_no_token(find: Find, issues: Jira, elsewhere: Warehouse) -> None:
+    """It is followed without the token, and what comes back is no answer of Jira's."""
+    issues.answer("", Redirect(f"{elsewhere.url}/login"))
+    assert find(*LINKS) is None
+    assert all("authorization" not in seen.headers for seen in elsewhere.requests)
+
+
+def test_a_jira_that_is_down_at_the_start_does_not_matter(services: Services) -> None:
+    """Nothing is asked of it before there is an issue to look up."""
+    services.jira.down()
+    config = JiraConfig(url=services.jira.url, token=None)
+    assert JiraIssues(config, certificate_authorities()).start(()) is None
+    services.jira.up()
+    assert services.jira.requests == []

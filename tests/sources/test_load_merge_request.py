@@ -1,0 +1,220 @@
+"""What a checkout's merge request is asked for, and nothing besides."""
+
+import time
+
+import msgspec
+import pytest
+
+from cki_notifier.deadline import Deadline
+from cki_notifier.documents import Checkout
+from cki_notifier.errors import InvalidDocument, Unavailable
+from cki_notifier.load import Loader
+from cki_notifier.models import MergeRequest
+from cki_notifier.sources.datawarehouse import DataWarehouse
+from cki_notifier.sources.gitlab import GitLab
+from sandbox import documents
+from sandbox.services import Services, Status
+
+PROJECT = "group/kernel"
+MERGE_REQUEST = "/api/v4/projects/group%2Fkernel/merge_requests/7"
+BRIDGES = "/api/v4/projects/group%2Fkernel/pipelines/77/bridges?per_page=100"
+ISSUE = "https://issues.redhat.com/browse/RHEL-40001"
+
+
+@pytest.fixture
+def checkout(services: Services) -> Checkout:
+    """A checkout of a merge request whose head pipeline triggered the checkout's, 55."""
+    url = services.gitlab.merge_request_url(PROJECT, 7)
+    own = services.gitlab.pipeline_url("cki/trusted", 55)
+    document = documents.checkout("redhat:1", merge_request=url, pipeline=own)
+    add_merge_request(services, services.gitlab.pipeline_url(PROJECT, 77))
+    services.jira.add_issue(documents.jira_issue("RHEL-40001"))
+    return msgspec.convert(document, Checkout)
+
+
+def add_merge_request(services: Services, head: str | None, **changes: object) -> None:
+    """Store the merge request, whose head pipeline triggered the pipelines 55 and 56."""
+    url = services.gitlab.merge_request_url(PROJECT, 7)
+    document = documents.merge_request(url, head_pipeline=head)
+    services.gitlab.add_merge_request(
+        documents.changed(document, changes),
+        [documents.bridge(services.gitlab.pipeline_url("cki/trusted", it)) for it in (55, 56)],
+    )
+
+
+def asked(services: Services) -> list[str]:
+    """Return what was asked for, sorted, because some of it is asked for side by side."""
+    requests = services.warehouse.requests + services.gitlab.requests + services.jira.requests
+    return sorted(seen.path if "/search" in seen.target else seen.target for seen in requests)
+
+
+def test_a_merge_request_comes_with_its_pipelines_and_issues(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """Everything the rules and the message need of it."""
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert read.jira_issues is not None
+    assert [issue.key for issue in read.jira_issues] == ["RHEL-40001"]
+    assert read == MergeRequest(
+        url=services.gitlab.merge_request_url(PROJECT, 7),
+        state="opened",
+        is_draft=False,
+        labels=documents.LABELS,
+        jira=(ISSUE,),
+        bugzilla=("https://bugzilla.redhat.com/2210001",),
+        head_pipeline_id=77,
+        downstream_pipeline_ids=frozenset({55, 56}),
+        jira_issues=read.jira_issues,
+    )
+    assert asked(services) == [MERGE_REQUEST, BRIDGES, "/rest/api/2/search"]
+
+
+def test_a_forks_bridges_are_asked_of_the_fork(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """Bridges are asked of the project in the head pipeline's address."""
+    add_merge_request(services, services.gitlab.pipeline_url("somebody/kernel", 77))
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert read.downstream_pipeline_ids == frozenset({55, 56})
+    assert "/api/v4/projects/somebody%2Fkernel/pipelines/77/bridges?per_page=100" in asked(services)
+
+
+def test_a_closed_merge_requests_bridges_are_asked_for(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """Only one that is merged is ignored without them."""
+    add_merge_request(
+        services, services.gitlab.pipeline_url(PROJECT, 77), state="closed", draft=None, labels=None
+    )
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert (read.state, read.is_draft, read.labels) == ("closed", False, ())
+    assert read.downstream_pipeline_ids == frozenset({55, 56})
+
+
+@pytest.mark.parametrize(("head", "state"), [(77, "merged"), (None, "opened"), (55, "opened")])
+def test_bridges_are_asked_for_only_where_they_decide(
+    loader: Loader,
+    services: Services,
+    checkout: Checkout,
+    head: int | None,
+    state: str,
+) -> None:
+    """Not of a merged merge request, without a head pipeline, or when that is the checkout's."""
+    url = services.gitlab.pipeline_url(PROJECT, head) if head else None
+    add_merge_request(services, url, state=state)
+    read = loader.merge_request(checkout, Deadline(20))
+    assert read is not None
+    assert (read.head_pipeline_id, read.downstream_pipeline_ids) == (head, frozenset())
+    assert asked(services) == [MERGE_REQUEST, "/rest/api/2/search"]
+
+
+def test_without_a_pipeline_no_bridges_are_asked_for(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """Where the checkout's own pipeline is unknown, it is not held to be superseded."""
+    assert checkout.misc is not None
+    misc = msgspec.structs.replace(checkout.misc, provenance=None)
+    read = loader.merge_request(msgspec.structs.replace(checkout, misc=misc), deadline)
+    assert read is not None
+    assert read.downstream_pipeline_ids == frozenset()
+    assert asked(services) == [MERGE_REQUEST, "/rest/api/2/search"]
+
+
+def test_bridges_and_issues_are_read_side_by_side(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """Jira is asked while GitLab is: two steps of requests, not three."""
+    services.gitlab.latency = services.jira.latency = 0.4
+    started = time.monotonic()
+    assert loader.merge_request(checkout, deadline) is not None
+    assert time.monotonic() - started < 1.15
+
+
+@pytest.mark.parametrize(
+    "description", [None, "", "JIRA: INTERNAL", "Bugzilla: https://bugzilla.redhat.com/1"]
+)
+def test_jira_is_asked_only_with_trailers(
+    loader: Loader,
+    services: Services,
+    deadline: Deadline,
+    checkout: Checkout,
+    description: str | None,
+) -> None:
+    """Most merge requests need no look-up."""
+    head = services.gitlab.pipeline_url(PROJECT, 77)
+    add_merge_request(services, head, description=description)
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert (read.jira, read.jira_issues) == ((), None)
+    assert services.jira.requests == []
+
+
+def test_without_a_jira_nothing_is_looked_up(
+    warehouse: DataWarehouse, gitlab: GitLab, deadline: Deadline, checkout: Checkout
+) -> None:
+    """The links are there all the same."""
+    read = Loader(warehouse, gitlab, None).merge_request(checkout, deadline)
+    assert read is not None
+    assert (read.jira, read.jira_issues) == ((ISSUE,), None)
+
+
+def test_a_jira_that_fails_costs_the_extra_alone(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """All the rest of the merge request is there."""
+    services.jira.down()
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert (read.jira, read.jira_issues) == ((ISSUE,), None)
+    assert read.downstream_pipeline_ids == frozenset({55, 56})
+
+
+@pytest.mark.parametrize("match", ["/merge_requests/", "/bridges"])
+def test_a_gitlab_that_fails_is_waited_for(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout, match: str
+) -> None:
+    """Without its answer nobody can say whether the message is to be sent."""
+    services.gitlab.answer(match, Status(403))
+    with pytest.raises(Unavailable, match="gitlab: "):
+        loader.merge_request(checkout, deadline)
+
+
+@pytest.mark.parametrize(
+    "misc",
+    [{}, {"mr": None}, {"mr": {}}, {"mr": {"url": ""}}, {"related_merge_request": {"url": None}}],
+)
+def test_without_a_merge_request_nobody_is_asked(
+    loader: Loader, services: Services, deadline: Deadline, misc: dict[str, object]
+) -> None:
+    """Many checkouts belong to a branch."""
+    checkout = msgspec.convert(documents.checkout("redhat:1", misc=misc), Checkout)
+    assert loader.merge_request(checkout, deadline) is None
+    assert asked(services) == []
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_related_merge_request_takes_its_place(
+    loader: Loader, services: Services, deadline: Deadline
+) -> None:
+    """Where the checkout has no merge request of its own."""
+    url = services.gitlab.merge_request_url(PROJECT, 7)
+    misc = {"mr": {"url": None}, "related_merge_request": {"url": url}}
+    checkout = msgspec.convert(documents.checkout("redhat:1", misc=misc), Checkout)
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert read.url == url
+
+
+@pytest.mark.parametrize("name", ["mr", "related_merge_request"])
+def test_an_address_that_is_none_is_named(
+    loader: Loader, services: Services, deadline: Deadline, name: str
+) -> None:
+    """The field is that of the warehouse's document."""
+    misc = {name: {"url": "https://gitlab.com/group/kernel/-/issues/7"}}
+    checkout = msgspec.convert(documents.checkout("redhat:1", misc=misc), Checkout)
+    with pytest.raises(InvalidDocument, match=rf"datawarehouse: `misc\.{name}\.url`"):
+        loader.merge_request(checkout, deadline)
+    assert asked(services) == []

@@ -1,0 +1,91 @@
+"""Redirects: followed on the same server, and never to another, which would get the token."""
+
+import msgspec
+import pytest
+
+from cki_notifier.deadline import Deadline
+from cki_notifier.errors import Unavailable
+from cki_notifier.sources.http import HTTP, Server
+from sandbox.services import Redirect, RedirectLoop, Warehouse
+from tests.sources.reading import CHECKOUTS, PATH, Get, Item
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["{url}{path}", "{path}", "./redhat:1", "./x/../redhat:1"])
+def test_a_redirect_on_the_same_server_is_followed(
+    get: Get, service: Warehouse, location: str, code: int
+) -> None:
+    """Absolute and relative addresses alike; the token goes along."""
+    target = location.format(url=service.url, path=PATH)
+    service.answer("/moved", Redirect(target, code))
+    assert get(path=f"{CHECKOUTS}/moved") == Item("redhat:1")
+    assert [seen.target for seen in service.requests] == [
+        f"{CHECKOUTS}/moved",
+        PATH,
+    ]
+
+
+def test_a_relative_redirect_starts_from_the_last_one(get: Get, service: Warehouse) -> None:
+    """Each address is resolved against the one that redirected to it (RFC 9110, 10.2.2)."""
+    service.answer("/first", Redirect("further/second"))
+    service.answer("/second", Redirect("third"))
+    service.answer("/further/third", Redirect("../redhat:1"))
+    assert get(path=f"{CHECKOUTS}/first") == Item("redhat:1")
+    assert service.requests[2].target == f"{CHECKOUTS}/further/third"
+
+
+def test_a_redirect_loop_ends(get: Get, service: Warehouse) -> None:
+    """A few redirects are followed, then the service is out of order."""
+    service.answer("", RedirectLoop())
+    with pytest.raises(Unavailable, match="answered 302"):
+        get()
+    assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "{other}/login",
+        "//{other_host}/login",
+        "http://{host}@{other_host}/login",
+        "{url}@{other_host}/login",
+        "{url}1/login",
+        "https://{host}{path}",
+        "http://localhost:{port}{path}",
+        "ftp://{host}/login",
+        "file:///etc/hostname",
+        "http://[::1/login",
+    ],
+)
+def test_a_redirect_elsewhere_is_never_followed(
+    get: Get, service: Warehouse, elsewhere: Warehouse, location: str
+) -> None:
+    """The token leaves for no other server, and the same server isn't asked a second time."""
+    host = service.url.removeprefix("http://")
+    target = location.format(
+        url=service.url,
+        host=host,
+        port=host.partition(":")[2],
+        path=PATH,
+        other=elsewhere.url,
+        other_host=elsewhere.url.removeprefix("http://"),
+    )
+    service.answer("", Redirect(target))
+    with pytest.raises(Unavailable, match="where no token is sent") as error:
+        get()
+    assert elsewhere.requests == []
+    assert len(service.requests) == 1
+    assert service.token not in str(error.value)
+
+
+def test_a_redirect_out_of_the_service_is_never_followed(
+    http: HTTP, server: Server, service: Warehouse
+) -> None:
+    """Where a service is part of a host, the rest of the host is another one."""
+    part = msgspec.structs.replace(server, url=service.url + "/api")
+    service.answer("/api/one", Redirect("/login"))
+    service.answer("/api/two", Redirect("/apiary"))
+    for path in ("/one", "/two"):
+        with pytest.raises(Unavailable, match="where no token is sent"):
+            http.get(part, path, Item, Deadline(20)).result()
+    assert [seen.target for seen in service.requests] == ["/api/one", "/api/two"]

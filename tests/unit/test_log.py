@@ -1,0 +1,180 @@
+"""Logging: a line for each record, ours at the level asked for, everybody else's quiet."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cki_notifier import log
+from cki_notifier.secret import Secret
+
+OURS = "cki_notifier.daemon"
+THIRD_PARTIES = ["urllib3", "jira", "pika.adapters", "librdkafka"]
+#: What ends a line, for one reader or another, and what moves a terminal's cursor.
+SEPARATORS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+CONTROLS = ["\t", "\0", "\b", "\x1b[2J", "\x7f", "\x9b2J"]
+FORGED = "2026-11-20T10:15:00.000 ERROR   cki_notifier.daemon: forged"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Give logging back as it was."""
+    loggers = [logging.getLogger(name) for name in (None, log.ROOT, "pika")]
+    levels, handlers = [logger.level for logger in loggers], loggers[0].handlers[:]
+    yield
+    loggers[0].handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def logged(capsys: pytest.CaptureFixture[str], text: str, *values: Any, **more: Any) -> list[str]:
+    """Log an error and return the lines that came out."""
+    logging.getLogger(OURS).error(text, *values, **more)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+def fail(text: str) -> None:
+    """Raise what a bug would raise."""
+    raise RuntimeError(text)
+
+
+def test_a_text_line_tells_time_level_logger_and_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The text form is for a person, its time in UTC with milliseconds."""
+    log.set_up("INFO", "text")
+    (line,) = logged(capsys, "%s: to be delayed", "redhat:1")
+    when = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}"
+    assert re.fullmatch(rf"{when} ERROR   cki_notifier\.daemon: redhat:1: to be delayed", line)
+
+
+def test_a_json_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON form has the same, field by field, and says that its time is UTC."""
+    log.set_up("INFO", "json")
+    (line,) = logged(capsys, "%s: to be delayed", "redhat:1")
+    record = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record.pop("time"))
+    assert record == {"level": "ERROR", "logger": OURS, "message": "redhat:1: to be delayed"}
+
+
+def test_a_settled_notifications_fields_are_fields_in_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the INFO line of a notification says can be searched for without parsing its text."""
+    log.set_up("INFO", "json")
+    values = ("redhat:1", "ready_to_report", "sent", "post-test", 0.25)
+    fields = dict(zip(log.FIELDS, values, strict=True))
+    (line,) = logged(capsys, "settled", extra=fields | {"other": "not ours"})
+    record = json.loads(line)
+    assert {name: record.get(name) for name in log.FIELDS} == fields
+    assert "other" not in record
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("character", [*SEPARATORS, *CONTROLS])
+def test_a_record_is_one_line(
+    capsys: pytest.CaptureFixture[str], form: str, character: str
+) -> None:
+    """A checkout id can't forge a line or command the terminal, but it can still be read."""
+    log.set_up("INFO", form)
+    (line,) = logged(capsys, "%s: to be delayed", f"redhat:1{character}{FORGED}")
+    assert line.isprintable()
+    assert FORGED in line
+    if form == "json":
+        assert json.loads(line)["message"] == f"redhat:1{character}{FORGED}: to be delayed"
+
+
+def test_a_lone_surrogate_can_be_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """What UTF-8 can't hold does not cost the JSON line."""
+    log.set_up("INFO", "json")
+    (line,) = logged(capsys, "%s: gone", "redhat:\udcff")
+    assert json.loads(line)["message"] == "redhat:\udcff: gone"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_secret_is_not_logged(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    """Neither as an argument nor as a field."""
+    log.set_up("INFO", form)
+    (line,) = logged(capsys, "token %s", Secret("hush"), extra={"reason": Secret("hush")})
+    assert "hush" not in line
+    assert "***" in line
+
+
+@pytest.mark.parametrize("character", [*SEPARATORS, *CONTROLS])
+def test_a_traceback_is_below_its_line_and_forges_none(
+    capsys: pytest.CaptureFixture[str], character: str
+) -> None:
+    """In text a bug's traceback is indented, so that nothing in it looks like a record."""
+    log.set_up("INFO", "text")
+    try:
+        fail(f"a bug{character}{FORGED}")
+    except RuntimeError:
+        first, *below = logged(capsys, "redhat:1: a bug", exc_info=True)
+    assert first.endswith(" ERROR   cki_notifier.daemon: redhat:1: a bug")
+    assert below[0] == "  Traceback (most recent call last):"
+    assert all(line.startswith("  ") and line.isprintable() for line in below)
+    assert any("RuntimeError: a bug" in line for line in below)
+
+
+def test_a_traceback_is_a_field_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON form keeps it in the record's own line."""
+    log.set_up("INFO", "json")
+    try:
+        fail("a bug")
+    except RuntimeError:
+        (line,) = logged(capsys, "redhat:1: a bug", exc_info=True)
+    traceback = json.loads(line)["traceback"]
+    assert traceback.startswith("Traceback (most recent call last):\n")
+    assert traceback.endswith("RuntimeError: a bug\n")
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        ("DEBUG", "DEBUG INFO WARNING ERROR CRITICAL"),
+        ("INFO", "INFO WARNING ERROR CRITICAL"),
+        ("WARNING", "WARNING ERROR CRITICAL"),
+        ("ERROR", "ERROR CRITICAL"),
+        ("CRITICAL", "CRITICAL"),
+    ],
+)
+def test_our_loggers_have_the_level_asked_for(
+    capsys: pytest.CaptureFixture[str], level: str, heard: str
+) -> None:
+    """What is below the level is not heard."""
+    log.set_up(level, "json")
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        logging.getLogger(OURS).log(number, "something")
+    lines = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["level"] for line in lines] == heard.split()
+
+
+@pytest.mark.parametrize("name", THIRD_PARTIES)
+def test_third_parties_are_quiet(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Even while we debug, libraries are heard only when something is really wrong."""
+    log.set_up("DEBUG", "text")
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING):
+        logging.getLogger(name).log(number, "chatter")
+    assert capsys.readouterr().err == ""
+    logging.getLogger(name).critical("broken")
+    assert "broken" in capsys.readouterr().err
+
+
+def test_pikas_errors_are_left_to_us(capsys: pytest.CaptureFixture[str]) -> None:
+    """It reports each lost connection as an error, with a traceback; we say it in a line."""
+    log.set_up("DEBUG", "text")
+    logging.getLogger("pika.adapters.blocking_connection").error("Connection workflow failed")
+    assert capsys.readouterr().err == ""
+
+
+def test_setting_up_twice_does_not_double_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last set-up counts."""
+    log.set_up("DEBUG", "text")
+    log.set_up("ERROR", "json")
+    (line,) = logged(capsys, "once")
+    assert json.loads(line)["message"] == "once"

@@ -1,0 +1,281 @@
+"""Bodies, good and bad, and the notifications that come of them."""
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cki_notifier.errors import Malformed
+from cki_notifier.models import Notification
+from cki_notifier.parse import Identity, event_id, identify, parse
+from sandbox import documents
+from tests.properties import PATIENT
+
+THIN = {"id": "redhat:1", "status": "unknown", "object_type": "checkout"}
+#: Valid JSON that no type of ours can hold, or that is easily mistaken for something else.
+ODD_VALUES = (
+    "null",
+    "1e999999",
+    "9" * 5000,
+    "-0.0",
+    '"\\ud83d\\ude00 \\u0000"',
+    "[" * 500 + "]" * 500,
+    '{"id": 1, "id": [], "": {}}',
+)
+
+NO_STRINGS: tuple[object, ...] = (documents.MISSING, None, 7, 1.5, True, ["a"], {"id": "a"})
+NO_OBJECTS: tuple[object, ...] = ("", 1, False, [], [{}])
+
+#: Any JSON value, and objects with our fields among others.
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+OBJECTS = JSON | st.fixed_dictionaries({}, optional={"id": st.text() | JSON, "misc": JSON})
+BODIES = JSON | st.fixed_dictionaries(
+    {"status": st.text() | JSON, "object_type": st.text()},
+    optional={
+        "id": st.text() | JSON,
+        "object": OBJECTS,
+        "misc": JSON,
+        "timestamp": st.text() | JSON,
+        "new": JSON,
+    },
+)
+
+
+def body(**changes: object) -> bytes:
+    """Return a thin body with changes."""
+    return json.dumps(documents.changed(THIN, changes)).encode()
+
+
+def raw(text: str) -> bytes:
+    """Return a thin body with some more JSON text at its end."""
+    return f"{json.dumps(THIN)[:-1]}, {text}}}".encode()
+
+
+def shortened(value: object) -> str:
+    """Return what a long parameter is called in a test's name."""
+    return repr(value)[:40]
+
+
+def test_a_full_body_gives_all_that_the_rules_read() -> None:
+    """Ids, status, what the object says of itself, the misc and the time are taken over."""
+    full = documents.notification(
+        documents.checkout("redhat:1", origin="other", valid=False, misc={"retrigger": True}),
+        "checkout_issueoccurrences_changed",
+        misc={"checkout_outcome_changed": True},
+        timestamp="2026-11-20T12:30:00.123456+00:00",
+    )
+    encoded = json.dumps(full).encode()
+
+    assert parse(encoded) == Notification(
+        event_id=event_id(encoded),
+        checkout_id="redhat:1",
+        object_type="checkout",
+        status="checkout_issueoccurrences_changed",
+        retriggered=True,
+        origin="other",
+        valid=False,
+        outcome_changed=True,
+        occurred_at=datetime(2026, 11, 20, 12, 30, 0, 123456, UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"object": None, "iid": None, "timestamp": None, "misc": None}]
+)
+def test_a_body_may_carry_the_id_only(changes: dict[str, None]) -> None:
+    """What is missing or null says nothing."""
+    encoded = body(**changes)
+
+    assert parse(encoded) == Notification(
+        event_id=event_id(encoded), checkout_id="redhat:1", object_type="checkout", status="unknown"
+    )
+
+
+@pytest.mark.parametrize("own_id", ["", *NO_STRINGS])
+def test_the_id_may_be_the_objects(own_id: object) -> None:
+    """An id that is no string with something in it gives way to the object's."""
+    assert parse(body(id=own_id, object={"id": "redhat:2"})).checkout_id == "redhat:2"
+
+
+def test_the_id_comes_before_the_objects() -> None:
+    """Of two ids the notification's own counts."""
+    assert parse(body(object={"id": "redhat:2"})).checkout_id == "redhat:1"
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        b"",
+        b"not JSON",
+        b"{",
+        body() + b"}",
+        b"\xef\xbb\xbf" + body(),
+        raw('"new": NaN'),
+        b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout\xff"}',
+        raw('"new": "?"').replace(b"?", b"\xff"),
+        raw('"?": null').replace(b"?", b"\xed\xa0\x80"),
+        body().decode().encode("utf-16"),
+        b"null",
+        b'"text"',
+        b"[]",
+        json.dumps([THIN]).encode(),
+        b"[" * 10_000,
+        raw(f'"new": {"[" * 10_000}{"]" * 10_000}'),
+        raw(f'"object": {{"misc": {"[" * 10_000}{"]" * 10_000}}}'),
+        *(body(status=value) for value in NO_STRINGS),
+        *(body(object_type=value) for value in NO_STRINGS),
+        *(body(object=value) for value in NO_OBJECTS),
+        *(body(misc=value) for value in NO_OBJECTS),
+        body(id=documents.MISSING),
+        body(id=documents.MISSING, object=None),
+        *(
+            body(id=None, object=documents.changed({}, {"id": value}))
+            for value in ("", *NO_STRINGS)
+        ),
+    ],
+    ids=shortened,
+)
+def test_a_malformed_body_is_told_as_such(malformed: bytes) -> None:
+    """It is no notification, and its error says so."""
+    with pytest.raises(Malformed, match=r"the body (is|has) "):
+        parse(malformed)
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=shortened)
+@pytest.mark.parametrize(
+    "place",
+    ['"new": ?', '"misc": {"new": ?}', '"object": {"new": ?}', '"object": {"misc": {"new": ?}}'],
+)
+def test_unknown_fields_may_hold_anything(place: str, value: str) -> None:
+    """No value of a field we do not read keeps a notification from being read."""
+    assert parse(raw(place.replace("?", value))).checkout_id == "redhat:1"
+
+
+@pytest.mark.parametrize("value", [*ODD_VALUES, '"true"', "1", "[true]"], ids=shortened)
+@pytest.mark.parametrize(
+    "place",
+    [
+        '"timestamp": ?, "misc": {"checkout_outcome_changed": ?}',
+        '"object": {"id": ?, "origin": [?], "valid": ?, "misc": {"retrigger": ?}}',
+        '"object": {"misc": [?]}',
+    ],
+)
+def test_a_field_of_another_type_says_nothing(place: str, value: str) -> None:
+    """What we read, but is not of its type, is as good as missing."""
+    encoded = raw(place.replace("?", value))
+
+    assert parse(encoded) == Notification(
+        event_id=event_id(encoded), checkout_id="redhat:1", object_type="checkout", status="unknown"
+    )
+
+
+@pytest.mark.parametrize("value", [False, None, "true", 1, [True], {"": True}, documents.MISSING])
+def test_only_true_means_that_the_outcome_changed(value: object) -> None:
+    """The JSON `true` counts and nothing that is like it."""
+    assert parse(body(misc={"checkout_outcome_changed": True})).outcome_changed is True
+    misc = documents.changed({}, {"checkout_outcome_changed": value})
+    assert parse(body(misc=misc)).outcome_changed is False
+
+
+def test_the_objects_misc_is_not_the_notifications() -> None:
+    """A flag inside the object does not say that the outcome changed."""
+    encoded = body(object={"misc": {"checkout_outcome_changed": True}}, checkout_outcome_changed=1)
+
+    assert parse(encoded).outcome_changed is False
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("2026-11-20T10:15:00+00:00", datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        ("2026-11-20T10:15:00Z", datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        ("2026-11-20T05:15:00.5-05:00", datetime(2026, 11, 20, 10, 15, 0, 500000, tzinfo=UTC)),
+    ],
+)
+def test_a_time_with_a_zone_counts(timestamp: str, expected: datetime) -> None:
+    """It is when the event occurred."""
+    assert parse(body(timestamp=timestamp)).occurred_at == expected
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [1795169700, "", "2026-11-20T10:15:00", "2026-11-31T10:15:00Z", "2026-11-20T10:15:00+05:30:15"],
+)
+def test_any_other_time_is_as_good_as_missing(timestamp: object) -> None:
+    """What is no time, has no zone or can't be told in RFC 3339 is left out."""
+    assert parse(body(timestamp=timestamp)).occurred_at is None
+
+
+def test_the_same_body_is_the_same_event() -> None:
+    """Equal bodies have equal ids, which are UUIDs, and others have others."""
+    first, second = parse(body()), parse(body(iid=2))
+
+    assert first.event_id == parse(body()).event_id == event_id(body())
+    assert first.event_id != second.event_id
+    assert str(UUID(first.event_id)) == first.event_id
+
+
+@pytest.mark.parametrize(
+    ("glimpsed", "expected"),
+    [
+        (body(), Identity("redhat:1", "unknown")),
+        (body(id=None, object={"id": "redhat:2"}), Identity("redhat:2", "unknown")),
+        (body(id=None, object=[]), Identity(None, "unknown")),
+        (body(status=1, object={"misc": 1}, misc=1), Identity("redhat:1", None)),
+        (raw('"object": {"misc": {"new": 1e999}}'), Identity("redhat:1", "unknown")),
+        (b'{"id": "redhat:1"}', Identity("redhat:1", None)),
+        (b'{"id": "\xff", "status": "unknown"}', Identity(None, "unknown")),
+        (b"[]", Identity()),
+        (b"\xff", Identity()),
+        (raw(f'"new": {"[" * 10_000}{"]" * 10_000}'), Identity()),
+    ],
+    ids=shortened,
+)
+def test_a_glimpse_tells_what_can_be_seen(glimpsed: bytes, expected: Identity) -> None:
+    """Whom a body is about is seen where it can be, even when the body is malformed."""
+    assert identify(glimpsed) == expected
+
+
+@PATIENT
+@given(st.binary() | st.text().map(str.encode))
+def test_any_bytes_are_malformed_or_a_notification(anything: bytes) -> None:
+    """Nothing else comes of bytes, and a glimpse at them never fails."""
+    assert isinstance(identify(anything), Identity)
+    with suppress(Malformed):
+        assert isinstance(parse(anything), Notification)
+
+
+@PATIENT
+@given(BODIES)
+@example({**THIN, "object": {"id": "redhat:2", "origin": 1, "valid": "", "misc": 1}})
+def test_any_json_is_a_notification_when_its_few_fields_are_right(value: Any) -> None:
+    """A few fields decide whether it is one, and it is about the id that the rules name."""
+    ids = []
+    if isinstance(value, dict):
+        about = value.get("object")
+        ids = [value.get("id"), about.get("id") if isinstance(about, dict) else None]
+    ids = [it for it in ids if isinstance(it, str) and it]
+    right = (
+        ids
+        and all(isinstance(value.get(name), str) for name in ("status", "object_type"))
+        and all(isinstance(value.get(name), dict | None) for name in ("object", "misc"))
+    )
+    encoded = json.dumps(value).encode()
+    if right:
+        assert parse(encoded).checkout_id == identify(encoded).checkout_id == ids[0]
+    else:
+        with pytest.raises(Malformed):
+            parse(encoded)

@@ -1,0 +1,211 @@
+"""Kafka: what is written, and what each failure means.
+
+The broker is librdkafka's own mock cluster, which answers with whatever error it is told to.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+from confluent_kafka import KafkaError
+
+from cki_notifier.config import KafkaConfig
+from cki_notifier.deadline import Deadline
+from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.publish import Publisher, Record
+from tests.mock_kafka import PATIENCE, TOPIC, MockCluster
+
+RECORD: Final = Record("redhat:1", b'{"checkout_id": "redhat:1"}', {"ce_id": "1", "ce_type": "é"})
+#: A producer that gives up soon, tries a retriable error once more, and asks for the topic often.
+HASTY: Final = {
+    "delivery.timeout.ms": "2000",
+    "retries": "1",
+    "retry.backoff.ms": "1",
+    "retry.backoff.max.ms": "1",
+    "topic.metadata.refresh.interval.ms": "10",
+}
+#: What a broker may answer.
+CODES: Final = {
+    code: name
+    for name in dir(KafkaError)
+    if isinstance(code := getattr(KafkaError, name), int) and (code > 0 or name == "UNKNOWN")
+}
+MakePublisher = Callable[..., Publisher]
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> Iterator[MockCluster]:
+    """Return a running cluster."""
+    cluster = MockCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(name="publisher")
+def _publisher(cluster: MockCluster) -> Iterator[MakePublisher]:
+    """Return a factory of publishers to the cluster, closed after the test."""
+    made = []
+
+    def make(**settings: str) -> Publisher:
+        changed = {name.replace("_", "."): value for name, value in settings.items()}
+        config = {"bootstrap.servers": cluster.address} | HASTY | changed
+        made.append(Publisher(KafkaConfig(topic=TOPIC, settings=config)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close(0)
+
+
+def publish(publisher: Publisher, record: Record = RECORD, seconds: float = PATIENCE) -> str:
+    """Publish a record and return what came of it, in a word."""
+    try:
+        publisher.publish(record, Deadline(seconds))
+    except NotifierError as error:
+        return type(error).__name__
+    return "delivered"
+
+
+def publish_until_it_works(publisher: Publisher) -> None:
+    """Publish until a record is delivered, as the delay queues do."""
+    end = time.monotonic() + PATIENCE
+    while publish(publisher) != "delivered":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_record_arrives_as_it_is(cluster: MockCluster, publisher: MakePublisher) -> None:
+    """When publishing returns, key, value and headers are in the topic."""
+    assert publish(publisher()) == "delivered"
+    (written,) = cluster.records()
+    assert (written.topic(), written.key(), written.value()) == (TOPIC, b"redhat:1", RECORD.value)
+    assert written.headers() == [("ce_id", b"1"), ("ce_type", "é".encode())]
+
+
+def test_records_with_the_same_key_stay_in_order(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """What is published later is read later, though the broker refused it in between."""
+    sending = publisher(retries="100")
+    values = [str(number).encode() for number in range(20)]
+    for value in values:
+        with cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS):
+            assert publish(sending, Record("redhat:1", value, {})) == "delivered"
+    assert [message.value() for message in cluster.records()] == values
+
+
+@pytest.mark.parametrize("size", [1_000_001, 5_000_000])
+def test_a_large_record_is_left_to_the_broker(
+    cluster: MockCluster, publisher: MakePublisher, size: int
+) -> None:
+    """The client's own limit does not stand in the way of what the broker takes."""
+    assert publish(publisher(), Record("redhat:1", b"x" * size, {})) == "delivered"
+    assert len(cluster.records()[0].value() or b"") == size
+
+
+def test_a_record_above_the_clients_own_limit_is_too_large(publisher: MakePublisher) -> None:
+    """Where the configuration has a limit, the record is refused for good, and at once."""
+    limited = publisher(message_max_bytes="1000")
+    with pytest.raises(TooLarge, match=r"kafka: .*too large"):
+        limited.publish(Record("redhat:1", b"x" * 2000, {}), Deadline(PATIENCE))
+
+
+def test_every_error_of_a_broker_is_mapped(cluster: MockCluster, publisher: MakePublisher) -> None:
+    """Only a size is final, any other error is tried again, and after each one sending goes on.
+
+    Some errors librdkafka gets over by itself, so that the record is delivered after all.
+    """
+    sending, outcomes = publisher(), {}
+    for code, name in CODES.items():
+        with cluster.failing(code):
+            outcomes[name] = publish(sending)
+        publish_until_it_works(sending)
+    assert {name for name, it in outcomes.items() if it == "TooLarge"} == {
+        "MSG_SIZE_TOO_LARGE",
+        "RECORD_LIST_TOO_LARGE",
+    }
+    assert set(outcomes.values()) == {"TooLarge", "DeliveryUnknown", "delivered"}
+    assert outcomes["TOPIC_AUTHORIZATION_FAILED"] == "DeliveryUnknown"
+    assert outcomes["NOT_ENOUGH_REPLICAS"] == "DeliveryUnknown"
+    assert outcomes["DUPLICATE_SEQUENCE_NUMBER"] == "delivered"
+
+
+def test_after_an_authorisation_failure_it_is_unavailable_until_it_works(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """Until the next look at the topic the client refuses records itself, which is no bug."""
+    sending = publisher(topic_metadata_refresh_interval_ms="300")
+    with cluster.failing(KafkaError.TOPIC_AUTHORIZATION_FAILED):
+        assert publish(sending) == "DeliveryUnknown"
+    with pytest.raises(Unavailable, match="authorization"):
+        sending.publish(RECORD, Deadline(PATIENCE))
+    publish_until_it_works(sending)
+
+
+def test_after_a_fatal_error_there_is_a_new_producer(
+    cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A producer that can't go on is replaced, and whoever waited is told that it is unknown."""
+    sending = publisher()
+    publish_until_it_works(sending)
+    for fatal in (KafkaError.POLICY_VIOLATION, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER):
+        with cluster.failing(fatal):
+            assert publish(sending) == "DeliveryUnknown"
+    publish_until_it_works(sending)
+    assert "making a new producer" in caplog.text
+
+
+def test_without_an_answer_it_is_unknown(cluster: MockCluster, publisher: MakePublisher) -> None:
+    """A broker that takes the record and says nothing may have written it."""
+    sending = publisher()
+    publish_until_it_works(sending)
+    with cluster.answering_after(5000), pytest.raises(DeliveryUnknown) as caught:
+        sending.publish(RECORD, Deadline(0.2))
+    assert caught.value.service == "kafka"
+
+
+def test_a_broker_that_is_down_is_waited_for_until_the_timeout(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """The client gives up after its own time, not that of the deadline; then it works again."""
+    sending = publisher(delivery_timeout_ms="300", reconnect_backoff_max_ms="100")
+    with cluster.down():
+        started = time.monotonic()
+        assert publish(sending) == "DeliveryUnknown"
+        assert time.monotonic() - started < PATIENCE / 2
+    publish_until_it_works(sending)
+
+
+def test_a_full_queue_is_unavailable(cluster: MockCluster, publisher: MakePublisher) -> None:
+    """While a record waits that can't be sent, the next one was certainly not sent."""
+    sending = publisher(queue_buffering_max_messages="1", delivery_timeout_ms="20000")
+    with cluster.down():
+        assert publish(sending, seconds=0.1) == "DeliveryUnknown"
+        assert publish(sending, seconds=0.3) == "Unavailable"
+
+
+def test_closing_tells_what_is_left(
+    cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is left after a delivery; what could not be sent is told of."""
+    sending = publisher(delivery_timeout_ms="20000")
+    assert publish(sending) == "delivered"
+    sending.close(PATIENCE)
+    assert "are left" not in caplog.text
+    stuck = publisher(delivery_timeout_ms="20000")
+    with cluster.down():
+        assert publish(stuck, seconds=0.1) == "DeliveryUnknown"
+        stuck.close(0.1)
+    assert "are left" in caplog.text
+
+
+def test_the_promise_can_not_be_configured_away(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """Even settings that would weaken it are overruled: the producer asks for an identity."""
+    sending = publisher(acks="0", enable_idempotence="false")
+    with cluster.failing(KafkaError.DUPLICATE_SEQUENCE_NUMBER):  # only the idempotent one knows it
+        assert publish(sending) == "delivered"
+    with cluster.failing(KafkaError.INVALID_REQUIRED_ACKS):  # with acks=0 nobody would hear
+        assert publish(sending) == "DeliveryUnknown"
