@@ -1,0 +1,78 @@
+"""RabbitMQ from the warehouse's side, and a look into the daemon's queues."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+EXCHANGE = "cki.exchange.webhooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message in a queue."""
+
+    body: bytes
+    headers: dict[str, Any]
+
+
+class Bus:
+    """Notifications go out here, at the address `amqp://user:password@host:port/virtual-host`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def publish(self, body: bytes) -> str:
+        """Publish a notification as the warehouse does; return its routing key.
+
+        It is confirmed, and in a queue: raises `pika.exceptions.AMQPError` otherwise.
+        """
+        key = routing_key(body)
+        with self._channel() as channel:
+            channel.confirm_delivery()
+            channel.basic_publish(
+                EXCHANGE,
+                key,
+                body,
+                pika.BasicProperties(content_type="application/json", delivery_mode=2),
+                mandatory=True,
+            )
+        return key
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages are in a queue, without those that are being handled."""
+        with self._channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+    def look(self, queue: str) -> list[Letter]:
+        """Return what is in a queue, and leave it there."""
+        letters = []
+        with self._channel() as channel:
+            # Unacknowledged, they go back into the queue when the channel closes.
+            while (got := channel.basic_get(queue))[2] is not None:
+                _, properties, body = got
+                letters.append(Letter(body, dict(properties.headers or {})))
+        return letters
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[BlockingChannel]:
+        connection = pika.BlockingConnection(pika.URLParameters(self.address))
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
+
+def routing_key(body: bytes) -> str:
+    """Return `datawarehouse.<object_type>.<status>`, with `unreadable` for what can't be read."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    parts = document if isinstance(document, dict) else {}
+    names = (str(parts.get(name, "unreadable")) for name in ("object_type", "status"))
+    return ".".join(["datawarehouse", *names])
