@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: For all that is done for one notification, in seconds: far below the 30 minutes after which
 #: RabbitMQ takes a delivery back that nobody settled.
-NOTIFICATION_SECONDS = 180.0
+NOTIFICATION_SECONDS = 600.0
 
 
 class Daemon:

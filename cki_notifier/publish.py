@@ -16,6 +16,7 @@ from cki_notifier import monitor
 from cki_notifier.config import KafkaConfig, revealed
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.gate import Gate
 from cki_notifier.threads import start_vital
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ _ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "linger.ms": "queue.buf
 _REPORT_GRACE_SECONDS = 5.0
 #: After these the very same message fails again, whenever it is sent.
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+#: These tell of one record, not of the cluster.
+_REFUSED = frozenset(
+    {KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
+)
 #: A producer that confirms nothing for so long, though it has something to send, is replaced: one
 #: whose topic was deleted and made again stays stuck for good, where a new one works at once.
 _STALLED_SECONDS = 45.0
@@ -99,6 +104,7 @@ class Publisher:
         self._topic = config.topic
         self._settings = _complete(revealed(config.settings))
         self._lock = threading.Lock()
+        self._gate = Gate("kafka")
         self._quiet_until = 0.0
         self._progress = _Progress()
         self._fatal = ""  # why the producer can't go on, when it can't
@@ -114,6 +120,19 @@ class Publisher:
             DeliveryUnknown: no confirmation: it may have been written or not.
             Unavailable: it was not sent.
         """
+        self._gate.enter(deadline)
+        try:
+            self._send(record, deadline)
+        except TooLarge:
+            self._gate.passed()
+            raise
+        except Unavailable as error:
+            self._gate.failed(record.key, whole=error.hiccup)
+            raise
+        self._gate.passed()
+        logger.debug("%s: confirmed by Kafka", record.key)
+
+    def _send(self, record: Record, deadline: Deadline) -> None:
         delivered: Future[None] = Future()
         self._produce(record, delivered, deadline)
         longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
@@ -122,8 +141,6 @@ class Publisher:
         except FutureTimeoutError as error:
             text = "no delivery report came in time"
             raise DeliveryUnknown("kafka", text, hiccup=True) from error
-        logger.debug("%s: confirmed by Kafka", record.key)
-        monitor.connected.labels("kafka").set(1)
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""
@@ -290,4 +307,4 @@ def _translated(error: KafkaError) -> NotifierError:
     """
     if error.code() in _TOO_LARGE:
         return TooLarge(f"kafka: {error.str()}")
-    return DeliveryUnknown("kafka", error.str(), hiccup=True)
+    return DeliveryUnknown("kafka", error.str(), hiccup=error.code() not in _REFUSED)

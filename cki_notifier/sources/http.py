@@ -18,6 +18,7 @@ import email.utils
 import logging
 import random
 import re
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ import msgspec
 
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.gate import LONGEST_PROBE_SECONDS, Gate
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
 
 logger = logging.getLogger(__name__)
@@ -43,8 +45,10 @@ _GRACE_SECONDS = 5.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
-_LONGEST_RETRY_AFTER = 60.0
+_LONGEST_RETRY_AFTER = LONGEST_PROBE_SECONDS
 _MOST_REDIRECTS = 3
+#: These tell of the service, not of the one object that was asked for.
+_OVERLOADED = frozenset({429, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
 
@@ -86,6 +90,7 @@ class Pending(Generic[T]):
         self._path = path
         self._type = type_
         self._deadline = deadline
+        self._gate = http.gate(server)
         self._future: Future[Response] | None = self._start(path)
 
     def result(self) -> T:
@@ -105,9 +110,26 @@ class Pending(Generic[T]):
         return self._try()
 
     def _start(self, path: str) -> Future[Response]:
+        self._gate.enter(self._deadline)
         seconds = min(_REQUEST_SECONDS, self._deadline.remaining())
         server = self._server
-        return self._http.transfers.start(server.url + path, server.headers, seconds)
+        future = self._http.transfers.start(server.url + path, server.headers, seconds)
+        # Noted as soon as it is there, not when somebody comes to wait for it.
+        future.add_done_callback(self._note)
+        return future
+
+    def _note(self, future: Future[Response]) -> None:
+        """Tell the gate how the service does."""
+        if future.exception() is not None:
+            self._gate.failed(self._path, whole=True)
+            return
+        response = future.result()
+        if response.code in _OVERLOADED:
+            self._gate.failed(self._path, whole=True, retry_after=_retry_after(response))
+        elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
+            self._gate.passed()
+        elif response.code not in _REDIRECTS:
+            self._gate.failed(self._path, whole=False)
 
     def _try(self) -> Page[T]:
         future, self._future = self._future or self._start(self._path), None
@@ -117,13 +139,15 @@ class Pending(Generic[T]):
                 break
             path = self._redirected(response, path)
             response = self._wait(self._start(path))
+        if response.code in _REDIRECTS:
+            self._gate.failed(self._path, whole=False)
         return Page(self._decode(response), response.headers)
 
     def _wait(self, future: Future[Response]) -> Response:
         try:
             return future.result(_REQUEST_SECONDS + _GRACE_SECONDS)
         except (TransferError, FutureTimeoutError) as error:
-            text = f"no response to GET {self._path}: {error or 'it hangs'}"
+            text = f"no response to GET {self._path}: {error!r}"
             raise Unavailable(self._server.name, text, hiccup=True) from error
 
     def _redirected(self, response: Response, path: str) -> str:
@@ -131,6 +155,7 @@ class Pending(Generic[T]):
         here = self._server.url + path
         target = _joined(here, response.headers.get("location", ""))
         if _origin(target) != _origin(here) or not target.startswith(self._server.url + "/"):
+            self._gate.failed(self._path, whole=False)
             place = _origin(target) or "nowhere"
             text = f"GET {self._path} is redirected to {place}, where no token is sent"
             raise Unavailable(self._server.name, text)
@@ -174,6 +199,13 @@ class HTTP:
 
     def __init__(self, transfers: Transfers) -> None:
         self.transfers = transfers
+        self._lock = threading.Lock()
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, server: Server) -> Gate:
+        """Return the gate before a server, the same for all that have its address."""
+        with self._lock:
+            return self._gates.setdefault(server.url, Gate(server.name))
 
     def get(self, server: Server, path: str, type_: type[T], deadline: Deadline) -> Pending[T]:
         """Start to get a document; ``result()`` of what is returned waits for it.
@@ -199,6 +231,11 @@ def _joined(base: str, url: str) -> str:
         return urljoin(base, url)
     except ValueError:
         return ""
+
+
+def _is_json(response: Response) -> bool:
+    """Tell whether a response looks like the JSON object or array we asked for."""
+    return response.code == HTTPStatus.OK and response.body.lstrip()[:1] in {b"{", b"["}
 
 
 def _origin(url: str) -> str:
