@@ -62,8 +62,14 @@ def set_up(level: str, form: str) -> None:
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_is_heard)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     logging.getLogger(ROOT).setLevel(level)
     # These report every connection they lose, each time they try; we tell of it once ourselves.
     for name in ("pika", "librdkafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _is_heard(record: logging.LogRecord) -> bool:
+    """Keep other people's chatter out, also of those who set their own logger's level."""
+    return record.levelno >= logging.ERROR or record.name.partition(".")[0] == ROOT

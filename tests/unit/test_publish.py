@@ -135,7 +135,7 @@ def test_after_an_authorisation_failure_it_is_unavailable_until_it_works(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
     """Until the next look at the topic the client refuses records itself, which is no bug."""
-    sending = publisher(topic_metadata_refresh_interval_ms="300")
+    sending = publisher(topic_metadata_refresh_interval_ms="3000")
     with cluster.failing(KafkaError.TOPIC_AUTHORIZATION_FAILED):
         assert publish(sending) == "DeliveryUnknown"
     with pytest.raises(Unavailable, match="authorization"):

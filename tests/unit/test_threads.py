@@ -1,0 +1,35 @@
+"""Threads the process can't do without."""
+
+import subprocess
+import sys
+import threading
+
+from cki_notifier.threads import start_vital
+
+PROGRAM = """
+import logging, time
+from cki_notifier.threads import start_vital
+logging.basicConfig()
+def fail():
+    raise LookupError("nobody expected this")
+start_vital("consumer", fail)
+time.sleep(30)
+"""
+
+
+def test_a_bug_in_one_ends_the_process_with_its_traceback() -> None:
+    """Nobody is left with half a daemon: the process ends at once, says why, and is not 0."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert ended.returncode == 70
+    assert "a bug in the thread 'consumer' ends the process" in ended.stderr
+    assert "LookupError: nobody expected this" in ended.stderr
+
+
+def test_one_that_returns_is_just_over() -> None:
+    """A thread that comes to its end as planned ends nothing else."""
+    done = threading.Event()
+    thread = start_vital("short", done.set)
+    thread.join(20)
+    assert done.is_set()
