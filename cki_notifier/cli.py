@@ -32,7 +32,7 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 #: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
 #: For the records still under way at the end, in seconds.
-_FLUSH_SECONDS = 5.0
+_FLUSH_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
