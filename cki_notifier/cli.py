@@ -6,11 +6,14 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from cki_notifier import __version__, log, manual, monitor
-from cki_notifier.config import Config, read_config
+from cki_notifier.config import Config, read_config, read_operator_config
 from cki_notifier.daemon import Daemon
+from cki_notifier.dead_letters import command as dead_letters
+from cki_notifier.dead_letters.arguments import add_dead_letters
 from cki_notifier.errors import ConfigurationError
 from cki_notifier.load import Loader
 from cki_notifier.message import schema
@@ -29,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _OK, _FAULTY = 0, 2
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
+#: For saying goodbye to RabbitMQ, in seconds.
+_GOODBYE_SECONDS = 2.0
 #: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
 #: For the records still under way at the end, in seconds.
@@ -45,15 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "schema":
         sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
         return _OK
-    is_manual = parsed.status is not None
     try:
-        config = read_config(
-            needs_rabbitmq=not is_manual,
-            needs_kafka=not parsed.dry_run,
-            check_kafka=setting_faults,
-        )
-        log.set_up(config.logging_level, config.logging_format)
-        return _by_hand(config, parsed) if is_manual else _daemon(config)
+        return _dead_letters(parsed) if parsed.command == "dead-letters" else _notify(parsed)
     except ConfigurationError as error:
         show("cki-notifier: the configuration has faults:")
         for fault in error.faults:
@@ -78,6 +76,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("schema", help="print the JSON Schema of the ready-for-test message")
+    add_dead_letters(commands)
     parsed = parser.parse_args(arguments)
     if (parsed.status is None) != (parsed.checkout_id is None):
         parser.error("--status and --checkout-id go together")
@@ -90,6 +89,23 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if parsed.command and parsed.status is not None:
         parser.error(f"{parsed.command} takes no --status")
     return parsed
+
+
+def _notify(parsed: argparse.Namespace) -> int:
+    is_manual = parsed.status is not None
+    config = read_config(
+        needs_rabbitmq=not is_manual,
+        needs_kafka=not parsed.dry_run,
+        check_kafka=setting_faults,
+    )
+    log.set_up(config.logging_level, config.logging_format)
+    return _by_hand(config, parsed) if is_manual else _daemon(config)
+
+
+def _dead_letters(parsed: argparse.Namespace) -> int:
+    config = read_operator_config()
+    log.set_up(config.logging_level, config.logging_format)
+    return dead_letters.run(config.rabbitmq, parsed)
 
 
 def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
@@ -130,27 +146,30 @@ def _daemon(config: Config) -> int:
     if config.rabbitmq is None:
         raise ConfigurationError(["RABBITMQ_HOST: is not set"])
     daemon = Daemon(config, config.rabbitmq, _pipeline(config, publisher or Shown()))
-    code = _watch(daemon)
+    _watch(daemon, config.shutdown_seconds)
     if publisher is not None:
         publisher.close(_FLUSH_SECONDS)
     if server is not None:
         server.shutdown()
     logging.shutdown()
-    return code
+    return _OK
 
 
-def _watch(daemon: Daemon) -> int:
-    """Run the daemon in the thread that does all its I/O; stop it at the first signal."""
+def _watch(daemon: Daemon, seconds: float) -> None:
+    """Run the daemon in the thread that does all its I/O; stop it at the first signal.
+
+    Args:
+        daemon: to be run.
+        seconds: after the signal, for finishing what is in flight. A broker that does not even
+            answer our goodbye gets a little more, and is then left without one.
+    """
     thread = start_vital("rabbitmq", daemon.run)
-    stopping = False
-    while thread.is_alive():
-        pause = _STOPPING_WATCH_SECONDS if stopping else _WATCH_SECONDS
-        received = signal.sigtimedwait(_SIGNALS, pause)
-        if received and stopping:
+    while not signal.sigtimedwait(_SIGNALS, _WATCH_SECONDS):
+        pass
+    logger.info("stopping: no new work, what is in flight is finished")
+    daemon.stop()
+    end = time.monotonic() + seconds + _GOODBYE_SECONDS
+    while thread.is_alive() and time.monotonic() < end:
+        if received := signal.sigtimedwait(_SIGNALS, _STOPPING_WATCH_SECONDS):
             logger.error("a second signal: ending at once; what is in flight stays in the queue")
             os._exit(128 + received.si_signo)
-        if received:
-            stopping = True
-            logger.info("stopping: no new work, what is in flight is finished")
-            daemon.stop()
-    return _OK

@@ -95,6 +95,32 @@ class Config:
         return self.environment in SENDING_ENVIRONMENTS
 
 
+@dataclass(frozen=True, kw_only=True)
+class OperatorConfig:
+    """What it takes to look after the queues, without the services and Kafka."""
+
+    rabbitmq: RabbitMQConfig
+    logging_level: str
+    logging_format: str
+
+
+def read_operator_config(environ: Mapping[str, str] | None = None) -> OperatorConfig:
+    """Read and check what concerns RabbitMQ and logging, and nothing else.
+
+    Args:
+        environ: the variables; None for those of the process.
+
+    Raises:
+        ConfigurationError: with every fault found, each naming its variable.
+    """
+    reader = Reader(os.environ if environ is None else environ)
+    rabbitmq = _rabbitmq(reader, needed=True)
+    level, form = _logging_level(reader), _logging_format(reader)
+    if rabbitmq is None or reader.faults:
+        raise ConfigurationError(reader.faults)
+    return OperatorConfig(rabbitmq=rabbitmq, logging_level=level, logging_format=form)
+
+
 def read_config(
     environ: Mapping[str, str] | None = None,
     *,
@@ -128,10 +154,8 @@ def read_config(
         jira=_jira(reader),
         rabbitmq=_rabbitmq(reader, needed=needs_rabbitmq),
         kafka=_kafka(reader, check_kafka, needed=sends and needs_kafka),
-        logging_level=reader.value("CKI_LOGGING_LEVEL", checks.level, default="WARNING"),
-        logging_format=reader.value(
-            "CKI_LOGGING_FORMAT", checks.one_of("text", "json"), default="text"
-        ),
+        logging_level=_logging_level(reader),
+        logging_format=_logging_format(reader),
         metrics_port=_metrics_port(reader),
         in_flight=reader.value("CKI_NOTIFIER_IN_FLIGHT", checks.in_flight, default=32),
         shutdown_seconds=reader.value(
@@ -277,3 +301,11 @@ def _metrics_port(reader: Reader) -> int | None:
     enabled = reader.value("CKI_METRICS_ENABLED", checks.boolean, default=False)
     port = reader.value("CKI_METRICS_PORT", checks.port, default=8000)
     return port if enabled else None
+
+
+def _logging_level(reader: Reader) -> str:
+    return reader.value("CKI_LOGGING_LEVEL", checks.level, default="WARNING")
+
+
+def _logging_format(reader: Reader) -> str:
+    return reader.value("CKI_LOGGING_FORMAT", checks.one_of("text", "json"), default="text")

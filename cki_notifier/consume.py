@@ -15,10 +15,12 @@ import msgspec
 
 from cki_notifier import monitor
 from cki_notifier.amqp import (
+    UNREADABLE,
     Basic,
     BasicProperties,
     BlockingChannel,
     BlockingConnection,
+    close,
     translated,
 )
 from cki_notifier.errors import Unavailable
@@ -28,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 #: The loop looks about at least so often, in seconds.
 TICK_SECONDS = 0.5
-#: What pika was seen to raise for headers with values that Python has no room for.
-_UNREADABLE = (OverflowError, ValueError)
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
 
@@ -139,7 +139,7 @@ class Consumer:
                     connection.process_data_events(TICK_SECONDS / 10)
                 self._flush()
             finally:
-                _close(connection)
+                close(connection)
 
     def _begin(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
         with self._lock:
@@ -171,7 +171,7 @@ class Consumer:
         while not stopping.is_set():
             try:
                 connection.process_data_events(TICK_SECONDS)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 text = f"a frame can't be decoded, {type(error).__name__}: {error}"
                 raise Unavailable("rabbitmq", text) from error
             if not channel.is_open or not channel.consumer_tags:
@@ -205,13 +205,3 @@ class Consumer:
         if channel is not None:
             for tag in tags:
                 channel.basic_ack(tag)
-
-
-def _close(connection: BlockingConnection) -> None:
-    """Close a connection that may be gone already; nothing depends on it."""
-    try:
-        with translated():
-            if connection.is_open:
-                connection.close()
-    except Unavailable as error:
-        logger.debug("closing: %s", error)

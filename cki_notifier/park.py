@@ -17,6 +17,8 @@ from cki_notifier.amqp import (
     BasicProperties,
     BlockingChannel,
     BlockingConnection,
+    close,
+    publish_to_queue,
     translated,
 )
 from cki_notifier.consume import Delivery
@@ -31,7 +33,7 @@ _IDLE_SECONDS = 1.0
 #: The pause before a copy is tried again, in seconds.
 _PAUSE_SECONDS = 1.0
 #: Headers by which the broker would route the copy elsewhere, or that it counts itself.
-_BROKERS_HEADERS = ("CC", "BCC", "x-death", "x-delivery-count")
+_BROKERS_HEADERS = ("CC", "BCC", "x-death", "x-delivery-count", "x-acquired-count")
 _BROKERS_PREFIXES = ("x-first-death-", "x-last-death-")
 
 
@@ -111,12 +113,11 @@ class Parking:
         return False
 
     def _publish(self, delivery: Delivery, parked: Parked) -> None:
-        self._channel_to_publish().basic_publish(
-            "",
+        publish_to_queue(
+            self._channel_to_publish(),
             parked.queue,
             delivery.body,
             copied_properties(delivery.properties, parked.headers),
-            mandatory=True,
         )
 
     def _channel_to_publish(self) -> BlockingChannel:
@@ -140,12 +141,8 @@ class Parking:
 
     def _disconnect(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
-        try:
-            with translated():
-                if connection is not None and connection.is_open:
-                    connection.close()
-        except Unavailable as error:
-            logger.debug("closing: %s", error)
+        if connection is not None:
+            close(connection)
 
 
 def copied_properties(original: BasicProperties, headers: dict[str, Any]) -> BasicProperties:

@@ -29,11 +29,13 @@ def declare_parking(connection: BlockingConnection, queue: str) -> None:
 
 
 def declare_main(connection: BlockingConnection, config: RabbitMQConfig) -> str:
-    """Make sure that exchange and queue are there and bound; return the queue's name.
+    """Make sure that exchange and queues are there, the main one bound; return its name.
 
-    A quorum queue gives a message up after too many deliveries (20 by default from RabbitMQ 4.0):
+    The queues that catch what fails come first, so that nothing falls beside them. A quorum queue
+    gives a message up after too many deliveries (20 by default from RabbitMQ 4.0):
     then it goes to the dead-letter queue instead of nowhere.
     """
+    declare_parking(connection, config.queue)
     ensure_exchange(connection, config.exchange)
     ensure_queue(connection, config.queue, _dead_lettered_to(dead_letter_queue(config.queue)))
     _bind(connection, config.queue, config)

@@ -1,0 +1,5 @@
+"""``cki-notifier dead-letters``: what an operator does with the dead-letter queue.
+
+``letter`` is what lies there, ``visit`` goes through the queue once, ``view`` shows, ``progress``
+tells how far it is, ``arguments`` and ``command`` are the command line.
+"""

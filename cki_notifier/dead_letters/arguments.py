@@ -1,0 +1,75 @@
+"""The arguments of ``cki-notifier dead-letters``."""
+
+import argparse
+from typing import Any
+
+from cki_notifier.dead_letters.letter import Selection
+from cki_notifier.reasons import DeadLetterReason
+
+_EPILOG = (
+    "ID is a letter's id, as the list shows it, or a checkout's id. Exit codes: 0 done, 1 it could "
+    "not be done or nothing matches, 2 wrong usage or configuration. A run that is ended midway, "
+    "however it is ended, loses nothing."
+)
+
+
+def add_dead_letters(commands: Any) -> None:
+    """Add the command to those of the command line, which argparse has no public type for."""
+    parser = commands.add_parser(
+        "dead-letters",
+        help="list, show, retry or discard what could not be sent",
+        description="What an operator does with what could not be sent. Needs only the variables "
+        "that concern RabbitMQ.",
+        epilog=_EPILOG,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="what is there, and why; takes nothing away")
+    listing.add_argument("--reason", type=_text, help=_reasons())
+    listing.set_defaults(names=[])
+    _add_json(listing)
+    showing = actions.add_parser("show", help="all there is to say of some; takes nothing away")
+    _add_json(showing)
+    retrying = actions.add_parser("retry", help="put some back into the main queue")
+    discarding = actions.add_parser("discard", help="delete some for good")
+    discarding.add_argument("--yes", action="store_true", help="do not ask first")
+    for action in (showing, retrying, discarding):
+        _add_selection(action)
+    for action in (listing, showing, retrying, discarding):
+        action.add_argument(
+            "--limit", type=_count, default=0, metavar="N", help="no more than so many"
+        )
+        action.epilog = _EPILOG
+
+
+def selection_of(parsed: argparse.Namespace) -> Selection:
+    """Return which letters are meant."""
+    return Selection(frozenset(parsed.names), parsed.reason or "", parsed.limit)
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("names", nargs="*", metavar="ID", type=_text, default=[])
+    which.add_argument("--reason", type=_text, help=_reasons())
+    which.add_argument("--all", action="store_true", help="every one that is there")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _reasons() -> str:
+    return f"those with this reason: {', '.join(DeadLetterReason)}"
+
+
+def _text(value: str) -> str:
+    if not value:
+        raise argparse.ArgumentTypeError("it is empty")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise argparse.ArgumentTypeError("it is not UTF-8")  # the interpreter could not decode it
+    return value
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or not int(value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number above 0")
+    return int(value)

@@ -1,0 +1,137 @@
+"""A dead letter: its id, why and since when it is there, and which letters an operator means."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from cki_notifier.amqp import BasicProperties
+from cki_notifier.park import copied_properties
+from cki_notifier.parse import identify
+from cki_notifier.settle import ATTEMPTS, ERROR, FIRST_SEEN, REASON, history_of
+
+#: The id's length, in bytes: among 10,000 letters two of one id are less likely than 1 to 10^6.
+_ID_BYTES = 6
+#: A text somebody else may have written is cut at so many characters.
+_LONGEST_TEXT = 1000
+#: What tells of the tries so far; a letter that is put back begins anew.
+_PAST = (REASON, ERROR, ATTEMPTS, FIRST_SEEN)
+#: What stands for a reason where nobody says one.
+_NO_REASON = "unknown"
+#: The broker's own count, on quorum queues alone.
+_DELIVERIES = "x-delivery-count"
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A message of the dead-letter queue, held by us.
+
+    Attributes:
+        tag: the delivery tag to settle it by.
+        id: the same each time it is looked at; letters that are alike in body and time share it.
+        checkout_id, status: as far as the body tells.
+        reason: a :class:`DeadLetterReason`, or the broker's own (``delivery_limit``), or
+            ``unknown``.
+        error: the last one.
+        attempts: 0 when it was never tried.
+        first_seen: when it was received first, or, where only the broker knows, dead-lettered.
+        exchange, routing_key: how it came the first time.
+        looks: how often the broker has handed it out before, 0 when it does not count.
+    """
+
+    tag: int
+    id: str
+    checkout_id: str | None
+    status: str | None
+    reason: str
+    error: str
+    attempts: int
+    first_seen: datetime | None
+    exchange: str
+    routing_key: str
+    looks: int
+    body: bytes
+    properties: BasicProperties
+
+
+def read_letter(tag: int, properties: BasicProperties, body: bytes) -> Letter:
+    """Read a message of the dead-letter queue, which may hold anything."""
+    headers = properties.headers or {}
+    now = datetime.now(UTC)
+    history = history_of(headers, exchange="", routing_key="", now=now)
+    identity = identify(body)
+    death = _last_death(headers)
+    died = death.get("time")
+    seen = history.first_seen if history.first_seen != now else None
+    looks = headers.get(_DELIVERIES)
+    return Letter(
+        tag=tag,
+        id=_id(str(headers.get(FIRST_SEEN) or died or ""), body),
+        checkout_id=identity.checkout_id,
+        status=identity.status,
+        reason=_text(headers.get(REASON)) or _text(death.get("reason")) or _NO_REASON,
+        error=_text(headers.get(ERROR)),
+        attempts=history.attempts,
+        first_seen=seen or (died if isinstance(died, datetime) else None),
+        exchange=history.exchange or _text(death.get("exchange")),
+        routing_key=history.routing_key,
+        looks=int(looks) if isinstance(looks, int) else 0,
+        body=body,
+        properties=properties,
+    )
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which letters an operator means: those of ``names``, or those of ``reason``, or all.
+
+    Attributes:
+        names: ids of letters or of checkouts; empty for any.
+        reason: empty for any.
+        limit: no more than so many; 0 for any number.
+    """
+
+    names: frozenset[str] = frozenset()
+    reason: str = ""
+    limit: int = 0
+
+    def __contains__(self, letter: Letter) -> bool:
+        """Tell whether a letter is meant."""
+        if self.names:
+            return not self.names.isdisjoint(names_of(letter))
+        return self.reason in {"", letter.reason}
+
+
+def names_of(letter: Letter) -> set[str]:
+    """Return what an operator may call a letter."""
+    return {letter.id} | ({letter.checkout_id} if letter.checkout_id else set())
+
+
+def fresh_properties(original: BasicProperties) -> BasicProperties:
+    """Return the properties of a letter that is put back: as it came, without its past tries.
+
+    How it came the first time stays in its headers, and so do the expiration and the user id it
+    came with: put back in force, the one would drop it, the other have it refused.
+    """
+    properties = copied_properties(original, {})
+    properties.headers = {
+        name: value for name, value in (properties.headers or {}).items() if name not in _PAST
+    }
+    return properties
+
+
+def _id(since: str, body: bytes) -> str:
+    digest = hashlib.blake2b(since.encode(errors="replace") + b"\0", digest_size=_ID_BYTES)
+    digest.update(body)
+    return digest.hexdigest()
+
+
+def _last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the broker says of the last time it dead-lettered the message itself."""
+    deaths = headers.get("x-death")
+    first = deaths[0] if isinstance(deaths, list) and deaths else None
+    return first if isinstance(first, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value[:_LONGEST_TEXT] if isinstance(value, str) else ""

@@ -1,0 +1,158 @@
+"""Shows dead letters, to people and to programs. Nothing in a letter reaches the terminal raw."""
+
+import base64
+import json
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from cki_notifier.amqp import BasicProperties
+from cki_notifier.dead_letters.letter import Letter
+from cki_notifier.reasons import DeadLetterReason
+
+_NONE = "-"
+_TABLE = "{:<12}  {:<19}  {:>5}  {:<17}  {:<24}  {}"
+#: What AMQP knows of a message, besides its headers.
+_PROPERTIES = (
+    *("content_type", "content_encoding", "delivery_mode", "priority", "correlation_id"),
+    *("reply_to", "expiration", "message_id", "timestamp", "type", "user_id", "app_id"),
+    "cluster_id",
+)
+
+
+def heading() -> str:
+    """Return the table's first line."""
+    return _TABLE.format("ID", "FIRST SEEN (UTC)", "TRIES", "REASON", "CHECKOUT", "ERROR")
+
+
+def row(letter: Letter) -> str:
+    """Return a letter's line of the table."""
+    return _TABLE.format(
+        letter.id,
+        _moment(letter.first_seen),
+        letter.attempts or _NONE,
+        printable(letter.reason),
+        printable(letter.checkout_id or "") or _NONE,
+        printable(letter.error) or _NONE,
+    ).rstrip()
+
+
+def cut(line: str, width: int) -> str:
+    """Cut a line at a terminal's width; 0 for one of any width."""
+    return line if not width or len(line) <= width else f"{line[: width - 1]}…"
+
+
+def details(letter: Letter) -> Iterator[str]:
+    """Return all there is to say of a letter, line by line; its body comes last."""
+    fields = {
+        "id": letter.id,
+        "checkout": letter.checkout_id or _NONE,
+        "status": letter.status or _NONE,
+        "reason": explained(letter.reason),
+        "error": letter.error or _NONE,
+        "tries": str(letter.attempts or _NONE),
+        "first seen": _moment(letter.first_seen),
+        "exchange": letter.exchange or _NONE,
+        "routing key": letter.routing_key or _NONE,
+    }
+    for name, text in fields.items():
+        yield f"{name:<12} {printable(text)}"
+    for name, value in _properties(letter.properties).items():
+        yield f"{name:<12} {_json(value)}"
+    for name, value in _headers(letter.properties).items():
+        yield f"header       {printable(name)}: {_json(value)}"
+    yield f"body         {len(letter.body):,} bytes"
+    yield ""
+    yield from _body_lines(letter.body)
+
+
+def explained(reason: str) -> str:
+    """Return a reason with the sentence that explains it, if there is one."""
+    known = {str(it): it.sentence for it in DeadLetterReason}
+    return f"{reason}: {known[reason]}" if reason in known else reason
+
+
+def as_json(letter: Letter, *, whole: bool) -> str:
+    """Return a letter as a JSON object in one line of ASCII.
+
+    Args:
+        letter: the letter.
+        whole: whether headers, properties and the body are in it: ``body`` when it is UTF-8,
+            ``body_base64`` when it isn't.
+    """
+    said: dict[str, Any] = {
+        "id": letter.id,
+        "checkout_id": letter.checkout_id,
+        "status": letter.status,
+        "reason": letter.reason,
+        "error": letter.error or None,
+        "attempts": letter.attempts,
+        "first_seen": letter.first_seen.isoformat() if letter.first_seen else None,
+        "exchange": letter.exchange or None,
+        "routing_key": letter.routing_key or None,
+        "bytes": len(letter.body),
+    }
+    if whole:
+        said["properties"] = _properties(letter.properties)
+        said["headers"] = _headers(letter.properties)
+        try:
+            said["body"] = letter.body.decode()
+        except UnicodeDecodeError:
+            said["body_base64"] = base64.b64encode(letter.body).decode()
+    return _json(said)
+
+
+def printable(text: str) -> str:
+    """Escape what is no visible character or space: controls, and what turns the text around."""
+    if text.isprintable():
+        return text
+    return "".join(
+        it if it.isprintable() else it.encode("unicode_escape").decode("ascii") for it in text
+    )
+
+
+def _body_lines(body: bytes) -> Iterator[str]:
+    """Return a body's lines, escaped: indented when it is JSON, else as they are."""
+    try:
+        text = msgspec.json.format(body, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = body.decode(errors="backslashreplace")
+    yield from map(printable, text.split("\n"))
+
+
+def _properties(properties: BasicProperties) -> dict[str, Any]:
+    values = {name: getattr(properties, name) for name in _PROPERTIES}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _headers(properties: BasicProperties) -> dict[str, Any]:
+    plain = _plain(properties.headers or {})
+    return plain if isinstance(plain, dict) else {}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of AMQP's as JSON has it; what JSON lacks becomes text."""
+    if isinstance(value, Mapping):
+        return {_text(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    is_known = value is None or isinstance(value, int | str)
+    if is_known or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return value.isoformat() if isinstance(value, datetime) else _text(value)
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _json(value: Any) -> str:
+    """Return JSON in ASCII, so that nothing in it moves the cursor or ends the line."""
+    return json.dumps(value)
+
+
+def _moment(time: datetime | None) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if time else _NONE

@@ -1,0 +1,145 @@
+"""One visit to the dead-letter queue: takes letters into the hand, and gives back what is left.
+
+A letter in the hand is unacknowledged: whatever ends the visit, the broker has it still, and hands
+it out again. It leaves the queue only by an acknowledgement, after the broker confirmed its copy in
+the main queue, or when it is discarded.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from cki_notifier.amqp import (
+    BlockingChannel,
+    BlockingConnection,
+    close,
+    connect,
+    get,
+    is_quorum_queue_like,
+    publish_to_queue,
+    ready_messages,
+    translated,
+)
+from cki_notifier.config import RabbitMQConfig
+from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_letter
+from cki_notifier.errors import Unavailable
+from cki_notifier.queues import dead_letter_queue
+
+logger = logging.getLogger(__name__)
+
+#: So many letters are given back at once: what is more comes back in any order (RabbitMQ 3.10).
+_BATCH = 32
+#: For a batch to be back in the queue, and the pause between two looks, in seconds.
+_BACK_SECONDS, _BACK_PAUSE_SECONDS = 1.0, 0.002
+
+
+@contextmanager
+def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
+    """Visit the dead-letter queue; what is still in the hand at the end is given back.
+
+    Raises:
+        Unavailable: RabbitMQ can't be had, or has neither the main nor the dead-letter queue.
+    """
+    connection = connect(config, "dead-letters")
+    try:
+        with translated():
+            visiting = Visit(connection, config.queue)
+        try:
+            yield visiting
+        except Unavailable:
+            with suppress(Unavailable):  # if it can't, the broker does when the connection ends
+                visiting.give_back()
+            raise
+        visiting.give_back()
+    finally:
+        close(connection)
+
+
+class Visit:
+    """The letters that are there when the visit begins.
+
+    Attributes:
+        queue: the dead-letter queue's name.
+        count: how many letters are in it that nobody else holds.
+        exists: whether there is such a queue; it is made when it is first needed.
+    """
+
+    def __init__(self, connection: BlockingConnection, main: str) -> None:
+        self._connection = connection
+        self._main = main
+        self.queue = dead_letter_queue(main)
+        ready = ready_messages(connection, self.queue)
+        if ready is None and ready_messages(connection, main) is None:
+            text = f"there is neither a queue {main} nor {self.queue}; is that the right name?"
+            raise Unavailable("rabbitmq", text)
+        self.exists, self.count = ready is not None, ready or 0
+        self._hand: dict[int, None] = {}
+        self._reader = connection.channel()
+        self._publisher: BlockingChannel | None = None
+
+    def letters(self) -> Iterator[Letter]:
+        """Take one letter after the other; those that arrive meanwhile are left for next time."""
+        for _ in range(self.count):
+            found = get(self._reader, self.queue)
+            if found is None:
+                return
+            letter = read_letter(*found)
+            self._hand[letter.tag] = None
+            yield letter
+
+    def put_back(self, letter: Letter) -> None:
+        """Put a letter into the main queue, and only then take it out of this one.
+
+        Raises:
+            Unavailable: it is in this queue still; it may be in the main queue, too.
+        """
+        with translated():
+            if self._publisher is None:
+                self._publisher = self._connection.channel()
+                self._publisher.confirm_delivery()
+        publish_to_queue(
+            self._publisher, self._main, letter.body, fresh_properties(letter.properties)
+        )
+        logger.info("%s: put into %s (%s)", letter.checkout_id, self._main, letter.id)
+        self.remove(letter)
+
+    def remove(self, letter: Letter) -> None:
+        """Take a letter out of the queue."""
+        with translated():
+            self._reader.basic_ack(letter.tag)
+        del self._hand[letter.tag]
+        logger.info("%s: taken out of %s (%s)", letter.checkout_id, self.queue, letter.id)
+
+    def give_back(self) -> None:
+        """Give back what is in the hand, to its old place."""
+        tags = list(self._hand)
+        self._hand.clear()
+        if not tags:
+            return
+        waits = True
+        with translated():
+            there = self._ready()
+            for start in range(0, len(tags), _BATCH):
+                batch = tags[start : start + _BATCH]
+                self._reader.basic_nack(batch[-1], multiple=True, requeue=True)
+                there += len(batch)
+                waits = waits and self._is_back(there)
+            self._reader.close()  # the broker answers when it has seen all of it
+
+    def may_drop(self) -> bool:
+        """Tell whether the queue may be one that drops what was handed out too often."""
+        with translated():
+            return not is_quorum_queue_like(self._connection, self.queue, {})
+
+    def _is_back(self, count: int) -> bool:
+        """Wait until so many letters are there; not for long, as others may take some away."""
+        deadline = time.monotonic() + _BACK_SECONDS
+        while self._ready() < count:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_BACK_PAUSE_SECONDS)
+        return True
+
+    def _ready(self) -> int:
+        return self._reader.queue_declare(self.queue, passive=True).method.message_count or 0

@@ -1,0 +1,138 @@
+"""Dead letters: what they are called, which are meant, and what is put back of them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pika.spec import BasicProperties
+
+from cki_notifier.dead_letters.letter import (
+    Letter,
+    Selection,
+    fresh_properties,
+    names_of,
+    read_letter,
+)
+
+BODY = b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout"}'
+DIED = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
+OURS: dict[str, Any] = {
+    "x-cki-reason": "malformed",
+    "x-cki-error": "the body is no notification",
+    "x-cki-attempts": 3,
+    "x-cki-first-seen": "2026-11-20T10:15:00.123456+00:00",
+    "x-cki-exchange": "exchange",
+    "x-cki-routing-key": "key",
+}
+
+
+def letter(body: bytes = BODY, /, **headers: Any) -> Letter:
+    """Read a letter with the daemon's headers, changed; None takes one out."""
+    changed = {name.replace("_", "-"): value for name, value in headers.items()}
+    kept = {name: value for name, value in (OURS | changed).items() if value is not None}
+    return read_letter(7, BasicProperties(headers=kept), body)
+
+
+def test_a_letter_tells_what_the_daemon_wrote() -> None:
+    """Reason, error, tries, time and origin are in the headers, the checkout in the body."""
+    read = letter()
+    assert (read.tag, read.body) == (7, BODY)
+    assert (read.checkout_id, read.status) == ("redhat:1", "unknown")
+    assert (read.reason, read.error) == ("malformed", "the body is no notification")
+    assert (read.attempts, read.exchange, read.routing_key) == (3, "exchange", "key")
+    assert read.first_seen == datetime(2026, 11, 20, 10, 15, 0, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        {},
+        dict.fromkeys(OURS),
+        dict.fromkeys(OURS, 5.5),
+        dict.fromkeys(OURS, b"\xff"),
+        {"x-death": []},
+        {"x-death": "x"},
+        {"x-death": ["x"]},
+        {"x-death": [{"reason": 5, "time": "yesterday", "exchange": None}]},
+        {"x-delivery-count": "x"},
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"[" * 10_000])
+def test_a_letter_may_hold_anything(headers: dict[str, Any] | None, body: bytes) -> None:
+    """What can't be read says nothing, and the letter has an id all the same."""
+    read = read_letter(1, BasicProperties(headers=headers), body)
+    assert (read.checkout_id, read.reason, read.error) == (None, "unknown", "")
+    assert (read.attempts, read.first_seen, read.looks) == (0, None, 0)
+    assert read.id == read_letter(2, BasicProperties(headers=headers), body).id
+
+
+def test_what_the_broker_dead_lettered_has_its_reason_and_time() -> None:
+    """The last death counts; tries before it are the daemon's to tell."""
+    deaths = [
+        {"reason": "delivery_limit", "time": DIED, "exchange": "hooks"},
+        {"reason": "expired", "time": DIED.replace(hour=1), "exchange": ""},
+    ]
+    read = letter(x_death=deaths, x_cki_reason=None, x_cki_first_seen=None, x_cki_exchange=None)
+    assert (read.reason, read.first_seen, read.exchange) == ("delivery_limit", DIED, "hooks")
+    assert read.attempts == 3
+
+
+def test_a_long_text_is_cut() -> None:
+    """A header may be as long as its writer likes, a list in memory may not."""
+    read = letter(x_cki_error="e" * 100_000, x_cki_reason="r" * 100_000)
+    assert (len(read.error), len(read.reason)) == (1000, 1000)
+
+
+def test_an_id_is_that_of_body_and_time() -> None:
+    """It does not depend on how often it was looked at, nor on where it lies."""
+    first = letter()
+    assert len(first.id) == 12
+    assert letter(x_delivery_count=5, other="x").id == first.id
+    others = [
+        letter(b"other").id,
+        letter(x_cki_first_seen="2026-11-20T10:15:00.123457+00:00").id,
+        letter(x_cki_first_seen=None).id,
+        letter(x_cki_first_seen=None, x_death=[{"time": DIED}]).id,
+    ]
+    assert len({first.id, *others}) == 5
+
+
+@pytest.mark.parametrize(
+    ("selection", "is_meant"),
+    [
+        (Selection(), True),
+        (Selection(reason="malformed"), True),
+        (Selection(reason="not-found"), False),
+        (Selection(frozenset({"redhat:1"})), True),
+        (Selection(frozenset({"redhat:2", letter().id})), True),
+        (Selection(frozenset({"redhat:2"})), False),
+        (Selection(frozenset({"redhat"})), False),
+        (Selection(frozenset({letter().id[:11]})), False),
+    ],
+)
+def test_a_selection_takes_whole_names_or_a_reason(*, selection: Selection, is_meant: bool) -> None:
+    """Half a name could be another's, so it is none."""
+    assert (letter() in selection) is is_meant
+
+
+def test_a_letter_about_no_checkout_has_its_id_alone() -> None:
+    """Nothing stands for a checkout that isn't there."""
+    read = letter(b"no json")
+    assert names_of(read) == {read.id}
+    assert names_of(letter()) == {letter().id, "redhat:1"}
+
+
+def test_what_is_put_back_begins_anew() -> None:
+    """Tries, time, reason and error are gone; how it came, and the sender's words, are kept."""
+    original = BasicProperties(headers=OURS | {"sender": "x"}, message_id="m", expiration="5")
+    fresh = fresh_properties(original)
+    assert fresh.headers == {
+        "x-cki-exchange": "exchange",
+        "x-cki-routing-key": "key",
+        "x-cki-expiration": "5",
+        "sender": "x",
+    }
+    assert (fresh.message_id, fresh.expiration, fresh.delivery_mode) == ("m", None, 2)
+    assert fresh_properties(fresh).headers == fresh.headers
+    assert fresh_properties(BasicProperties()).headers == {}

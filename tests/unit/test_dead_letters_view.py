@@ -1,0 +1,208 @@
+"""How dead letters are shown: readable, in full, and harmless to a terminal."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pika.spec import BasicProperties
+
+from cki_notifier.dead_letters.letter import Letter, read_letter
+from cki_notifier.dead_letters.progress import bar
+from cki_notifier.dead_letters.view import (
+    as_json,
+    cut,
+    details,
+    explained,
+    heading,
+    printable,
+    row,
+)
+from cki_notifier.reasons import DeadLetterReason
+from tests.properties import PATIENT
+
+BODY = b'{"id": "redhat:1", "status": "unknown"}'
+HEADERS: dict[str, Any] = {
+    "x-cki-reason": "malformed",
+    "x-cki-error": "the body is no notification",
+    "x-cki-attempts": 3,
+    "x-cki-first-seen": "2026-11-20T12:15:00.123456+02:00",
+    "x-cki-exchange": "hooks",
+    "x-cki-routing-key": "key",
+}
+#: What AMQP's tables can hold, as pika decodes it.
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.decimals()
+    | st.text()
+    | st.binary()
+    | st.datetimes(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.binary(), inner),
+    max_leaves=5,
+)
+TABLES: st.SearchStrategy[Any] = st.dictionaries(
+    st.text() | st.binary() | st.sampled_from([*HEADERS, "x-death"]), VALUES, max_size=4
+)
+
+
+def letter(body: bytes = BODY, headers: dict[str, Any] | None = None, **properties: Any) -> Letter:
+    """Read a letter with the daemon's headers unless others are given."""
+    held = HEADERS if headers is None else headers
+    return read_letter(1, BasicProperties(headers=held, **properties), body)
+
+
+def test_a_row_is_below_its_headings() -> None:
+    """Id, time in UTC, tries, reason, checkout and error, each where its heading is."""
+    line, titles = row(letter()), heading()
+    for title, text in {
+        "ID": letter().id,
+        "FIRST SEEN (UTC)": "2026-11-20 10:15:00",
+        "REASON": "malformed",
+        "CHECKOUT": "redhat:1",
+        "ERROR": "the body is no notification",
+    }.items():
+        assert line[titles.index(title) :].startswith(text)
+    assert line[: titles.index("TRIES") + 5].endswith("    3")
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    """A letter nobody wrote headers to has a row, too."""
+    assert row(letter(b"no json", {})).split()[1:] == ["-", "-", "unknown", "-", "-"]
+
+
+def test_a_line_is_cut_at_the_width_of_a_terminal_only() -> None:
+    """A file gets the whole line."""
+    assert cut("12345", 5) == "12345"
+    assert cut("123456", 5) == "1234…"
+    assert cut("x" * 1000, 0) == "x" * 1000
+
+
+def test_details_show_json_indented_and_headers_beside() -> None:
+    """All there is to say is said; numbers and the order of the fields are the body's own."""
+    body = b'{"z":1.10,"a":123456789012345678901234567890,"u":"\\u001b\xc3\xbc"}'
+    read = letter(body, HEADERS | {"more": [1, {"x": b"\xff"}]}, message_id="m-1", timestamp=5)
+    lines = list(details(read))
+    assert lines[-6:] == [
+        "",
+        "{",
+        '  "z": 1.10,',
+        '  "a": 123456789012345678901234567890,',
+        '  "u": "\\u001bü"',
+        "}",
+    ]
+    for line in (
+        f"id           {read.id}",
+        "checkout     -",
+        "reason       malformed: the body is no notification",
+        "tries        3",
+        "first seen   2026-11-20 10:15:00",
+        "exchange     hooks",
+        "routing key  key",
+        'message_id   "m-1"',
+        "timestamp    5",
+        'header       more: [1, {"x": "\\\\xff"}]',
+        f"body         {len(body)} bytes",
+    ):
+        assert line in lines
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        (b"", [""]),
+        (b"no json\nsecond \x1b[2J line\r", ["no json", r"second \x1b[2J line\r"]),
+        (b"\xff\x00", [r"\xff\x00"]),
+        (b'{"a": "\xff"}', [r'{"a": "\xff"}']),
+        (b"[" * 10_000 + b"]" * 10_000, ["[" * 10_000 + "]" * 10_000]),
+    ],
+)
+def test_a_body_that_is_no_json_is_shown_escaped(body: bytes, lines: list[str]) -> None:
+    """Line by line, and never a byte that moves the cursor."""
+    shown = list(details(letter(body)))
+    assert shown[shown.index("") + 1 :] == lines
+
+
+@pytest.mark.parametrize("reason", list(DeadLetterReason))
+def test_our_reasons_are_explained(reason: DeadLetterReason) -> None:
+    """The sentence is the one the documentation has."""
+    assert explained(reason.value) == f"{reason.value}: {reason.sentence}"
+
+
+def test_another_reason_stays_as_it_is() -> None:
+    """The broker's own is not explained."""
+    assert explained("delivery_limit") == "delivery_limit"
+
+
+def test_json_tells_the_same_and_the_whole_if_wanted() -> None:
+    """One object a line; the list's has no body."""
+    read = letter(content_type="application/json")
+    said = {
+        "id": read.id,
+        "checkout_id": "redhat:1",
+        "status": "unknown",
+        "reason": "malformed",
+        "error": "the body is no notification",
+        "attempts": 3,
+        "first_seen": "2026-11-20T10:15:00.123456+00:00",
+        "exchange": "hooks",
+        "routing_key": "key",
+        "bytes": len(BODY),
+    }
+    assert json.loads(as_json(read, whole=False)) == said
+    assert json.loads(as_json(read, whole=True)) == said | {
+        "properties": {"content_type": "application/json"},
+        "headers": HEADERS,
+        "body": BODY.decode(),
+    }
+
+
+def test_values_that_json_lacks_become_text() -> None:
+    """AMQP knows more than JSON does."""
+    values = [Decimal("1.5"), datetime(2026, 11, 20, tzinfo=UTC), b"\xff", float("inf"), True]
+    shown = json.loads(as_json(letter(headers={"x": values}), whole=True))
+    assert shown["headers"]["x"] == ["1.5", "2026-11-20T00:00:00+00:00", "\\xff", "inf", True]
+
+
+@given(st.text(st.characters()))
+@PATIENT
+def test_any_text_becomes_printable(text: str) -> None:
+    """No control character, and nothing that turns the text around; what is visible stays."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert not text.isprintable() or shown == text
+
+
+@given(st.binary(), TABLES)
+@PATIENT
+def test_any_letter_is_shown_printable_and_byte_for_byte(
+    body: bytes, headers: dict[str, Any]
+) -> None:
+    """Whatever is in it, each line is harmless, and the JSON gives the body back."""
+    read = letter(body, headers)
+    assert all(line.isprintable() for line in (row(read), *details(read)))
+    line = as_json(read, whole=True)
+    assert line.isprintable()
+    assert line.isascii()
+    said = json.loads(line)
+    kept = said["body"].encode() if "body" in said else base64.b64decode(said["body_base64"])
+    assert kept == body
+
+
+@pytest.mark.parametrize(
+    ("seen", "total", "line"),
+    [
+        (0, 10, f"[{' ' * 30}]   0 % of 10, x"),
+        (2500, 10_000, f"[{'#' * 7}{' ' * 23}]  25 % of 10,000, x"),
+        (10, 10, f"[{'#' * 30}] 100 % of 10, x"),
+        (0, 0, f"[{'#' * 30}] 100 % of 0, x"),
+    ],
+)
+def test_the_bar_is_as_long_as_the_share(seen: int, total: int, line: str) -> None:
+    """It has the same width from beginning to end."""
+    assert bar(seen, total, "x") == line
