@@ -185,6 +185,11 @@ def get(channel: BlockingChannel, queue: str) -> tuple[int, BasicProperties, byt
     return method.delivery_tag or 0, properties, body
 
 
+def acknowledge(channel: BlockingChannel, tag: int) -> None:
+    """Settle a delivery: the broker forgets it; from the thread of the connection alone."""
+    channel.basic_ack(tag)
+
+
 def publish_to_queue(
     channel: BlockingChannel, queue: str, body: bytes, properties: BasicProperties
 ) -> None:

@@ -20,6 +20,7 @@ from cki_notifier.amqp import (
     BasicProperties,
     BlockingChannel,
     BlockingConnection,
+    acknowledge,
     close,
     translated,
 )
@@ -204,4 +205,4 @@ class Consumer:
             channel = self._channel
         if channel is not None:
             for tag in tags:
-                channel.basic_ack(tag)
+                acknowledge(channel, tag)

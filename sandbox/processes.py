@@ -290,7 +290,7 @@ def _keep(command: Sequence[str]) -> int:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             # It is bound to the thread that starts the child, which here is the only one.
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509  # one thread
         )
         return _serve(control, child)
     except OSError as error:

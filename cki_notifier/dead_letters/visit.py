@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from cki_notifier.amqp import (
     BlockingChannel,
     BlockingConnection,
+    acknowledge,
     close,
     connect,
     get,
@@ -107,7 +108,7 @@ class Visit:
     def remove(self, letter: Letter) -> None:
         """Take a letter out of the queue."""
         with translated():
-            self._reader.basic_ack(letter.tag)
+            acknowledge(self._reader, letter.tag)
         del self._hand[letter.tag]
         logger.info("%s: taken out of %s (%s)", letter.checkout_id, self.queue, letter.id)
 

@@ -17,7 +17,7 @@ def main() -> int:
     try:
         parsed = _parse()
         # Takes half a second, and a Ctrl-C in it should be as quiet as any other.
-        from sandbox.demo.run import run  # noqa: PLC0415
+        from sandbox.demo.run import run  # noqa: PLC0415  # signals first
 
         return run(interrupts, real_kafka=parsed.real_kafka, keep=parsed.keep, full=parsed.full)
     except Interrupted as error:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
 from cki_notifier.build import build_message
 from cki_notifier.message import ReadyForTest, encode, schema

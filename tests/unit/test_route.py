@@ -42,8 +42,8 @@ def test_the_status_tells_the_stage(status: str, stage: Stage | None) -> None:
     ],
 )
 def test_the_flags_tell_the_stage_of_unknown(
-    ready: bool | None,  # noqa: FBT001
-    finished: bool | None,  # noqa: FBT001
+    ready: bool | None,  # noqa: FBT001  # a parameter of the case
+    finished: bool | None,  # noqa: FBT001  # a parameter of the case
     stage: Stage | None,
 ) -> None:
     """A checkout that is ready to be reported is post-test, whatever its other flag says."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from kcidb_io import schema as kcidb  # type: ignore[import-untyped]
+from kcidb_io import schema as kcidb  # type: ignore[import-untyped]  # it has no stubs
 
 from cki_notifier.documents import Build, Checkout, Everything
 from cki_notifier.filter import is_superseded
