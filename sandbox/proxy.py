@@ -1,28 +1,59 @@
-"""A TCP proxy on the loopback whose connections can be cut, or swallowed without a word."""
+"""A TCP proxy on the loopback whose connections can be cut, silenced or watched."""
 
 import asyncio
+import enum
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 _CHUNK_BYTES = 65_536
 
 T = TypeVar("T")
 
 
+class Way(enum.Enum):
+    """Where data goes."""
+
+    TO_SERVER = enum.auto()
+    TO_CLIENT = enum.auto()
+
+
+#: Is shown what is about to be passed on, in the proxy's own thread, so that nothing moves
+#: meanwhile. Data for which it says False gets lost, and its connection is cut.
+Watch: TypeAlias = Callable[[Way, bytes], bool]
+
+
+@dataclass(eq=False, slots=True)
+class _Link:
+    """A client's connection and ours to the server."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    silent: bool = False
+
+    def cut(self) -> None:
+        for end in (self.client, self.server):
+            end.transport.abort()
+
+
 class Proxy:
     """Passes connections on to a port of 127.0.0.1.
 
     ``host`` and ``port`` are where it listens itself; any address of 127.0.0.0/8 will do.
+    ``accepted`` counts the connections that were ever made to it. ``watch`` may be set and taken
+    away at any time.
     """
 
     def __init__(self, target_port: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
         self.port = port
+        self.accepted = 0
+        self.watch: Watch | None = None
         self._target_port = target_port
         self._passing = True
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
@@ -49,11 +80,15 @@ class Proxy:
 
     def cut(self) -> None:
         """Reset every connection; new ones are served."""
-        self._call(self._abort())
+        self._call(self._cut())
 
     def swallow(self) -> None:
         """Drop what arrives from now on, on all connections: no data, no reset, no end."""
         self._passing = False
+
+    def silence(self) -> None:
+        """Drop what arrives on the connections of this moment, for good; new ones are served."""
+        self._call(self._silence())
 
     def resume(self) -> None:
         """Pass data on again; what was swallowed is lost, so the old connections are of no use."""
@@ -63,9 +98,13 @@ class Proxy:
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    async def _abort(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
+    async def _cut(self) -> None:
+        for link in list(self._links):
+            link.cut()
+
+    async def _silence(self) -> None:
+        for link in self._links:
+            link.silent = True
 
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -74,26 +113,39 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
             writer.transport.abort()
             return
-        self._writers |= {writer, back}
+        link = _Link(writer, back)
+        self._links.add(link)
         try:
-            await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+            await asyncio.gather(
+                self._pass(link, Way.TO_SERVER, reader, back),
+                self._pass(link, Way.TO_CLIENT, there, writer),
+            )
         finally:
-            for end in (writer, back):
-                end.transport.abort()
-                self._writers.discard(end)
+            link.cut()
+            self._links.discard(link)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, link: _Link, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             while data := await reader.read(_CHUNK_BYTES):
-                if self._passing:
-                    writer.write(data)
-                    await writer.drain()
+                if self._swallows(link):
+                    continue
+                if self.watch is not None and not self.watch(way, data):
+                    link.cut()
+                    return
+                writer.write(data)
+                await writer.drain()
         except OSError:
             pass  # either end was cut
-        finally:
+        if not self._swallows(link):
             writer.close()
+
+    def _swallows(self, link: _Link) -> bool:
+        return link.silent or not self._passing

@@ -1,0 +1,107 @@
+"""Faults of RabbitMQ and of the way to it."""
+
+import time
+
+from sandbox.services import Hang, Status
+from tests.faults.scene import Fault, Scene
+from tests.integration.stage import eventually
+
+#: A broker takes a delivery back that was not settled for so long, in milliseconds, and looks for
+#: such so often.
+_TIMEOUT_MS, _LOOK_MS = 2_000, 500
+_TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS = 1_800_000, 60_000
+
+
+def _connections(scene: Scene) -> int:
+    return scene.amqp_proxy.accepted
+
+
+def _cut(scene: Scene) -> None:
+    for _ in range(3):
+        scene.amqp_proxy.cut()
+        time.sleep(1)
+    scene.amqp_proxy.cut()
+
+
+def _swallow(scene: Scene) -> None:
+    scene.amqp_proxy.swallow()
+    time.sleep(5)
+    scene.amqp_proxy.resume()
+
+
+def _silence(scene: Scene) -> None:
+    scene.amqp_proxy.silence()
+    time.sleep(1)
+
+
+def _kill(scene: Scene) -> None:
+    broker = scene.stage.rabbitmq
+    # RabbitMQ 3.10 leaves the name of a new quorum queue in memory for up to three minutes (the
+    # auto_save of Erlang's dets), and a queue without its name has no leader after the restart.
+    broker.ctl("eval", "lists:foreach(fun dets:sync/1, dets:all()).")
+    broker.kill()
+    try:
+        time.sleep(2)
+    finally:
+        broker.start()
+
+
+def _delete_queue(scene: Scene) -> None:
+    """Delete the queue when all that it holds is in the hands of the daemon."""
+    with scene.stage.channel() as channel:
+        eventually(lambda: not scene.stage.waiting(scene.stage.queue))
+        channel.queue_delete(scene.stage.queue)
+
+
+def _alarm(scene: Scene) -> None:
+    """Block who publishes while some notifications have to be delayed."""
+    broker = scene.stage.rabbitmq
+    broker.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        scene.services.warehouse.answer("", Status(503))
+        time.sleep(5)
+    finally:
+        scene.services.warehouse.clear()
+        broker.ctl("set_vm_memory_high_watermark", "0.4")
+
+
+def _take_back_soon(scene: Scene) -> None:
+    _set_timeout(scene, _TIMEOUT_MS, _LOOK_MS)
+
+
+def _keep_waiting(scene: Scene) -> None:
+    """Hold up a read until the broker closes the channel."""
+    before = _connections(scene)
+    try:
+        scene.services.warehouse.answer("", Hang(_TIMEOUT_MS / 1000 + 4), times=2)
+        eventually(lambda: _connections(scene) > before, what="a new connection")
+    finally:
+        _set_timeout(scene, _TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS)
+    # For the channels of now the old limit holds.
+    scene.amqp_proxy.cut()
+
+
+def _set_timeout(scene: Scene, timeout: int, look: int) -> None:
+    scene.stage.rabbitmq.ctl(
+        "eval",
+        f"application:set_env(rabbit, consumer_timeout, {timeout}),"
+        f"application:set_env(rabbit, channel_tick_interval, {look}).",
+    )
+
+
+FAULTS = (
+    Fault("AMQP", "connection cut, four times", _cut, tries=_connections, short=True),
+    Fault("AMQP", "black hole for 5 s", _swallow, tries=_connections),
+    Fault("AMQP", "black hole for good", _silence, tries=_connections, swift=False, patience=120),
+    Fault("AMQP", "broker killed -9 and restarted", _kill, tries=_connections),
+    Fault("AMQP", "queue deleted", _delete_queue, tries=_connections, swift=False),
+    Fault("AMQP", "memory alarm, and delays meanwhile", _alarm, tries=_connections),
+    Fault(
+        "AMQP",
+        "channel closed (acknowledgement timeout)",
+        _keep_waiting,
+        _take_back_soon,
+        tries=_connections,
+        swift=False,
+    ),
+)

@@ -1,0 +1,115 @@
+"""Brokers behind proxies for all faults; services, queues and a topic of its own for each."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.kafka import Kafka
+from sandbox.processes import free_port
+from sandbox.proxy import Proxy
+from sandbox.rabbitmq import RabbitMQ
+from sandbox.services import Services
+from tests.faults import table
+from tests.faults.kafka import AUTHORIZED
+from tests.faults.scene import Brokers, Scene, SceneToBe, opened
+from tests.faults.verdict import Verdict
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+VERDICTS = pytest.StashKey[list[Verdict]]()
+NOTES = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add options, which are there when this folder is named on the command line."""
+    group = parser.getgroup("faults")
+    group.addoption("--full", action="store_true", help="all faults, not a handful")
+    group.addoption("--seed", type=int, default=1, help="of the streams and the sequences")
+    group.addoption("--write", action="store_true", help="put the table of a full run into docs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark of what only the full form does."""
+    config.addinivalue_line("markers", "full: part of the full form of the fault suite only")
+    config.stash[VERDICTS] = []
+    config.stash[NOTES] = []
+    # It reports every connection it loses, and here many are.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, but in the full form, what takes long."""
+    if not config.getoption("--full", default=False):
+        left = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Show the table, and write that of a full run, if wanted and everything is as it should."""
+    verdicts, notes = config.stash[VERDICTS], config.stash[NOTES]
+    if verdicts or notes:
+        terminalreporter.section("faults")
+        for line in (*table.plain(verdicts), *notes):
+            terminalreporter.write_line(line)
+    options = config.option
+    is_whole = getattr(options, "full", False) and not options.keyword
+    if is_whole and options.write and not exitstatus:
+        table.write(PROJECT / "docs" / "reliability.md", verdicts, notes)
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return what all that is random depends on."""
+    return int(request.config.getoption("--seed", default=1))
+
+
+@pytest.fixture(scope="session")
+def judged(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
+    """Return what adds a row to the table."""
+    return request.config.stash[VERDICTS].append
+
+
+@pytest.fixture(scope="session")
+def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return what adds a sentence below the table."""
+    return request.config.stash[NOTES].append
+
+
+@pytest.fixture(scope="session")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """A private RabbitMQ and a private Kafka, each behind a proxy."""
+    rabbitmq = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    port = free_port()
+    kafka = Kafka(
+        tmp_path_factory.mktemp("kafka"),
+        PROJECT / ".cache" / "kafka",
+        settings={**AUTHORIZED, "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}"},
+    )
+    with (
+        Proxy(rabbitmq.port) as amqp_proxy,
+        Proxy(kafka.port, port=port) as kafka_proxy,
+        rabbitmq,
+        kafka,
+    ):
+        yield Brokers(rabbitmq, amqp_proxy, kafka, kafka_proxy)
+
+
+@pytest.fixture
+def set_scene(brokers: Brokers, tmp_path: Path, seed: int) -> Callable[..., SceneToBe]:
+    """Return what sets a scene; its arguments are the keywords of :func:`opened`."""
+
+    @contextmanager
+    def setting(**changes: Any) -> Iterator[Scene]:
+        with (
+            Services() as services,
+            opened(brokers, services, tmp_path, **{"seed": seed, **changes}) as scene,
+        ):
+            yield scene
+
+    return setting

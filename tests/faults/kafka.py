@@ -1,0 +1,178 @@
+"""Faults of Kafka and of the way to it."""
+
+import time
+from types import MappingProxyType
+
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from sandbox.proxy import Way
+from tests.faults import wire
+from tests.faults.scene import BROKERS_TIME, Fault, Scene
+from tests.faults.verdict import read_all
+from tests.integration.stage import eventually
+
+#: Settings of a broker that looks into access rules, where there are any.
+AUTHORIZED = MappingProxyType(
+    {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+)
+_REQUEST_SECONDS = 10
+_LOST_RESPONSES = 5
+
+
+def _connections(scene: Scene) -> int:
+    return scene.kafka_proxy.accepted
+
+
+def _kill(scene: Scene) -> None:
+    scene.kafka.kill()
+    try:
+        time.sleep(4)
+    finally:
+        scene.kafka.start()
+
+
+def _freeze(scene: Scene) -> None:
+    scene.kafka.freeze()
+    try:
+        time.sleep(30)
+    finally:
+        scene.kafka.thaw()
+
+
+def _cut(scene: Scene) -> None:
+    for _ in range(4):
+        scene.kafka_proxy.cut()
+        time.sleep(1)
+
+
+def _delete_topic(scene: Scene) -> None:
+    """Delete the topic when all is in it, and make it again when there is more to send."""
+    topic = scene.stage.topic
+    with scene.paused():
+        eventually(lambda: not scene.stage.waiting(scene.stage.queue))
+        time.sleep(2)  # for what is in flight
+        scene.kept += read_all(scene.kafka.bootstrap, topic)
+        scene.kafka.delete_topic(topic)
+    time.sleep(4)
+    scene.kafka.create_topic(topic, config=BROKERS_TIME)
+
+
+def _ask_for_replicas(scene: Scene) -> None:
+    """Ask for two replicas where there is one broker."""
+    _configure(scene, "min.insync.replicas", "2")
+    try:
+        time.sleep(5)
+    finally:
+        _configure(scene, "min.insync.replicas", "1")
+
+
+def _configure(scene: Scene, name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(
+        ConfigResource.Type.TOPIC, scene.stage.topic, incremental_configs=[entry]
+    )
+    admin = _admin(scene)  # gone with its last name, before anything is done
+    done = admin.incremental_alter_configs([resource])
+    done[resource].result(_REQUEST_SECONDS)
+
+
+def _refuse(scene: Scene) -> None:
+    """Take the right to write to the topic away, and give it again."""
+    others = _rule(scene, AclOperation.ALL, AclPermissionType.ALLOW)
+    writing = _rule(scene, AclOperation.WRITE, AclPermissionType.DENY)
+    admin = _admin(scene)
+    for done in admin.create_acls([others, writing]).values():
+        done.result(_REQUEST_SECONDS)
+    try:
+        time.sleep(5)
+    finally:
+        for found in admin.delete_acls([_all_rules(scene)]).values():
+            found.result(_REQUEST_SECONDS)
+
+
+def _rule(scene: Scene, operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+    return AclBinding(
+        ResourceType.TOPIC,
+        scene.stage.topic,
+        ResourcePatternType.LITERAL,
+        "User:ANONYMOUS",
+        "*",
+        operation,
+        permission,
+    )
+
+
+def _all_rules(scene: Scene) -> AclBindingFilter:
+    return AclBindingFilter(
+        ResourceType.TOPIC,
+        scene.stage.topic,
+        ResourcePatternType.LITERAL,
+        None,  # type: ignore[arg-type]  # whoever
+        None,  # type: ignore[arg-type]  # from wherever
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+
+
+def _lose_responses(scene: Scene) -> None:
+    """Cut the connection in place of the response, when the record is in the log already."""
+    asked: set[bytes] = set()
+    lost: list[bytes] = []
+
+    def watch(way: Way, data: bytes) -> bool:
+        if way is Way.TO_SERVER:
+            asked.update(wire.produces(data))
+        elif len(lost) < _LOST_RESPONSES and wire.answers(data) in asked:
+            lost.append(data)
+            return False
+        return True
+
+    scene.kafka_proxy.watch = watch
+    eventually(lambda: len(lost) == _LOST_RESPONSES, what="lost responses")
+    scene.kafka_proxy.watch = None
+
+
+def _too_large(scene: Scene) -> None:
+    for _ in range(5):
+        scene.stream.add_large()
+        time.sleep(0.2)
+
+
+def _out_of_order(scene: Scene) -> None:
+    assert scene.mock is not None
+    for _ in range(3):
+        with scene.mock.failing(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER):
+            time.sleep(0.5)
+        time.sleep(0.5)
+
+
+def _admin(scene: Scene) -> AdminClient:
+    return AdminClient({"bootstrap.servers": scene.kafka.bootstrap, "log_level": 0})
+
+
+FAULTS = (
+    Fault("Kafka", "killed -9 and restarted", _kill, tries=_connections, short=True),
+    Fault("Kafka", "frozen for 30 s", _freeze, tries=_connections, swift=False),
+    Fault("Kafka", "connections cut, four times", _cut, tries=_connections),
+    Fault("Kafka", "topic deleted and made again", _delete_topic, tries=_connections, swift=False),
+    Fault("Kafka", "not enough replicas", _ask_for_replicas, tries=_connections),
+    Fault("Kafka", "authorisation refused, then granted", _refuse, tries=_connections),
+    Fault("Kafka", "response lost after the append", _lose_responses, tries=_connections),
+    Fault("Kafka", "message too large", _too_large, tries=_connections),
+    Fault("Kafka", "fatal error: out of order (mock)", _out_of_order, mock=True, swift=False),
+)

@@ -1,0 +1,33 @@
+"""How much memory the daemon takes, as Linux counts it."""
+
+import re
+from pathlib import Path
+
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+def find(folder: Path) -> int:
+    """Return the process id of the daemon whose working folder this is.
+
+    Its keeper has the same one, but is a script, where the daemon is a module.
+    """
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                is_here = (process / "cwd").samefile(folder)
+                arguments = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has ended, or is not ours
+            if is_here and arguments[1:3] == [b"-m", b"cki_notifier"]:
+                return int(process.name)
+    raise LookupError(f"no daemon works in {folder}")
+
+
+def peak(pid: int) -> float:
+    """Return the most memory a process ever held (its resident set), in MiB.
+
+    Source: proc(5), `VmHWM` in `/proc/<pid>/status`.
+    """
+    found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024

@@ -1,0 +1,174 @@
+"""What a fault has in its reach: a daemon, all that it talks to, and proxies in between."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+
+from sandbox.kafka import Kafka, Record
+from sandbox.notifier import Notifier
+from sandbox.proxy import Proxy
+from sandbox.rabbitmq import RabbitMQ
+from sandbox.services import Services
+from tests.faults.stream import Stream
+from tests.integration.stage import Stage
+from tests.mock_kafka import TOPIC, MockCluster
+
+#: An answer takes so long, so that something is in flight at every moment, in seconds.
+LATENCY = 0.1
+#: Notifications a second.
+RATE = 50.0
+NO_CHANGES: Mapping[str, str] = MappingProxyType({})
+#: Records have the time at which the broker wrote them.
+BROKERS_TIME = MappingProxyType({"message.timestamp.type": "LogAppendTime"})
+
+
+class Brokers(NamedTuple):
+    """Both brokers, and the proxies by which the daemon reaches them.
+
+    Kafka names no address but its proxy's, so everybody reaches it there.
+    """
+
+    rabbitmq: RabbitMQ
+    amqp_proxy: Proxy
+    kafka: Kafka
+    kafka_proxy: Proxy
+
+
+@dataclass
+class Scene:
+    """One daemon with a stream of notifications.
+
+    It is not started yet.
+    """
+
+    brokers: Brokers
+    stage: Stage
+    daemon: Notifier
+    stream: Stream
+    #: Stands in for Kafka where a real one can't be made to fail in some way.
+    mock: MockCluster | None = None
+    #: When the fault was over, in seconds since 1970; None while it is not.
+    over_at: float | None = None
+    #: What was in the topic before the topic was deleted.
+    kept: list[Record] = field(default_factory=list)
+
+    @property
+    def kafka(self) -> Kafka:
+        """The real one, whether it is in use or not."""
+        return self.brokers.kafka
+
+    @property
+    def kafka_proxy(self) -> Proxy:
+        """The way to it."""
+        return self.brokers.kafka_proxy
+
+    @property
+    def amqp_proxy(self) -> Proxy:
+        """The daemon's way to RabbitMQ."""
+        return self.brokers.amqp_proxy
+
+    @property
+    def services(self) -> Services:
+        """The services."""
+        return self.stage.services
+
+    def is_over(self) -> None:
+        """Note that everything outside works again, where that is before the end of the fault."""
+        self.over_at = self.over_at or time.time()
+
+    def restart(self) -> None:
+        """Start the daemon again, once it has ended, as whoever watches over it does at once."""
+        self.is_over()
+        self.daemon.start()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Publish nothing while the context lasts."""
+        self.stream.pause()
+        try:
+            yield
+        finally:
+            self.stream.resume()
+
+
+#: A scene as a context.
+SceneToBe: TypeAlias = AbstractContextManager[Scene]
+
+
+@contextmanager
+def opened(
+    brokers: Brokers,
+    services: Services,
+    folder: Path,
+    *,
+    seed: int,
+    settings: Mapping[str, str] = NO_CHANGES,
+    mocked: bool = False,
+) -> Iterator[Scene]:
+    """Set a scene: an exchange, a topic, a daemon and a stream for it.
+
+    Args:
+        brokers: are shared.
+        services: are the scene's own.
+        folder: for the daemon's log.
+        seed: of the stream.
+        settings: changes to the daemon's environment.
+        mocked: whether a mock takes the place of Kafka.
+    """
+    with ExitStack() as stack:
+        mock = stack.enter_context(closing(MockCluster())) if mocked else None
+        bootstrap = mock.address if mock else brokers.kafka.bootstrap
+        stage = stack.enter_context(Stage(brokers.rabbitmq, bootstrap, services, folder))
+        if mock:
+            stage.topic = TOPIC
+        else:
+            brokers.kafka.create_topic(stage.topic, config=BROKERS_TIME)
+        services.warehouse.latency = LATENCY
+        environment = stage.environment | {
+            "CKI_LOGGING_LEVEL": "INFO",
+            "KAFKA_TOPIC": stage.topic,
+            "RABBITMQ_PORT": str(brokers.amqp_proxy.port),
+        }
+        daemon = Notifier(folder / "notifier", environment | dict(settings))
+        stream = Stream(brokers.rabbitmq, stage.exchange, services, seed=seed, rate=RATE)
+        yield Scene(brokers, stage, daemon, stream, mock)
+
+
+def nothing(_scene: Scene) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that breaks, and is repaired.
+
+    `strike` breaks it and returns when it is repaired. `prepare` is called before the daemon
+    starts. `settings` are changes to the daemon's environment.
+    """
+
+    edge: str
+    name: str
+    strike: Callable[[Scene], None]
+    prepare: Callable[[Scene], None] = nothing
+    settings: Mapping[str, str] = field(default_factory=dict)
+    #: Counts what the daemon tried at the edge so far, if that can be seen.
+    tries: Callable[[Scene], int] | None = None
+    #: Whether it is part of every test run.
+    short: bool = False
+    #: Whether it needs the mock in place of Kafka.
+    mock: bool = False
+    #: Whether RabbitMQ may give notifications up, which then are dead letters.
+    gives_up: bool = False
+    #: Whether it may be one of a sequence: it is soon over, and nothing is destroyed by it.
+    swift: bool = True
+    #: By then, in seconds after the fault, everything has to be where it belongs.
+    patience: float = 60.0
+
+    @property
+    def id(self) -> str:
+        """What pytest calls it."""
+        return f"{self.edge}: {self.name}"

@@ -1,0 +1,101 @@
+"""One fault, or a sequence of them, in the middle of a stream: nothing is lost, all is explained.
+
+The daemon is a process of its own; RabbitMQ and Kafka are real.
+"""
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sandbox.documents import number
+from tests.faults import amqp, http, kafka, process, queues
+from tests.faults.scene import Fault, Scene, SceneToBe
+from tests.faults.verdict import Verdict, come_to_rest, judge
+from tests.integration.stage import eventually
+
+FAULTS = (*amqp.FAULTS, *kafka.FAULTS, *http.FAULTS, *process.FAULTS, *queues.FAULTS)
+
+#: So many sequences, and so many faults in each.
+SEQUENCES, LENGTH = 4, 5
+#: What failed twice comes back after 5 s and 30 s, and what failed once more after 2 min.
+SEQUENCE_PATIENCE = 180.0
+#: So many messages are there before the fault.
+BEFORE = 10
+#: The stream goes on for so long after the fault, in seconds.
+AFTER_SECONDS = 1.0
+
+
+def parameters(faults: tuple[Fault, ...]) -> list[object]:
+    """Return the faults as parameters of a test, those that take long marked."""
+    return [
+        pytest.param(fault, id=fault.id, marks=[] if fault.short else [pytest.mark.full])
+        for fault in faults
+    ]
+
+
+@pytest.mark.parametrize("fault", parameters(FAULTS))
+def test_nothing_is_lost(
+    fault: Fault, set_scene: Callable[..., SceneToBe], judged: Callable[[Verdict], None], seed: int
+) -> None:
+    """Every notification has the outcome it must have, though there was a fault meanwhile."""
+    own_seed = number(f"{seed} {fault.id}")
+    with set_scene(seed=own_seed, settings=fault.settings, mocked=fault.mock) as scene:
+        verdict = run(scene, fault)
+    judged(verdict)
+    assert verdict.is_good, verdict
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("which", range(SEQUENCES))
+def test_nothing_is_lost_in_a_sequence(
+    which: int,
+    set_scene: Callable[..., SceneToBe],
+    judged: Callable[[Verdict], None],
+    note: Callable[[str], None],
+    seed: int,
+) -> None:
+    """Faults of any kind one right after the other, whether the last one is got over or not."""
+    own_seed = seed * SEQUENCES + which
+    choice = random.Random(own_seed)  # noqa: S311  # not for secrets
+    faults = choice.sample([fault for fault in FAULTS if fault.swift], LENGTH)
+    name = f"{which + 1} of seed {seed}"
+    with set_scene(seed=own_seed) as scene:
+        verdict = run(scene, sequence(name, faults))
+    judged(verdict)
+    note(f"- sequence {name}: {'; '.join(fault.id for fault in faults)}")
+    assert verdict.is_good, verdict
+
+
+def sequence(name: str, faults: list[Fault]) -> Fault:
+    """Return faults as one."""
+
+    def strike(scene: Scene) -> None:
+        for fault in faults:
+            scene.over_at = None
+            fault.strike(scene)
+
+    return Fault("sequence", name, strike, patience=SEQUENCE_PATIENCE)
+
+
+def run(scene: Scene, fault: Fault) -> Verdict:
+    """Strike in the middle of the stream; return what became of it."""
+    fault.prepare(scene)
+    with scene.daemon:
+        scene.stream.start()
+        eventually(lambda: len(scene.daemon.settled()) >= BEFORE, what="messages")
+        before = fault.tries(scene) if fault.tries else 0
+        started = time.monotonic()
+        fault.strike(scene)
+        scene.is_over()
+        seconds = time.monotonic() - started
+        tries = fault.tries(scene) - before if fault.tries else None
+        time.sleep(AFTER_SECONDS)
+        scene.stream.finish()
+        rested = come_to_rest(scene, fault.patience)
+        verdict = judge(scene, fault)
+    verdict.tries_a_second = None if tries is None else tries / seconds
+    if not rested:
+        verdict.unexplained.append(f"not at rest after {fault.patience:g} s")
+    return verdict

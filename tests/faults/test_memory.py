@@ -1,0 +1,69 @@
+"""A process that handles many notifications takes no more memory at the end than at the start."""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults import meter
+from tests.faults.scene import Fault, Scene, SceneToBe, nothing
+from tests.faults.stream import Published
+from tests.faults.verdict import come_to_rest, judge
+from tests.integration.stage import Stage
+
+TOTAL, START = 50_000, 5_000
+#: At most so many wait in the queue, so that the stand-ins need not hold all.
+BATCH = 1_000
+#: What is not a leak, in MiB: caches that fill up, a heap in pieces.
+ROOM = 16.0
+#: For the last ones, in seconds.
+PATIENCE = 120.0
+
+
+@pytest.mark.full
+def test_memory_stays_flat(
+    set_scene: Callable[..., SceneToBe], note: Callable[[str], None]
+) -> None:
+    """After 50,000 notifications the peak is what it was after 5,000, and nothing is lost."""
+    with set_scene() as scene, scene.daemon:
+        scene.services.warehouse.latency = 0.0
+        process = meter.find(scene.daemon.log.parent)
+        started = time.monotonic()
+        peaks = {}
+        for done in range(0, TOTAL, BATCH):
+            scene.stream.run_for(BATCH)
+            wait_for_less_than(BATCH // 2, scene.stage)
+            forget(scene, scene.stream.published[max(0, done - BATCH) : done])
+            peaks[done + BATCH] = meter.peak(process)
+        scene.is_over()
+        rested = come_to_rest(scene, PATIENCE)
+        seconds = time.monotonic() - started
+        verdict = judge(scene, Fault("memory", "none", nothing))
+    note(
+        f"- {TOTAL:,} notifications through one process in {seconds:.0f} s: peak RSS "
+        f"{peaks[START]:.1f} MiB after {START:,}, {peaks[TOTAL]:.1f} MiB after all; "
+        f"lost {len(verdict.lost)}, duplicates {verdict.duplicates}."
+    )
+    assert rested
+    assert verdict.is_good, verdict
+    assert peaks[TOTAL] - peaks[START] < ROOM, peaks
+
+
+def wait_for_less_than(count: int, stage: Stage) -> None:
+    """Return when the queue is that short."""
+    deadline = time.monotonic() + PATIENCE
+    while stage.waiting(stage.queue) > count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def forget(scene: Scene, handled: list[Published]) -> None:
+    """Take out of the stand-ins what is not asked for any more."""
+    scene.services.warehouse.requests.clear()
+    scene.services.gitlab.requests.clear()
+    scene.services.jira.requests.clear()
+    for each in handled:
+        # What is ignored at once never had a document.
+        with contextlib.suppress(KeyError):
+            scene.services.warehouse.remove(each.checkout_id)

@@ -1,0 +1,197 @@
+"""What became of each notification, as both brokers show it when everything has come to rest."""
+
+import contextlib
+import json
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
+from sandbox.kafka import Record, read_topic
+from tests.faults.scene import Fault, Scene
+from tests.faults.stream import Expected
+from tests.integration.stage import Letter
+
+#: So many starts the daemon gets to work off what comes back at each end.
+_STARTS = 5
+_READ_SECONDS = 20.0
+#: The log is for people: about each notification one line at these levels, and a few aside.
+_COMPLAINTS, _COMPLAINTS_ASIDE = frozenset({"WARNING", "ERROR", "CRITICAL"}), 50
+_PAUSE_SECONDS = 0.2
+
+
+@dataclass
+class Verdict:
+    """The outcome of a fault; the lists hold a line for each checkout that is not as it should."""
+
+    fault: Fault
+    sent: int = 0
+    lost: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+    #: Messages beyond the first of their checkout, and whether each has the first one's `ce_id`.
+    duplicates: int = 0
+    other_ids: list[str] = field(default_factory=list)
+    #: Messages for what a rule ignores.
+    wrong: list[str] = field(default_factory=list)
+    dead_letters: int = 0
+    seconds: float = 0.0
+    tries_a_second: float | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is lost, unexplained, wrong, or repeated with another id."""
+        return not (self.lost or self.unexplained or self.other_ids or self.wrong)
+
+
+def read_all(bootstrap: str, topic: str) -> list[Record]:
+    """Return everything that is in a topic now."""
+    count = _count(bootstrap, topic)
+    if not count:
+        return []
+    return read_topic(
+        bootstrap, topic, seconds=_READ_SECONDS, until=lambda seen: len(seen) >= count
+    )
+
+
+def _count(bootstrap: str, topic: str) -> int:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "count", "log_level": 0})
+    try:
+        with contextlib.suppress(KafkaException):
+            partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
+            marks = [
+                consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=5)
+                for number in partitions
+            ]
+            return sum(end - start for start, end in marks)
+        return 0
+    finally:
+        consumer.close()
+
+
+def come_to_rest(scene: Scene, patience: float) -> bool:
+    """Wait until everything is sent, or dead-lettered, and no queue holds anything any more.
+
+    Returns whether that was so before the time was over. The daemon is stopped then.
+    """
+    deadline = time.monotonic() + patience
+    for _ in range(_STARTS):
+        while not _is_at_rest(scene):
+            if time.monotonic() > deadline:
+                scene.daemon.stop()
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        assert scene.daemon.stop() == 0, "SIGTERM ends it with exit code 0"
+        # Only without a consumer the count is exact.
+        if not scene.stage.waiting(scene.stage.queue) and _is_at_rest(scene):
+            return True
+        scene.daemon.start()
+    return False
+
+
+def _is_at_rest(scene: Scene) -> bool:
+    stage = scene.stage
+    if any(stage.waiting(queue) for queue in _queues(scene)):
+        return False
+    expected = sum(each.expected is not Expected.IGNORED for each in scene.stream.published)
+    dead = stage.waiting(dead_letter_queue(stage.queue))
+    kept = {record.key for record in scene.kept}
+    found = kept | {record.key for record in read_all(stage.bootstrap, stage.topic)}
+    return len(found) + dead >= expected
+
+
+def _queues(scene: Scene) -> list[str]:
+    queue = scene.stage.queue
+    return [queue, *(delay_queue(queue, delay) for delay in DELAYS)]
+
+
+def judge(scene: Scene, fault: Fault) -> Verdict:
+    """Compare what is in the topic and in the queues with what has to be there."""
+    verdict = Verdict(fault, sent=len(scene.stream.published))
+    records = _by_checkout([*scene.kept, *read_all(scene.stage.bootstrap, scene.stage.topic)])
+    letters = _letters(scene)
+    _judge_each(verdict, scene, records, letters)
+    known = {each.checkout_id for each in scene.stream.published}
+    verdict.unexplained += [f"{key}: nobody sent it" for key in sorted(records.keys() - known)]
+    for queue in _queues(scene):
+        if left := scene.stage.waiting(queue):
+            verdict.unexplained.append(f"{left} left in {queue}")
+    if fault.gives_up and not verdict.dead_letters:
+        verdict.unexplained.append("RabbitMQ gave nothing up")
+    bugs = [line for line in scene.daemon.lines() if "traceback" in line]
+    verdict.unexplained += [str(line["traceback"]) for line in bugs]
+    complaints = sum(line["level"] in _COMPLAINTS for line in scene.daemon.lines())
+    if complaints > verdict.sent + _COMPLAINTS_ASIDE:
+        verdict.unexplained.append(f"{complaints} warnings and errors in the log")
+    verdict.seconds = _recovery(scene, records)
+    return verdict
+
+
+def _judge_each(
+    verdict: Verdict,
+    scene: Scene,
+    records: dict[str, list[Record]],
+    letters: dict[str, list[Letter]],
+) -> None:
+    for each in scene.stream.published:
+        own = records.get(each.checkout_id, [])
+        dead = letters.pop(each.checkout_id, [])
+        verdict.dead_letters += len(dead)
+        explained = _dead_letters_explained(dead, each.expected, verdict.fault)
+        if dead and not explained:
+            verdict.unexplained.append(f"{each.checkout_id}: dead-lettered, {dead[0].headers}")
+        if each.expected is Expected.SENT and not own and not dead:
+            verdict.lost.append(each.checkout_id)
+        if each.expected is Expected.TOO_LARGE and not dead:
+            verdict.lost.append(f"{each.checkout_id}, too large")
+        if each.expected is not Expected.SENT and own:
+            verdict.wrong.append(each.checkout_id)
+        if len({record.headers["ce_id"] for record in own}) > 1:
+            verdict.other_ids.append(each.checkout_id)
+        if each.checkout_id not in scene.stream.repeated:
+            verdict.duplicates += max(0, len(own) - 1)
+    for key, dead in letters.items():
+        verdict.unexplained.append(f"{key}: dead-lettered, {dead[0].headers}")
+
+
+def _dead_letters_explained(dead: list[Letter], expected: Expected, fault: Fault) -> bool:
+    reasons = Counter(
+        str(letter.headers.get("x-cki-reason") or letter.headers.get("x-first-death-reason"))
+        for letter in dead
+    )
+    if expected is Expected.TOO_LARGE:
+        return set(reasons) == {"too-large"}
+    return fault.gives_up and set(reasons) == {"delivery_limit"}
+
+
+def _by_checkout(records: list[Record]) -> dict[str, list[Record]]:
+    found = defaultdict(list)
+    for record in records:
+        found[record.key].append(record)
+    return found
+
+
+def _letters(scene: Scene) -> dict[str, list[Letter]]:
+    """Take all dead letters, by the checkout they are about."""
+    queue = dead_letter_queue(scene.stage.queue)
+    count = scene.stage.waiting(queue)
+    found = defaultdict(list)
+    for letter in scene.stage.take(queue, count) if count else []:
+        found[str(json.loads(letter.body)["id"])].append(letter)
+    return found
+
+
+def _recovery(scene: Scene, records: dict[str, list[Record]]) -> float:
+    """Return the seconds from the end of the fault until all goes its way again.
+
+    That is when everything is there that was sent before, and something that was sent after it.
+    """
+    assert scene.over_at is not None
+    before: list[float] = [scene.over_at]
+    after: list[float] = []
+    for each in scene.stream.published:
+        if own := records.get(each.checkout_id):
+            times = before if each.at <= scene.over_at else after
+            times.append(min(record.timestamp_ms for record in own) / 1000)
+    return max(*before, min(after, default=scene.over_at)) - scene.over_at
