@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 #: The names the broker's replies go by (AMQP 0-9-1, 1.2).
 NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 404, 406, 540
 #: A peer that says nothing for so long is dead, in seconds.
-_HEARTBEAT_SECONDS = 20
+_HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
 #: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
 _BLOCKED_SECONDS = 60

@@ -9,6 +9,7 @@ delivery of an earlier connection is a no-op.
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: The loop looks about at least so often, in seconds.
 TICK_SECONDS = 0.5
+#: For what a queue had handed out before it was deleted, in seconds.
+_ORPHANS_SECONDS = 60.0
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
 
@@ -82,17 +85,20 @@ class Consumer:
         self._number = 0
         self._settled: list[int] = []
 
-    def run(self, stopping: threading.Event, drain: Callable[[], bool]) -> None:
+    def run(
+        self, stopping: threading.Event, drain: Callable[[], bool], emptied: Callable[[], bool]
+    ) -> None:
         """Consume until ``stopping`` is set, then settle what ``drain`` still waits for.
 
         Args:
-            stopping: ends the consuming; may be set by a signal handler.
+            stopping: ends the consuming.
             drain: called again and again after that, until it returns True.
+            emptied: whether all that was handed out is handled.
         """
         failures = 0
         while not stopping.is_set():
             try:
-                self._consume(stopping, drain)
+                self._consume(stopping, drain, emptied)
             except Unavailable as error:
                 failures = 0 if self._was_live() else failures + 1
                 self._forget()
@@ -123,7 +129,9 @@ class Consumer:
         with self._lock:
             return self._connection is not None and delivery.connection == self._number
 
-    def _consume(self, stopping: threading.Event, drain: Callable[[], bool]) -> None:
+    def _consume(
+        self, stopping: threading.Event, drain: Callable[[], bool], emptied: Callable[[], bool]
+    ) -> None:
         with translated():
             connection = self._connect()
             try:
@@ -134,7 +142,7 @@ class Consumer:
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
                 monitor.connected.labels("rabbitmq").set(1)
-                self._pump(connection, channel, stopping)
+                self._pump(connection, channel, stopping, emptied)
                 channel.basic_cancel(tag)
                 while not drain():
                     connection.process_data_events(TICK_SECONDS / 10)
@@ -159,12 +167,17 @@ class Consumer:
             return self._connection is not None
 
     def _pump(
-        self, connection: BlockingConnection, channel: BlockingChannel, stopping: threading.Event
+        self,
+        connection: BlockingConnection,
+        channel: BlockingChannel,
+        stopping: threading.Event,
+        emptied: Callable[[], bool],
     ) -> None:
         """Do I/O until told to stop.
 
         A queue that is deleted ends its consumer without a word while the connection stays open,
-        so a consumer that is gone without our doing is an error.
+        so a consumer that is gone without our doing is an error. What it was handed before is
+        nowhere else any more, so that is finished first.
 
         Raises:
             Unavailable: the broker ended the consumer.
@@ -175,7 +188,12 @@ class Consumer:
             except UNREADABLE as error:
                 text = f"a frame can't be decoded, {type(error).__name__}: {error}"
                 raise Unavailable("rabbitmq", text) from error
-            if not channel.is_open or not channel.consumer_tags:
+            if not channel.is_open:
+                raise Unavailable("rabbitmq", "the broker closed our channel")
+            if not channel.consumer_tags:
+                end = time.monotonic() + _ORPHANS_SECONDS
+                while not emptied() and time.monotonic() < end:
+                    connection.process_data_events(TICK_SECONDS / 10)
                 raise Unavailable("rabbitmq", "the broker ended our consumer")
 
     def _on_message(

@@ -64,13 +64,17 @@ class Daemon:
 
     def run(self) -> None:
         """Consume; after :meth:`stop`, return when what is in flight is done, or time is over."""
-        self._consumer.run(self._stopping, self._drained)
+        self._consumer.run(self._stopping, self._drained, self._emptied)
 
     def stop(self) -> None:
         """Take no new work; from any thread."""
         self._stop_by = time.monotonic() + self._config.shutdown_seconds
         self._lanes.stop()
         self._stopping.set()
+
+    def _emptied(self) -> bool:
+        """Tell whether all that was handed out is handled."""
+        return self._lanes.empty and self._parking.idle
 
     def _drained(self) -> bool:
         """Tell whether nothing is in flight any more, or the time for waiting is over."""

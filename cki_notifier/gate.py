@@ -48,9 +48,20 @@ class Gate:
             Unavailable: the service is down, and the deadline is reached.
             Interrupted: the process is stopping.
         """
-        while not self._may_ask():
+        while not self.may_ask():
             if not deadline.pause(_LOOK_SECONDS):
                 raise Unavailable(self._service, "it is down, and nobody is let through to it")
+
+    def may_ask(self) -> bool:
+        """Tell whether a caller that will not wait may ask the service now."""
+        with self._lock:
+            if self._down_since is None:
+                return True
+            now = time.monotonic()
+            if now < self._next_probe:
+                return False
+            self._next_probe = now + PROBE_SECONDS * random.uniform(1, 1.2)  # noqa: S311  # jitter
+            return True
 
     def passed(self) -> None:
         """Note that the service answered properly, whatever it said."""
@@ -82,13 +93,3 @@ class Gate:
             self._down_since = now
         logger.warning("%s: down; it is asked about once a second, all else waits", self._service)
         monitor.connected.labels(self._service).set(0)
-
-    def _may_ask(self) -> bool:
-        with self._lock:
-            if self._down_since is None:
-                return True
-            now = time.monotonic()
-            if now < self._next_probe:
-                return False
-            self._next_probe = now + PROBE_SECONDS * random.uniform(1, 1.2)  # noqa: S311  # jitter
-            return True

@@ -26,6 +26,7 @@ class Lanes:
         self._waiting: dict[str, deque[Job]] = {}
         self._ready: SimpleQueue[tuple[str | None, Job]] = SimpleQueue()
         self._running = 0
+        self._left = 0
         self._stopping = False
         for number in range(workers):
             start_vital(f"worker {number}", self._work)
@@ -33,6 +34,7 @@ class Lanes:
     def submit(self, lane: str | None, job: Job) -> None:
         """Have a job run after all earlier ones of its lane; None is a lane of its own."""
         with self._lock:
+            self._left += 1
             if lane is not None and lane in self._waiting:
                 self._waiting[lane].append(job)
                 return
@@ -50,6 +52,12 @@ class Lanes:
         """Whether no job runs."""
         with self._lock:
             return not self._running
+
+    @property
+    def empty(self) -> bool:
+        """Whether all jobs that were submitted are done."""
+        with self._lock:
+            return not self._left
 
     def _work(self) -> None:
         while True:
@@ -69,6 +77,7 @@ class Lanes:
         """Make the lane's next job ready, or close the lane."""
         with self._lock:
             self._running -= 1
+            self._left -= 1
             if lane is None:
                 return
             if self._waiting[lane]:

@@ -19,6 +19,7 @@ from cki_notifier import monitor
 from cki_notifier.config import JiraConfig
 from cki_notifier.deadline import Deadline
 from cki_notifier.documents import Document
+from cki_notifier.gate import Gate
 from cki_notifier.links import issue_key
 from cki_notifier.message import JiraIssue
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 LOOK_UP_SECONDS = 5.0
 #: More look-ups at once than this are not begun, so that a Jira that hangs binds no more threads.
 _MOST_AT_ONCE = 64
+_MOST_REDIRECTS = 3
 _FIELDS = "summary,status,priority,components,fixVersions,labels"
 
 
@@ -69,6 +71,10 @@ class _Found(Document, frozen=True):
 class _Jira(jira.JIRA):
     """The client, without the question for the names of all fields before the first search."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._session.max_redirects = _MOST_REDIRECTS
+
     def fields(self) -> list[dict[str, Any]]:
         """Return the fields we ask for, which we name by their ids anyway."""
         return [{"id": name, "clauseNames": [name]} for name in _FIELDS.split(",")]
@@ -95,6 +101,7 @@ class JiraIssues:
             timeout=seconds,
         )
         self._seconds = seconds
+        self._gate = Gate("jira")
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     def start(self, links: Iterable[str]) -> "LookUp | None":
@@ -103,7 +110,9 @@ class JiraIssues:
         if not keys:
             return None
         future: Future[_Found] = Future()
-        if self._free.acquire(blocking=False):
+        if not self._gate.may_ask():
+            future.set_exception(ConnectionError("it is down, and asked about once a second"))
+        elif self._free.acquire(blocking=False):
             threading.Thread(
                 target=self._run, args=(future, sorted(set(keys.values()))), daemon=True
             ).start()
@@ -113,9 +122,13 @@ class JiraIssues:
 
     def _run(self, future: Future[_Found], keys: list[str]) -> None:
         try:
-            future.set_result(self._search(keys))
+            found = self._search(keys)
         except _FAILURES as error:
+            self._gate.failed(keys[0], whole=False)
             future.set_exception(error)
+        else:
+            self._gate.passed()
+            future.set_result(found)
         finally:
             self._free.release()
 

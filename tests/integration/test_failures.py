@@ -141,6 +141,21 @@ def test_a_deleted_queue_is_noticed_and_made_again(stage: Stage) -> None:
     assert stage.records(1)[0].key == "redhat:1"
 
 
+def test_what_a_deleted_queue_had_handed_out_is_finished(stage: Stage) -> None:
+    """It is nowhere else any more: what waits for a worker is handled, what fails is delayed."""
+    bad, *good = fill(stage, *(f"redhat:{number}" for number in range(8)))
+    stage.services.warehouse.answer("redhat%3A0", Status(404))
+    stage.services.warehouse.latency = 0.5
+    daemon = stage.daemon(CKI_NOTIFIER_IN_FLIGHT="4")
+    stage.publish(bad, *good)
+    eventually(lambda: len(stage.services.warehouse.requests) >= 4)
+    with stage.channel() as channel:
+        channel.queue_delete(stage.queue)
+    assert stage.keys(7) == {f"redhat:{number}" for number in range(1, 8)}
+    assert stage.take(f"{stage.queue}.retry.5s")[0].headers["x-cki-attempts"] == 1
+    eventually(lambda: daemon.text().count('"consuming ') == 2, what="a second consumer")
+
+
 def test_the_broker_may_start_after_the_daemon(
     kafka: Kafka, services: Services, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Worker threads that keep the order within a lane and let lanes pass each other."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -141,3 +142,22 @@ def test_idle_is_when_no_job_runs() -> None:
         lanes.stop()
         assert not lanes.idle
     wait_until(lambda: lanes.idle)
+
+
+def test_it_is_empty_only_when_all_that_was_submitted_is_done() -> None:
+    """A job that waits for its turn counts as well as one that runs."""
+    lanes = Lanes(1)
+    goes_on = threading.Event()
+    assert lanes.empty
+    for _ in range(2):
+        lanes.submit("redhat:1", partial(_wait_for, goes_on))
+    assert not lanes.empty
+    goes_on.set()
+    end = time.monotonic() + PATIENCE
+    while not lanes.empty and time.monotonic() < end:
+        time.sleep(0.01)
+    assert lanes.empty
+
+
+def _wait_for(event: threading.Event) -> None:
+    event.wait(PATIENCE)
