@@ -30,6 +30,8 @@ LOOK_UP_SECONDS = 5.0
 #: More look-ups at once than this are not begun, so that a Jira that hangs binds no more threads.
 _MOST_AT_ONCE = 64
 _MOST_REDIRECTS = 3
+#: Tells of one query alone.
+_BAD_REQUEST = 400
 _FIELDS = "summary,status,priority,components,fixVersions,labels"
 
 
@@ -124,7 +126,8 @@ class JiraIssues:
         try:
             found = self._search(keys)
         except _FAILURES as error:
-            self._gate.failed(keys[0], whole=False)
+            refused = isinstance(error, jira.JIRAError) and error.status_code == _BAD_REQUEST
+            self._gate.failed(keys[0], whole=not refused)
             future.set_exception(error)
         else:
             self._gate.passed()

@@ -116,6 +116,26 @@ def test_kafka_that_is_killed_loses_nothing(
         stage.finish(daemon)
 
 
+def test_kafka_and_the_warehouse_may_start_after_the_daemon(
+    rabbitmq: RabbitMQ, services: Services, tmp_path: Path
+) -> None:
+    """A daemon that starts while both are down says so, waits for them, and needs no restart."""
+    jars = Path(__file__).resolve().parent.parent.parent / ".cache" / "kafka"
+    kafka = Kafka(tmp_path / "kafka", jars)
+    with Stage(rabbitmq, kafka.bootstrap, services, tmp_path) as stage:
+        (notification,) = fill(stage, "redhat:1")
+        services.warehouse.down()
+        daemon = stage.daemon()
+        stage.publish(notification)
+        eventually(lambda: "datawarehouse: down" in daemon.text())
+        eventually(lambda: "kafka: " in daemon.text())
+        services.warehouse.up()
+        with kafka:
+            kafka.create_topic(stage.topic)
+            assert stage.records(1)[0].key == "redhat:1"
+            stage.finish(daemon)
+
+
 def test_a_cut_connection_is_made_anew(stage: Stage) -> None:
     """When the connection to RabbitMQ is reset the daemon connects again and goes on."""
     notifications = fill(stage, *(f"redhat:{number}" for number in range(20)))

@@ -76,7 +76,7 @@ def test_a_bad_answer_costs_the_extra_alone(
     before = failed_look_ups()
     assert find(*LINKS) is None
     assert failed_look_ups() == before + 1
-    [record] = [it for it in caplog.records if it.name.startswith("cki_notifier")]
+    [record] = [it for it in caplog.records if it.name == "cki_notifier.sources.jira"]
     assert record.levelname == "WARNING"
     assert record.message.startswith("jira: ")
     assert "no answer within" not in record.message
