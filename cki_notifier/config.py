@@ -7,14 +7,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from cki_notifier import checks
 from cki_notifier.environment import Reader
 from cki_notifier.errors import ConfigurationError
 from cki_notifier.secret import Secret
-
-T = TypeVar("T")
 
 #: Where messages are sent; anywhere else they are only shown.
 SENDING_ENVIRONMENTS = frozenset({"production", "staging"})

@@ -232,7 +232,7 @@ def stream_topic(bootstrap: str, topic: str, *, seconds: float) -> Generator[Rec
             message = consumer.poll(_POLL_SECONDS)
             # An error here says that the broker is away; librdkafka goes on trying by itself.
             if message is not None and not message.error():
-                yield _record(message)
+                yield record_of(message)
     finally:
         consumer.close()
 
@@ -313,7 +313,8 @@ def _wait_until(reached: Callable[[], bool]) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _record(message: "Message[Any, Any]") -> Record:
+def record_of(message: "Message[Any, Any]") -> Record:
+    """Return what a consumer sees of a message."""
     headers: Any = message.headers() or []
     return Record(
         key=_text(message.key()),

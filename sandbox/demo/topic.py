@@ -9,7 +9,6 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
-    Message,
     Producer,
 )
 from confluent_kafka import TopicPartition as Position
@@ -18,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from cki_notifier.config import read_config, revealed
 from cki_notifier.publish import setting_faults
-from sandbox.kafka import Record
+from sandbox.kafka import Record, record_of
 
 #: How long one request to a broker may take.
 _REQUEST_SECONDS = 10.0
@@ -114,7 +113,7 @@ class Reader:
         if error := message.error():
             self.trouble = error.str()
             return None
-        return _record(message)
+        return record_of(message)
 
     def close(self) -> None:
         """Stop reading."""
@@ -149,19 +148,3 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     if metadata.error and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise KafkaException(metadata.error)
     return sorted(each.id for each in metadata.partitions.values() if each.leader != -1)
-
-
-def _record(message: "Message[Any, Any]") -> Record:
-    headers: Any = message.headers() or []
-    return Record(
-        key=_text(message.key()),
-        value=message.value() or b"",
-        headers={name: _text(value) for name, value in headers},
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        timestamp_ms=message.timestamp()[1],
-    )
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""
