@@ -6,6 +6,7 @@ Source: the design's table of the message, field by field.
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -21,7 +22,8 @@ from cki_notifier.message import (
     System,
 )
 from cki_notifier.models import Loaded, MergeRequest, Stage
-from cki_notifier.triage import overall_status
+
+T = TypeVar("T")
 
 _SUBSYSTEM = re.compile(r"\s*subsystem\s*:(?!:)\s*(?P<name>.*?)\s*", re.IGNORECASE)
 _EXTERNAL_CI = re.compile(
@@ -35,7 +37,8 @@ def build_message(
     """Build the message.
 
     Args:
-        loaded: has at least one build that can be tested; complete for a post-test message.
+        loaded: has at least one build that can be tested, and for a post-test message the
+            overall status.
         merge_request: None for a checkout without one.
         stage: which of the two messages.
         now: the time in UTC, for ``generated_at``.
@@ -58,7 +61,7 @@ def build_message(
         modified_files=tuple(file.path for file in misc.patchset_modified_files or () if file.path),
         pipelineid=pipeline_id(run_url),
         cki_finished=finished,
-        status=overall_status(loaded) if finished else UNSET,
+        status=_optional(loaded.overall_status) if finished else UNSET,
         generated_at=now.isoformat(timespec="microseconds"),
     )
 
@@ -143,5 +146,5 @@ def _sorted_once(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def _optional(value: str | None) -> str | UnsetType:
+def _optional(value: T | None) -> T | UnsetType:
     return UNSET if value is None else value

@@ -31,7 +31,7 @@ class Loader:
 
     def rest(self, loaded: Loaded, stage: Stage | None, deadline: Deadline) -> Loaded:
         """Read what the stage needs and is not there yet."""
-        if stage is Stage.POST_TEST and not loaded.complete:
+        if stage is Stage.POST_TEST and loaded.overall_status is None:
             return self._warehouse.everything(loaded.checkout.id, deadline)
         if loaded.builds is None:
             builds = self._warehouse.builds(loaded.checkout.id, deadline)

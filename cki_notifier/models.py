@@ -5,9 +5,10 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from cki_notifier.documents import Build, Checkout, IssueOccurrence, Test, TestResult
+from cki_notifier.documents import Build, Checkout
 from cki_notifier.message import JiraIssue
 from cki_notifier.reasons import IgnoreReason
+from cki_notifier.triage import OverallStatus
 
 
 class Status(StrEnum):
@@ -55,16 +56,12 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     Attributes:
         builds: None until they were read.
-        tests, testresults, issueoccurrences: empty unless ``complete``.
-        complete: whether the document with everything was read.
+        overall_status: None unless the document with everything was read.
     """
 
     checkout: Checkout
     builds: tuple[Build, ...] | None = None
-    tests: tuple[Test, ...] = ()
-    testresults: tuple[TestResult, ...] = ()
-    issueoccurrences: tuple[IssueOccurrence, ...] = ()
-    complete: bool = False
+    overall_status: OverallStatus | None = None
 
 
 class MergeRequest(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from cki_notifier.explain import Trail
 from cki_notifier.models import Loaded, Notification, Stage, Status
 from cki_notifier.reasons import IgnoreReason
 from cki_notifier.rule import Rule, first_match
-from cki_notifier.triage import overall_status
 
 _BY_STATUS = {
     Status.BUILD_SETUPS_FINISHED: Stage.PRE_TEST,
@@ -32,8 +31,8 @@ _OF_ISSUEOCCURRENCES: tuple[Rule[Loaded], ...] = (
     ),
     Rule(
         IgnoreReason.STILL_FAILING,
-        lambda it: overall_status(it) != "success",
-        lambda it: f"overall status {overall_status(it)}",
+        lambda it: it.overall_status != "success",
+        lambda it: f"overall status {it.overall_status}",
     ),
 )
 

@@ -11,11 +11,19 @@ from typing import Literal
 from msgspec import Struct
 
 from cki_notifier.documents import Build, IssueOccurrence, Test, TestResult
-from cki_notifier.models import Loaded
 
 OverallStatus = Literal["success", "fail", "error"]
 
 _FINDINGS = frozenset({"FAIL", "ERROR"})
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """All that a checkout's overall status is made of."""
+
+    builds: tuple[Build, ...] = ()
+    tests: tuple[Test, ...] = ()
+    testresults: tuple[TestResult, ...] = ()
+    issueoccurrences: tuple[IssueOccurrence, ...] = ()
 
 
 class Finding(Struct, frozen=True):
@@ -41,23 +49,23 @@ class _Triaged(Struct, frozen=True):
     builds: frozenset[str]
 
 
-def overall_status(loaded: Loaded) -> OverallStatus:
-    """Return the status of a completely loaded checkout."""
-    untriaged = {finding.status for finding in findings(loaded) if not finding.triaged}
+def overall_status(evidence: Evidence) -> OverallStatus:
+    """Return a checkout's status."""
+    untriaged = {finding.status for finding in findings(evidence) if not finding.triaged}
     if "FAIL" in untriaged:
         return "fail"
     return "error" if untriaged else "success"
 
 
-def findings(loaded: Loaded) -> Iterator[Finding]:
+def findings(evidence: Evidence) -> Iterator[Finding]:
     """Yield every finding: the builds' first, then the tests'. A waived test is none."""
-    triaged = _triaged(loaded.issueoccurrences)
-    for build in loaded.builds or ():
+    triaged = _triaged(evidence.issueoccurrences)
+    for build in evidence.builds:
         status = _build_status(build)
         if status in _FINDINGS:
             yield Finding("build", build.id, status, build.id in triaged.builds)
-    failing = _failing_results(loaded.testresults)
-    for test in loaded.tests:
+    failing = _failing_results(evidence.testresults)
+    for test in evidence.tests:
         if test.status in _FINDINGS and test.waived is not True:
             yield Finding("test", test.id, test.status, _is_triaged(test, failing, triaged))
 

@@ -46,7 +46,9 @@ def build(architecture: str = "x86_64", **changes: Any) -> Build:
 
 def loaded(**changes: Any) -> Loaded:
     """Return a checkout with one build and no failure, everything of it read."""
-    return replace(Loaded(checkout=checkout(), builds=(build(),), complete=True), **changes)
+    return replace(
+        Loaded(checkout=checkout(), builds=(build(),), overall_status="success"), **changes
+    )
 
 
 def merge_request(**changes: Any) -> MergeRequest:

@@ -4,6 +4,7 @@ Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id
 """
 
 import re
+from functools import partial
 from urllib.parse import quote
 
 from cki_notifier.config import DataWarehouseConfig
@@ -11,11 +12,13 @@ from cki_notifier.deadline import Deadline
 from cki_notifier.documents import Build, BuildPage, Checkout, Everything
 from cki_notifier.errors import InvalidDocument, Unavailable
 from cki_notifier.models import Loaded
-from cki_notifier.sources.http import HTTP, Pending, Server
+from cki_notifier.sources.http import HTTP, Page, Pending, Reading, Server, whole
+from cki_notifier.triage import Evidence, overall_status
 
-_CHECKOUT = "/api/1/kcidb/checkouts/{}"
-_BUILDS = "/api/1/kcidb/checkouts/{}/builds?limit=100"
-_EVERYTHING = "/api/1/kcidb/checkouts/{}/all"
+_CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
+_BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
+_EVERYTHING_PATH = "/api/1/kcidb/checkouts/{}/all"
+_CHECKOUT, _BUILD_PAGE = whole(Checkout), whole(BuildPage)
 _IID = re.compile("[0-9]{1,18}")
 
 
@@ -33,8 +36,8 @@ class DataWarehouse:
 
     def checkout(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read a checkout alone; errors as :meth:`HTTP.get`."""
-        path = _CHECKOUT.format(_encoded(checkout_id))
-        checkout = self._http.get(self._server, path, Checkout, deadline).result()
+        path = _CHECKOUT_PATH.format(_encoded(checkout_id))
+        checkout = self._http.get(self._server, path, _CHECKOUT, deadline).result()
         return Loaded(checkout=_expected(checkout, checkout_id))
 
     def checkout_with_builds(self, checkout_id: str, deadline: Deadline) -> Loaded:
@@ -51,32 +54,19 @@ class DataWarehouse:
 
     def everything(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read the one document with all of a checkout; errors as :meth:`HTTP.get`."""
-        path = _EVERYTHING.format(_encoded(checkout_id))
-        document = self._http.get(self._server, path, Everything, deadline).result()
-        if not document.checkouts:
-            raise InvalidDocument(f"datawarehouse: the answer to GET {path} has no `checkouts[0]`")
-        checkout = next(
-            (it for it in document.checkouts if it.id == checkout_id), document.checkouts[0]
-        )
-        checkout = _expected(checkout, checkout_id)
-        return Loaded(
-            checkout=checkout,
-            builds=tuple(it for it in document.builds if it.checkout_id in {None, checkout.id}),
-            tests=document.tests,
-            testresults=document.testresults or (),
-            issueoccurrences=document.issueoccurrences or (),
-            complete=True,
-        )
+        path = _EVERYTHING_PATH.format(_encoded(checkout_id))
+        reading = Reading(Everything, partial(_loaded, checkout_id, path))
+        return self._http.get(self._server, path, reading, deadline).result()
 
     def _first_builds(self, checkout_id: str, deadline: Deadline) -> Pending[BuildPage]:
-        path = _BUILDS.format(_encoded(checkout_id))
-        return self._http.get(self._server, path, BuildPage, deadline)
+        path = _BUILDS_PATH.format(_encoded(checkout_id))
+        return self._http.get(self._server, path, _BUILD_PAGE, deadline)
 
     def _all_builds(
         self, first: Pending[BuildPage], checkout_id: str, deadline: Deadline
     ) -> tuple[Build, ...]:
         """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
-        path = _BUILDS.format(_encoded(checkout_id)).partition("?")[0]
+        path = _BUILDS_PATH.format(_encoded(checkout_id)).partition("?")[0]
         page = first.result()
         builds = {build.id: build for build in page.results}
         seen = {""}
@@ -85,7 +75,7 @@ class DataWarehouse:
             if query in seen:
                 raise Unavailable("datawarehouse", f"the pages of GET {path} never end")
             seen.add(query)
-            page = self._http.get(self._server, f"{path}?{query}", BuildPage, deadline).result()
+            page = self._http.get(self._server, f"{path}?{query}", _BUILD_PAGE, deadline).result()
             builds |= {build.id: build for build in page.results}
         return tuple(builds.values())
 
@@ -108,3 +98,31 @@ def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
             f"datawarehouse: `id` is {checkout.id!r}, but {checkout_id!r} was asked for"
         )
     return checkout
+
+
+def _loaded(checkout_id: str, path: str, page: Page[Everything]) -> Loaded:
+    """Take what we want of everything: tests, their results and occurrences end in one word.
+
+    Raises:
+        InvalidDocument: it has no checkout, or another one.
+    """
+    document = page.document
+    if not document.checkouts:
+        raise InvalidDocument(f"datawarehouse: the answer to GET {path} has no `checkouts[0]`")
+    checkout = next(
+        (it for it in document.checkouts if it.id == checkout_id), document.checkouts[0]
+    )
+    checkout = _expected(checkout, checkout_id)
+    builds = tuple(it for it in document.builds if it.checkout_id in {None, checkout.id})
+    return Loaded(
+        checkout=checkout,
+        builds=builds,
+        overall_status=overall_status(
+            Evidence(
+                builds=builds,
+                tests=document.tests,
+                testresults=document.testresults or (),
+                issueoccurrences=document.issueoccurrences or (),
+            )
+        ),
+    )

@@ -11,10 +11,10 @@ from cki_notifier.documents import Document
 from cki_notifier.errors import InvalidDocument, Unavailable
 from cki_notifier.links import ProjectLink, merge_request_link, pipeline_project
 from cki_notifier.secret import Secret
-from cki_notifier.sources.http import HTTP, Server
+from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
 
-_MERGE_REQUEST = "/api/v4/projects/{}/merge_requests/{}"
-_BRIDGES = "/api/v4/projects/{}/pipelines/{}/bridges"
+_MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
+_BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
@@ -48,6 +48,13 @@ class MergeRequestDocument(Document, frozen=True):
     head_pipeline: Pipeline | None = None
 
 
+class _BridgePage(Struct, frozen=True):
+    """What a page of bridges says: the triggered pipelines' ids, and where the next page is."""
+
+    ids: tuple[int, ...]
+    next_query: str | None
+
+
 class Trailers(Struct, frozen=True):
     """The links on lines of their own in a description, in their order, each once."""
 
@@ -77,8 +84,8 @@ class GitLab:
             link = merge_request_link(url)
         except ValueError as error:
             raise InvalidDocument(f"datawarehouse: `{field}`: {error}") from error
-        path = _MERGE_REQUEST.format(quote(link.project, safe=""), link.number)
-        return self._http.get(self._server(link), path, MergeRequestDocument, deadline).result()
+        path = _MERGE_REQUEST_PATH.format(quote(link.project, safe=""), link.number)
+        return self._http.get(self._server(link), path, _DOCUMENT, deadline).result()
 
     def downstream_pipeline_ids(
         self, url: str, head: Pipeline, deadline: Deadline
@@ -95,7 +102,7 @@ class GitLab:
         """
         link = merge_request_link(url)
         project = pipeline_project(head.web_url) or link.project
-        path = _BRIDGES.format(quote(project, safe=""), head.id)
+        path = _BRIDGES_PATH.format(quote(project, safe=""), head.id)
         query: str | None = f"per_page={_PER_PAGE}"
         seen = set()
         while query:
@@ -103,12 +110,10 @@ class GitLab:
                 raise Unavailable("gitlab", f"the pages of GET {path} never end")
             seen.add(query)
             page = self._http.get(
-                self._server(link), f"{path}?{query}", tuple[Bridge, ...], deadline
-            ).page()
-            for bridge in page.document:
-                if bridge.downstream_pipeline is not None:
-                    yield bridge.downstream_pipeline.id
-            query = _next_query(page.headers)
+                self._server(link), f"{path}?{query}", _BRIDGES, deadline
+            ).result()
+            yield from page.ids
+            query = page.next_query
 
     def _server(self, link: ProjectLink) -> Server:
         token = self._tokens.get(link.host)
@@ -142,3 +147,12 @@ def _next_query(headers: Mapping[str, str]) -> str | None:
         return found[1].partition("?")[2].partition("#")[0] or None
     number = headers.get("x-next-page", "")
     return f"per_page={_PER_PAGE}&page={number}" if number.isdecimal() else None
+
+
+def _bridge_page(page: Page[tuple[Bridge, ...]]) -> _BridgePage:
+    triggered = (bridge.downstream_pipeline for bridge in page.document)
+    return _BridgePage(tuple(it.id for it in triggered if it), _next_query(page.headers))
+
+
+_DOCUMENT = whole(MergeRequestDocument)
+_BRIDGES = Reading(tuple[Bridge, ...], _bridge_page, wants_headers=True)

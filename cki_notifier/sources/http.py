@@ -14,18 +14,17 @@ anything else                           :class:`Unavailable`
 ======================================  ==========================================================
 """
 
-import email.utils
 import logging
 import random
 import re
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from http import HTTPStatus
-from typing import Generic, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -36,6 +35,7 @@ from cki_notifier.sources.transfer import Response, TransferError, Transfers
 
 logger = logging.getLogger(__name__)
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 #: One request takes no longer, in seconds.
@@ -50,6 +50,7 @@ _MOST_REDIRECTS = 3
 #: These tell of the service, not of the one object that was asked for.
 _OVERLOADED = frozenset({429, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_JSON_START = re.compile(rb"\s*[\[{]")
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
 
 
@@ -79,26 +80,53 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     headers: Mapping[str, str]
 
 
+class Reading(msgspec.Struct, Generic[T], frozen=True):
+    """What is wanted of a document.
+
+    Attributes:
+        type_: what it is decoded into.
+        read: returns what is wanted; the document itself is then forgotten. Called in the thread
+            of the transfers, so it must not wait. May raise InvalidDocument.
+        wants_headers: whether ``read`` looks at the page's headers; they are empty else.
+    """
+
+    type_: type[Any]
+    read: Callable[[Page[Any]], T]
+    wants_headers: bool = False
+
+
+def whole(type_: type[T]) -> Reading[T]:
+    """Want all of a document."""
+
+    def document(page: Page[T]) -> T:
+        return page.document
+
+    return Reading(type_, document)
+
+
+class _Redirect(msgspec.Struct, frozen=True):
+    """Where on the same server the document is, and which of the codes said so."""
+
+    path: str
+    code: int
+
+
 class Pending(Generic[T]):
     """A document on its way: started already, so that several can be awaited side by side."""
 
     def __init__(
-        self, http: "HTTP", server: Server, path: str, type_: type[T], deadline: Deadline
+        self, http: "HTTP", server: Server, path: str, reading: Reading[T], deadline: Deadline
     ) -> None:
         self._http = http
         self._server = server
         self._path = path
-        self._type = type_
+        self._reading = reading
         self._deadline = deadline
         self._gate = http.gate(server)
-        self._future: Future[Response] | None = self._start(path)
+        self._future: Future[T | _Redirect] | None = self._start(path)
 
     def result(self) -> T:
         """Wait for the document; see :meth:`HTTP.get`."""
-        return self.page().document
-
-    def page(self) -> Page[T]:
-        """Wait for the document and its headers; see :meth:`HTTP.get`."""
         for pause in _PAUSES:
             try:
                 return self._try()
@@ -109,73 +137,87 @@ class Pending(Generic[T]):
                 logger.debug("%s; trying again", error)
         return self._try()
 
-    def _start(self, path: str) -> Future[Response]:
+    def _start(self, path: str) -> Future["T | _Redirect"]:
         self._gate.enter(self._deadline)
-        seconds = min(_REQUEST_SECONDS, self._deadline.remaining())
-        server = self._server
-        future = self._http.transfers.start(server.url + path, server.headers, seconds)
-        # Noted as soon as it is there, not when somebody comes to wait for it.
-        future.add_done_callback(self._note)
-        return future
+        return self._http.transfers.digest(
+            self._server.url + path,
+            self._server.headers,
+            min(_REQUEST_SECONDS, self._deadline.remaining()),
+            partial(self._digest, path),
+            wants_headers=self._reading.wants_headers,
+        )
 
-    def _note(self, future: Future[Response]) -> None:
-        """Tell the gate how the service does."""
-        if future.exception() is not None:
-            self._gate.failed(self._path, whole=True)
-            return
-        response = future.result()
-        if response.code in _OVERLOADED:
-            self._gate.failed(self._path, whole=True, retry_after=_retry_after(response))
-        elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
-            self._gate.passed()
-        elif response.code not in _REDIRECTS:
-            self._gate.failed(self._path, whole=False)
-
-    def _try(self) -> Page[T]:
+    def _try(self) -> T:
         future, self._future = self._future or self._start(self._path), None
-        response, path = self._wait(future), self._path
         for _ in range(_MOST_REDIRECTS):
-            if response.code not in _REDIRECTS:
-                break
-            path = self._redirected(response, path)
-            response = self._wait(self._start(path))
-        if response.code in _REDIRECTS:
+            found = self._wait(future)
+            if not isinstance(found, _Redirect):
+                return found
+            future = self._start(found.path)
+        found = self._wait(future)
+        if isinstance(found, _Redirect):
             self._gate.failed(self._path, whole=False)
-        return Page(self._decode(response), response.headers)
+            raise Unavailable(
+                self._server.name, f"GET {self._path} answered {found.code} again and again"
+            )
+        return found
 
-    def _wait(self, future: Future[Response]) -> Response:
+    def _wait(self, future: Future["T | _Redirect"]) -> "T | _Redirect":
         try:
-            return future.result(_REQUEST_SECONDS + _GRACE_SECONDS)
-        except (TransferError, FutureTimeoutError) as error:
-            text = f"no response to GET {self._path}: {error!r}"
+            return future.result(self._deadline.remaining() + _GRACE_SECONDS)
+        except FutureTimeoutError as error:
+            text = f"no response to GET {self._path} in time"
             raise Unavailable(self._server.name, text, hiccup=True) from error
 
-    def _redirected(self, response: Response, path: str) -> str:
-        """Return the path a redirect leads to on the same server, which alone gets our token."""
-        here = self._server.url + path
-        target = _joined(here, response.headers.get("location", ""))
-        if _origin(target) != _origin(here) or not target.startswith(self._server.url + "/"):
+    def _digest(self, path: str, outcome: Response | TransferError) -> "T | _Redirect":
+        """Read a response, in the thread of the transfers, and tell the gate how the service does.
+
+        Told at once, not when somebody comes to wait for it.
+        """
+        if isinstance(outcome, TransferError):
+            self._gate.failed(self._path, whole=True)
+            text = f"no response to GET {self._path}: {outcome!r}"
+            raise Unavailable(self._server.name, text, hiccup=True)
+        if outcome.code in _REDIRECTS:
+            return self._redirect(outcome, path)
+        self._note(outcome)
+        self._check(outcome)
+        return self._reading.read(Page(self._decode(outcome), outcome.headers))
+
+    def _note(self, response: Response) -> None:
+        if response.code in _OVERLOADED:
+            self._gate.failed(self._path, whole=True, retry_after=_patience(response))
+        elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
+            self._gate.passed()
+        else:
+            self._gate.failed(self._path, whole=False)
+
+    def _redirect(self, response: Response, path: str) -> _Redirect:
+        """Return where a redirect leads to on the same server, which alone gets our token."""
+        target = response.redirected_to
+        if _origin(target) != _origin(self._server.url) or not target.startswith(
+            self._server.url + "/"
+        ):
             self._gate.failed(self._path, whole=False)
             place = _origin(target) or "nowhere"
-            text = f"GET {self._path} is redirected to {place}, where no token is sent"
+            text = f"GET {path} is redirected to {place}, where no token is sent"
             raise Unavailable(self._server.name, text)
-        return target.removeprefix(self._server.url)
+        return _Redirect(target.removeprefix(self._server.url), response.code)
 
-    def _decode(self, response: Response) -> T:
-        self._check(response)
+    def _decode(self, response: Response) -> Any:
         where = f"{self._server.name}: the answer to GET {self._path}"
         try:
-            return msgspec.json.decode(response.body, type=self._type)
+            return msgspec.json.decode(response.body, type=self._reading.type_)
         except msgspec.ValidationError as error:
             if _ROOT_MISMATCH.fullmatch(str(error)):
                 text = f"GET {self._path} answered JSON of another kind: {error}"
-                raise Unavailable(self._server.name, text) from error
-            raise InvalidDocument(f"{where} can't be used: {error}") from error
-        except RecursionError as error:
-            raise InvalidDocument(f"{where} is nested too deeply to be read") from error
+                raise Unavailable(self._server.name, text) from None
+            raise InvalidDocument(f"{where} can't be used: {error}") from None
+        except RecursionError:
+            raise InvalidDocument(f"{where} is nested too deeply to be read") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             text = f"GET {self._path} answered no JSON: {error}"
-            raise Unavailable(self._server.name, text, hiccup=True) from error
+            raise Unavailable(self._server.name, text, hiccup=True) from None
 
     def _check(self, response: Response) -> None:
         code, server = response.code, self._server
@@ -191,7 +233,7 @@ class Pending(Generic[T]):
             logger.error("%s: %s; check the token in %s", server.name, text, server.token_variable)
             raise Unavailable(server.name, f"{text}; check the token in {server.token_variable}")
         again = code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR
-        raise Unavailable(server.name, text, hiccup=again, retry_after=_retry_after(response))
+        raise Unavailable(server.name, text, hiccup=again, retry_after=_patience(response))
 
 
 class HTTP:
@@ -207,13 +249,13 @@ class HTTP:
         with self._lock:
             return self._gates.setdefault(server.url, Gate(server.name))
 
-    def get(self, server: Server, path: str, type_: type[T], deadline: Deadline) -> Pending[T]:
+    def get(self, server: Server, path: str, reading: Reading[T], deadline: Deadline) -> Pending[T]:
         """Start to get a document; ``result()`` of what is returned waits for it.
 
         Args:
             server: where from.
             path: from the server's address on, percent-encoded, beginning with a slash.
-            type_: what the document is decoded into.
+            reading: what is wanted of it.
             deadline: for all tries together.
 
         Raises (from ``result()``):
@@ -222,35 +264,23 @@ class HTTP:
             Unavailable: everything else; few tries were made.
             Interrupted: the process is stopping.
         """
-        return Pending(self, server, path, type_, deadline)
-
-
-def _joined(base: str, url: str) -> str:
-    """Resolve an address by RFC 3986; an address that is none leads to ``""``."""
-    try:
-        return urljoin(base, url)
-    except ValueError:
-        return ""
+        return Pending(self, server, path, reading, deadline)
 
 
 def _is_json(response: Response) -> bool:
     """Tell whether a response looks like the JSON object or array we asked for."""
-    return response.code == HTTPStatus.OK and response.body.lstrip()[:1] in {b"{", b"["}
+    return response.code == HTTPStatus.OK and _JSON_START.match(response.body) is not None
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
+    """Return scheme, host and port of an address, "" when it has none or is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""
 
 
-def _retry_after(response: Response) -> float:
+def _patience(response: Response) -> float:
     """Return the seconds a response asks us to wait (RFC 9110, 10.2.3), within our own bound."""
-    text = response.headers.get("retry-after", "")
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        seconds = float(text)
-    else:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            seconds = 0.0
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+    return min(max(response.retry_after, 0.0), _LONGEST_RETRY_AFTER)

@@ -13,7 +13,7 @@ from cki_notifier.message import JiraIssue
 from cki_notifier.secret import Secret
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
-from cki_notifier.sources.http import HTTP, Server
+from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers, certificate_authorities
 from sandbox import documents
@@ -113,7 +113,7 @@ def get(http: HTTP, server: Server) -> Get:
     def get(
         seconds: float = 20, *, path: str = PATH, stopping: threading.Event | None = None
     ) -> Item:
-        return http.get(server, path, Item, Deadline(seconds, stopping)).result()
+        return http.get(server, path, whole(Item), Deadline(seconds, stopping)).result()
 
     return get
 

@@ -129,12 +129,12 @@ def test_checkout_and_builds_are_read_side_by_side(
     warehouse: DataWarehouse, service: Warehouse, deadline: Deadline
 ) -> None:
     """The two reads take as long as one."""
-    service.latency = 0.5
-    started = time.monotonic()
+    service.latency = 1.5
     loaded = warehouse.checkout_with_builds("redhat:1", deadline)
-    assert time.monotonic() - started < 0.95
+    first, second = service.requests
+    assert second.at - first.at < service.latency
     assert ids(loaded.builds) == [build["id"] for build in BUILDS]
-    assert not loaded.complete
+    assert loaded.overall_status is None
     assert targets(service) == [PATH, f"{PATH}/builds?limit=100"]
 
 
@@ -246,8 +246,7 @@ def test_everything_is_read_at_once(
     document = documents.large_all("redhat:1")
     services.warehouse.add(document)
     loaded = warehouse.everything("redhat:1", deadline)
-    assert loaded.complete
+    assert loaded.overall_status == "success"
     assert loaded.builds is not None
-    assert (len(loaded.builds), len(loaded.tests), len(loaded.testresults)) == (3, 10_100, 50_500)
-    assert loaded.issueoccurrences == ()
+    assert len(loaded.builds) == 3
     assert targets(services.warehouse) == [f"{PATH}/all"]

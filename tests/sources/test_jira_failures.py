@@ -114,7 +114,7 @@ def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: 
     started = time.monotonic()
     assert look_up is not None
     assert look_up.result(Deadline(0.1)) is None
-    assert time.monotonic() - started < 1.3
+    assert time.monotonic() - started < 5
 
 
 def test_look_ups_that_hang_are_no_more_than_so_many(

@@ -5,7 +5,7 @@ import pytest
 
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import Unavailable
-from cki_notifier.sources.http import HTTP, Server
+from cki_notifier.sources.http import HTTP, Server, whole
 from sandbox.services import Redirect, RedirectLoop, Warehouse
 from tests.sources.reading import CHECKOUTS, PATH, Get, Item
 
@@ -87,5 +87,5 @@ def test_a_redirect_out_of_the_service_is_never_followed(
     service.answer("/api/two", Redirect("/apiary"))
     for path in ("/one", "/two"):
         with pytest.raises(Unavailable, match="where no token is sent"):
-            http.get(part, path, Item, Deadline(20)).result()
+            http.get(part, path, whole(Item), Deadline(20)).result()
     assert [seen.target for seen in service.requests] == ["/api/one", "/api/two"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import example, given
@@ -25,9 +25,11 @@ from cki_notifier.settle import REASON, history_of, park
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
-from cki_notifier.sources.transfer import Response, Transfers
+from cki_notifier.sources.transfer import Digest, Response, Transfers
 from tests.contract import VALIDATOR
 from tests.properties import PATIENT
+
+T = TypeVar("T")
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 
@@ -50,12 +52,23 @@ class Canned(Transfers):
     def __init__(self, answers: dict[str, bytes]) -> None:
         self._answers = answers
 
-    def start(self, url: str, headers: list[str], seconds: float) -> Future[Response]:  # noqa: ARG002  # as its base class
-        """Return the answer to the end of the path, or a 404."""
-        future: Future[Response] = Future()
+    def digest(
+        self,
+        url: str,
+        headers: list[str],  # noqa: ARG002  # as its base class
+        seconds: float,  # noqa: ARG002
+        digest: Digest[T],
+        *,
+        wants_headers: bool = False,  # noqa: ARG002
+    ) -> Future[T]:
+        """Digest the answer to the end of the path, or a 404."""
+        future: Future[T] = Future()
         path = url.partition("?")[0].rpartition("/")[2]
         found = self._answers.get(path)
-        future.set_result(Response(404 if found is None else 200, {}, found or b""))
+        try:
+            future.set_result(digest(Response(404 if found is None else 200, {}, found or b"")))
+        except NotifierError as error:
+            future.set_exception(error)
         return future
 
 

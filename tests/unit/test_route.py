@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.documents import Checkout, CheckoutMisc, Test
+from cki_notifier.documents import Checkout, CheckoutMisc
 from cki_notifier.explain import SILENT
 from cki_notifier.models import Stage, Status
 from cki_notifier.route import route, stage_by_flags, stage_by_status
@@ -12,7 +12,6 @@ from tests import factories
 
 FLAGS = ("ready_to_report", "notification_sent_build_setups_finished")
 NO_FLAGS = dict.fromkeys(FLAGS, False)
-FAILED, ERRED = Test(id="test", status="FAIL"), Test(id="test", status="ERROR")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_a_status_is_trusted_before_its_flags(
     status: Status, stage: Stage, misc: dict[str, bool] | None
 ) -> None:
     """No flag is waited for, and a failure does not change the route."""
-    loaded = factories.loaded(checkout=factories.checkout(misc=misc), tests=(FAILED,))
+    loaded = factories.loaded(checkout=factories.checkout(misc=misc), overall_status="fail")
     notification = factories.notification(status, outcome_changed=False)
 
     assert route(notification, loaded, stage_by_status(status), SILENT) == stage
@@ -83,7 +82,7 @@ def test_a_status_is_trusted_before_its_flags(
 )
 def test_unknown_goes_as_far_as_the_checkout(misc: dict[str, bool] | None, expected: str) -> None:
     """The flags of the loaded checkout decide; a failure does not matter."""
-    loaded = factories.loaded(checkout=factories.checkout(misc=misc), tests=(FAILED,))
+    loaded = factories.loaded(checkout=factories.checkout(misc=misc), overall_status="fail")
     stage = stage_by_flags(loaded.checkout)
 
     assert route(factories.notification("unknown"), loaded, stage, SILENT) == expected
@@ -93,13 +92,16 @@ def test_unknown_goes_as_far_as_the_checkout(misc: dict[str, bool] | None, expec
     ("changes", "expected"),
     [
         ({}, Stage.POST_TEST),
-        ({"tests": (Test(id="test", status="FAIL", waived=True),)}, Stage.POST_TEST),
-        ({"tests": (FAILED,)}, "still-failing"),
-        ({"tests": (ERRED,)}, "still-failing"),
+        ({"overall_status": "success"}, Stage.POST_TEST),
+        ({"overall_status": "fail"}, "still-failing"),
+        ({"overall_status": "error"}, "still-failing"),
         ({"checkout": factories.checkout(misc={"ready_to_report": False})}, "not-reported-yet"),
         ({"checkout": factories.checkout(misc={"ready_to_report": None})}, "not-reported-yet"),
         ({"checkout": factories.checkout(misc=None)}, "not-reported-yet"),
-        ({"checkout": factories.checkout(misc=NO_FLAGS), "tests": (FAILED,)}, "not-reported-yet"),
+        (
+            {"checkout": factories.checkout(misc=NO_FLAGS), "overall_status": "fail"},
+            "not-reported-yet",
+        ),
     ],
 )
 def test_a_triage_leads_to_a_message_when_all_is_well(

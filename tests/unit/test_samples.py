@@ -14,7 +14,7 @@ from cki_notifier.message import JiraIssue
 from cki_notifier.models import Loaded, MergeRequest, Stage
 from cki_notifier.parse import parse
 from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument, trailers
-from cki_notifier.triage import Finding, findings
+from cki_notifier.triage import Evidence, Finding, findings, overall_status
 from sandbox import documents
 from tests.contract import VALIDATOR, sent
 
@@ -36,16 +36,18 @@ def sample(name: str) -> Any:
     return json.loads(text(name))
 
 
+def evidence() -> Evidence:
+    """Return all that the sample checkout's status is made of."""
+    return msgspec.json.decode(text("checkout-all"), type=Evidence)
+
+
 def everything() -> Loaded:
     """Return the sample checkout with everything of it."""
     document = msgspec.json.decode(text("checkout-all"), type=Everything)
     return Loaded(
         checkout=document.checkouts[0],
         builds=document.builds,
-        tests=document.tests,
-        testresults=document.testresults or (),
-        issueoccurrences=document.issueoccurrences or (),
-        complete=True,
+        overall_status=overall_status(evidence()),
     )
 
 
@@ -124,7 +126,7 @@ def test_the_sample_notification_is_about_the_sample_checkout() -> None:
 
 def test_the_samples_failures_are_all_triaged() -> None:
     """One test is by its results, one by itself; a waived and a missed one are no findings."""
-    assert list(findings(everything())) == [
+    assert list(findings(evidence())) == [
         Finding("test", "redhat:2167003491-x86_64-kernel_upt_2", "FAIL", triaged=True),
         Finding("test", "redhat:2167003491-aarch64-kernel_upt_4", "ERROR", triaged=True),
     ]

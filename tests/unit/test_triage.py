@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cki_notifier.documents import Build, Issue, IssueOccurrence, Test, TestResult
-from cki_notifier.models import Loaded
-from cki_notifier.triage import Finding, findings, overall_status
+from cki_notifier.triage import Evidence, Finding, findings, overall_status
 from tests import factories
 from tests.properties import PATIENT
 
@@ -19,9 +18,9 @@ NO_FINDINGS = (None, "MISS", "SKIP", "DONE", "PASS", "", "fail")
 IDS = {"checkout_id": factories.CHECKOUT_ID, "build_id": "b", "test_id": "t", "testresult_id": "r"}
 
 
-def having(*parts: Part, known: tuple[IssueOccurrence, ...] | IssueOccurrence = ()) -> Loaded:
+def having(*parts: Part, known: tuple[IssueOccurrence, ...] | IssueOccurrence = ()) -> Evidence:
     """Return a checkout with these parts and known issues."""
-    return factories.loaded(
+    return Evidence(
         builds=tuple(it for it in parts if isinstance(it, Build)),
         tests=tuple(it for it in parts if isinstance(it, Test)),
         testresults=tuple(it for it in parts if isinstance(it, TestResult)),
@@ -52,7 +51,7 @@ BROKEN = Build(id="b", valid=False)
 def test_a_checkout_without_findings_is_a_success() -> None:
     """Nothing at all, and things that went well, are no findings."""
     assert overall_status(having()) == "success"
-    assert overall_status(Loaded(checkout=factories.checkout(), complete=True)) == "success"
+    assert overall_status(Evidence()) == "success"
     assert overall_status(having(Build(id="b", valid=True), *results("PASS"))) == "success"
 
 
