@@ -185,9 +185,15 @@ def get(channel: BlockingChannel, queue: str) -> tuple[int, BasicProperties, byt
     return method.delivery_tag or 0, properties, body
 
 
-def acknowledge(channel: BlockingChannel, tag: int) -> None:
-    """Settle a delivery: the broker forgets it; from the thread of the connection alone."""
-    channel.basic_ack(tag)
+def acknowledge(channel: BlockingChannel, tag: int, *, multiple: bool = False) -> None:
+    """Settle a delivery: the broker forgets it; from the thread of the connection alone.
+
+    Args:
+        channel: which handed it out.
+        tag: its number there.
+        multiple: whether all earlier deliveries of the channel are settled with it.
+    """
+    channel.basic_ack(tag, multiple)
 
 
 def publish_to_queue(

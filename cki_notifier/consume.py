@@ -27,6 +27,7 @@ from cki_notifier.amqp import (
 )
 from cki_notifier.errors import Unavailable
 from cki_notifier.parse import Identity, identify
+from cki_notifier.settled import Settled
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Consumer:
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
         self._number = 0
-        self._settled: list[int] = []
+        self._settled = Settled()
 
     def run(
         self, stopping: threading.Event, drain: Callable[[], bool], emptied: Callable[[], bool]
@@ -115,8 +116,7 @@ class Consumer:
         with self._lock:
             if delivery.connection != self._number or self._connection is None:
                 return
-            self._settled.append(delivery.tag)
-            if len(self._settled) > 1:
+            if not self._settled.add(delivery.tag):
                 return  # the flush that is under way takes this one along
             try:
                 with translated():
@@ -155,7 +155,7 @@ class Consumer:
             self._connection = connection
             self._channel = channel
             self._number += 1
-            self._settled = []
+            self._settled = Settled()
 
     def _forget(self) -> None:
         with self._lock:
@@ -219,8 +219,11 @@ class Consumer:
     def _flush(self) -> None:
         """Acknowledge what was settled since the last time; in the I/O thread."""
         with self._lock:
-            tags, self._settled = self._settled, []
+            due = self._settled.take()
             channel = self._channel
-        if channel is not None:
-            for tag in tags:
-                acknowledge(channel, tag)
+        if channel is None:
+            return
+        if due.through:
+            acknowledge(channel, due.through, multiple=True)
+        for tag in due.singly:
+            acknowledge(channel, tag)
