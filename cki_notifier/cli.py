@@ -8,9 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cki_notifier import __version__, log, manual, monitor
-from cki_notifier.config import Config, read_config, read_operator_config
+from cki_notifier.config import Config, JiraConfig, read_config, read_operator_config
 from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
 from cki_notifier.dead_letters.arguments import add_dead_letters
@@ -24,9 +25,11 @@ from cki_notifier.show import Shown, Unsent, show
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
-from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers, certificate_authorities
 from cki_notifier.threads import start_vital
+
+if TYPE_CHECKING:
+    from cki_notifier.sources.jira import JiraIssues
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +117,17 @@ def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
     loader = Loader(
         DataWarehouse(http, config.datawarehouse),
         GitLab(http, config.gitlab_tokens),
-        JiraIssues(config.jira, certificates) if config.jira else None,
+        _jira_issues(config.jira, certificates) if config.jira else None,
     )
     return Pipeline(loader, publisher, source=config.datawarehouse.url)
+
+
+def _jira_issues(config: JiraConfig, certificates: str) -> "JiraIssues":
+    # Its package and the HTTP client below it take as long to import, and as much memory, as a
+    # third of all else: only who has a Jira pays for it.
+    from cki_notifier.sources.jira import JiraIssues  # noqa: PLC0415
+
+    return JiraIssues(config, certificates)
 
 
 def _by_hand(config: Config, parsed: argparse.Namespace) -> int:

@@ -47,6 +47,7 @@ class Daemon:
         self._stopping = threading.Event()
         self._sent = Recent()
         self._lanes = Lanes(config.in_flight)
+        monitor.in_flight.set_function(lambda: self._lanes.running)
         declare = declare_main if config.sends else declare_temporary
         self._consumer = Consumer(
             connect=partial(amqp.connect, rabbitmq, "consumer"),
@@ -97,19 +98,18 @@ class Daemon:
             self._consumer.acknowledge(delivery)
             return
         started = time.monotonic()
-        with monitor.in_flight.track_inprogress():
-            try:
-                deadline = Deadline(NOTIFICATION_SECONDS, self._stopping)
-                outcome = self._pipeline.handle(delivery.body, deadline)
-            except Interrupted as error:
-                logger.info("%s: %s; it stays in the queue", delivery.identity.checkout_id, error)
-            except NotifierError as error:
-                self._on_failure(delivery, error, started)
-            except Exception as error:  # a bug must not cost a notification: it is tried again
-                logger.exception("%s: a bug", delivery.identity.checkout_id)
-                self._on_failure(delivery, error, started)
-            else:
-                self._on_outcome(delivery, outcome, started)
+        try:
+            deadline = Deadline(NOTIFICATION_SECONDS, self._stopping)
+            outcome = self._pipeline.handle(delivery.body, deadline)
+        except Interrupted as error:
+            logger.info("%s: %s; it stays in the queue", delivery.identity.checkout_id, error)
+        except NotifierError as error:
+            self._on_failure(delivery, error, started)
+        except Exception as error:  # a bug must not cost a notification: it is tried again
+            logger.exception("%s: a bug", delivery.identity.checkout_id)
+            self._on_failure(delivery, error, started)
+        else:
+            self._on_outcome(delivery, outcome, started)
 
     def _on_outcome(self, delivery: Delivery, outcome: Outcome, started: float) -> None:
         if not self._config.sends:

@@ -48,6 +48,12 @@ class Lanes:
             self._stopping = True
 
     @property
+    def running(self) -> int:
+        """How many jobs run."""
+        with self._lock:
+            return self._running
+
+    @property
     def idle(self) -> bool:
         """Whether no job runs."""
         with self._lock:

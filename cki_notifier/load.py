@@ -1,5 +1,7 @@
 """What the rules and the message need to know, asked of the services side by side."""
 
+from typing import TYPE_CHECKING
+
 from cki_notifier.deadline import Deadline
 from cki_notifier.documents import Checkout
 from cki_notifier.filter import own_pipeline_id
@@ -7,7 +9,9 @@ from cki_notifier.links import merge_request_of
 from cki_notifier.models import Loaded, MergeRequest, Stage
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab, trailers
-from cki_notifier.sources.jira import JiraIssues
+
+if TYPE_CHECKING:
+    from cki_notifier.sources.jira import JiraIssues
 
 
 class Loader:
@@ -16,7 +20,7 @@ class Loader:
     Every method raises what :meth:`cki_notifier.sources.http.HTTP.get` raises.
     """
 
-    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: JiraIssues | None) -> None:
+    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: "JiraIssues | None") -> None:
         self._warehouse = warehouse
         self._gitlab = gitlab
         self._jira = jira

@@ -44,13 +44,11 @@ class DataWarehouse:
         """Read a checkout and its builds, side by side; errors as :meth:`HTTP.get`."""
         builds = self._first_builds(checkout_id, deadline)
         loaded = self.checkout(checkout_id, deadline)
-        return Loaded(
-            checkout=loaded.checkout, builds=self._all_builds(builds, checkout_id, deadline)
-        )
+        return Loaded(checkout=loaded.checkout, builds=self._all_builds(builds, deadline))
 
     def builds(self, checkout_id: str, deadline: Deadline) -> tuple[Build, ...]:
         """Read a checkout's builds, page by page; errors as :meth:`HTTP.get`."""
-        return self._all_builds(self._first_builds(checkout_id, deadline), checkout_id, deadline)
+        return self._all_builds(self._first_builds(checkout_id, deadline), deadline)
 
     def everything(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read the one document with all of a checkout; errors as :meth:`HTTP.get`."""
@@ -62,13 +60,11 @@ class DataWarehouse:
         path = _BUILDS_PATH.format(_encoded(checkout_id))
         return self._http.get(self._server, path, _BUILD_PAGE, deadline)
 
-    def _all_builds(
-        self, first: Pending[BuildPage], checkout_id: str, deadline: Deadline
-    ) -> tuple[Build, ...]:
+    def _all_builds(self, first: Pending[BuildPage], deadline: Deadline) -> tuple[Build, ...]:
         """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
-        path = _BUILDS_PATH.format(_encoded(checkout_id)).partition("?")[0]
         page = first.result()
         builds = {build.id: build for build in page.results}
+        path = first.path.partition("?")[0]
         seen = {""}
         while page.next:
             query = page.next.partition("?")[2].partition("#")[0]

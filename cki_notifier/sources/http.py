@@ -119,7 +119,8 @@ class Pending(Generic[T]):
     ) -> None:
         self._http = http
         self._server = server
-        self._path = path
+        #: As it was asked for, from the server's address on.
+        self.path = path
         self._reading = reading
         self._deadline = deadline
         self._gate = http.gate(server)
@@ -148,7 +149,7 @@ class Pending(Generic[T]):
         )
 
     def _try(self) -> T:
-        future, self._future = self._future or self._start(self._path), None
+        future, self._future = self._future or self._start(self.path), None
         for _ in range(_MOST_REDIRECTS):
             found = self._wait(future)
             if not isinstance(found, _Redirect):
@@ -156,9 +157,9 @@ class Pending(Generic[T]):
             future = self._start(found.path)
         found = self._wait(future)
         if isinstance(found, _Redirect):
-            self._gate.failed(self._path, whole=False)
+            self._gate.failed(self.path, whole=False)
             raise Unavailable(
-                self._server.name, f"GET {self._path} answered {found.code} again and again"
+                self._server.name, f"GET {self.path} answered {found.code} again and again"
             )
         return found
 
@@ -166,7 +167,7 @@ class Pending(Generic[T]):
         try:
             return future.result(self._deadline.remaining() + _GRACE_SECONDS)
         except FutureTimeoutError as error:
-            text = f"no response to GET {self._path} in time"
+            text = f"no response to GET {self.path} in time"
             raise Unavailable(self._server.name, text, hiccup=True) from error
 
     def _digest(self, path: str, outcome: Response | TransferError) -> "T | _Redirect":
@@ -175,8 +176,8 @@ class Pending(Generic[T]):
         Told at once, not when somebody comes to wait for it.
         """
         if isinstance(outcome, TransferError):
-            self._gate.failed(self._path, whole=True)
-            text = f"no response to GET {self._path}: {outcome!r}"
+            self._gate.failed(self.path, whole=True)
+            text = f"no response to GET {self.path}: {outcome!r}"
             raise Unavailable(self._server.name, text, hiccup=True)
         if outcome.code in _REDIRECTS:
             return self._redirect(outcome, path)
@@ -186,11 +187,11 @@ class Pending(Generic[T]):
 
     def _note(self, response: Response) -> None:
         if response.code in _OVERLOADED:
-            self._gate.failed(self._path, whole=True, retry_after=_patience(response))
+            self._gate.failed(self.path, whole=True, retry_after=_patience(response))
         elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
             self._gate.passed()
         else:
-            self._gate.failed(self._path, whole=False)
+            self._gate.failed(self.path, whole=False)
 
     def _redirect(self, response: Response, path: str) -> _Redirect:
         """Return where a redirect leads to on the same server, which alone gets our token."""
@@ -198,35 +199,35 @@ class Pending(Generic[T]):
         if _origin(target) != _origin(self._server.url) or not target.startswith(
             self._server.url + "/"
         ):
-            self._gate.failed(self._path, whole=False)
+            self._gate.failed(self.path, whole=False)
             place = _origin(target) or "nowhere"
             text = f"GET {path} is redirected to {place}, where no token is sent"
             raise Unavailable(self._server.name, text)
         return _Redirect(target.removeprefix(self._server.url), response.code)
 
     def _decode(self, response: Response) -> Any:
-        where = f"{self._server.name}: the answer to GET {self._path}"
+        where = f"{self._server.name}: the answer to GET {self.path}"
         try:
             return msgspec.json.decode(response.body, type=self._reading.type_)
         except msgspec.ValidationError as error:
             if _ROOT_MISMATCH.fullmatch(str(error)):
-                text = f"GET {self._path} answered JSON of another kind: {error}"
+                text = f"GET {self.path} answered JSON of another kind: {error}"
                 raise Unavailable(self._server.name, text) from None
             raise InvalidDocument(f"{where} can't be used: {error}") from None
         except RecursionError:
             raise InvalidDocument(f"{where} is nested too deeply to be read") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            text = f"GET {self._path} answered no JSON: {error}"
+            text = f"GET {self.path} answered no JSON: {error}"
             raise Unavailable(self._server.name, text, hiccup=True) from None
 
     def _check(self, response: Response) -> None:
         code, server = response.code, self._server
         logger.debug(
-            "%s: GET %s answered %d, %d bytes", server.name, self._path, code, len(response.body)
+            "%s: GET %s answered %d, %d bytes", server.name, self.path, code, len(response.body)
         )
         if code == HTTPStatus.OK:
             return
-        text = f"GET {self._path} answered {code}"
+        text = f"GET {self.path} answered {code}"
         if code == HTTPStatus.NOT_FOUND:
             raise NotFound(f"{server.name}: {text}")
         if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
