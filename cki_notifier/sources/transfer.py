@@ -118,6 +118,7 @@ class Transfers:
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._spare: list[pycurl.Curl] = []
         self._turns: Turns[pycurl.Curl] = Turns()
+        self._paused: list[pycurl.Curl] = []
         self._lock = threading.Lock()
         self._new: deque[_Transfer[Any]] = deque()
         self._closed = False
@@ -185,6 +186,7 @@ class Transfers:
             if self._due is not None and self._due <= time.monotonic():
                 self._due = None
                 self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            self._suspend()
             self._collect()
         for curl, transfer in list(self._transfers.items()):
             self._multi.remove_handle(curl)
@@ -246,7 +248,7 @@ class Transfers:
         if size > self._largest_body_bytes:
             return -1  # makes libcurl give up
         if size > LARGE_BODY_BYTES and not self._turns.take(curl):
-            transfer.waiting_since = time.monotonic()
+            self._paused.append(curl)
             return pycurl.WRITEFUNC_PAUSE
         transfer.body += chunk
         return len(chunk)
@@ -268,6 +270,13 @@ class Transfers:
     def _set_timer(self, milliseconds: int) -> None:
         """Wake libcurl after a time, or never for -1 (its M_TIMERFUNCTION)."""
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+    def _suspend(self) -> None:
+        """Stop the clocks of what has to wait for its turn; libcurl allows it only here."""
+        for curl in self._paused:
+            self._transfers[curl].waiting_since = time.monotonic()
+            curl.setopt(pycurl.TIMEOUT_MS, 0)
+        self._paused.clear()
 
     def _collect(self) -> None:
         """End what libcurl has done with."""

@@ -17,13 +17,13 @@ class Turns(Generic[T]):
         """Tell whether it is this one's turn; if not, it waits from now on."""
         if self._has is None:
             self._has = one
-        elif self._has is not one and one not in self._waiting:
+        elif self._has != one and one not in self._waiting:
             self._waiting.append(one)
-        return self._has is one
+        return self._has == one
 
     def leave(self, one: T) -> T | None:
         """Forget one; return who has the turn now because of that, if anybody."""
-        if self._has is not one:
+        if self._has != one:
             if one in self._waiting:
                 self._waiting.remove(one)
             return None

@@ -1,14 +1,22 @@
 """Transfers: a whole response within its time, or an error that says why not."""
 
 import gzip
+import itertools
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from cki_notifier.sources.transfer import TransferError, Transfers, certificate_authorities
+from cki_notifier.sources.transfer import (
+    LARGE_BODY_BYTES,
+    Response,
+    TransferError,
+    Transfers,
+    certificate_authorities,
+)
 from sandbox.services import (
     Answer,
     Drip,
@@ -23,9 +31,12 @@ from sandbox.services import (
     Truncated,
 )
 
+PATIENCE = 30.0
+LARGE = bytes(2 * LARGE_BODY_BYTES)
+
 
 class Plain(Service):
-    """A server that says ``hello`` to everybody, and remembers who came in by which connection."""
+    """A server that says ``hello``, or something large, and remembers who came by which way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +46,8 @@ class Plain(Service):
     def route(self, request: Seen) -> Answer:
         """Answer any request."""
         self.threads.add(threading.current_thread())
-        return Answer(200, b"hello", {"X-Path": request.path, "X-Empty": ""})
+        body = LARGE if request.path.startswith("/large") else b"hello"
+        return Answer(200, body, {"X-Path": request.path, "X-Empty": ""})
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,17 @@ class Raw:
     def deliver(self, exchange: Exchange) -> None:
         """Send the bytes."""
         exchange.connection.write(self.data)
+        exchange.connection.close()
+
+
+class Stall:
+    """Most of the true answer, and then nothing more."""
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send it, and wait until the client is gone."""
+        body = exchange.answer.body
+        exchange.connection.write(exchange.answer.head() + body[: len(body) * 3 // 4])
+        exchange.connection.wait(PATIENCE)
         exchange.connection.close()
 
 
@@ -182,6 +205,67 @@ def test_a_body_over_the_bound_is_given_up(plain: Plain) -> None:
             transfers.start(plain.url + path, [], 5).result()
     assert len(transfers.start(f"{plain.url}/fits", [], 5).result().body) == 1_000_000
     transfers.close()
+
+
+def test_large_bodies_take_turns(plain: Plain) -> None:
+    """They are read one after the other, and waiting costs a transfer nothing of its time."""
+    ends: list[float] = []
+
+    def digest(outcome: Response | TransferError) -> int:
+        assert isinstance(outcome, Response), outcome
+        time.sleep(1)  # so long the others wait, the last one for longer than it has
+        ends.append(time.monotonic())
+        return len(outcome.body)
+
+    transfers = Transfers(certificate_authorities())
+    futures = [transfers.digest(f"{plain.url}/large", [], 2.5, digest) for _ in range(5)]
+    assert [it.result(PATIENCE) for it in futures] == [len(LARGE)] * 5
+    assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(ends))
+    transfers.close()
+
+
+def test_no_more_than_one_large_body_is_in_the_memory(plain: Plain) -> None:
+    """Many of them at once need little more room than one."""
+    large, many = 16 * 1024 * 1024, 12
+    plain.answer("/large", Status(200, bytes(large)))
+    transfers = Transfers(certificate_authorities())
+
+    def measured(outcome: Response | TransferError) -> int:
+        assert isinstance(outcome, Response), outcome
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        futures = [transfers.digest(f"{plain.url}/large", [], 30, measured) for _ in range(many)]
+        most = max(it.result(PATIENCE) for it in futures) - before
+    finally:
+        tracemalloc.stop()
+    assert large <= most < 2 * large + many * LARGE_BODY_BYTES
+    transfers.close()
+
+
+def test_a_large_body_that_fails_gives_its_turn_away(plain: Plain) -> None:
+    """Whoever has the turn and breaks off, or waits for it and does, holds nobody up."""
+    plain.answer("/broken", Truncated(0.75))
+    transfers = Transfers(certificate_authorities())
+    broken = [transfers.start(f"{plain.url}/large/broken", [], 30) for _ in range(3)]
+    whole = [transfers.start(f"{plain.url}/large/whole", [], 30) for _ in range(3)]
+    for future in broken:
+        with pytest.raises(TransferError):
+            future.result(PATIENCE)
+    assert [len(it.result(PATIENCE).body) for it in whole] == [len(LARGE)] * 3
+    transfers.close()
+
+
+def test_a_large_body_does_not_hold_up_a_small_one(plain: Plain) -> None:
+    """Only large ones wait for each other."""
+    plain.answer("/large", Stall())
+    transfers = Transfers(certificate_authorities())
+    under_way = [transfers.start(f"{plain.url}/large", [], 60) for _ in range(2)]
+    assert transfers.start(f"{plain.url}/small", [], 30).result(PATIENCE).code == 200
+    transfers.close()
+    assert all(future.exception() for future in under_way)
 
 
 def test_closing_ends_what_is_under_way(plain: Plain) -> None:
