@@ -120,7 +120,7 @@ class Daemon:
         else:
             self._sent.add(event_id(delivery.body))
             if self._config.sends:
-                monitor.messages_sent.labels(outcome.stage).inc()
+                monitor.sent(outcome.stage)
             self._settle(delivery, "sent", outcome.stage, started)
 
     def _on_failure(self, delivery: Delivery, error: Exception, started: float) -> None:
@@ -147,8 +147,7 @@ class Daemon:
         self._consumer.acknowledge(delivery)
         seconds = time.monotonic() - started
         status = delivery.identity.status
-        monitor.notifications.labels(monitor.status_label(status), outcome, reason).inc()
-        monitor.processing_seconds.labels(outcome).observe(seconds)
+        monitor.settled(status, outcome, reason, seconds)
         values = (delivery.identity.checkout_id, status, outcome, reason, round(seconds, 3))
         logger.info(
             "checkout=%s status=%s outcome=%s reason=%s duration=%.3f",

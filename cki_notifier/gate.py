@@ -95,5 +95,5 @@ class Gate:
             if self._down_since is not None:
                 return
             self._down_since = now
-        logger.warning("%s: down; it is asked about once a second, all else waits", self._service)
+        logger.warning("%s: down; it is asked about once a second until it is back", self._service)
         monitor.connected.labels(self._service).set(0)

@@ -35,6 +35,37 @@ processing_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
     registry=REGISTRY,
 )
+request_seconds = Histogram(
+    "cki_notifier_request_seconds",
+    "From the start of an HTTP request to its whole response; the code is none without one.",
+    ["service", "code"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+kafka_delivery_seconds = Histogram(
+    "cki_notifier_kafka_delivery_seconds",
+    "From handing a message to the Kafka client to the brokers' confirmation.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60),
+    registry=REGISTRY,
+)
+retries = Counter(
+    "cki_notifier_retries",
+    "Notifications that were put into a delay queue, to be tried again.",
+    ["reason"],
+    registry=REGISTRY,
+)
+dead_letters = Counter(
+    "cki_notifier_dead_letters",
+    "Notifications that were put into the dead-letter queue.",
+    ["reason"],
+    registry=REGISTRY,
+)
+last_sent_timestamp_seconds = Gauge(
+    "cki_notifier_last_sent_timestamp_seconds",
+    "When Kafka confirmed the last message, in seconds since 1970.",
+    ["stage"],
+    registry=REGISTRY,
+)
 in_flight = Gauge(
     "cki_notifier_in_flight", "Notifications that are being handled.", registry=REGISTRY
 )
@@ -69,6 +100,29 @@ _KNOWN_STATUSES = frozenset(Status)
 def status_label(status: str | None) -> str:
     """Return a status fit for a label: those that concern us, all others as ``other``."""
     return status if status in _KNOWN_STATUSES else "other"
+
+
+def sent(stage: str) -> None:
+    """Count a message that Kafka confirmed."""
+    messages_sent.labels(stage).inc()
+    last_sent_timestamp_seconds.labels(stage).set_to_current_time()
+
+
+def settled(status: str | None, outcome: str, reason: str, seconds: float) -> None:
+    """Count a notification that was settled.
+
+    Args:
+        status: its own, which may be anything.
+        outcome: sent, ignored, delayed or dead-lettered.
+        reason: why; for what was sent, its stage.
+        seconds: it took to handle.
+    """
+    notifications.labels(status_label(status), outcome, reason).inc()
+    processing_seconds.labels(outcome).observe(seconds)
+    if outcome == "delayed":
+        retries.labels(reason).inc()
+    elif outcome == "dead-lettered":
+        dead_letters.labels(reason).inc()
 
 
 def serve(port: int, environment: str) -> WSGIServer:

@@ -134,6 +134,7 @@ class Publisher:
 
     def _send(self, record: Record, deadline: Deadline) -> None:
         delivered: Future[None] = Future()
+        started = time.monotonic()
         self._produce(record, delivered, deadline)
         longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
         try:
@@ -141,6 +142,7 @@ class Publisher:
         except FutureTimeoutError as error:
             text = "no delivery report came in time"
             raise DeliveryUnknown("kafka", text, hiccup=True) from error
+        monitor.kafka_delivery_seconds.observe(time.monotonic() - started)
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""

@@ -18,6 +18,7 @@ import logging
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -28,6 +29,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cki_notifier import monitor
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.gate import LONGEST_PROBE_SECONDS, Gate
@@ -144,7 +146,7 @@ class Pending(Generic[T]):
             self._server.url + path,
             self._server.headers,
             min(_REQUEST_SECONDS, self._deadline.remaining()),
-            partial(self._digest, path),
+            partial(self._digest, path, time.monotonic()),
             wants_headers=self._reading.wants_headers,
         )
 
@@ -170,11 +172,16 @@ class Pending(Generic[T]):
             text = f"no response to GET {self.path} in time"
             raise Unavailable(self._server.name, text, hiccup=True) from error
 
-    def _digest(self, path: str, outcome: Response | TransferError) -> "T | _Redirect":
+    def _digest(
+        self, path: str, started: float, outcome: Response | TransferError
+    ) -> "T | _Redirect":
         """Read a response, in the thread of the transfers, and tell the gate how the service does.
 
         Told at once, not when somebody comes to wait for it.
         """
+        code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
+        seconds = time.monotonic() - started
+        monitor.request_seconds.labels(self._server.name, code).observe(seconds)
         if isinstance(outcome, TransferError):
             self._gate.failed(self.path, whole=True)
             text = f"no response to GET {self.path}: {outcome!r}"

@@ -6,6 +6,7 @@ a few seconds, because the package's time limits end with each piece of an answe
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -31,7 +32,7 @@ LOOK_UP_SECONDS = 5.0
 _MOST_AT_ONCE = 64
 _MOST_REDIRECTS = 3
 #: Tells of one query alone.
-_BAD_REQUEST = 400
+_OK, _BAD_REQUEST = 200, 400
 _FIELDS = "summary,status,priority,components,fixVersions,labels"
 
 
@@ -123,17 +124,21 @@ class JiraIssues:
         return LookUp(keys, future, self._seconds)
 
     def _run(self, future: Future[_Found], keys: list[str]) -> None:
+        started = time.monotonic()
+        code: int | None = _OK
         try:
             found = self._search(keys)
         except _FAILURES as error:
-            refused = isinstance(error, jira.JIRAError) and error.status_code == _BAD_REQUEST
-            self._gate.failed(keys[0], whole=not refused)
+            code = error.status_code if isinstance(error, jira.JIRAError) else None
+            self._gate.failed(keys[0], whole=code != _BAD_REQUEST)
             future.set_exception(error)
         else:
             self._gate.passed()
             future.set_result(found)
         finally:
             self._free.release()
+            seconds = time.monotonic() - started
+            monitor.request_seconds.labels("jira", str(code or "none")).observe(seconds)
 
     def _search(self, keys: list[str]) -> _Found:
         answer = self._jira.search_issues(

@@ -1,5 +1,6 @@
 """What Prometheus sees of a running daemon."""
 
+import time
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,6 +49,10 @@ def test_metrics_tell_what_became_of_the_notifications(stage: Stage) -> None:
     assert value(samples, "messages_sent_total", stage="pre-test") == 1
     assert value(samples, "processing_seconds_count", outcome="sent") == 1
     assert value(samples, "in_flight") == 0
+    assert value(samples, "request_seconds_count", service="datawarehouse", code="200") == 2
+    assert value(samples, "kafka_delivery_seconds_count") == 1
+    assert value(samples, "dead_letters_total", reason="malformed") == 1
+    assert time.time() - 300 < value(samples, "last_sent_timestamp_seconds", stage="pre-test")
     for dependency in ("rabbitmq", "kafka", "datawarehouse"):
         assert value(samples, "connected", dependency=dependency) == 1
 
