@@ -1,0 +1,229 @@
+"""Everything around a program that is measured: brokers, a stand-in, a queue and a topic."""
+
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pika
+from confluent_kafka import Consumer, TopicPartition
+from pika.adapters.blocking_connection import BlockingChannel
+
+from benchmarks.meter import processes_in
+from benchmarks.programs import Task
+from benchmarks.warehouse import COUNTS_PATH, GITLAB_TOKEN, WAREHOUSE_TOKEN
+from benchmarks.workload import Notification
+from cki_notifier import amqp
+from cki_notifier.config import RabbitMQConfig
+from cki_notifier.queues import DELAYS, dead_letter_queue, declare_main, delay_queue
+from cki_notifier.secret import Secret
+from sandbox.kafka import Kafka, Record, read_topic
+from sandbox.notifier import complete
+from sandbox.processes import Process, free_port, listens
+from sandbox.rabbitmq import RabbitMQ
+
+_JARS: Final = Path(__file__).resolve().parent.parent / ".cache" / "kafka"
+_PARTITIONS: Final = 3
+_ROUTING_KEYS: Final = ("datawarehouse.#",)
+#: However long it takes to put a backlog into the queue or to read it from the topic, in seconds.
+_PATIENCE: Final = 60.0
+_POLL_SECONDS: Final = 0.05
+_REQUEST_SECONDS: Final = 10.0
+
+
+class Rig:
+    """A RabbitMQ and a Kafka for all that is measured; everything is gone at the end."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cki-notifier-bench-"))
+        stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.rabbitmq = RabbitMQ(self.folder / "rabbitmq")
+        self.kafka = Kafka(self.folder / "kafka", _JARS)
+        # Nothing of them has to be kept, so they are not asked to end.
+        stack.callback(self.rabbitmq.kill)
+        self.rabbitmq.start()
+        stack.enter_context(self.kafka)
+
+    @contextlib.contextmanager
+    def scene(self, latency: float) -> Iterator["Scene"]:
+        """Put up what a single run needs, and take it down after it."""
+        with contextlib.ExitStack() as stack:
+            yield Scene(self, latency, stack)
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """Open a channel to RabbitMQ."""
+        parameters = pika.ConnectionParameters(self.rabbitmq.host, self.rabbitmq.port)
+        connection = pika.BlockingConnection(parameters)
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
+
+class Scene:
+    """A stand-in warehouse, a queue and a topic for a single run."""
+
+    def __init__(self, rig: Rig, latency: float, stack: contextlib.ExitStack) -> None:
+        name = uuid4().hex[:8]
+        self._rig = rig
+        self._stack = stack
+        self.folder = rig.folder / name
+        self.folder.mkdir()
+        self.exchange = f"exchange.{name}"
+        self.queue = f"queue.{name}"
+        self.topic = f"topic.{name}"
+        port, gitlab_port = free_port(), free_port()
+        self.warehouse = f"http://127.0.0.1:{port}"
+        self.gitlab = f"http://127.0.0.1:{gitlab_port}"
+        self._warehouse_folder = self.folder / "warehouse"
+        self._stand_in(port, gitlab_port, latency)
+        self._declare()
+        rig.kafka.create_topic(self.topic, _PARTITIONS, {"message.timestamp.type": "LogAppendTime"})
+        stack.callback(rig.kafka.delete_topic, self.topic)
+        self._watcher = _consumer(rig.kafka.bootstrap)
+        stack.callback(self._watcher.close)
+
+    def task(self, *, in_flight: int, logging_level: str, merge_requests: bool) -> Task:
+        """Return what a program has to be told to work here."""
+        return Task(
+            rabbitmq_port=self._rig.rabbitmq.port,
+            exchange=self.exchange,
+            queue=self.queue,
+            bootstrap=self._rig.kafka.bootstrap,
+            topic=self.topic,
+            warehouse=self.warehouse,
+            warehouse_token=WAREHOUSE_TOKEN,
+            gitlab=self.gitlab,
+            gitlab_token=GITLAB_TOKEN,
+            in_flight=in_flight,
+            logging_level=logging_level,
+            merge_requests=merge_requests,
+        )
+
+    def run(self, process: Process) -> None:
+        """Start a process; it is killed at the end, unless it was stopped before."""
+        self._stack.callback(process.kill)
+        process.start()
+
+    def services(self) -> dict[str, list[int]]:
+        """Return the process ids of everything around the program."""
+        return {
+            "warehouse": processes_in(self._warehouse_folder),
+            "rabbitmq": processes_in(self._rig.rabbitmq.folder),
+            "kafka": processes_in(self._rig.kafka.folder),
+        }
+
+    def fill_queue(self, notifications: Iterable[Notification]) -> None:
+        """Publish notifications; return when all of them are in the queue."""
+        count = 0
+        with self._rig.channel() as channel:
+            for each in notifications:
+                publish(channel, self.exchange, each)
+                count += 1
+        self._wait_for_queue(count)
+
+    def channel(self) -> contextlib.AbstractContextManager[BlockingChannel]:
+        """Open a channel to RabbitMQ."""
+        return self._rig.channel()
+
+    def left_in_queue(self) -> int:
+        """Return how many notifications nobody holds; exact once the program has ended."""
+        with self._rig.channel() as channel:
+            return int(channel.queue_declare(self.queue, passive=True).method.message_count)
+
+    def written(self) -> int:
+        """Return how many records are in the topic, without reading them."""
+        return sum(self._end(TopicPartition(self.topic, each)) for each in range(_PARTITIONS))
+
+    def records(self) -> list[Record]:
+        """Read all that is in the topic, in the order in which it was written."""
+        count = self.written()
+        if not count:
+            return []
+        found = read_topic(
+            self._rig.kafka.bootstrap,
+            self.topic,
+            seconds=_PATIENCE,
+            until=lambda seen: len(seen) >= count,
+        )
+        return sorted(found, key=lambda it: it.timestamp_ms)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the stand-in tells of the requests it had."""
+        url = self.warehouse + COUNTS_PATH
+        with urllib.request.urlopen(url, timeout=_REQUEST_SECONDS) as answer:  # noqa: S310  # ours
+            counts: dict[str, Any] = json.load(answer)
+        return counts
+
+    def _end(self, partition: TopicPartition) -> int:
+        offsets = self._watcher.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS)
+        if offsets is None:
+            raise TimeoutError(f"Kafka did not tell the end of {self.topic} in time")
+        return int(offsets[1])
+
+    def _stand_in(self, port: int, gitlab_port: int, latency: float) -> None:
+        self._warehouse_folder.mkdir()
+        arguments = ("--port", port, "--gitlab-port", gitlab_port, "--latency", latency)
+        process = Process(
+            "the stand-in warehouse",
+            [sys.executable, "-m", "benchmarks.warehouse", *map(str, arguments)],
+            log=self._warehouse_folder / "log",
+            ready=lambda: listens(port) and listens(gitlab_port),
+            environment=complete({}),
+            folder=self._warehouse_folder,
+        )
+        self.run(process)
+
+    def _declare(self) -> None:
+        """Declare exchange and queues as the daemon does."""
+        config = RabbitMQConfig(
+            hosts=(self._rig.rabbitmq.host,),
+            port=self._rig.rabbitmq.port,
+            virtual_host=self._rig.rabbitmq.vhost,
+            user=self._rig.rabbitmq.user,
+            password=Secret(self._rig.rabbitmq.password),
+            ca_file=None,
+            exchange=self.exchange,
+            queue=self.queue,
+            routing_keys=_ROUTING_KEYS,
+        )
+        connection = amqp.connect(config, "benchmark")
+        declare_main(connection, config)
+        amqp.close(connection)
+        self._stack.callback(self._delete)
+
+    def _delete(self) -> None:
+        delays = [delay_queue(self.queue, seconds) for seconds in DELAYS]
+        with self._rig.channel() as channel:
+            for name in (self.queue, dead_letter_queue(self.queue), *delays):
+                channel.queue_delete(name)
+            channel.exchange_delete(self.exchange)
+
+    def _wait_for_queue(self, count: int) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while (seen := self.left_in_queue()) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"only {seen} of {count} notifications came into the queue")
+            time.sleep(_POLL_SECONDS)
+
+
+def publish(channel: BlockingChannel, exchange: str, notification: Notification) -> None:
+    """Publish a notification that survives a restart of the broker."""
+    channel.basic_publish(
+        exchange,
+        notification.routing_key,
+        notification.body,
+        pika.BasicProperties(delivery_mode=2, content_type="application/json"),
+    )
+
+
+def _consumer(bootstrap: str) -> Consumer:
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": "benchmark", "log_level": 0})
