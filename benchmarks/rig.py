@@ -128,7 +128,8 @@ class Scene:
             for each in notifications:
                 publish(channel, self.exchange, each)
                 count += 1
-        self._wait_for_queue(count)
+            # The broker's end of the channel keeps what a young queue did not take at once.
+            self._wait_for_queue(count)
 
     def channel(self) -> contextlib.AbstractContextManager[BlockingChannel]:
         """Open a channel to RabbitMQ."""
