@@ -1,8 +1,9 @@
 """Benthos 4.27, the Go bridge that the daemon is compared with.
 
 Its binary is not part of this project. It can be built from the Go module
-``github.com/benthosdev/benthos/v4`` at v4.27.0: a ``main`` that calls ``service.RunCLI`` and imports
-``public/components/`` ``amqp09``, ``io``, ``kafka`` and ``pure`` is all that ``benthos.yaml`` needs.
+``github.com/benthosdev/benthos/v4`` at v4.27.0: a ``main`` that calls ``service.RunCLI`` and
+imports ``amqp09``, ``io``, ``kafka`` and ``pure`` from ``public/components/`` is all that
+``benthos.yaml`` needs.
 """
 
 import os

@@ -80,3 +80,19 @@ def _of_notifier(task: Task) -> dict[str, str]:
 
 
 NOTIFIER: Final = Program("cki-notifier", (sys.executable, "-m", "cki_notifier"), _of_notifier)
+
+
+def notifier_in(project: Path) -> Program:
+    """Return the daemon of another copy of this project, an older one perhaps.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    folder = project.resolve()
+    if not (folder / "cki_notifier" / "__main__.py").exists():
+        raise ValueError(f"there is no cki_notifier in {project}")
+
+    def environment(task: Task) -> dict[str, str]:
+        return _of_notifier(task) | {"PYTHONPATH": str(folder)}
+
+    return Program(f"cki-notifier in {folder.name}", NOTIFIER.command, environment)

@@ -39,17 +39,18 @@ _REQUEST_SECONDS: Final = 10.0
 
 
 class Rig:
-    """A RabbitMQ and a Kafka for all that is measured; everything is gone at the end."""
+    """A RabbitMQ and a Kafka for all that is measured.
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="cki-notifier-bench-"))
-        stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self.rabbitmq = RabbitMQ(self.folder / "rabbitmq")
-        self.kafka = Kafka(self.folder / "kafka", _JARS)
-        # Nothing of them has to be kept, so they are not asked to end.
-        stack.callback(self.rabbitmq.kill)
-        self.rabbitmq.start()
-        stack.enter_context(self.kafka)
+    Args:
+        rabbitmq: runs already.
+        kafka: likewise.
+        folder: for logs; it is not removed.
+    """
+
+    def __init__(self, rabbitmq: RabbitMQ, kafka: Kafka, folder: Path) -> None:
+        self.rabbitmq = rabbitmq
+        self.kafka = kafka
+        self.folder = folder
 
     @contextlib.contextmanager
     def scene(self, latency: float) -> Iterator["Scene"]:
@@ -60,12 +61,27 @@ class Rig:
     @contextlib.contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
         """Open a channel to RabbitMQ."""
-        parameters = pika.ConnectionParameters(self.rabbitmq.host, self.rabbitmq.port)
+        # Nobody looks after this one's heartbeats.
+        parameters = pika.ConnectionParameters(self.rabbitmq.host, self.rabbitmq.port, heartbeat=0)
         connection = pika.BlockingConnection(parameters)
         try:
             yield connection.channel()
         finally:
             connection.close()
+
+
+@contextlib.contextmanager
+def private_rig() -> Iterator[Rig]:
+    """Put up brokers that nobody else uses; nothing is left of them."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="cki-notifier-bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        rabbitmq = RabbitMQ(folder / "rabbitmq")
+        # Nothing has to be kept, so it is not asked to end.
+        stack.callback(rabbitmq.kill)
+        rabbitmq.start()
+        kafka = stack.enter_context(Kafka(folder / "kafka", _JARS))
+        yield Rig(rabbitmq, kafka, folder)
 
 
 class Scene:

@@ -98,6 +98,8 @@ def _big(checkout: Document, builds: list[Document]) -> Template:
     """Return a big ``/all`` document; its tests don't name the number, so that it's soon filled."""
     stand_in = [{**build, "id": f"redhat:build-{index}"} for index, build in enumerate(builds)]
     runs, results = _tests(stand_in, BIG_TESTS)
+    for run in runs:
+        run.update(_logs(run["path"]))
     head = json.dumps(documents.everything(checkout, builds), separators=(",", ":"))
     start, _, _ = head.partition(',"tests":')
     end = _dumped({"tests": runs, "testresults": results, "issueoccurrences": []})
@@ -110,6 +112,13 @@ def _tests(builds: list[Document], count: int) -> tuple[list[Document], list[Doc
         for index in range(count)
     ]
     return runs, [documents.testresult(run, "part-0") for run in runs]
+
+
+def _logs(path: str) -> Document:
+    folder = f"https://s3.example.com/trusted/tests/{path}/artifacts"
+    names = ("console.log", "dmesg.log", "journal.log", "output.log", "resultoutputfile.log")
+    files = [{"name": name, "url": f"{folder}/{name}"} for name in names]
+    return {"log_url": f"{folder}/{names[0]}", "output_files": files}
 
 
 def _merge_request_url(gitlab: str) -> str:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from benchmarks.templates import ARCHITECTURES
 from benchmarks.workload import Kind, Notification
@@ -38,6 +39,9 @@ class Verdict:
             f"{self.lost} lost, {self.repeated} repeated, {self.unexpected} unexpected, "
             f"{self.wrong} wrong, {self.left} left in the queue"
         )
+
+
+NOTHING_WRONG: Final = Verdict(lost=0, repeated=0, unexpected=0, wrong=0, left=0)
 
 
 def judge(notifications: Iterable[Notification], records: Iterable[Record], left: int) -> Verdict:
