@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from types import MappingProxyType
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,30 +35,35 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column of a table: its heading, and how its figures are written."""
+    """How a measure is shown: its heading, how its figures are written, and where."""
 
     heading: str
     form: str
+    has_ratio: bool = False
+    is_in_tables: bool = True
 
 
-#: The measures that tables show, in their order.
-MEASURES: Mapping[str, Measure] = {
-    "throughput": Measure("notifications/s", "{:.0f}"),
-    "p50_ms": Measure("added p50, ms", "{:.1f}"),
-    "p99_ms": Measure("added p99, ms", "{:.1f}"),
-    "cpu_ms": Measure("CPU each, ms", "{:.2f}"),
-    "peak_mib": Measure("peak RSS, MiB", "{:.0f}"),
-    "big_seconds": Measure("big ones done after, s", "{:.1f}"),
-    "idle_percent": Measure("idle CPU, % of a core", "{:.2f}"),
-    "start_seconds": Measure("start to first message, s", "{:.2f}"),
-    "requests_a_second": Measure("requests/s", "{:.0f}"),
-    "request_us": Measure("CPU each, µs", "{:.0f}"),
-    "mean_ms": Measure("answer mean, ms", "{:.2f}"),
-    "longest_ms": Measure("answer p99, ms", "{:.2f}"),
-    "warehouse": Measure("stand-in's CPU", "{:.0%}"),
-    "rabbitmq": Measure("RabbitMQ's", "{:.0%}"),
-    "kafka": Measure("Kafka's", "{:.0%}"),
-}
+#: The measures that are shown, in their order.
+MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
+    {
+        "throughput": Measure("notifications/s", "{:.0f}", has_ratio=True),
+        "p50_ms": Measure("added p50, ms", "{:.1f}", has_ratio=True),
+        "p99_ms": Measure("added p99, ms", "{:.1f}", has_ratio=True),
+        "cpu_ms": Measure("CPU each, ms", "{:.2f}", has_ratio=True),
+        "peak_mib": Measure("peak RSS, MiB", "{:.0f}", has_ratio=True),
+        "big_seconds": Measure("big ones done after, s", "{:.1f}"),
+        "idle_percent": Measure("idle CPU, % of a core", "{:.2f}"),
+        "start_seconds": Measure("start to first message, s", "{:.2f}"),
+        "requests_a_second": Measure("requests/s", "{:.0f}"),
+        "request_us": Measure("CPU each, µs", "{:.0f}"),
+        "mean_ms": Measure("answer mean, ms", "{:.2f}"),
+        "longest_ms": Measure("answer p99, ms", "{:.2f}"),
+        "warehouse": Measure("stand-in's CPU", "{:.0%}"),
+        "rabbitmq": Measure("RabbitMQ's", "{:.0%}", is_in_tables=False),
+        "kafka": Measure("Kafka's", "{:.0%}", is_in_tables=False),
+        "requests": Measure("requests each", "{:.2f}", is_in_tables=False),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

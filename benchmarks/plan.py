@@ -22,6 +22,7 @@ _MIX: Final = 5
 #: A backlog is worked off within about so many seconds, and a few notifications it has at least.
 _LONGEST_SECONDS: Final = 15.0
 _FEWEST: Final = 200
+_TIMES_IN_FLIGHT: Final = 20
 #: More a second were not seen of one notification at a time.
 _FASTEST_OF_ONE: Final = 200.0
 _BIG_EVERY_SECONDS: Final = 3
@@ -112,14 +113,16 @@ def _backlog(plan: Plan, setup: Setup) -> Backlog:
     return Backlog(setup, notifications(setup, plan.count))
 
 
-def notifications(setup: Setup, most: int) -> int:
-    """Return how many notifications make a backlog that does not take too long.
+def notifications(setup: Setup, usual: int) -> int:
+    """Return how many notifications make a backlog that takes neither too long nor too short.
 
     Args:
-        setup: the fewer are in flight, the longer it takes.
-        most: the number for many in flight.
+        setup: the fewer are in flight, the longer each takes; and however many are, what is
+            handled while the last ones come to their end must not count for much.
+        usual: the number where neither is the case.
     """
     at_once = setup.in_flight * setup.processes
     wait = max(setup.services_seconds, 1 / _FASTEST_OF_ONE)
-    count = min(most, max(_FEWEST, round(_LONGEST_SECONDS * at_once / wait)))
+    most = max(_FEWEST, round(_LONGEST_SECONDS * at_once / wait))
+    count = min(max(usual, _TIMES_IN_FLIGHT * at_once), most)
     return max(_MIX, count // _MIX * _MIX)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -44,9 +45,10 @@ def cells(lines: Sequence[Line]) -> list[list[str]]:
 
 def show(console: Console, title: str, lines: Sequence[Line]) -> None:
     """Print a table."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, heading in enumerate(headings(lines)):
-        table.add_column(heading, justify="left" if index < _TEXTS else "right")
+        is_text = index < _TEXTS
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=is_text)
     for texts in cells(lines):
         table.add_row(*texts)
     console.print(table)
@@ -100,16 +102,16 @@ def _processor() -> str:
 
 
 def _shown(lines: Sequence[Line]) -> list[str]:
-    return [name for name in MEASURES if any(name in line.figures for line in lines)]
-
-
-#: The measures that have a ratio.
-_COMPARED = frozenset({"throughput", "p50_ms", "p99_ms", "cpu_ms", "peak_mib", "start_seconds"})
+    return [
+        name
+        for name, measure in MEASURES.items()
+        if measure.is_in_tables and any(name in line.figures for line in lines)
+    ]
 
 
 def _ratio(line: Line, name: str) -> str:
     ratio = line.ratios.get(name)
-    return f"{ratio:.2f}" if ratio is not None and name in _COMPARED else ""
+    return f"{ratio:.2f}" if ratio is not None and MEASURES[name].has_ratio else ""
 
 
 def _figure(line: Line, name: str) -> str:

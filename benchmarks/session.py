@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from benchmarks.backlog import Backlog
 from benchmarks.figures import Row
-from benchmarks.programs import Program
+from benchmarks.programs import NOTIFIER, Program
 from benchmarks.rig import Rig
-from benchmarks.trial import Outcome, Progress, TrialError
+from benchmarks.trial import Outcome, Progress, Setup, TrialError
+
+#: Notifications that nobody counts.
+_WARM_UP: Final = 2000
 
 
 class Case(Protocol):
@@ -62,6 +66,11 @@ class Watcher(Protocol):
 
     def measured(self, row: Row) -> None:
         """A run is over."""
+
+
+def warm_up(rig: Rig) -> None:
+    """Have the brokers work for a while, because the first run is a slow one for anybody."""
+    Backlog(Setup(latency=0.0), _WARM_UP).run(rig, NOTIFIER, lambda _: None)
 
 
 def run(rig: Rig, parts: Sequence[Part], watcher: Watcher) -> list[Row]:
