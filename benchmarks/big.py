@@ -65,7 +65,7 @@ class Big:
     def run(self, rig: Rig, program: Program, progress: Progress) -> Outcome:
         """Have a program handle them."""
         setup = self.setup
-        with rig.scene(setup.latency) as scene, scene.channel() as channel:
+        with rig.scene(setup.latency, has_big=True) as scene, scene.channel() as channel:
             workload = Workload(scene.gitlab)
             first = workload.take(WARM_UP)
             trial = Trial(scene, program, setup)

@@ -53,10 +53,16 @@ class Rig:
         self.folder = folder
 
     @contextlib.contextmanager
-    def scene(self, latency: float) -> Iterator["Scene"]:
-        """Put up what a single run needs, and take it down after it."""
+    def scene(self, latency: float, *, has_big: bool = False) -> Iterator["Scene"]:
+        """Put up what a single run needs, and take it down after it.
+
+        Args:
+            latency: the stand-in's, in seconds.
+            has_big: whether it shows big documents.
+        """
+        options = ["--latency", str(latency), *(["--big"] if has_big else [])]
         with contextlib.ExitStack() as stack:
-            yield Scene(self, latency, stack)
+            yield Scene(self, options, stack)
 
     @contextlib.contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
@@ -87,7 +93,7 @@ def private_rig() -> Iterator[Rig]:
 class Scene:
     """A stand-in warehouse, a queue and a topic for a single run."""
 
-    def __init__(self, rig: Rig, latency: float, stack: contextlib.ExitStack) -> None:
+    def __init__(self, rig: Rig, options: list[str], stack: contextlib.ExitStack) -> None:
         name = uuid4().hex[:8]
         self._rig = rig
         self._stack = stack
@@ -100,7 +106,7 @@ class Scene:
         self.warehouse = f"http://127.0.0.1:{port}"
         self.gitlab = f"http://127.0.0.1:{gitlab_port}"
         self._warehouse_folder = self.folder / "warehouse"
-        self._stand_in(port, gitlab_port, latency)
+        self._stand_in(port, gitlab_port, options)
         self._declare()
         rig.kafka.create_topic(self.topic, _PARTITIONS, {"message.timestamp.type": "LogAppendTime"})
         stack.callback(rig.kafka.delete_topic, self.topic)
@@ -186,12 +192,12 @@ class Scene:
             raise TimeoutError(f"Kafka did not tell the end of {self.topic} in time")
         return int(offsets[1])
 
-    def _stand_in(self, port: int, gitlab_port: int, latency: float) -> None:
+    def _stand_in(self, port: int, gitlab_port: int, options: list[str]) -> None:
         self._warehouse_folder.mkdir()
-        arguments = ("--port", port, "--gitlab-port", gitlab_port, "--latency", latency)
+        ports = ["--port", str(port), "--gitlab-port", str(gitlab_port)]
         process = Process(
             "the stand-in warehouse",
-            [sys.executable, "-m", "benchmarks.warehouse", *map(str, arguments)],
+            [sys.executable, "-m", "benchmarks.warehouse", *ports, *options],
             log=self._warehouse_folder / "log",
             ready=lambda: listens(port) and listens(gitlab_port),
             environment=complete({}),

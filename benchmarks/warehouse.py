@@ -152,10 +152,15 @@ class Conversation(asyncio.Protocol):
             self._transport.write(data)
 
 
-def warehouse_route(gitlab: str) -> Route:
-    """Return what finds the warehouse's documents; ``gitlab`` is where merge requests are."""
+def warehouse_route(gitlab: str, *, has_big: bool) -> Route:
+    """Return what finds the warehouse's documents.
+
+    Args:
+        gitlab: where merge requests are.
+        has_big: whether there are big ones, which take a second to make.
+    """
     found: dict[tuple[bytes, bytes], Page] = {}
-    for shape in Shape:
+    for shape in Shape if has_big else set(Shape) - {Shape.BIG}:
         shown = pages(shape, gitlab)
         digit = str(shape.value).encode()
         found[digit, b""] = page("checkout", shown.checkout)
@@ -187,13 +192,17 @@ def _told(counts: Counts) -> dict[str, object]:
     return {"answered": counts.answered, "refused": counts.refused, "by_kind": counts.by_kind}
 
 
-async def serve(port: int, gitlab_port: int, latency: float) -> None:
+async def serve(port: int, gitlab_port: int, latency: float, *, has_big: bool) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
     counts = Counts()
     gitlab = f"http://{_HOST}:{gitlab_port}"
     doors = (
-        (port, warehouse_route(gitlab), rf"\r\nauthorization: *Token {WAREHOUSE_TOKEN}\r\n"),
+        (
+            port,
+            warehouse_route(gitlab, has_big=has_big),
+            rf"\r\nauthorization: *Token {WAREHOUSE_TOKEN}\r\n",
+        ),
         (gitlab_port, gitlab_route(gitlab), rf"\r\nprivate-token: *{GITLAB_TOKEN}\r\n"),
     )
     for number, route, token in doors:
@@ -221,8 +230,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--gitlab-port", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before any answer")
+    parser.add_argument("--big", action="store_true", help="show big documents, too")
     parsed = parser.parse_args()
-    uvloop.run(serve(parsed.port, parsed.gitlab_port, parsed.latency))
+    uvloop.run(serve(parsed.port, parsed.gitlab_port, parsed.latency, has_big=parsed.big))
 
 
 if __name__ == "__main__":
