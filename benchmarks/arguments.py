@@ -28,6 +28,8 @@ _PARTS: Final[Mapping[str, Callable[[Plan], Part]]] = MappingProxyType(
 )
 _BY_DEFAULT: Final = ("backlog", "rate")
 _PER_SECOND: Final = 20.0
+#: In flight, when it has to be quick.
+_FEW: Final = 8
 _VARIANTS: Final = MappingProxyType({"no": (False,), "yes": (True,), "both": (False, True)})
 
 
@@ -91,7 +93,8 @@ def _plan(parsed: argparse.Namespace) -> Plan:
 
 def quick(plan: Plan) -> Plan:
     """Return a plan that takes seconds, to see that everything works: its figures mean nothing."""
-    return replace(plan, count=200, turns=1, seconds=2.0, idle_seconds=1.0, big=2)
+    setup = replace(plan.setup, in_flight=min(plan.setup.in_flight, _FEW))
+    return replace(plan, setup=setup, count=200, turns=1, seconds=2.0, idle_seconds=1.0, big=2)
 
 
 def _other(name: str, binary: str) -> Program:

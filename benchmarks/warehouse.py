@@ -201,12 +201,12 @@ async def serve(port: int, gitlab_port: int, latency: float, *, has_big: bool) -
         (
             port,
             warehouse_route(gitlab, has_big=has_big),
-            rf"\r\nauthorization: *Token {WAREHOUSE_TOKEN}\r\n",
+            f"authorization: *Token {WAREHOUSE_TOKEN}",
         ),
-        (gitlab_port, gitlab_route(gitlab), rf"\r\nprivate-token: *{GITLAB_TOKEN}\r\n"),
+        (gitlab_port, gitlab_route(gitlab), f"private-token: *{GITLAB_TOKEN}"),
     )
-    for number, route, token in doors:
-        pattern = re.compile(token.encode(), re.IGNORECASE)
+    for number, route, header in doors:
+        pattern = re.compile(rf"\r\n{header}\r\n".encode(), re.IGNORECASE)
         await loop.create_server(
             partial(Conversation, route, pattern, latency, counts),
             sock=_listener(number),
