@@ -12,6 +12,7 @@ scripts/bench --full --write            everything in docs/performance.md, which
 
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,13 +42,14 @@ def main(arguments: Sequence[str]) -> int:
         if asked.warms_up:
             warm_up(rig)
         rows = run(rig, asked.parts, screen)
-    _report(console, asked, rows, circumstances(arguments))
+    _report(console, asked, rows)
     return 0 if all(row.is_good for row in rows) else 1
 
 
-def _report(console: Console, asked: Asked, rows: Sequence[Row], made: str) -> None:
+def _report(console: Console, asked: Asked, rows: Sequence[Row]) -> None:
     """Show the tables, and keep what is to be kept."""
     found = by_part(rows)
+    made = circumstances(asked.command)
     sections = {}
     for part in asked.parts:
         reference = part.programs[-1].name if len(part.programs) > 1 else None
@@ -63,7 +65,12 @@ def _report(console: Console, asked: Asked, rows: Sequence[Row], made: str) -> N
             draw(found["matrix"], _DOCS / "performance.svg")
 
 
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

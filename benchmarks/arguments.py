@@ -40,12 +40,14 @@ class Asked:
     Attributes:
         parts: to be run, in this order.
         warms_up: whether the brokers are to be warm before anything is measured.
+        command: the arguments as they are told to others, without where things are here.
         json: where raw rows go, None for nowhere.
         writes: whether tables and plot go into the documentation.
     """
 
     parts: list[Part]
     warms_up: bool
+    command: list[str]
     json: Path | None
     writes: bool
 
@@ -64,9 +66,24 @@ def read(arguments: Sequence[str]) -> Asked:
     return Asked(
         parts=[_PARTS[name](plan) for name in names],
         warms_up=not parsed.quick,
+        command=_told(arguments),
         json=parsed.json,
         writes=parsed.write,
     )
+
+
+def _told(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without the paths of this machine."""
+    told = []
+    left = iter(arguments)
+    for each in left:
+        name, _, value = each.partition("=")
+        if name in {"--json", "--benthos", "--against"}:
+            value = value or next(left)
+            told += [name, Path(value).name] if name == "--against" else []
+        elif name != "--write":
+            told.append(each)
+    return told
 
 
 def _plan(parsed: argparse.Namespace) -> Plan:
@@ -109,6 +126,7 @@ def _other(name: str, binary: str) -> Program:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
+        allow_abbrev=False,
         description="Measures the daemon between a real RabbitMQ, a real Kafka and a stand-in "
         "warehouse whose latency can be set. Without an option of the first group: a backlog and "
         "a fixed rate.",

@@ -5,7 +5,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,6 +72,10 @@ class Meter:
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
         self._sample()
         self._thread.start()
+
+    def watch(self, group: str, pids: Iterable[int]) -> None:
+        """Add processes to a group that may have started since, as those of a program's own."""
+        self._groups[group] = sorted({*self._groups[group], *pids})
 
     def stop(self) -> None:
         """Note the last values and end."""

@@ -96,8 +96,11 @@ def big(plan: Plan) -> Part:
 
 def stand_in(plan: Plan) -> Part:
     """The stand-in warehouse alone."""
-    number = plan.setup.in_flight
-    cases = [Speed(number, latency, _STAND_IN_SECONDS) for latency in (0.0, plan.setup.latency)]
+    many, latency = plan.setup.in_flight, plan.setup.latency
+    cases = [
+        Speed(connections, seconds, _STAND_IN_SECONDS)
+        for connections, seconds in ((many, 0.0), (many, latency), (1, latency))
+    ]
     return Part("stand-in", "The stand-in warehouse alone", cases, (_NOBODY,), 1)
 
 

@@ -99,8 +99,7 @@ class Trial:
         self.started = time.time()
         for process in self._processes:
             scene.run(process)
-        pids = [pid for folder in self._folders for pid in processes_in(folder)]
-        self.meter = Meter({"program": pids, **scene.services()})
+        self.meter = Meter({"program": self._pids(), **scene.services()})
 
     def wait(self, count: int, progress: Progress) -> None:
         """Return when so many records are in the topic.
@@ -112,6 +111,8 @@ class Trial:
         while seen < count:
             time.sleep(_POLL_SECONDS)
             now = self.scene.written()
+            if now and not seen:
+                self.meter.watch("program", self._pids())
             if now != seen:
                 seen, since = now, time.monotonic()
                 progress(seen)
@@ -140,6 +141,9 @@ class Trial:
             name: self.meter.cpu_between(name, start, end) / (end - start)
             for name in ("warehouse", "rabbitmq", "kafka")
         }
+
+    def _pids(self) -> list[int]:
+        return [pid for folder in self._folders for pid in processes_in(folder)]
 
     def _logs(self) -> str:
         return "\n".join(_tail(folder / "log") for folder in self._folders)

@@ -62,6 +62,21 @@ def test_parts_run_in_turn_with_another_copy_of_the_project() -> None:
     assert part.runs == 2 * 2 * 3
 
 
+def test_no_path_of_this_machine_is_told_to_others() -> None:
+    """The command stands in the documentation."""
+    arguments = [
+        "--json",
+        "/a/rows",
+        "--matrix",
+        f"--against={PROJECT}",
+        "--write",
+        "--rounds",
+        "5",
+    ]
+
+    assert read(arguments).command == ["--matrix", "--against", PROJECT.name, "--rounds", "5"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
