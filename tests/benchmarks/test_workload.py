@@ -13,12 +13,11 @@ from benchmarks.workload import NOISE, Kind, Workload, big
 from cki_notifier.documents import BuildPage, Checkout, Everything
 from cki_notifier.explain import SILENT
 from cki_notifier.filter import BEFORE_LOADING
-from cki_notifier.models import Loaded
 from cki_notifier.parse import parse
 from cki_notifier.reasons import IgnoreReason
 from cki_notifier.rule import first_match
 from cki_notifier.sources.gitlab import MergeRequestDocument
-from cki_notifier.triage import overall_status
+from cki_notifier.triage import Evidence, overall_status
 
 GITLAB = "http://127.0.0.1:1234"
 MIB = 1024 * 1024
@@ -91,16 +90,14 @@ def test_post_test_documents_hold_what_is_promised() -> None:
     assert [len(it) for it in lists] == [8, 200, 200]
     assert len(everything.issueoccurrences or ()) == 10
     assert everything.checkouts[0].id == checkout_id(number)
-    loaded = Loaded(
-        checkout=everything.checkouts[0],
+    evidence = Evidence(
         builds=everything.builds,
         tests=everything.tests,
         testresults=everything.testresults or (),
         issueoccurrences=everything.issueoccurrences or (),
-        complete=True,
     )
-    assert overall_status(loaded) == "success"
-    untriaged = msgspec.structs.replace(loaded, issueoccurrences=loaded.issueoccurrences[1:])
+    assert overall_status(evidence) == "success"
+    untriaged = msgspec.structs.replace(evidence, issueoccurrences=evidence.issueoccurrences[1:])
     assert overall_status(untriaged) == "fail"
 
 
