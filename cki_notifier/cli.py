@@ -16,11 +16,12 @@ from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
 from cki_notifier.dead_letters.arguments import add_dead_letters
 from cki_notifier.errors import ConfigurationError
+from cki_notifier.kafka import setting_faults
 from cki_notifier.load import Loader
 from cki_notifier.message import schema
 from cki_notifier.models import Status
 from cki_notifier.pipeline import Pipeline, Publishes
-from cki_notifier.publish import Publisher, setting_faults
+from cki_notifier.publish import Publisher
 from cki_notifier.show import Shown, Unsent, show
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab

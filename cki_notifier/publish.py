@@ -1,15 +1,12 @@
-"""Kafka: sends messages and waits for the broker's word. The only importer of confluent_kafka."""
+"""Kafka: sends messages and waits for the broker's word."""
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
 from cki_notifier import monitor
@@ -17,24 +14,18 @@ from cki_notifier.config import KafkaConfig, revealed
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
 from cki_notifier.gate import Gate
+from cki_notifier.kafka import (
+    LIBRDKAFKA_LOG,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    complete,
+)
 from cki_notifier.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
-#: What everything rests on; the configuration can't change these.
-_PROMISED = {"acks": "all", "enable.idempotence": "true"}
-#: librdkafka gives a message up after this many milliseconds, far below RabbitMQ's 30 minutes.
-_DELIVERY_TIMEOUT_MS = 60_000
-_DEFAULTS = {
-    "client.id": "cki-notifier",
-    "delivery.timeout.ms": str(_DELIVERY_TIMEOUT_MS),
-    # The broker alone knows its limit; librdkafka's own would refuse what the broker may take.
-    "message.max.bytes": "1000000000",
-    "linger.ms": "0",
-    "reconnect.backoff.max.ms": "2000",
-}
-#: A setting's other name, which would contradict ours.
-_ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "linger.ms": "queue.buffering.max.ms"}
 #: How long beyond librdkafka's own time-out we wait for its report, in seconds.
 _REPORT_GRACE_SECONDS = 5.0
 #: After these the very same message fails again, whenever it is sent.
@@ -97,12 +88,12 @@ class Publisher:
     """Sends records with ``acks=all`` and idempotence, and tells when they are delivered.
 
     Args:
-        config: the topic, and settings that :func:`setting_faults` accepted.
+        config: the topic, and settings that :func:`cki_notifier.kafka.setting_faults` accepted.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
         self._topic = config.topic
-        self._settings = _complete(revealed(config.settings))
+        self._settings = complete(revealed(config.settings))
         self._lock = threading.Lock()
         self._gate = Gate("kafka")
         self._quiet_until = 0.0
@@ -206,7 +197,7 @@ class Publisher:
             logger.debug("kafka: the old producer says %s", error)
 
     def _new_producer(self) -> Producer:
-        return Producer(self._settings, error_cb=self._on_error, logger=_LIBRDKAFKA_LOG)
+        return Producer(self._settings, error_cb=self._on_error, logger=LIBRDKAFKA_LOG)
 
     def _on_error(self, error: KafkaError) -> None:
         """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
@@ -229,76 +220,6 @@ def _report(
         delivered.set_result(None)
     else:
         delivered.set_exception(_translated(error))
-
-
-_LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
-
-
-def setting_faults(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return what librdkafka refuses, by setting; nothing is connected.
-
-    Args:
-        settings: librdkafka's names and values.
-
-    Returns:
-        A text for each setting that is at fault, be it one that is missing; for what can't be put
-        down to a setting, one by the empty string.
-    """
-    faults: dict[str, str] = {}
-    left = {name: text for name, text in settings.items() if name != "bootstrap.servers"}
-    while refusal := _refusal(left):
-        told = _names_in(refusal)
-        name = _culprit(refusal, told, left)
-        if faults.keys() & {name, *told}:
-            break  # it only follows from what was taken away
-        faults[name] = f"librdkafka refuses {name or 'the settings'}: {refusal}"
-        if name in left:
-            del left[name]
-        else:
-            left[name] = "-"  # stands in for what is missing, so that the rest is looked at
-    return faults
-
-
-def _refusal(settings: Mapping[str, str]) -> str:
-    """Return why librdkafka can't work with settings, nothing when it can."""
-    try:
-        Producer(_complete(settings), logger=_LIBRDKAFKA_LOG)
-    except KafkaException as error:
-        return str(error.args[0].str()).strip()
-    except (TypeError, ValueError, AttributeError) as error:
-        return str(error)  # what only a program can set, like a callback
-    return ""
-
-
-def _names_in(refusal: str) -> list[str]:
-    """Return the words of a refusal, with the names of settings among them."""
-    return re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
-
-
-def _culprit(refusal: str, told: list[str], settings: Mapping[str, str]) -> str:
-    """Return the name of the setting that a refusal is about, nothing when it can't be told.
-
-    librdkafka may call a setting by its other name, or by none: then it is the one that is refused
-    on its own for the same reason.
-    """
-    missing = [name for name in told if "." in name and name not in settings]
-    if missing and refusal.endswith("must be set"):
-        return missing[0]
-    for name in told:
-        if name in settings:
-            return name
-    return next((name for name in settings if _refusal({name: settings[name]}) == refusal), "")
-
-
-def _complete(settings: Mapping[str, str]) -> dict[str, str]:
-    """Add the defaults and what was promised to settings."""
-    defaults = {
-        name: text for name, text in _DEFAULTS.items() if _ALIASES.get(name) not in settings
-    }
-    complete = defaults | dict(settings) | _PROMISED
-    if "message.timeout.ms" in complete:
-        complete["delivery.timeout.ms"] = complete.pop("message.timeout.ms")
-    return complete
 
 
 def _translated(error: KafkaError) -> NotifierError:

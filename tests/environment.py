@@ -6,7 +6,7 @@ import pytest
 
 from cki_notifier.config import Config, read_config
 from cki_notifier.errors import ConfigurationError
-from cki_notifier.publish import setting_faults
+from cki_notifier.kafka import setting_faults
 
 #: Every variable that holds a secret, with a value that is easy to find wherever it slips out.
 SECRETS: Final = {

@@ -1,0 +1,93 @@
+"""The edge to Kafka: librdkafka and its settings. The only importer of confluent_kafka."""
+
+import logging
+import re
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+__all__ = ["KafkaError", "KafkaException", "Message", "Producer"]
+
+#: Where librdkafka's own log goes.
+LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
+#: What everything rests on; the configuration can't change these.
+_PROMISED = {"acks": "all", "enable.idempotence": "true"}
+#: librdkafka gives a message up after this many milliseconds, far below RabbitMQ's 30 minutes.
+_DELIVERY_TIMEOUT_MS = 60_000
+_DEFAULTS = {
+    "client.id": "cki-notifier",
+    "delivery.timeout.ms": str(_DELIVERY_TIMEOUT_MS),
+    # The broker alone knows its limit; librdkafka's own would refuse what the broker may take.
+    "message.max.bytes": "1000000000",
+    "linger.ms": "0",
+    "reconnect.backoff.max.ms": "2000",
+}
+#: A setting's other name, which would contradict ours.
+_ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "linger.ms": "queue.buffering.max.ms"}
+
+
+def complete(settings: Mapping[str, str]) -> dict[str, str]:
+    """Add to settings the defaults, and what the delivery rests on, of a producer."""
+    defaults = {
+        name: text for name, text in _DEFAULTS.items() if _ALIASES.get(name) not in settings
+    }
+    complete = defaults | dict(settings) | _PROMISED
+    if "message.timeout.ms" in complete:
+        complete["delivery.timeout.ms"] = complete.pop("message.timeout.ms")
+    return complete
+
+
+def setting_faults(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what librdkafka refuses, by setting; nothing is connected.
+
+    Args:
+        settings: librdkafka's names and values.
+
+    Returns:
+        A text for each setting that is at fault, be it one that is missing; for what can't be put
+        down to a setting, one by the empty string.
+    """
+    faults: dict[str, str] = {}
+    left = {name: text for name, text in settings.items() if name != "bootstrap.servers"}
+    while refusal := _refusal(left):
+        told = _names_in(refusal)
+        name = _culprit(refusal, told, left)
+        if faults.keys() & {name, *told}:
+            break  # it only follows from what was taken away
+        faults[name] = f"librdkafka refuses {name or 'the settings'}: {refusal}"
+        if name in left:
+            del left[name]
+        else:
+            left[name] = "-"  # stands in for what is missing, so that the rest is looked at
+    return faults
+
+
+def _refusal(settings: Mapping[str, str]) -> str:
+    """Return why librdkafka can't work with settings, nothing when it can."""
+    try:
+        Producer(complete(settings), logger=LIBRDKAFKA_LOG)
+    except KafkaException as error:
+        return str(error.args[0].str()).strip()
+    except (TypeError, ValueError, AttributeError) as error:
+        return str(error)  # what only a program can set, like a callback
+    return ""
+
+
+def _names_in(refusal: str) -> list[str]:
+    """Return the words of a refusal, with the names of settings among them."""
+    return re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
+
+
+def _culprit(refusal: str, told: list[str], settings: Mapping[str, str]) -> str:
+    """Return the name of the setting that a refusal is about, nothing when it can't be told.
+
+    librdkafka may call a setting by its other name, or by none: then it is the one that is refused
+    on its own for the same reason.
+    """
+    missing = [name for name in told if "." in name and name not in settings]
+    if missing and refusal.endswith("must be set"):
+        return missing[0]
+    for name in told:
+        if name in settings:
+            return name
+    return next((name for name in settings if _refusal({name: settings[name]}) == refusal), "")
