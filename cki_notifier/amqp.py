@@ -7,10 +7,12 @@ restart of the broker is normal, and even refused credentials may be on their wa
 import logging
 import random
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any
 
+import msgspec
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
@@ -26,7 +28,7 @@ __all__ = ["Basic", "BasicProperties", "BlockingChannel", "BlockingConnection"]
 logger = logging.getLogger(__name__)
 
 #: The names the broker's replies go by (AMQP 0-9-1, 1.2).
-NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 404, 406, 540
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 403, 404, 406, 540
 #: A peer that says nothing for so long is dead, in seconds.
 _HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
@@ -34,12 +36,30 @@ _CONNECT_SECONDS = 5.0
 _BLOCKED_SECONDS = 60
 #: What pika and the socket below it raise.
 _FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
+_LOGIN_REFUSED = (
+    pika.exceptions.AuthenticationError,
+    pika.exceptions.ProbableAuthenticationError,
+)
 #: What pika was seen to raise for headers with values that Python has no room for.
 UNREADABLE = (OverflowError, ValueError)
 #: How often a message may be handed out by a queue that has no other to give it up to.
 _MOST_DELIVERIES = 1_000_000
+#: Arguments that nothing of ours can have: the first is for streams alone and no length of time,
+#: the second no name. With them the broker still compares what is there with what is asked for, but
+#: refuses to make what is missing.
+_NO_QUEUE = {"x-max-age": "never"}
+_NO_EXCHANGE = {"alternate-exchange": 0}
+#: Refused by every release, also by those older than streams.
+_NO_NEW_QUEUE = {"x-expires": 0}
 
 Arguments = Mapping[str, Any]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why the broker said no: the number of its reply, and its words."""
+
+    code: int
+    text: str
 
 
 @contextmanager
@@ -54,8 +74,31 @@ def translated() -> Iterator[None]:
 def describe(error: BaseException) -> str:
     """Say in one line what pika means."""
     name = type(error).__name__
-    text = str(error) or (str(error.args[0]) if error.args else "")
+    first = error.args[0] if error.args else ""
+    text = str(error) or str(first) or (repr(first) if error.args else "")
     return f"{name}: {text}" if text else name
+
+
+class Obstacle(StrEnum):
+    """What keeps us from a node."""
+
+    LOGIN = "login"
+    VIRTUAL_HOST = "virtual host"
+    TLS = "TLS"
+    PROTOCOL = "protocol"
+    NETWORK = "network"
+
+
+def obstacle(error: Unavailable) -> Obstacle:
+    """Tell what :func:`connect` failed at."""
+    cause = error.__cause__
+    if isinstance(cause, _LOGIN_REFUSED):
+        return Obstacle.LOGIN
+    if isinstance(cause, pika.exceptions.ProbableAccessDeniedError):
+        return Obstacle.VIRTUAL_HOST
+    if isinstance(cause, pika.exceptions.IncompatibleProtocolError):
+        return Obstacle.PROTOCOL
+    return Obstacle.TLS if "SSL" in describe(cause or error) else Obstacle.NETWORK
 
 
 def connect(config: RabbitMQConfig, purpose: str) -> BlockingConnection:
@@ -124,7 +167,7 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
         return
     channel = connection.channel()
     try:
-        channel.queue_declare(name, durable=True, arguments=_of_quorum(arguments))
+        channel.queue_declare(name, durable=True, arguments=of_quorum(arguments))
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code not in {PRECONDITION_FAILED, NOT_IMPLEMENTED}:
             raise
@@ -136,16 +179,65 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
 
 def is_quorum_queue_like(connection: BlockingConnection, name: str, arguments: Arguments) -> bool:
     """Tell whether an existing queue is the quorum queue :func:`ensure_queue` would make it."""
+    return compare_queue(connection, name, of_quorum(arguments)) is None
+
+
+def compare_queue(
+    connection: BlockingConnection, name: str, arguments: Arguments
+) -> Refusal | None:
+    """Have the broker compare a durable queue with arguments; nothing is ever made.
+
+    Returns:
+        None when the queue has these arguments. Else why not: its words name what differs, or say
+        that there is no such queue by finding fault with ``x-max-age``; its code is
+        :data:`ACCESS_REFUSED` for who may not declare the queue.
+    """
+    asked = dict(arguments) | _NO_QUEUE
+    refusal = refused(connection, lambda it: it.queue_declare(name, durable=True, arguments=asked))
+    return None if _differs_in(refusal, _NO_QUEUE) else refusal
+
+
+def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Refusal | None:
+    """Have the broker compare an exchange with a durable one of a type; see :func:`compare_queue`.
+
+    That there is no such exchange it says by finding fault with ``alternate-exchange``.
+    """
+    refusal = refused(
+        connection,
+        lambda it: it.exchange_declare(name, kind, durable=True, arguments=_NO_EXCHANGE),
+    )
+    return None if _differs_in(refusal, _NO_EXCHANGE) else refusal
+
+
+def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
+    """Tell whether our user may declare a queue that is missing; nothing is made."""
+    refusal = refused(
+        connection, lambda it: it.queue_declare(name, durable=True, arguments=_NO_NEW_QUEUE)
+    )
+    return refusal is None or refusal.code != ACCESS_REFUSED
+
+
+def refused(
+    connection: BlockingConnection, ask: Callable[[BlockingChannel], Any]
+) -> Refusal | None:
+    """Ask for something on a channel of its own; return the broker's refusal, None when it did."""
     channel = connection.channel()
     try:
-        channel.queue_declare(name, durable=True, arguments=_of_quorum(arguments))
-    except pika.exceptions.ChannelClosedByBroker:
-        return False
+        ask(channel)
+    except pika.exceptions.ChannelClosedByBroker as error:
+        return Refusal(error.reply_code, error.reply_text)
     channel.close()
-    return True
+    return None
 
 
-def _of_quorum(arguments: Arguments) -> dict[str, Any]:
+def _differs_in(refusal: Refusal | None, arguments: Arguments) -> bool:
+    """Tell whether it is these arguments alone in which something differs."""
+    return refusal is not None and any(
+        f"inequivalent arg '{name}'" in refusal.text for name in arguments
+    )
+
+
+def of_quorum(arguments: Arguments) -> dict[str, Any]:
     """Add what only quorum queues know."""
     quorum = {"x-queue-type": "quorum"} | dict(arguments)
     if "x-dead-letter-exchange" in arguments:

@@ -15,6 +15,8 @@ from cki_notifier.config import Config, JiraConfig, read_config, read_operator_c
 from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
 from cki_notifier.dead_letters.arguments import add_dead_letters
+from cki_notifier.doctor import command as doctor
+from cki_notifier.doctor.arguments import add_doctor
 from cki_notifier.errors import ConfigurationError
 from cki_notifier.kafka import setting_faults
 from cki_notifier.load import Loader
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "schema":
         sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
         return _OK
+    if parsed.command == "doctor":
+        return doctor.run(parsed)
     try:
         return _dead_letters(parsed) if parsed.command == "dead-letters" else _notify(parsed)
     except ConfigurationError as error:
@@ -81,6 +85,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("schema", help="print the JSON Schema of the ready-for-test message")
     add_dead_letters(commands)
+    add_doctor(commands)
     parsed = parser.parse_args(arguments)
     if (parsed.status is None) != (parsed.checkout_id is None):
         parser.error("--status and --checkout-id go together")

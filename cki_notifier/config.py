@@ -137,9 +137,37 @@ def read_config(
         ConfigurationError: with every fault found, each naming its variable.
     """
     reader = Reader(os.environ if environ is None else environ)
+    config = _config(reader, check_kafka, needs_rabbitmq=needs_rabbitmq, needs_kafka=needs_kafka)
+    if reader.faults:
+        raise ConfigurationError(reader.faults)
+    return config
+
+
+def read_with_faults(
+    environ: Mapping[str, str] | None = None,
+    *,
+    check_kafka: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda _: {},
+) -> tuple[Config, list[str]]:
+    """Read the daemon's configuration as :func:`read_config` does, whatever faults it has.
+
+    Returns:
+        The configuration, and its faults. What a faulty variable stands for is not to be used.
+    """
+    reader = Reader(os.environ if environ is None else environ)
+    config = _config(reader, check_kafka, needs_rabbitmq=True, needs_kafka=True)
+    return config, reader.faults
+
+
+def _config(
+    reader: Reader,
+    check_kafka: Callable[[Mapping[str, str]], Mapping[str, str]],
+    *,
+    needs_rabbitmq: bool,
+    needs_kafka: bool,
+) -> Config:
     environment = reader.text("CKI_DEPLOYMENT_ENVIRONMENT")
     sends = environment in SENDING_ENVIRONMENTS
-    config = Config(
+    return Config(
         environment=environment,
         datawarehouse=DataWarehouseConfig(
             url=reader.value(
@@ -160,9 +188,6 @@ def read_config(
         ),
         retry_hours=reader.value("CKI_NOTIFIER_RETRY_HOURS", checks.positive, default=72.0),
     )
-    if reader.faults:
-        raise ConfigurationError(reader.faults)
-    return config
 
 
 def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:

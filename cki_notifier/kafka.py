@@ -4,9 +4,25 @@ import logging
 import re
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+    TopicDescription,
+)
 
-__all__ = ["KafkaError", "KafkaException", "Message", "Producer"]
+__all__ = [
+    "AdminClient",
+    "ConfigResource",
+    "KafkaError",
+    "KafkaException",
+    "Message",
+    "Producer",
+    "ResourceType",
+    "TopicCollection",
+    "TopicDescription",
+]
 
 #: Where librdkafka's own log goes.
 LIBRDKAFKA_LOG = logging.getLogger("librdkafka")

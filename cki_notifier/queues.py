@@ -20,24 +20,38 @@ def dead_letter_queue(queue: str) -> str:
     return f"{queue}.dead-letter"
 
 
-def declare_parking(connection: BlockingConnection, queue: str) -> None:
-    """Make sure that the delay queues and the dead-letter queue are there."""
-    ensure_queue(connection, dead_letter_queue(queue), {})
+def main_arguments(queue: str) -> dict[str, Any]:
+    """Return the arguments of the main queue.
+
+    A quorum queue gives a message up after too many deliveries (20 by default from RabbitMQ 4.0):
+    then it goes to the dead-letter queue instead of nowhere.
+    """
+    return _dead_lettered_to(dead_letter_queue(queue))
+
+
+def parking_arguments(queue: str) -> dict[str, dict[str, Any]]:
+    """Return the arguments of the dead-letter queue and of the delay queues, by their names."""
+    arguments: dict[str, dict[str, Any]] = {dead_letter_queue(queue): {}}
     for seconds in DELAYS:
-        arguments = {"x-message-ttl": seconds * 1000} | _dead_lettered_to(queue)
-        ensure_queue(connection, delay_queue(queue, seconds), arguments)
+        expires = {"x-message-ttl": seconds * 1000}
+        arguments[delay_queue(queue, seconds)] = expires | _dead_lettered_to(queue)
+    return arguments
+
+
+def declare_parking(connection: BlockingConnection, queue: str) -> None:
+    """Make sure that the dead-letter queue and the delay queues are there."""
+    for name, arguments in parking_arguments(queue).items():
+        ensure_queue(connection, name, arguments)
 
 
 def declare_main(connection: BlockingConnection, config: RabbitMQConfig) -> str:
     """Make sure that exchange and queues are there, the main one bound; return its name.
 
-    The queues that catch what fails come first, so that nothing falls beside them. A quorum queue
-    gives a message up after too many deliveries (20 by default from RabbitMQ 4.0):
-    then it goes to the dead-letter queue instead of nowhere.
+    The queues that catch what fails come first, so that nothing falls beside them.
     """
     declare_parking(connection, config.queue)
     ensure_exchange(connection, config.exchange)
-    ensure_queue(connection, config.queue, _dead_lettered_to(dead_letter_queue(config.queue)))
+    ensure_queue(connection, config.queue, main_arguments(config.queue))
     _bind(connection, config.queue, config)
     return config.queue
 

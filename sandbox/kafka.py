@@ -20,7 +20,14 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from sandbox.processes import Process, ProcessError, free_port, listens, run
@@ -79,17 +86,33 @@ class Kafka(Process):
     `jars` is the folder of Kafka's libraries, as `scripts/setup.sh` fetches them. `settings` are
     broker settings on top of those here, or instead of them. The port and the data stay the same
     over restarts. A topic is there only once it was created.
+
+    With `users`, their passwords by name, there is a second listener, `sasl_bootstrap`, where they
+    log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else.
     """
 
-    def __init__(self, folder: Path, jars: Path, *, settings: Mapping[str, str] = _NONE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        jars: Path,
+        *,
+        settings: Mapping[str, str] = _NONE,
+        users: Mapping[str, str] = _NONE,
+    ) -> None:
         """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.port = free_port()
         self.bootstrap = f"{_HOST}:{self.port}"
+        controller_port = free_port()
+        listeners = _listeners(self.port, controller_port)
+        if users:
+            sasl_port = free_port()
+            self.sasl_bootstrap = f"{_HOST}:{sasl_port}"
+            listeners = _listeners(self.port, controller_port, sasl_port) | _sasl(users)
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._data = self.folder / "data"
         self._settings = self.folder / "server.properties"
-        properties = _properties(self.port, free_port(), self._data) | dict(settings)
+        properties = _properties(controller_port, self._data) | listeners | dict(settings)
         self._settings.write_text("".join(f"{name}={properties[name]}\n" for name in properties))
         self._jars = jars.absolute()
         self._program = _find_java()
@@ -142,6 +165,20 @@ class Kafka(Process):
         admin = _admin(self.bootstrap)
         admin.delete_topics([name])[name].result(timeout=_REQUEST_SECONDS)
         _wait_until(lambda: name not in admin.list_topics(timeout=_PROBE_SECONDS).topics)
+
+    def allow(self, user: str, operation: AclOperation, topic: str) -> None:
+        """Let one of the `users` do something with a topic, which need not be there yet."""
+        rule = AclBinding(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            f"User:{user}",
+            "*",
+            operation,
+            AclPermissionType.ALLOW,
+        )
+        admin = _admin(self.bootstrap)
+        admin.create_acls([rule])[rule].result(timeout=_REQUEST_SECONDS)
 
     def _java(self, main: str, *arguments: str | Path, archive: bool = False) -> list[str]:
         """Return the command that runs this class.
@@ -237,13 +274,11 @@ def stream_topic(bootstrap: str, topic: str, *, seconds: float) -> Generator[Rec
         consumer.close()
 
 
-def _properties(port: int, controller_port: int, data: Path) -> dict[str, str]:
-    """Return the settings of a broker that is a cluster by itself."""
+def _properties(controller_port: int, data: Path) -> dict[str, str]:
+    """Return the settings of a broker that is a cluster by itself, but for its listeners."""
     return {
         "node.id": "1",
         "process.roles": "broker,controller",
-        "listeners": f"PLAINTEXT://{_HOST}:{port},CONTROLLER://{_HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{_HOST}:{port}",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": f"1@{_HOST}:{controller_port}",
         "log.dirs": str(data),
@@ -256,6 +291,32 @@ def _properties(port: int, controller_port: int, data: Path) -> dict[str, str]:
         "broker.heartbeat.interval.ms": "250",
         # Its default is half of the heap.
         "log.cleaner.dedupe.buffer.size": "4194304",
+    }
+
+
+def _listeners(port: int, controller_port: int, sasl_port: int = 0) -> dict[str, str]:
+    """Return the settings of the listeners, the one with SASL only when it has a port."""
+    clients = [f"PLAINTEXT://{_HOST}:{port}"]
+    if sasl_port:
+        clients.append(f"SASL_PLAINTEXT://{_HOST}:{sasl_port}")
+    return {
+        "listeners": ",".join([*clients, f"CONTROLLER://{_HOST}:{controller_port}"]),
+        "advertised.listeners": ",".join(clients),
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
+        "SASL_PLAINTEXT:SASL_PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+    }
+
+
+def _sasl(users: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings by which users log in; who needs not log in may do anything."""
+    entries = " ".join(f'user_{name}="{password}"' for name, password in users.items())
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    return {
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"{module} required {entries};",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
     }
 
 

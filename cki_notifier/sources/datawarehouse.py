@@ -20,6 +20,8 @@ _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
 _EVERYTHING_PATH = "/api/1/kcidb/checkouts/{}/all"
 _CHECKOUT, _BUILD_PAGE = whole(Checkout), whole(BuildPage)
 _IID = re.compile("[0-9]{1,18}")
+#: Answered with little, and to a good token alone.
+PROBE = "/api/1/kcidb/checkouts?limit=1"
 
 
 class DataWarehouse:
@@ -27,12 +29,7 @@ class DataWarehouse:
 
     def __init__(self, http: HTTP, config: DataWarehouseConfig) -> None:
         self._http = http
-        self._server = Server(
-            name="datawarehouse",
-            url=config.url,
-            headers=["Accept: application/json", f"Authorization: Token {config.token.reveal()}"],
-            token_variable="DATAWAREHOUSE_TOKEN",  # noqa: S106  # the name of one
-        )
+        self._server = server_of(config)
 
     def checkout(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read a checkout alone; errors as :meth:`HTTP.get`."""
@@ -74,6 +71,16 @@ class DataWarehouse:
             page = self._http.get(self._server, f"{path}?{query}", _BUILD_PAGE, deadline).result()
             builds |= {build.id: build for build in page.results}
         return tuple(builds.values())
+
+
+def server_of(config: DataWarehouseConfig) -> Server:
+    """Return the warehouse as the HTTP edge knows it."""
+    return Server(
+        name="datawarehouse",
+        url=config.url,
+        headers=["Accept: application/json", f"Authorization: Token {config.token.reveal()}"],
+        token_variable="DATAWAREHOUSE_TOKEN",  # noqa: S106  # the name of one
+    )
 
 
 def _encoded(checkout_id: str) -> str:

@@ -15,6 +15,8 @@ from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
 _BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
+#: Who has the token, and the token itself.
+PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
@@ -116,16 +118,17 @@ class GitLab:
             query = page.next_query
 
     def _server(self, link: ProjectLink) -> Server:
-        token = self._tokens.get(link.host)
-        headers = ["Accept: application/json"]
-        if token is not None:
-            headers.append(f"PRIVATE-TOKEN: {token.reveal()}")
-        return Server(
-            name="gitlab",
-            url=link.origin,
-            headers=headers,
-            token_variable=f"GITLAB_TOKENS for {link.host}",
-        )
+        return server_of(link.origin, link.host, self._tokens.get(link.host))
+
+
+def server_of(origin: str, host: str, token: Secret | None) -> Server:
+    """Return a GitLab as the HTTP edge knows it; without a token it is read anonymously."""
+    headers = ["Accept: application/json"]
+    if token is not None:
+        headers.append(f"PRIVATE-TOKEN: {token.reveal()}")
+    return Server(
+        name="gitlab", url=origin, headers=headers, token_variable=f"GITLAB_TOKENS for {host}"
+    )
 
 
 def trailers(description: str | None) -> Trailers:

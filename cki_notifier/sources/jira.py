@@ -23,6 +23,7 @@ from cki_notifier.documents import Document
 from cki_notifier.gate import Gate
 from cki_notifier.links import issue_key
 from cki_notifier.message import JiraIssue
+from cki_notifier.sources.http import Server
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ _MOST_AT_ONCE = 64
 _MOST_REDIRECTS = 3
 #: Tells of one query alone.
 _OK, _BAD_REQUEST = 200, 400
+#: Who has the token; and what everybody may ask.
+PROBE, ANONYMOUS_PROBE = "/rest/api/2/myself", "/rest/api/2/serverInfo"
 _FIELDS = "summary,status,priority,components,fixVersions,labels"
 
 
@@ -181,6 +184,19 @@ class LookUp:
         logger.warning(
             "jira: %s; the message goes without %s", text, ", ".join(self._keys.values())
         )
+
+
+def server_of(config: JiraConfig) -> Server:
+    """Return Jira as the HTTP edge knows it, for whoever asks without the package."""
+    headers = ["Accept: application/json"]
+    if config.token is not None:
+        headers.append(f"Authorization: Bearer {config.token.reveal()}")
+    return Server(
+        name="jira",
+        url=config.url,
+        headers=headers,
+        token_variable="JIRA_TOKEN_AUTH",  # noqa: S106  # the name of one
+    )
 
 
 def _jira_issue(issue: _Issue, link: str) -> JiraIssue:

@@ -13,6 +13,7 @@ from typing import Self
 
 from .connection import Answer, Connection, Seen
 from .faults import (
+    Dated,
     Drip,
     DripHeaders,
     Exchange,
@@ -34,6 +35,7 @@ from .warehouse import Warehouse
 __all__ = [
     "Answer",
     "Connection",
+    "Dated",
     "Drip",
     "DripHeaders",
     "Exchange",

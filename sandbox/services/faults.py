@@ -1,7 +1,9 @@
 """What a service does in place of its true answer: values to hand to `Service.answer`."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Protocol
 
 from .connection import Answer, Connection, Seen
@@ -60,6 +62,20 @@ class Garbage:
     def deliver(self, exchange: Exchange) -> None:
         """Send the body."""
         exchange.connection.answer(Answer(200, self.body, {"Content-Type": "application/json"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """The true answer with the service's time, by a clock that is so many seconds ahead."""
+
+    seconds_ahead: float = 0
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send it; the connection stays open."""
+        answer = exchange.answer
+        date = formatdate(time.time() + self.seconds_ahead, usegmt=True)
+        headers = {**answer.headers, "Date": date}
+        exchange.connection.answer(Answer(answer.status, answer.body, headers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ NOT_FOUND = json_answer({"message": "404 Not found"}, 404)
 NO_ROUTE = json_answer({"error": "404 Not Found"}, 404)
 NOT_ALLOWED = json_answer({"error": "405 Not Allowed"}, 405, {"Allow": "GET, HEAD"})
 
+USER = {"id": 7, "username": "cki-bot", "name": "CKI Bot"}
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
 
@@ -31,6 +32,9 @@ class Gitlab(Service):
         """Start without any project."""
         super().__init__()
         self.token: str | None = None
+        #: When the token ends, as GitLab writes a day, and what it may be used for.
+        self.token_ends: str | None = None
+        self.token_scopes = ["read_api"]
         self._projects: set[str] = set()
         #: By project and iid.
         self._merge_requests: dict[tuple[str, str], Answer] = {}
@@ -68,6 +72,17 @@ class Gitlab(Service):
             return UNAUTHORIZED
         if request.method not in {"GET", "HEAD"}:
             return NOT_ALLOWED
+        return self._about_token(request.parts) or self._about_project(request)
+
+    def _about_token(self, parts: list[str]) -> Answer | None:
+        match parts:
+            case ["api", "v4", "user"]:
+                return json_answer(USER)
+            case ["api", "v4", "personal_access_tokens", "self"]:
+                return json_answer(self._token())
+        return None
+
+    def _about_project(self, request: Seen) -> Answer:
         match request.parts:
             case ["api", "v4", "projects", project, *_] if project not in self._projects:
                 return NO_PROJECT
@@ -77,6 +92,16 @@ class Gitlab(Service):
                 bridges = self._bridges.get((project, pipeline_id))
                 return NOT_FOUND if bridges is None else self._page(bridges, request)
         return NO_ROUTE
+
+    def _token(self) -> Document:
+        return {
+            "id": 11,
+            "name": "notifier",
+            "scopes": self.token_scopes,
+            "active": True,
+            "revoked": False,
+            "expires_at": self.token_ends,
+        }
 
     def _allowed(self, request: Seen) -> bool:
         sent = (request.headers.get("private-token"), request.headers.get("authorization"))

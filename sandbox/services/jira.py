@@ -19,6 +19,8 @@ KEY = re.compile(r"[A-Z][A-Z0-9_]*-[0-9]+")
 
 LARGEST_PAGE = 1000
 
+MYSELF = {"name": "cki-bot", "displayName": "CKI Bot", "active": True}
+
 #: By id, as in the documents. The `jira` package asks for them before its first search.
 FIELDS = {
     "summary": "Summary",
@@ -80,8 +82,8 @@ class Jira(Service):
         match request.method, request.path:
             case "GET" | "POST", "/rest/api/2/search":
                 return self._answer_search(request)
-            case "GET", "/rest/api/2/serverInfo":
-                return json_answer(self._server_info())
+            case "GET", "/rest/api/2/serverInfo" | "/rest/api/2/myself" as path:
+                return json_answer(MYSELF if path.endswith("myself") else self._server_info())
             case "GET", "/rest/api/2/field":
                 return json_answer(
                     [{"id": name, "name": label, "custom": False} for name, label in FIELDS.items()]

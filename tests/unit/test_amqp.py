@@ -100,6 +100,10 @@ def test_anything_else_passes(error: type[Exception]) -> None:
         (pika.exceptions.AMQPError("text"), "AMQPError"),
         (OSError(111, "refused"), "ConnectionRefusedError: [Errno 111] refused"),
         (TimeoutError(), "TimeoutError"),
+        (
+            pika.exceptions.AMQPConnectionError(ConnectionRefusedError()),
+            "AMQPConnectionError: ConnectionRefusedError()",
+        ),
     ],
 )
 def test_errors_are_described_in_a_line(error: Exception, text: str) -> None:

@@ -1,0 +1,78 @@
+"""``cki-notifier doctor``: which checks there are, how they are shown, and the exit code."""
+
+import argparse
+import signal
+from collections.abc import Iterator, Sequence
+
+from cki_notifier import log
+from cki_notifier.config import Config, read_with_faults
+from cki_notifier.dead_letters.output import Output
+from cki_notifier.doctor import configuration, rabbitmq, report, services
+from cki_notifier.doctor import kafka as kafka_checks
+from cki_notifier.doctor.configuration import is_faulty
+from cki_notifier.doctor.examine import Check, examine
+from cki_notifier.doctor.finding import Finding, State, skipped
+from cki_notifier.kafka import setting_faults
+from cki_notifier.show import show
+from cki_notifier.sources.transfer import Transfers, certificate_authorities
+
+FINE, FAILED, WRONG = 0, 1, 2
+#: No answer that is asked for here is larger.
+_LARGEST_BODY_BYTES = 4 * 1024 * 1024
+_FAULTY = "its configuration has faults"
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Check everything, show what was found, and return the exit code.
+
+    The table or the JSON object goes to standard output, all else to standard error.
+    """
+    config, faults = read_with_faults(check_kafka=setting_faults)
+    log.set_up(config.logging_level, config.logging_format)
+    try:
+        findings = _findings(config, faults, parsed.timeout)
+        _print(findings, as_json=parsed.json)
+    except KeyboardInterrupt:
+        show("\ninterrupted")
+        return 128 + signal.SIGINT
+    except OSError as error:
+        show(f"cki-notifier: this can't be printed: {error}")
+        return FAILED
+    if faults:
+        return WRONG
+    return FAILED if report.worst(findings) == State.FAILED else FINE
+
+
+def _findings(config: Config, faults: Sequence[str], seconds: float) -> list[Finding]:
+    transfers = Transfers(certificate_authorities(), _LARGEST_BODY_BYTES)
+    try:
+        checks = [*_brokers(config, faults), *services.checks(transfers, config, faults)]
+        return [*configuration.findings(config, faults), *examine(checks, seconds)]
+    finally:
+        transfers.close()
+
+
+def _brokers(config: Config, faults: Sequence[str]) -> Iterator[Check]:
+    if config.rabbitmq is not None and not is_faulty("rabbitmq", faults):
+        yield from rabbitmq.checks(config.rabbitmq, sends=config.sends)
+    else:
+        yield _skip("rabbitmq", _FAULTY)
+    if is_faulty("kafka", faults):
+        yield _skip("kafka", _FAULTY)
+    elif config.kafka is not None:
+        yield kafka_checks.check(config.kafka)
+    else:
+        yield _skip("kafka", "nothing is sent in this environment")
+
+
+def _skip(name: str, text: str) -> Check:
+    return Check(name, lambda _: [skipped(name, text)])
+
+
+def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
+    with Output() as output:
+        lines = [report.as_json(findings)] if as_json else report.table(findings, output.width)
+        for line in lines:
+            output.add(line)
+        output.print()
+    show(report.summary(findings))

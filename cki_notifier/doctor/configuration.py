@@ -1,0 +1,50 @@
+"""The configuration: each fault by its variable, and what it keeps from being looked at."""
+
+from collections.abc import Iterator, Sequence
+
+from cki_notifier.config import SENDING_ENVIRONMENTS, Config
+from cki_notifier.doctor.finding import Finding, failed, ok, warning
+
+_NAME, _ENVIRONMENT = "configuration", "environment"
+_VARIABLE = "CKI_DEPLOYMENT_ENVIRONMENT"
+_VARIABLES = {
+    "rabbitmq": ("RABBITMQ_", "WEBHOOK_RECEIVER_EXCHANGE"),
+    "kafka": ("KAFKA_",),
+    "datawarehouse": ("DATAWAREHOUSE_",),
+    "gitlab": ("GITLAB_TOKENS",),
+    "jira": ("JIRA_",),
+}
+
+
+def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
+    """Yield a finding for each fault, or that there is none, and whether anything is sent.
+
+    Args:
+        config: as far as it could be read.
+        faults: each beginning with its variable and a colon.
+    """
+    for fault in faults:
+        variable, _, text = fault.partition(": ")
+        yield failed(
+            f"{_NAME} {variable}", text, f"mend {variable}; docs/configuration.md has all variables"
+        )
+    if not faults:
+        yield ok(_NAME, "every variable can be used")
+    yield _environment(config)
+
+
+def is_faulty(dependency: str, faults: Sequence[str]) -> bool:
+    """Tell whether faults keep a dependency (``rabbitmq``, ``kafka``, …) from being looked at."""
+    return any(fault.startswith(_VARIABLES[dependency]) for fault in faults)
+
+
+def _environment(config: Config) -> Finding:
+    what = f"is {config.environment!r}" if config.environment else "is not set"
+    if config.sends:
+        return ok(_ENVIRONMENT, f"{_VARIABLE} {what}: messages are sent")
+    senders = " and ".join(sorted(SENDING_ENVIRONMENTS))
+    return warning(
+        _ENVIRONMENT,
+        f"{_VARIABLE} {what}: messages are only shown, and nobody's testing begins",
+        f"if this is to send, set it: {senders} send",
+    )

@@ -1,0 +1,83 @@
+"""How the doctor's findings are shown: as a table and as JSON."""
+
+import json
+
+import pytest
+
+from cki_notifier.doctor.finding import Finding, State, failed, ok, skipped, warning
+from cki_notifier.doctor.report import as_json, summary, table, worst
+
+FINDINGS = [
+    ok("kafka", "lets us in"),
+    warning("rabbitmq dead letters", "3 dead letters", "see what they are"),
+    failed("jira", "the token is refused", "renew it"),
+    skipped("gitlab", "not configured"),
+]
+
+
+def test_a_row_has_state_name_and_text_below_each_other() -> None:
+    """What to do about it is on a line of its own, where the texts are."""
+    assert list(table(FINDINGS, 0)) == [
+        "ok       kafka                  lets us in",
+        "warning  rabbitmq dead letters  3 dead letters",
+        "                                -> see what they are",
+        "failed   jira                   the token is refused",
+        "                                -> renew it",
+        "skipped  gitlab                 not configured",
+    ]
+
+
+def test_a_terminal_gets_lines_it_has_room_for() -> None:
+    """Texts are broken between words; what can be copied stays whole."""
+    finding = warning("queue", "a text of some words", "do this: " + "x" * 60)
+    assert list(table([finding], 50)) == [
+        "warning  queue  a text of some words",
+        "                -> do this:",
+        "                   " + "x" * 60,
+    ]
+    assert max(map(len, table(FINDINGS, 64))) <= 64
+
+
+def test_a_terminal_that_is_too_narrow_breaks_the_lines_itself() -> None:
+    """One word a line helps nobody."""
+    assert list(table(FINDINGS, 40)) == list(table(FINDINGS, 0))
+
+
+def test_nothing_in_a_finding_reaches_a_terminal_raw() -> None:
+    """Services and brokers may say anything."""
+    evil = "\x1b]0;owned\x07\x9b31m\u202e\r\nok  forged"
+    lines = list(table([failed(evil, evil, evil)], 0))
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert as_json([failed(evil, evil, evil)]).isprintable()
+
+
+def test_json_is_one_object_with_all_checks() -> None:
+    """Each with its name, state, text and advice; the worst state is the object's own."""
+    assert json.loads(as_json(FINDINGS)) == {
+        "state": "failed",
+        "checks": [
+            {"name": it.name, "state": it.state.value, "text": it.text, "advice": it.advice}
+            for it in FINDINGS
+        ],
+    }
+
+
+def test_a_summary_counts_the_worst_first() -> None:
+    """States that there are none of are left out."""
+    assert summary([*FINDINGS, ok("x", "y")]) == "1 failed, 1 warning, 2 ok, 1 skipped"
+    assert summary(FINDINGS[:1]) == "1 ok"
+
+
+@pytest.mark.parametrize(
+    ("findings", "state"),
+    [
+        (FINDINGS, State.FAILED),
+        (FINDINGS[:2], State.WARNING),
+        (FINDINGS[:1], State.OK),
+        (FINDINGS[3:], State.SKIPPED),
+    ],
+)
+def test_the_worst_state_is_that_of_all(findings: list[Finding], state: State) -> None:
+    """What was skipped is no worse than what is fine."""
+    assert worst(findings) == state
