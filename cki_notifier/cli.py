@@ -80,24 +80,44 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     by_hand.add_argument("--status", choices=[status.value for status in Status])
     by_hand.add_argument("--checkout-id", metavar="ID", help="its KCIDB id or its iid")
     by_hand.add_argument(
-        "--dry-run", action="store_true", help="show the decision and the message, send nothing"
+        "--dry-run",
+        action="store_true",
+        help="show the message and what each rule saw, send nothing; without --status: unknown",
+    )
+    by_hand.add_argument(
+        "--json", dest="explains_json", action="store_true", help="the dry run as one JSON object"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("schema", help="print the JSON Schema of the ready-for-test message")
     add_dead_letters(commands)
     add_doctor(commands)
     parsed = parser.parse_args(arguments)
-    if (parsed.status is None) != (parsed.checkout_id is None):
-        parser.error("--status and --checkout-id go together")
-    if parsed.checkout_id is not None and not parsed.checkout_id:
-        parser.error("--checkout-id is empty; it takes a KCIDB id or an iid")
-    if any("\ud800" <= character <= "\udfff" for character in parsed.checkout_id or ""):
-        parser.error("--checkout-id is not UTF-8")  # what the interpreter could not decode
+    if fault := _fault_of(parsed):
+        parser.error(fault)
     if parsed.dry_run and parsed.status is None:
-        parser.error("--dry-run needs --status and --checkout-id")
-    if parsed.command and parsed.status is not None:
-        parser.error(f"{parsed.command} takes no --status")
+        parsed.status = Status.UNKNOWN.value  # which leads to what the checkout is ready for
     return parsed
+
+
+def _fault_of(parsed: argparse.Namespace) -> str:
+    """Return what is wrong with the arguments, nothing when they can be meant."""
+    alone = parsed.status is None and parsed.dry_run
+    rules = {
+        "--dry-run needs --checkout-id": alone and parsed.checkout_id is None,
+        "--status and --checkout-id go together; with --dry-run the status may be left out": (
+            not alone and (parsed.status is None) != (parsed.checkout_id is None)
+        ),
+        "--checkout-id is empty; it takes a KCIDB id or an iid": parsed.checkout_id == "",
+        # What the interpreter could not decode.
+        "--checkout-id is not UTF-8": any(
+            "\ud800" <= character <= "\udfff" for character in parsed.checkout_id or ""
+        ),
+        "--json needs --dry-run": parsed.explains_json and not parsed.dry_run,
+        f"{parsed.command} takes no --status and no --checkout-id": (
+            parsed.command and parsed.checkout_id is not None
+        ),
+    }
+    return next((text for text, applies in rules.items() if applies), "")
 
 
 def _notify(parsed: argparse.Namespace) -> int:
@@ -144,11 +164,17 @@ def _by_hand(config: Config, parsed: argparse.Namespace) -> int:
         parsed.status,
         parsed.checkout_id,
         sends=sends,
-        explains=parsed.dry_run,
+        form=_form(parsed),
     )
     if publisher is not None:
         publisher.close(_FLUSH_SECONDS)
     return code
+
+
+def _form(parsed: argparse.Namespace) -> manual.Form:
+    if parsed.explains_json:
+        return manual.Form.JSON
+    return manual.Form.EXPLAINED if parsed.dry_run else manual.Form.MESSAGE
 
 
 def _daemon(config: Config) -> int:

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import NotifierError, Unavailable
-from cki_notifier.explain import Trail
+from cki_notifier.explain import ExplainedReason, Explanation, Trail
 from cki_notifier.message import encode
-from cki_notifier.models import Ignored, Sent
+from cki_notifier.models import Ignored, Notification, Sent
 from cki_notifier.parse import parse
-from cki_notifier.pipeline import Pipeline
+from cki_notifier.pipeline import Announcement, Pipeline
 from cki_notifier.show import decision, show, show_message
 
 T = TypeVar("T")
@@ -25,15 +27,23 @@ _PAUSE_SECONDS = 3.0
 SENT, FAILED, IGNORED = 0, 1, 3
 
 
-def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, explains: bool) -> int:
-    """Decide and send; the message goes to standard output, all else to standard error.
+class Form(StrEnum):
+    """What is shown of a decision, besides what it was."""
+
+    MESSAGE = "the message"
+    EXPLAINED = "the message, and what each rule saw, line by line"
+    JSON = "all of it as one JSON object"
+
+
+def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, form: Form) -> int:
+    """Decide and send; the message or JSON goes to standard output, all else to standard error.
 
     Args:
         pipeline: whose publisher sends, or sends nothing where ``sends`` is False.
         status: one of the four.
         checkout_id: the KCIDB id or the iid.
         sends: whether the message really goes out.
-        explains: whether each rule is explained.
+        form: what is shown.
 
     Returns:
         The exit code: 0 sent (or would be), 3 a rule ignored it, 1 it could not be sent.
@@ -47,19 +57,20 @@ def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, expla
     }
     notification = parse(msgspec.json.encode(body))
     deadline = Deadline(LONGEST_SECONDS)
-    trail = Trail(wanted=explains)
+    trail = Trail(wanted=form != Form.MESSAGE)
 
     try:
         decided = _persist(lambda: pipeline.decide(notification, deadline, _fresh(trail)), deadline)
         outcome = decided if isinstance(decided, Ignored) else Sent(decided.stage)
         if not isinstance(decided, Ignored):
-            show_message(encode(decided.message))
+            if form != Form.JSON:
+                show_message(encode(decided.message))
             _persist(lambda: pipeline.announce(decided, notification, deadline), deadline)
     except NotifierError as error:
-        _explain(trail)
+        _explain(form, trail, notification, error)
         show(f"not sent: {error}")
         return FAILED
-    _explain(trail)
+    _explain(form, trail, notification, decided)
     show(f"{checkout_id} {status}: {decision(outcome, sends=sends)}")
     return IGNORED if isinstance(outcome, Ignored) else SENT
 
@@ -81,6 +92,33 @@ def _fresh(trail: Trail) -> Trail:
     return trail
 
 
-def _explain(trail: Trail) -> None:
+def _explain(
+    form: Form,
+    trail: Trail,
+    notification: Notification,
+    decided: Announcement | Ignored | NotifierError,
+) -> None:
+    if form == Form.JSON:
+        show_message(msgspec.json.encode(_explanation(trail, notification, decided)))
+        return
     for line in trail.lines():
         show(line)
+
+
+def _explanation(
+    trail: Trail, notification: Notification, decided: Announcement | Ignored | NotifierError
+) -> Explanation:
+    begun = partial(
+        Explanation,
+        checkout_id=notification.checkout_id,
+        status=notification.status,
+        steps=trail.explained(),
+    )
+    if isinstance(decided, Announcement):
+        message = msgspec.Raw(encode(decided.message))
+        return begun(outcome="sent", stage=decided.stage, message=message)
+    missing = tuple(trail.missing())
+    if isinstance(decided, Ignored):
+        reason = ExplainedReason(decided.reason, decided.reason.sentence)
+        return begun(outcome="ignored", reason=reason, not_looked_at=missing)
+    return begun(outcome="failed", error=str(decided), not_looked_at=missing)

@@ -1,6 +1,7 @@
 """One checkout by hand, with a real Kafka."""
 
 import json
+from typing import Any
 
 from sandbox import documents
 from tests.integration.stage import Stage
@@ -92,6 +93,81 @@ def test_a_dry_run_needs_neither_broker_and_explains_itself(stage: Stage) -> Non
         "route",
     ]
     assert "would be sent" in run.stderr
+
+
+def explanation(stage: Stage, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Return the exit code of a dry run, and the one JSON object it printed."""
+    run = stage.command("--dry-run", "--json", *arguments)
+    return run.returncode, json.loads(run.stdout)
+
+
+def test_a_dry_run_explains_itself_to_programs(stage: Stage) -> None:
+    """Standard output holds one object with everything: the rules, the stage, the message."""
+    fill(stage)
+    code, told = explanation(stage, "--checkout-id=redhat:1", "--status=ready_to_report")
+    steps = told.pop("steps")
+    message = told.pop("message")
+    assert code == 0
+    assert told == {
+        "checkout_id": "redhat:1",
+        "status": "ready_to_report",
+        "outcome": "sent",
+        "reason": None,
+        "stage": "post-test",
+        "not_looked_at": [],
+        "error": None,
+    }
+    assert steps[0] == {"rule": "object-type", "saw": "object_type 'checkout'", "result": "pass"}
+    assert steps[-1]["rule"] == "route"
+    assert {step["result"] for step in steps} == {"pass"}
+    assert (message["checkout_id"], message["cki_finished"]) == ("redhat:1", True)
+
+
+def test_an_ignored_checkout_is_explained_to_programs(stage: Stage) -> None:
+    """The reason comes with its sentence; the rule that stopped is the last step."""
+    checkout = documents.checkout("redhat:1", valid=False)
+    stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    code, told = explanation(stage, "--checkout-id=redhat:1", "--status=build_setups_finished")
+    assert code == 3
+    assert (told["outcome"], told["stage"], told["message"]) == ("ignored", None, None)
+    assert told["reason"] == {
+        "code": "invalid",
+        "sentence": "the checkout itself is broken: its patches do not apply",
+    }
+    assert told["steps"][-1] == {
+        "rule": "invalid",
+        "saw": "checkout's valid false",
+        "result": "stop",
+    }
+    assert "superseded" in told["not_looked_at"]
+    assert "origin" not in told["not_looked_at"]
+
+
+def test_a_failure_is_explained_to_programs(stage: Stage) -> None:
+    """What could not be had is the error; the rules before it are there all the same."""
+    code, told = explanation(stage, "--checkout-id=redhat:unknown")
+    assert code == 1
+    assert (told["outcome"], told["reason"], told["message"]) == ("failed", None, None)
+    assert "404" in told["error"]
+    assert told["steps"][-1]["rule"] == "outcome-unchanged"
+    assert "no-builds" in told["not_looked_at"]
+
+
+def test_a_dry_run_without_a_status_asks_what_the_checkout_is_ready_for(stage: Stage) -> None:
+    """It is the same as with the status unknown, for people and for programs."""
+    fill(stage)
+    code, told = explanation(stage, "--checkout-id=redhat:1")
+    assert (code, told["status"]) == (0, "unknown")
+    short = stage.command("--checkout-id=redhat:1", "--dry-run")
+    long = stage.command("--checkout-id=redhat:1", "--dry-run", "--status=unknown")
+    assert short.returncode == long.returncode == 0
+    assert decisions(short.stderr) == decisions(long.stderr)
+    assert "redhat:1 unknown: would be sent" in short.stderr
+
+
+def decisions(text: str) -> list[str]:
+    """Return what was said to a person, without the log."""
+    return [line for line in text.splitlines() if not line.startswith("{")]
 
 
 def test_outside_production_a_manual_run_sends_nothing(stage: Stage) -> None:

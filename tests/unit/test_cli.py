@@ -93,7 +93,7 @@ def test_help_tells_all_options_and_exit_codes() -> None:
     result = run("--help")
     assert result.returncode == FINE
     for word in (
-        *("--status", "--checkout-id", "--dry-run", "--version", "schema"),
+        *("--status", "--checkout-id", "--dry-run", "--json", "--version", "schema", "doctor"),
         *("build_setups_finished", "ready_to_report", "unknown"),
         *("checkout_issueoccurrences_changed", "0 sent", "3 a rule ignored it", "1 it", "2 wrong"),
     ):
@@ -120,9 +120,14 @@ def test_schema_prints_the_messages_json_schema() -> None:
         ((*STATUS, "--checkout-id", ""), "--checkout-id is empty"),
         ((*STATUS, "--checkout-id", b"redhat:\xff"), "--checkout-id is not UTF-8"),
         ((*STATUS, "--checkout-id"), "expected one argument"),
-        (("--dry-run",), "--dry-run needs --status and --checkout-id"),
+        (("--dry-run",), "--dry-run needs --checkout-id"),
+        (("--dry-run", "--json"), "--dry-run needs --checkout-id"),
+        (("--json",), "--json needs --dry-run"),
+        ((*STATUS, *ID, "--json"), "--json needs --dry-run"),
+        (("--json", "dead-letters", "list"), "--json needs --dry-run"),
         ((*STATUS, *ID, "schema"), "schema takes no --status"),
-        (("--dry-run", "schema"), "--dry-run needs --status and --checkout-id"),
+        ((*ID, "--dry-run", "schema"), "schema takes no --status and no --checkout-id"),
+        (("--dry-run", "schema"), "--dry-run needs --checkout-id"),
         (("schema", "--dry-run"), "unrecognized arguments: --dry-run"),
         (("daemon",), "invalid choice: 'daemon'"),
         (("--loud",), "unrecognized arguments: --loud"),
@@ -171,6 +176,7 @@ def test_all_faults_are_listed_before_anything_is_connected(
             "DATAWAREHOUSE_TOKEN DATAWAREHOUSE_URL KAFKA_BOOTSTRAP_SERVERS",
         ),
         ((*STATUS, *ID, "--dry-run"), "production", "DATAWAREHOUSE_TOKEN DATAWAREHOUSE_URL"),
+        ((*ID, "--dry-run", "--json"), "production", "DATAWAREHOUSE_TOKEN DATAWAREHOUSE_URL"),
     ],
 )
 def test_what_is_required_depends_on_the_run(

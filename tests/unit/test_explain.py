@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.explain import SILENT, Step, Trail
+from cki_notifier.explain import SILENT, ExplainedStep, Step, Trail
 from cki_notifier.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
 from cki_notifier.models import Loaded, MergeRequest, Status
 from cki_notifier.reasons import IgnoreReason
@@ -74,6 +74,19 @@ def test_a_trail_to_the_end_leaves_nothing_out() -> None:
         "pass  route                 status unknown leads to a pre-test message"
     ]
     assert Trail().lines() == []
+
+
+def test_a_trail_tells_programs_the_same() -> None:
+    """Each step with its rule, what was seen and its result; the rules without a step beside."""
+    trail = Trail()
+    trail.note("object-type", "object_type 'checkout'")
+    trail.note("status", "status 'new'", stops=True)
+
+    assert trail.explained() == (
+        ExplainedStep("object-type", "object_type 'checkout'", "pass"),
+        ExplainedStep("status", "status 'new'", "stop"),
+    )
+    assert trail.missing() == list(IgnoreReason)[2:]
 
 
 def test_nothing_is_left_to_look_at_when_every_rule_was_applied() -> None:
