@@ -31,6 +31,18 @@ def http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def sentry_dsn(text: str) -> None:
+    """Check a Sentry DSN, the secret address where errors are reported; it is never shown."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+    except ValueError:
+        valid = False
+    project = text.rpartition("/")[2]
+    if not valid or not parts.username or not re.fullmatch("[0-9]{1,18}", project):
+        raise ValueError("is no DSN of Sentry's like https://KEY@sentry.example.com/42")
+
+
 def token_names(text: str) -> dict[str, str]:
     """Return the names of variables with tokens, by host."""
     try:

@@ -184,6 +184,11 @@ def _daemon(config: Config) -> int:
     anything, and a process with id 1 gets them too.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    if config.sentry_dsn is not None:
+        # It is large, and most have none.
+        from cki_notifier.sentry import report_errors  # noqa: PLC0415
+
+        report_errors(config, config.sentry_dsn)
     server = monitor.serve(config.metrics_port, config.environment) if config.metrics_port else None
     publisher = Publisher(config.kafka) if config.kafka else None
     if config.rabbitmq is None:

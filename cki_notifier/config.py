@@ -71,6 +71,7 @@ class Config:
         kafka: None where nothing is sent.
         shutdown_seconds: for how long work in flight may go on after SIGTERM.
         retry_hours: for how long a notification is tried again.
+        sentry_dsn: where errors are reported, None for nowhere.
     """
 
     environment: str
@@ -85,6 +86,7 @@ class Config:
     in_flight: int
     shutdown_seconds: float
     retry_hours: float
+    sentry_dsn: Secret | None
 
     @property
     def sends(self) -> bool:
@@ -187,6 +189,7 @@ def _config(
             "CKI_NOTIFIER_SHUTDOWN_SECONDS", checks.positive, default=25.0
         ),
         retry_hours=reader.value("CKI_NOTIFIER_RETRY_HOURS", checks.positive, default=72.0),
+        sentry_dsn=_sentry_dsn(reader),
     )
 
 
@@ -317,6 +320,29 @@ def revealed(settings: Mapping[str, str | Secret]) -> dict[str, str]:
         name: value.reveal() if isinstance(value, Secret) else value
         for name, value in settings.items()
     }
+
+
+def secrets_of(config: Config) -> list[Secret]:
+    """Return all secrets of a configuration, for whoever has to keep them out of something."""
+    held = (
+        config.datawarehouse.token,
+        *config.gitlab_tokens.values(),
+        config.jira and config.jira.token,
+        config.rabbitmq and config.rabbitmq.password,
+        *(config.kafka.settings.values() if config.kafka else ()),
+        config.sentry_dsn,
+    )
+    return [secret for secret in held if isinstance(secret, Secret)]
+
+
+def _sentry_dsn(reader: Reader) -> Secret | None:
+    dsn = reader.optional_secret("SENTRY_DSN")
+    if dsn is not None:
+        try:
+            checks.sentry_dsn(dsn.reveal())
+        except ValueError as error:
+            reader.fault("SENTRY_DSN", str(error))
+    return dsn
 
 
 def _metrics_port(reader: Reader) -> int | None:

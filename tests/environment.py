@@ -19,7 +19,7 @@ SECRETS: Final = {
         "KAFKA_SASL_PASSWORD",
         "KAFKA_SSL_KEY_PASSWORD",
     )
-}
+} | {"SENTRY_DSN": "https://hush-sentry-dsn@sentry.example/42"}
 
 
 def environment(**changes: str | None) -> dict[str, str]:

@@ -29,6 +29,7 @@ from .faults import (
 )
 from .gitlab import Gitlab
 from .jira import Jira
+from .sentry import Sentry
 from .server import Service
 from .warehouse import Warehouse
 
@@ -49,6 +50,7 @@ __all__ = [
     "RedirectLoop",
     "Reset",
     "Seen",
+    "Sentry",
     "Service",
     "Services",
     "Status",

@@ -55,6 +55,7 @@ def test_defaults() -> None:
         in_flight=32,
         shutdown_seconds=25,
         retry_hours=72,
+        sentry_dsn=None,
     )
 
 
@@ -96,6 +97,7 @@ def test_every_variable_counts() -> None:
         in_flight=4,
         shutdown_seconds=10,
         retry_hours=0.5,
+        sentry_dsn=secret["SENTRY_DSN"],
     )
 
 
