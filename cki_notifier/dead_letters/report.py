@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from cki_notifier.dead_letters.view import printable
 from cki_notifier.dead_letters.walk import Walk
+from cki_notifier.printable import printable
 
 #: The deed of a walk that takes nothing away.
 SHOWN = "shown"

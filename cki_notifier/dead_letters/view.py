@@ -11,6 +11,7 @@ import msgspec
 
 from cki_notifier.amqp import BasicProperties
 from cki_notifier.dead_letters.letter import Letter
+from cki_notifier.printable import printable
 from cki_notifier.reasons import DeadLetterReason
 
 _NONE = "-"
@@ -103,15 +104,6 @@ def as_json(letter: Letter, *, whole: bool) -> str:
         except UnicodeDecodeError:
             said["body_base64"] = base64.b64encode(letter.body).decode()
     return _json(said)
-
-
-def printable(text: str) -> str:
-    """Escape what is no visible character or space: controls, and what turns the text around."""
-    if text.isprintable():
-        return text
-    return "".join(
-        it if it.isprintable() else it.encode("unicode_escape").decode("ascii") for it in text
-    )
 
 
 def _body_lines(body: bytes) -> Iterator[str]:

@@ -19,7 +19,6 @@ from cki_notifier.dead_letters.view import (
     details,
     explained,
     heading,
-    printable,
     row,
 )
 from cki_notifier.reasons import DeadLetterReason
@@ -167,15 +166,6 @@ def test_values_that_json_lacks_become_text() -> None:
     values = [Decimal("1.5"), datetime(2026, 11, 20, tzinfo=UTC), b"\xff", float("inf"), True]
     shown = json.loads(as_json(letter(headers={"x": values}), whole=True))
     assert shown["headers"]["x"] == ["1.5", "2026-11-20T00:00:00+00:00", "\\xff", "inf", True]
-
-
-@given(st.text(st.characters()))
-@PATIENT
-def test_any_text_becomes_printable(text: str) -> None:
-    """No control character, and nothing that turns the text around; what is visible stays."""
-    shown = printable(text)
-    assert shown.isprintable()
-    assert not text.isprintable() or shown == text
 
 
 @given(st.binary(), TABLES)
