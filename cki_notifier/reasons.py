@@ -1,6 +1,7 @@
 """The reason codes, spelled here and nowhere else.
 
-Logs, metrics, the dry run's explanation, headers of dead letters and the documentation show them.
+Logs, metrics, the status page, the dry run's explanation, headers of dead letters and the
+documentation show them.
 Source: the design's tables of filters, routes and dead letters.
 """
 
@@ -20,6 +21,13 @@ class _Explained(StrEnum):
         return member
 
 
+class SentReason(_Explained):
+    """Why testers are told: the codes are those of the stages."""
+
+    PRE_TEST = "pre-test", "its builds are ready for testing"
+    POST_TEST = "post-test", "CKI's own testing of it is over"
+
+
 class IgnoreReason(_Explained):
     """Why nobody is told about a notification."""
 
@@ -37,6 +45,14 @@ class IgnoreReason(_Explained):
     STILL_FAILING = "still-failing", "failures are left that nobody triaged"
 
 
+class DelayReason(_Explained):
+    """Why a notification has to wait before it is tried again."""
+
+    NOT_FOUND = "not-found", "a service does not know the object yet"
+    UNAVAILABLE = "unavailable", "a service did not answer as it should"
+    BUG = "bug", "cki-notifier failed over it; the log has the traceback"
+
+
 class DeadLetterReason(_Explained):
     """Why a notification is in the dead-letter queue."""
 
@@ -45,3 +61,21 @@ class DeadLetterReason(_Explained):
     NOT_FOUND = "not-found", "a service does not know the object, even after the delays"
     TOO_LARGE = "too-large", "the message is larger than Kafka's broker takes"
     RETRIES_EXHAUSTED = "retries-exhausted", "it was tried until the time for trying was over"
+
+
+_BY_OUTCOME: dict[str, type[_Explained]] = {
+    "sent": SentReason,
+    "ignored": IgnoreReason,
+    "delayed": DelayReason,
+    "dead-lettered": DeadLetterReason,
+}
+
+
+def sentence(outcome: str, reason: str) -> str:
+    """Return the sentence that explains what became of a notification.
+
+    Args:
+        outcome: ``sent``, ``ignored``, ``delayed`` or ``dead-lettered``.
+        reason: the code that goes with it.
+    """
+    return _BY_OUTCOME[outcome](reason).sentence

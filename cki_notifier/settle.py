@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cki_notifier.errors import Invalid, NotFound, NotifierError
 from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
-from cki_notifier.reasons import DeadLetterReason
+from cki_notifier.reasons import DeadLetterReason, DelayReason
 
 REASON = "x-cki-reason"
 ERROR = "x-cki-error"
@@ -49,7 +49,7 @@ class Parked(Struct, frozen=True):
 
     Attributes:
         queue: a delay queue or the dead-letter queue.
-        reason: a :class:`DeadLetterReason`, or why it is delayed.
+        reason: a :class:`DeadLetterReason`, or a :class:`DelayReason`.
         is_final: whether it is dead-lettered.
         headers: to be added to the copy's own.
     """
@@ -111,10 +111,10 @@ def park(
     return Parked(delay_queue(queue, delay), _delay_reason(error), False, headers)  # noqa: FBT003  # is_final
 
 
-def _delay_reason(error: Exception) -> str:
+def _delay_reason(error: Exception) -> DelayReason:
     if isinstance(error, NotFound):
-        return DeadLetterReason.NOT_FOUND
-    return "unavailable" if isinstance(error, NotifierError) else "bug"
+        return DelayReason.NOT_FOUND
+    return DelayReason.UNAVAILABLE if isinstance(error, NotifierError) else DelayReason.BUG
 
 
 def _final_reason(
