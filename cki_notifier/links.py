@@ -77,6 +77,12 @@ def merge_request_of(checkout: Checkout) -> tuple[str, MergeRequestLink] | None:
     return None
 
 
+def merge_request_url(checkout: Checkout) -> str:
+    """Return the address of the checkout's merge request as the warehouse has it, or ``""``."""
+    found = merge_request_of(checkout)
+    return found[1].url or "" if found else ""
+
+
 def issue_key(url: str) -> str | None:
     """Return the key of the Jira issue an address names, in upper case, None when it names none."""
     found = _ISSUE_KEY.fullmatch(urlsplit(url).path) if _splits(url) else None

@@ -85,15 +85,25 @@ class MergeRequest(Struct, frozen=True, kw_only=True):
 
 
 class Sent(Struct, frozen=True):
-    """Kafka confirmed the message (or would have got it, where nothing is sent)."""
+    """Kafka confirmed the message (or would have got it, where nothing is sent).
+
+    Attributes:
+        merge_request: its address, ``""`` where there is none.
+    """
 
     stage: Stage
+    merge_request: str = ""
 
 
 class Ignored(Struct, frozen=True):
-    """A rule decided that nobody is to be told."""
+    """A rule decided that nobody is to be told.
+
+    Attributes:
+        merge_request: its address, ``""`` where there is none or nothing was loaded.
+    """
 
     reason: IgnoreReason
+    merge_request: str = ""
 
 
 Outcome = Sent | Ignored

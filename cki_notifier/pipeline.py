@@ -10,6 +10,7 @@ from cki_notifier.deadline import Deadline
 from cki_notifier.event import record_of
 from cki_notifier.explain import SILENT, Trail
 from cki_notifier.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
+from cki_notifier.links import merge_request_url
 from cki_notifier.load import Loader
 from cki_notifier.message import ReadyForTest
 from cki_notifier.models import Ignored, Notification, Outcome, Sent, Stage
@@ -77,18 +78,19 @@ class Pipeline:
             return Ignored(reason)
         stage = stage_by_status(notification.status)
         loaded = self._loader.checkout(notification.checkout_id, stage, deadline)
+        about = merge_request_url(loaded.checkout)
         if reason := first_match(ON_CHECKOUT, loaded.checkout, trail):
-            return Ignored(reason)
+            return Ignored(reason, about)
         stage = stage or stage_by_flags(loaded.checkout)
         loaded = self._loader.rest(loaded, stage, deadline)
         if reason := first_match(ON_BUILDS, loaded, trail):
-            return Ignored(reason)
+            return Ignored(reason, about)
         merge_request = self._loader.merge_request(loaded.checkout, deadline)
         if reason := first_match(ON_MERGE_REQUEST, (loaded, merge_request), trail):
-            return Ignored(reason)
+            return Ignored(reason, about)
         routed = route(notification, loaded, stage, trail)
         if isinstance(routed, IgnoreReason):
-            return Ignored(routed)
+            return Ignored(routed, about)
         message = build_message(loaded, merge_request, routed, datetime.now(UTC))
         return Announcement(routed, message)
 
@@ -104,4 +106,4 @@ class Pipeline:
             now=datetime.now(UTC),
         )
         self._publisher.publish(record, deadline)
-        return Sent(announcement.stage)
+        return Sent(announcement.stage, announcement.message.merge_request.merge_request_url)

@@ -227,7 +227,8 @@ def test_a_notification_is_handled_from_its_body_to_the_topic() -> None:
     kept = Kept()
     pipeline = Pipeline(knowing(), kept, "https://datawarehouse.example.com")
 
-    assert pipeline.handle(json.dumps(BODY).encode(), Deadline(60)) == Sent(Stage.POST_TEST)
+    sent = pipeline.handle(json.dumps(BODY).encode(), Deadline(60))
+    assert sent == Sent(Stage.POST_TEST, factories.MERGE_REQUEST_URL)
     (record,) = kept.records
     assert record.key == factories.CHECKOUT_ID
     assert record.headers["ce_type"] == "org.cki-project.ready-for-test.post"
