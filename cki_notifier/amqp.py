@@ -101,18 +101,22 @@ def obstacle(error: Unavailable) -> Obstacle:
     return Obstacle.TLS if "SSL" in describe(cause or error) else Obstacle.NETWORK
 
 
-def connect(config: RabbitMQConfig, purpose: str) -> BlockingConnection:
+def connect(
+    config: RabbitMQConfig, purpose: str, before_each: Callable[[], None] = lambda: None
+) -> BlockingConnection:
     """Connect to one of the nodes, which are tried in random order.
 
     Args:
         config: which nodes, and how.
         purpose: what the connection is for, as the broker shows it.
+        before_each: called before each node is tried.
 
     Raises:
         Unavailable: none of the nodes can be used; the text tells of the last one.
     """
     failure = Unavailable("rabbitmq", "no node to connect to")
     for host in random.sample(config.hosts, len(config.hosts)):
+        before_each()
         try:
             with translated():
                 return BlockingConnection(_parameters(config, host, purpose))

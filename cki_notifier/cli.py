@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cki_notifier import __version__, log, manual, monitor
+from cki_notifier import __version__, log, manual
 from cki_notifier.config import Config, JiraConfig, read_config, read_operator_config
 from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
@@ -22,6 +22,7 @@ from cki_notifier.kafka import setting_faults
 from cki_notifier.load import Loader
 from cki_notifier.message import schema
 from cki_notifier.models import Status
+from cki_notifier.outcomes import Outcomes
 from cki_notifier.pipeline import Pipeline, Publishes
 from cki_notifier.publish import Publisher
 from cki_notifier.show import Shown, Unsent, show
@@ -30,6 +31,7 @@ from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.transfer import Transfers, certificate_authorities
 from cki_notifier.threads import start_vital
+from cki_notifier.web.website import Website
 
 if TYPE_CHECKING:
     from cki_notifier.sources.jira import JiraIssues
@@ -189,16 +191,19 @@ def _daemon(config: Config) -> int:
         from cki_notifier.sentry import report_errors  # noqa: PLC0415
 
         report_errors(config, config.sentry_dsn)
-    server = monitor.serve(config.metrics_port, config.environment) if config.metrics_port else None
+    website = Website(config.metrics_port) if config.metrics_port else None
     publisher = Publisher(config.kafka) if config.kafka else None
     if config.rabbitmq is None:
         raise ConfigurationError(["RABBITMQ_HOST: is not set"])
-    daemon = Daemon(config, config.rabbitmq, _pipeline(config, publisher or Shown()))
+    outcomes = Outcomes()
+    daemon = Daemon(config, config.rabbitmq, _pipeline(config, publisher or Shown()), outcomes)
+    if website is not None:
+        website.open(config, daemon.pulse, outcomes, publisher)
     _watch(daemon, config.shutdown_seconds)
     if publisher is not None:
         publisher.close(_FLUSH_SECONDS)
-    if server is not None:
-        server.shutdown()
+    if website is not None:
+        website.close()
     logging.shutdown()
     return _OK
 

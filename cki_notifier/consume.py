@@ -27,6 +27,7 @@ from cki_notifier.amqp import (
 )
 from cki_notifier.errors import Unavailable
 from cki_notifier.parse import Identity, identify
+from cki_notifier.pulse import Pulse
 from cki_notifier.settled import Settled
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Consumer:
         declare: makes sure that what is to be consumed is there; returns the queue's name.
         prefetch: how many deliveries the broker hands out unsettled.
         deliver: takes each delivery; called in the I/O thread, so it must not wait.
+        pulse: is told how the loop does.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class Consumer:
         declare: Callable[[BlockingConnection], str],
         prefetch: int,
         deliver: Callable[[Delivery], None],
+        pulse: Pulse,
     ) -> None:
         self._connect = connect
         self._declare = declare
         self._prefetch = prefetch
         self._deliver = deliver
+        self._pulse = pulse
         self._lock = threading.Lock()
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
@@ -98,9 +102,11 @@ class Consumer:
         """
         failures = 0
         while not stopping.is_set():
+            self._pulse.tick()
             try:
                 self._consume(stopping, drain, emptied)
             except Unavailable as error:
+                self._pulse.missing = str(error)
                 failures = 0 if self._was_live() else failures + 1
                 self._forget()
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
@@ -142,9 +148,12 @@ class Consumer:
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
                 monitor.connected.labels("rabbitmq").set(1)
+                self._pulse.missing = ""
                 self._pump(connection, channel, stopping, emptied)
+                self._pulse.missing = "rabbitmq: the process is stopping"
                 channel.basic_cancel(tag)
                 while not drain():
+                    self._pulse.tick()
                     connection.process_data_events(TICK_SECONDS / 10)
                 self._flush()
             finally:
@@ -183,6 +192,7 @@ class Consumer:
             Unavailable: the broker ended the consumer.
         """
         while not stopping.is_set():
+            self._pulse.tick()
             try:
                 connection.process_data_events(TICK_SECONDS)
             except UNREADABLE as error:
@@ -191,8 +201,10 @@ class Consumer:
             if not channel.is_open:
                 raise Unavailable("rabbitmq", "the broker closed our channel")
             if not channel.consumer_tags:
+                self._pulse.missing = "rabbitmq: the broker ended our consumer"
                 end = time.monotonic() + _ORPHANS_SECONDS
                 while not emptied() and time.monotonic() < end:
+                    self._pulse.tick()
                     connection.process_data_events(TICK_SECONDS / 10)
                 raise Unavailable("rabbitmq", "the broker ended our consumer")
 

@@ -14,9 +14,11 @@ from cki_notifier.errors import Interrupted, NotifierError
 from cki_notifier.lanes import Lanes
 from cki_notifier.log import FIELDS
 from cki_notifier.models import Ignored, Outcome
+from cki_notifier.outcomes import Outcomes, Result
 from cki_notifier.park import Parking
 from cki_notifier.parse import event_id
 from cki_notifier.pipeline import Pipeline
+from cki_notifier.pulse import Pulse
 from cki_notifier.queues import declare_main, declare_parking, declare_temporary
 from cki_notifier.recent import Recent
 from cki_notifier.settle import history_of, park
@@ -36,26 +38,35 @@ class Daemon:
         config: of the whole process.
         rabbitmq: its part for RabbitMQ.
         pipeline: what is done with each notification.
+        outcomes: is told what became of each.
+
+    Attributes:
+        pulse: how the loop that talks to RabbitMQ does.
     """
 
-    def __init__(self, config: Config, rabbitmq: RabbitMQConfig, pipeline: Pipeline) -> None:
+    def __init__(
+        self, config: Config, rabbitmq: RabbitMQConfig, pipeline: Pipeline, outcomes: Outcomes
+    ) -> None:
         self._config = config
         self._queue = rabbitmq.queue
         self._retry_for = timedelta(hours=config.retry_hours)
         self._stop_by = 0.0
         self._pipeline = pipeline
+        self._outcomes = outcomes
+        self.pulse = Pulse()
         self._stopping = threading.Event()
         self._sent = Recent()
         self._lanes = Lanes(config.in_flight)
         monitor.in_flight.set_function(lambda: self._lanes.running)
         declare = declare_main if config.sends else declare_temporary
         self._consumer = Consumer(
-            connect=partial(amqp.connect, rabbitmq, "consumer"),
+            connect=partial(amqp.connect, rabbitmq, "consumer", self.pulse.tick),
             declare=lambda connection: declare(connection, rabbitmq),
             # One that is handled and one that waits, for each worker: nobody runs dry, and a crash
             # gives back no more than this.
             prefetch=2 * config.in_flight,
             deliver=self._deliver,
+            pulse=self.pulse,
         )
         self._parking = Parking(
             connect=partial(amqp.connect, rabbitmq, "parking"),
@@ -116,12 +127,13 @@ class Daemon:
             text = decision(outcome, sends=False)
             show(f"{delivery.identity.checkout_id} {delivery.identity.status}: {text}")
         if isinstance(outcome, Ignored):
-            self._settle(delivery, "ignored", outcome.reason, started)
+            result = Result("ignored", outcome.reason, outcome.merge_request)
         else:
             self._sent.add(event_id(delivery.body))
             if self._config.sends:
                 monitor.sent(outcome.stage)
-            self._settle(delivery, "sent", outcome.stage, started)
+            result = Result("sent", outcome.stage, outcome.merge_request)
+        self._settle(delivery, result, started)
 
     def _on_failure(self, delivery: Delivery, error: Exception, started: float) -> None:
         """Have a copy of what failed put where it belongs; where nothing is sent, only say so."""
@@ -135,18 +147,20 @@ class Daemon:
         parked = park(error, history, queue=self._queue, retry_for=self._retry_for, now=now)
         level = logging.ERROR if parked.is_final else logging.WARNING
         logger.log(level, "%s: to be %s: %s", delivery.identity.checkout_id, parked.outcome, error)
-        settle = partial(self._settle, delivery, parked.outcome, parked.reason, started)
+        result = Result(parked.outcome, parked.reason, error=str(error))
+        settle = partial(self._settle, delivery, result, started)
         if self._config.sends:
             self._parking.put(delivery, parked, settle)
         else:
             show(f"{delivery.identity.checkout_id}: would be {parked.outcome}: {error}")
             settle()
 
-    def _settle(self, delivery: Delivery, outcome: str, reason: str, started: float) -> None:
+    def _settle(self, delivery: Delivery, result: Result, started: float) -> None:
         """Acknowledge what is sent, ignored, or safe in another queue, and tell of it."""
         self._consumer.acknowledge(delivery)
         seconds = time.monotonic() - started
-        status = delivery.identity.status
+        self._outcomes.add(delivery.identity, result, seconds)
+        status, outcome, reason = delivery.identity.status, result.outcome, result.reason
         monitor.settled(status, outcome, reason, seconds)
         values = (delivery.identity.checkout_id, status, outcome, reason, round(seconds, 3))
         logger.info(

@@ -1,17 +1,13 @@
 """What the process counts about itself, for Prometheus."""
 
-from wsgiref.simple_server import WSGIServer
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
-    start_http_server,
 )
 
 from cki_notifier import __version__
-from cki_notifier.errors import ConfigurationError
 from cki_notifier.models import Status
 
 REGISTRY = CollectorRegistry()
@@ -125,17 +121,6 @@ def settled(status: str | None, outcome: str, reason: str, seconds: float) -> No
         dead_letters.labels(reason).inc()
 
 
-def serve(port: int, environment: str) -> WSGIServer:
-    """Serve ``/metrics`` in a thread of its own; ``shutdown()`` of what is returned ends it.
-
-    Raises:
-        ConfigurationError: the port is taken, or not ours to take.
-    """
+def introduce(environment: str) -> None:
+    """Say what this process is."""
     info.labels(__version__, environment or "none").set(1)
-    try:
-        server, _ = start_http_server(port, registry=REGISTRY)
-    except OSError as error:
-        raise ConfigurationError(
-            [f"CKI_METRICS_PORT: port {port} can't be used: {error.strerror}"]
-        ) from error
-    return server

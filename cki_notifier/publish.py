@@ -40,6 +40,8 @@ _STALLED_SECONDS = 45.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
 _QUIET_SECONDS = 60.0
+#: Who asks whether Kafka answers waits for so long at most, in seconds.
+_CHECK_SECONDS = 2.0
 
 
 class Record(Struct, frozen=True):
@@ -134,6 +136,24 @@ class Publisher:
             text = "no delivery report came in time"
             raise DeliveryUnknown("kafka", text, hiccup=True) from error
         monitor.kafka_delivery_seconds.observe(time.monotonic() - started)
+
+    def check(self) -> None:
+        """Return when Kafka answers for the topic, within 2 s; from any thread.
+
+        Raises:
+            Unavailable: it does not, or the topic can't be had.
+        """
+        with self._lock:
+            producer = self._producer
+        try:
+            found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
+        except KafkaException as error:
+            monitor.connected.labels("kafka").set(0)
+            raise Unavailable("kafka", str(error.args[0].str())) from error
+        monitor.connected.labels("kafka").set(1)
+        refusal = found.topics[self._topic].error
+        if refusal is not None:
+            raise Unavailable("kafka", f"{self._topic}: {refusal.str()}")
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""

@@ -63,11 +63,14 @@ class DeadLetterReason(_Explained):
     RETRIES_EXHAUSTED = "retries-exhausted", "it was tried until the time for trying was over"
 
 
-_BY_OUTCOME: dict[str, type[_Explained]] = {
-    "sent": SentReason,
-    "ignored": IgnoreReason,
-    "delayed": DelayReason,
-    "dead-lettered": DeadLetterReason,
+_SENTENCES = {
+    outcome: {str(reason): reason.sentence for reason in reasons}
+    for outcome, reasons in (
+        ("sent", SentReason),
+        ("ignored", IgnoreReason),
+        ("delayed", DelayReason),
+        ("dead-lettered", DeadLetterReason),
+    )
 }
 
 
@@ -78,4 +81,4 @@ def sentence(outcome: str, reason: str) -> str:
         outcome: ``sent``, ``ignored``, ``delayed`` or ``dead-lettered``.
         reason: the code that goes with it.
     """
-    return _BY_OUTCOME[outcome](reason).sentence
+    return _SENTENCES[outcome][reason]

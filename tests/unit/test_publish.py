@@ -16,6 +16,7 @@ from cki_notifier.deadline import Deadline
 from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
 from cki_notifier.publish import Publisher, Record
 from tests.mock_kafka import PATIENCE, TOPIC, MockCluster
+from tests.scene import answering, connected
 
 RECORD: Final = Record("redhat:1", b'{"checkout_id": "redhat:1"}', {"ce_id": "1", "ce_type": "é"})
 #: A producer that gives up soon, tries a retriable error once more, and asks for the topic often.
@@ -82,6 +83,43 @@ def test_a_record_arrives_as_it_is(cluster: MockCluster, publisher: MakePublishe
     (written,) = cluster.records()
     assert (written.topic(), written.key(), written.value()) == (TOPIC, b"redhat:1", RECORD.value)
     assert written.headers() == [("ce_id", b"1"), ("ce_type", "é".encode())]
+
+
+def test_a_check_tells_whether_kafka_answers(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """It passes again as soon as Kafka is back, and the metric says the same."""
+    sending = publisher()
+    with answering():
+        for _ in range(2):
+            check_until_it_passes(sending)
+            assert connected("kafka") == 1
+            with cluster.down(), pytest.raises(Unavailable, match=r"^kafka: "):
+                sending.check()
+            assert connected("kafka") == 0
+        check_until_it_passes(sending)
+
+
+def check_until_it_passes(publisher: Publisher) -> None:
+    """Check until it passes."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            publisher.check()
+        except Unavailable:
+            assert time.monotonic() < end
+        else:
+            return
+
+
+def test_a_check_waits_for_no_more_than_two_seconds(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """A broker that says nothing does not hold up who asks, however late it would answer."""
+    sending = publisher()
+    check_until_it_passes(sending)
+    with cluster.answering_after(600_000), pytest.raises(Unavailable, match=r"^kafka: "):
+        sending.check()
 
 
 def test_records_with_the_same_key_stay_in_order(

@@ -1,0 +1,6 @@
+"""The HTTP port: metrics, probes and the status page.
+
+``website`` puts it together, ``server`` takes the port, ``handler`` reads requests and ``site``
+answers them; ``health`` knows whether the process lives and is ready, ``waiting`` how much waits in
+the queues, ``metrics`` writes for Prometheus, ``status`` gathers what ``page`` shows.
+"""

@@ -1,0 +1,66 @@
+"""Whether the process lives, and whether it is ready; asked by whoever runs it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from cki_notifier.errors import Unavailable
+from cki_notifier.pulse import Pulse
+
+#: The loop that talks to RabbitMQ rests for no longer than this, in seconds. It looks about twice a
+#: second while it is connected, and before each node while it is connecting; with one node, the
+#: look-up of its name may take 50 s, connecting 10 s, and a broker that then says no more is given
+#: up after 20 s.
+_LONGEST_REST_SECONDS = 120.0
+#: What Kafka said holds for so long, in seconds.
+_KEPT_SECONDS = 5.0
+
+
+class Health:
+    """Answers probes; used by any thread.
+
+    Args:
+        pulse: of the loop that talks to RabbitMQ.
+        check_kafka: returns when Kafka answers, else raises :class:`Unavailable`, soon; None where
+            nothing is sent.
+    """
+
+    def __init__(self, pulse: Pulse, check_kafka: Callable[[], None] | None) -> None:
+        self._pulse = pulse
+        self._check_kafka = check_kafka
+        self._lock = threading.Lock()
+        self._kafka = ""
+        self._asked: float | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether the loop goes round; nothing else is asked."""
+        return self._pulse.silent_for() < _LONGEST_REST_SECONDS
+
+    @property
+    def rabbitmq(self) -> str:
+        """What keeps the queue from being consumed, ``""`` when nothing does."""
+        return self._pulse.missing
+
+    @property
+    def kafka(self) -> str:
+        """What keeps messages from Kafka, ``""`` when nothing does; known within some seconds."""
+        with self._lock:
+            is_known = self._asked is not None and time.monotonic() - self._asked < _KEPT_SECONDS
+            if not is_known:
+                self._kafka = self._ask_kafka()
+                self._asked = time.monotonic()
+            return self._kafka
+
+    def missing(self) -> list[str]:
+        """Return what is missing for being ready, in a sentence each."""
+        return [text for text in (self.rabbitmq, self.kafka) if text]
+
+    def _ask_kafka(self) -> str:
+        if self._check_kafka is None:
+            return ""
+        try:
+            self._check_kafka()
+        except Unavailable as error:
+            return str(error)
+        return ""

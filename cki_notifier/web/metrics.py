@@ -1,0 +1,39 @@
+"""What Prometheus reads: what the process counts, and what is asked when it is read."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from cki_notifier.monitor import REGISTRY
+from cki_notifier.web.answer import Answer, Request
+
+
+class Metrics(Collector):
+    """All metrics.
+
+    Args:
+        counts: how much waits by queue, without what is not known.
+    """
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def answer(self, request: Request) -> Answer:
+        """Write them in the format that is asked for."""
+        encode, content_type = choose_encoder(request.accept)
+        return Answer(encode(self), content_type)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield them."""
+        yield from REGISTRY.collect()
+        queues = GaugeMetricFamily(
+            "cki_notifier_queue_messages",
+            "Messages that wait in our queues, as the broker says; without what is not known.",
+            labels=["queue"],
+        )
+        for queue, count in self._counts().items():
+            queues.add_metric([queue], count)
+        yield queues

@@ -1,0 +1,89 @@
+"""How much waits in our queues, as the broker says; asked on a connection of its own."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from cki_notifier.amqp import UNREADABLE, BlockingConnection, close, ready_messages, translated
+from cki_notifier.errors import Unavailable
+from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
+
+logger = logging.getLogger(__name__)
+
+#: The broker is asked so often, in seconds; and so often while not all is known.
+_PERIOD_SECONDS, _PAUSE_SECONDS = 15.0, 2.0
+#: An answer older than this is none, in seconds.
+_LONGEST_KEPT_SECONDS = 60.0
+#: Heartbeats are served, and the end is noticed, so often, in seconds.
+_TICK_SECONDS = 0.2
+#: For the thread to end, in seconds; it may hang on a broker that says no more.
+_END_SECONDS = 2.0
+
+
+class Waiting:
+    """Asks in a thread of its own, which nothing else depends on.
+
+    Args:
+        connect: opens a connection; raises :class:`Unavailable`.
+        queue: the main queue's name.
+    """
+
+    def __init__(self, connect: Callable[[], BlockingConnection], queue: str) -> None:
+        self._connect = connect
+        self._queues = {
+            "main": [queue],
+            "delay": [delay_queue(queue, seconds) for seconds in DELAYS],
+            "dead-letter": [dead_letter_queue(queue)],
+        }
+        self._stopping = threading.Event()
+        self._counts: Mapping[str, int] = {}
+        self._known_until = 0.0
+        self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
+        self._thread.start()
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many messages nobody holds, by queue.
+
+        The keys are ``main``, ``delay`` (for all of them) and ``dead-letter``; what is not known
+        now, or not there, is left out.
+        """
+        return self._counts if time.monotonic() < self._known_until else {}
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join(_END_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with translated():
+                    self._watch()
+            except (Unavailable, *UNREADABLE) as error:
+                self._known_until = 0.0
+                logger.debug("how much waits is not known: %s", error)
+                self._stopping.wait(_PAUSE_SECONDS)
+
+    def _watch(self) -> None:
+        """Ask again and again, until the end or until the broker is gone."""
+        connection = self._connect()
+        try:
+            while not self._stopping.is_set():
+                self._counts = self._ask(connection)
+                self._known_until = time.monotonic() + _LONGEST_KEPT_SECONDS
+                is_whole = len(self._counts) == len(self._queues)  # at first they may be missing
+                end = time.monotonic() + (_PERIOD_SECONDS if is_whole else _PAUSE_SECONDS)
+                while time.monotonic() < end and not self._stopping.is_set():
+                    connection.process_data_events(_TICK_SECONDS)
+        finally:
+            close(connection)
+
+    def _ask(self, connection: BlockingConnection) -> Mapping[str, int]:
+        counts = {}
+        for label, queues in self._queues.items():
+            found = [ready_messages(connection, queue) for queue in queues]
+            there = [count for count in found if count is not None]
+            if there:
+                counts[label] = sum(there)
+        return counts

@@ -1,0 +1,53 @@
+"""The HTTP port as the daemon has it: server, site and what they ask, put together."""
+
+from functools import partial
+
+from cki_notifier import amqp, monitor
+from cki_notifier.config import Config
+from cki_notifier.outcomes import Outcomes
+from cki_notifier.publish import Publisher
+from cki_notifier.pulse import Pulse
+from cki_notifier.web.health import Health
+from cki_notifier.web.server import Server
+from cki_notifier.web.site import Site
+from cki_notifier.web.waiting import Waiting
+
+
+class Website:
+    """Holds the port from the start, so that a fault is seen before anything is connected.
+
+    Args:
+        port: its number.
+
+    Raises:
+        ConfigurationError: the port is taken, or not ours to take.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = Server(port)
+        self._waiting: Waiting | None = None
+
+    def open(
+        self, config: Config, pulse: Pulse, outcomes: Outcomes, publisher: Publisher | None
+    ) -> None:
+        """Answer requests.
+
+        Args:
+            config: of the process.
+            pulse: of the loop that talks to RabbitMQ.
+            outcomes: the last ones.
+            publisher: knows whether Kafka answers; None where nothing is sent.
+        """
+        monitor.introduce(config.environment)
+        if config.rabbitmq is not None and config.sends:
+            connect = partial(amqp.connect, config.rabbitmq, "queue lengths")
+            self._waiting = Waiting(connect, config.rabbitmq.queue)
+        health = Health(pulse, publisher.check if publisher else None)
+        counts = self._waiting.counts if self._waiting else dict
+        self._server.start(Site(config, health, outcomes, counts).answer)
+
+    def close(self) -> None:
+        """Give the port back and end all threads."""
+        if self._waiting is not None:
+            self._waiting.close()
+        self._server.close()

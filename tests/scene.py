@@ -1,0 +1,97 @@
+"""A website with a process around it that a test makes up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cki_notifier import monitor
+from cki_notifier.config import Config
+from cki_notifier.errors import Unavailable
+from cki_notifier.outcomes import Outcomes, Result
+from cki_notifier.parse import Identity
+from cki_notifier.pulse import Pulse
+from cki_notifier.web.health import Health
+from cki_notifier.web.server import Server
+from cki_notifier.web.site import Site
+from sandbox.processes import free_port
+from tests.environment import environment, read
+
+
+@dataclass
+class Scene:
+    """What the website tells of, to be changed at will.
+
+    Attributes:
+        kafka: why Kafka does not answer, ``""`` when it does.
+        waiting: how much waits by queue.
+    """
+
+    config: Config = field(default_factory=lambda: read(environment()))
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    pulse: Pulse = field(default_factory=Pulse)
+    kafka: str = ""
+    waiting: dict[str, int] = field(
+        default_factory=lambda: {"main": 0, "delay": 0, "dead-letter": 0}
+    )
+
+    def __post_init__(self) -> None:
+        """Begin with a process that consumes."""
+        self.pulse.missing = ""
+
+    def settle(
+        self,
+        checkout_id: str = "redhat:1",
+        outcome: str = "sent",
+        reason: str = "pre-test",
+        *,
+        status: str = "build_setups_finished",
+        merge_request: str = "",
+        error: str = "",
+        seconds: float = 0.42,
+    ) -> None:
+        """Add an outcome."""
+        result = Result(outcome, reason, merge_request, error)
+        self.outcomes.add(Identity(checkout_id, status), result, seconds)
+
+    def site(self) -> Site:
+        """Return a new site that tells of all this."""
+        return Site(
+            self.config,
+            Health(self.pulse, self.check_kafka if self.config.sends else None),
+            self.outcomes,
+            lambda: self.waiting,
+        )
+
+    def check_kafka(self) -> None:
+        """Raise what a publisher would."""
+        if self.kafka:
+            raise Unavailable("kafka", self.kafka)
+
+
+@contextmanager
+def served(scene: Scene, port: int = 0) -> Iterator[int]:
+    """Serve a scene on a port of its own, or on the one given; yield it."""
+    port = port or free_port()
+    server = Server(port)
+    server.start(scene.site().answer)
+    try:
+        yield port
+    finally:
+        server.close()
+
+
+@contextmanager
+def answering(**services: bool) -> Iterator[None]:
+    """Have services answer, or not, for as long as the context lasts; others are not known."""
+    monitor.connected.clear()
+    for service, answers in services.items():
+        monitor.connected.labels(service).set(answers)
+    try:
+        yield
+    finally:
+        monitor.connected.clear()
+
+
+def connected(service: str) -> float | None:
+    """Return what the metrics say of a connection: 1, 0, or None when they say nothing."""
+    return monitor.REGISTRY.get_sample_value("cki_notifier_connected", {"dependency": service})

@@ -1,0 +1,89 @@
+"""What became of the last notifications."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cki_notifier.models import Stage
+from cki_notifier.outcomes import KEPT, Outcomes, Result
+from cki_notifier.parse import Identity
+from cki_notifier.reasons import (
+    DeadLetterReason,
+    DelayReason,
+    IgnoreReason,
+    SentReason,
+    sentence,
+)
+
+ABOUT = Identity("redhat:1", "ready_to_report")
+SENT = Result("sent", "pre-test")
+START = datetime(2026, 11, 20, 3, tzinfo=UTC)
+
+
+def test_the_newest_comes_first() -> None:
+    """Each has its number, its time and what was said of it."""
+    times = iter(START + timedelta(seconds=number) for number in range(3))
+    outcomes = Outcomes(clock=times.__next__)
+    failed = Result("delayed", "unavailable", error="kafka: it is down")
+    outcomes.add(ABOUT, SENT, 0.5)
+    outcomes.add(Identity(), failed, 1.5)
+    second, first = outcomes.newest()
+    assert (first.number, first.time, first.result) == (1, START + timedelta(seconds=1), SENT)
+    assert (first.checkout_id, first.status, first.seconds) == ("redhat:1", "ready_to_report", 0.5)
+    assert (second.number, second.checkout_id, second.status) == (2, "", "")
+    assert second.result == failed
+    assert outcomes.newest(after=1) == [second]
+    assert outcomes.newest(after=2) == []
+    assert (outcomes.since, outcomes.last_sent) == (START, first.time)
+
+
+def test_nothing_was_sent_before_something_is() -> None:
+    """What is ignored or fails is no message."""
+    outcomes = Outcomes()
+    outcomes.add(ABOUT, Result("ignored", "superseded"), 0)
+    assert outcomes.last_sent is None
+
+
+def test_only_500_are_kept_of_what_many_threads_add() -> None:
+    """The oldest go; the numbers of the others are without a gap, in order."""
+    outcomes = Outcomes()
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(2000):
+            pool.submit(outcomes.add, ABOUT, SENT, 0)
+            pool.submit(outcomes.newest)
+    assert KEPT == 500
+    assert [settled.number for settled in outcomes.newest()] == list(range(2000, 1500, -1))
+
+
+def test_no_text_is_kept_that_is_too_long() -> None:
+    """Whatever a notification or a service holds, the memory stays bounded."""
+    text = "x" * 1_000_000
+    outcomes = Outcomes()
+    outcomes.add(Identity(text, text), Result("delayed", "bug", text, text), 0)
+    (settled,) = outcomes.newest()
+    result = settled.result
+    texts = (settled.checkout_id, settled.status, result.merge_request, result.error)
+    assert {(len(it), it[-1]) for it in texts} == {(500, "…")}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reasons"),
+    [
+        ("sent", SentReason),
+        ("ignored", IgnoreReason),
+        ("delayed", DelayReason),
+        ("dead-lettered", DeadLetterReason),
+    ],
+)
+def test_every_outcome_is_explained_in_a_sentence(
+    outcome: str, reasons: type[SentReason | IgnoreReason | DelayReason | DeadLetterReason]
+) -> None:
+    """Whoever reads a code can be told what it means."""
+    for reason in reasons:
+        assert len(sentence(outcome, str(reason)).split()) > 3
+
+
+def test_what_is_sent_goes_by_its_stage() -> None:
+    """The codes are the stages', so that logs and metrics need no others."""
+    assert {str(reason) for reason in SentReason} == {str(stage) for stage in Stage}
