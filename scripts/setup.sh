@@ -190,13 +190,25 @@ need_java_kafka() {
     mv "$KAFKA_JARS.new" "$KAFKA_JARS"
 }
 
+# need_chromium: Debian's Chromium with the driver that fits it, and a font with the signs of the status page.
+need_chromium() {
+    if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+        install_packages "looking at the status page in a browser" chromium chromium-driver fonts-dejavu-core
+    fi
+    for setup_program in chromium chromedriver; do
+        command -v "$setup_program" >/dev/null ||
+            fail "chromium and chromium-driver were installed, but there is no $setup_program"
+    done
+}
+
 if [ "${0##*/}" = setup.sh ]; then
     set -eu
-    [ "$#" -gt 0 ] || fail "name what is needed: need_python_venv, need_rabbitmq, need_java_kafka"
+    setup_known='need_python_venv, need_rabbitmq, need_java_kafka, need_chromium'
+    [ "$#" -gt 0 ] || fail "name what is needed: $setup_known"
     for setup_need in "$@"; do
         case $setup_need in
-            need_python_venv | need_rabbitmq | need_java_kafka) "$setup_need" ;;
-            *) fail "'$setup_need' is none of need_python_venv, need_rabbitmq, need_java_kafka" ;;
+            need_python_venv | need_rabbitmq | need_java_kafka | need_chromium) "$setup_need" ;;
+            *) fail "'$setup_need' is none of $setup_known" ;;
         esac
     done
 fi
