@@ -5,8 +5,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from cki_notifier.dead_letters.view import printable
 from cki_notifier.doctor.finding import Finding, State
+from cki_notifier.printable import printable
 
 _STATE_WIDTH = max(len(state) for state in State)
 _GAP = "  "
