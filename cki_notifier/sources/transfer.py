@@ -21,6 +21,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 import certifi
+import msgspec
 import pycurl
 from msgspec import Struct
 
@@ -315,7 +316,7 @@ def certificate_authorities() -> str:
 def _whole(outcome: Response | TransferError) -> Response:
     if isinstance(outcome, TransferError):
         raise outcome
-    return outcome
+    return msgspec.structs.replace(outcome, body=bytes(outcome.body))
 
 
 def _response(curl: pycurl.Curl, transfer: "_Transfer[Any]") -> Response:
