@@ -129,23 +129,24 @@ need_python_venv() {
 POLICY=/usr/sbin/policy-rc.d
 POLICY_MARK='# Made by cki-notifier scripts/setup.sh for the time of one installation.'
 
+# install_unstarted UNITS REASON PACKAGE: installs a Debian package without its services being started.
+#
 # Runs in a subshell, so that its traps are its own. Debian asks policy-rc.d before a package starts a service;
 # 101 says no. An administrator's own file is left alone; one of ours that a killed run left is taken over.
-install_rabbitmq() (
-    can_install "$1" rabbitmq-server
-    # The packages switch these on for the next boot, which nobody here asked for.
-    new_units=rabbitmq-server.service
-    command -v epmd >/dev/null || new_units="$new_units epmd.service epmd.socket"
+install_unstarted() (
+    new_units=$1 # the package switches these on for the next boot, which nobody here asked for
+    shift
+    can_install "$@"
     if ! [ -e "$POLICY" ] || grep -qxF "$POLICY_MARK" "$POLICY"; then
         trap 'as_root rm -f "$POLICY"' EXIT
         trap 'exit 1' HUP INT TERM
         # shellcheck disable=SC2016 # expanded by the inner shell
         as_root sh -c 'umask 022 && printf "#!/bin/sh\n%s\nexit 101\n" "$2" >"$1" && chmod 755 "$1"' \
             sh "$POLICY" "$POLICY_MARK" || fail "$POLICY could not be written"
-    elif "$POLICY" rabbitmq-server start >/dev/null 2>&1; then
-        say "$POLICY lets services start, so the package may start a system-wide RabbitMQ too"
+    elif "$POLICY" "$2" start >/dev/null 2>&1; then
+        say "$POLICY lets services start, so the package may start a system-wide $2 too"
     fi
-    install_packages "$1" rabbitmq-server
+    install_packages "$@"
     if command -v systemctl >/dev/null; then
         # shellcheck disable=SC2086 # several words
         quietly as_root systemctl --quiet disable $new_units ||
@@ -156,8 +157,17 @@ install_rabbitmq() (
 # need_rabbitmq: Debian's RabbitMQ server, without a system-wide broker being started.
 need_rabbitmq() {
     [ -x "$RABBITMQ_SERVER" ] && return 0
-    install_rabbitmq "private RabbitMQ brokers" || exit 1
+    rabbitmq_units=rabbitmq-server.service
+    command -v epmd >/dev/null || rabbitmq_units="$rabbitmq_units epmd.service epmd.socket"
+    install_unstarted "$rabbitmq_units" "private RabbitMQ brokers" rabbitmq-server || exit 1
     [ -x "$RABBITMQ_SERVER" ] || fail "rabbitmq-server was installed, but there is no $RABBITMQ_SERVER"
+}
+
+# need_promtool: Prometheus' promtool, out of Debian's Prometheus, which is not started.
+need_promtool() {
+    command -v promtool >/dev/null && return 0
+    install_unstarted prometheus.service "testing the alerts" prometheus || exit 1
+    command -v promtool >/dev/null || fail "prometheus was installed, but there is no promtool"
 }
 
 is_java_17() {
@@ -203,11 +213,11 @@ need_chromium() {
 
 if [ "${0##*/}" = setup.sh ]; then
     set -eu
-    setup_known='need_python_venv, need_rabbitmq, need_java_kafka, need_chromium'
+    setup_known='need_python_venv, need_rabbitmq, need_java_kafka, need_chromium, need_promtool'
     [ "$#" -gt 0 ] || fail "name what is needed: $setup_known"
     for setup_need in "$@"; do
         case $setup_need in
-            need_python_venv | need_rabbitmq | need_java_kafka | need_chromium) "$setup_need" ;;
+            need_python_venv | need_rabbitmq | need_java_kafka | need_chromium | need_promtool) "$setup_need" ;;
             *) fail "'$setup_need' is none of $setup_known" ;;
         esac
     done
