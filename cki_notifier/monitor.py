@@ -8,7 +8,8 @@ from prometheus_client import (
 )
 
 from cki_notifier import __version__
-from cki_notifier.models import Status
+from cki_notifier.models import Stage, Status
+from cki_notifier.reasons import DeadLetterReason, DelayReason
 
 REGISTRY = CollectorRegistry()
 
@@ -42,6 +43,11 @@ kafka_delivery_seconds = Histogram(
     "cki_notifier_kafka_delivery_seconds",
     "From handing a message to the Kafka client to the brokers' confirmation.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60),
+    registry=REGISTRY,
+)
+kafka_failures = Counter(
+    "cki_notifier_kafka_failures",
+    "Messages that Kafka did not confirm; their notifications are tried again.",
     registry=REGISTRY,
 )
 retries = Counter(
@@ -122,5 +128,19 @@ def settled(status: str | None, outcome: str, reason: str, seconds: float) -> No
 
 
 def introduce(environment: str) -> None:
-    """Say what this process is."""
+    """Say what this process is, and begin at 0 what is rare.
+
+    Prometheus sees no increase in the first sample of a counter: without its 0, the first dead
+    letter after a start would go unnoticed.
+    """
     info.labels(__version__, environment or "none").set(1)
+    for counter, values in (
+        (messages_sent, tuple(Stage)),
+        (processing_seconds, ("sent", "ignored", "delayed", "dead-lettered")),
+        (retries, tuple(DelayReason)),
+        (dead_letters, tuple(DeadLetterReason)),
+        (reconnects, ("rabbitmq", "kafka")),
+        (enrichment_failures, ("jira",)),
+    ):
+        for value in values:
+            counter.labels(value)

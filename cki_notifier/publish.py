@@ -120,6 +120,7 @@ class Publisher:
             self._gate.passed()
             raise
         except Unavailable as error:
+            monitor.kafka_failures.inc()
             self._gate.failed(record.key, whole=error.hiccup)
             raise
         self._gate.passed()
