@@ -4,6 +4,7 @@ Not the client's ``list_topics`` with a topic's name: where brokers create topic
 producer that asks for a topic gets it made.
 """
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -51,6 +52,8 @@ _TROUBLES = {
     "UNKNOWN_TOPIC_OR_PART": Trouble.NO_TOPIC,
     "TOPIC_AUTHORIZATION_FAILED": Trouble.FORBIDDEN,
 }
+#: What fails in TLS may go by the name of any error; OpenSSL and librdkafka say it so.
+_TLS = re.compile("SSL[ _](handshake|routines)", re.IGNORECASE)
 #: These say only that there is no answer; what was heard before says why.
 _SAYS_LITTLE = frozenset({"_ALL_BROKERS_DOWN", "_TIMED_OUT"})
 
@@ -163,7 +166,7 @@ class Cluster:
         if error is None:
             return NoAnswer("nothing was heard of it in time")
         text = error.str()
-        is_tls = "SSL handshake" in text
+        is_tls = _TLS.search(text)
         return NoAnswer(text, Trouble.TLS if is_tls else _TROUBLES.get(error.name(), Trouble.OTHER))
 
     def _on_error(self, error: KafkaError) -> None:
