@@ -385,7 +385,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
     defaults: dict[str, Any] = {"unit": panel.unit, "min": 0}
     if panel.steps:
         first, *others = panel.steps.items()
-        steps = [{"color": first[1], "value": None}]
+        steps: list[dict[str, Any]] = [{"color": first[1], "value": None}]
         steps += [{"color": color, "value": value} for value, color in others]
         defaults["thresholds"] = {"mode": "absolute", "steps": steps}
     if panel.words:

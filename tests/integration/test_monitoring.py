@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from cki_notifier.reasons import DeadLetterReason, DelayReason
 from sandbox import documents
 from sandbox.processes import free_port
 from sandbox.services import Status
@@ -128,3 +129,22 @@ def test_the_table_of_metrics_is_what_a_daemon_shows(stage: Stage) -> None:
         for family in of_a_day(stage)
     }
     assert documented() == shown
+
+
+def test_what_is_rare_begins_at_0(stage: Stage) -> None:
+    """Prometheus sees no increase in a counter's first sample, so that is there before the event."""
+    port = free_port()
+    stage.daemon(CKI_METRICS_ENABLED="true", CKI_METRICS_PORT=str(port))
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in scrape(port)
+        for sample in family.samples
+    }
+    for reason in DeadLetterReason:
+        assert samples["cki_notifier_dead_letters_total", reason.value] == 0
+    for delay in DelayReason:
+        assert samples["cki_notifier_retries_total", delay.value] == 0
+    for name in ("pre-test", "post-test"):
+        assert samples["cki_notifier_messages_sent_total", name] == 0
+    assert samples["cki_notifier_kafka_failures_total",] == 0
+    assert samples["cki_notifier_enrichment_failures_total", "jira"] == 0

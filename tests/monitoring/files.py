@@ -15,7 +15,7 @@ RUNBOOK = ROOT / "docs" / "runbook.md"
 MONITORING = ROOT / "docs" / "monitoring.md"
 CASES = sorted(Path(__file__).parent.glob("*.test.yaml"))
 
-_ROW = re.compile(r"^\| `(cki_notifier_\w+)` \| (\w+) \| ([^|]*) \| .+ \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| `(cki_notifier_\w+)` \| (\w+) \|([^|]*)\| .+ \|$", re.MULTILINE)
 _FIRING = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
 
 

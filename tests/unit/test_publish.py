@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError
 from cki_notifier.config import KafkaConfig
 from cki_notifier.deadline import Deadline
 from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.monitor import REGISTRY
 from cki_notifier.publish import Publisher, Record
 from tests.mock_kafka import PATIENCE, TOPIC, MockCluster
 from tests.scene import answering, connected
@@ -168,6 +169,26 @@ def test_every_error_of_a_broker_is_mapped(cluster: MockCluster, publisher: Make
     assert outcomes["TOPIC_AUTHORIZATION_FAILED"] == "DeliveryUnknown"
     assert outcomes["NOT_ENOUGH_REPLICAS"] == "DeliveryUnknown"
     assert outcomes["DUPLICATE_SEQUENCE_NUMBER"] == "delivered"
+
+
+def test_what_kafka_did_not_confirm_is_counted(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """Each record that has to be tried again counts; one that is delivered or too large does not."""
+    sending, limited = publisher(), publisher(message_max_bytes="1000")
+    publish_until_it_works(sending)
+    before = failures()
+    with cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS):
+        assert publish(sending) == "DeliveryUnknown"
+    assert failures() == before + 1
+    assert publish(limited, Record("redhat:1", b"x" * 2000, {})) == "TooLarge"
+    publish_until_it_works(limited)
+    assert failures() == before + 1
+
+
+def failures() -> float:
+    """Return how many records Kafka did not confirm, as the metrics say."""
+    return REGISTRY.get_sample_value("cki_notifier_kafka_failures_total") or 0
 
 
 def test_after_an_authorisation_failure_it_is_unavailable_until_it_works(
