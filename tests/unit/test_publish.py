@@ -174,7 +174,7 @@ def test_every_error_of_a_broker_is_mapped(cluster: MockCluster, publisher: Make
 def test_what_kafka_did_not_confirm_is_counted(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """Each record that has to be tried again counts; one that is delivered or too large does not."""
+    """A record that has to be tried again counts; one that is delivered or too large does not."""
     sending, limited = publisher(), publisher(message_max_bytes="1000")
     publish_until_it_works(sending)
     before = failures()
