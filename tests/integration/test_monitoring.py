@@ -132,7 +132,7 @@ def test_the_table_of_metrics_is_what_a_daemon_shows(stage: Stage) -> None:
 
 
 def test_what_is_rare_begins_at_0(stage: Stage) -> None:
-    """Prometheus sees no increase in a first sample, so that is there before the event."""
+    """Prometheus sees no increase in a counter's first sample, so a 0 comes before the event."""
     port = free_port()
     stage.daemon(CKI_METRICS_ENABLED="true", CKI_METRICS_PORT=str(port))
     samples = {
