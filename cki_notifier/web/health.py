@@ -10,7 +10,7 @@ from cki_notifier.pulse import Pulse
 #: The loop that talks to RabbitMQ rests for no longer than this, in seconds. It looks about twice a
 #: second while it is connected, and before each node while it is connecting; with one node, the
 #: look-up of its name may take 50 s, connecting 10 s, and a broker that then says no more is given
-#: up after 20 s.
+#: up after 30 s.
 _LONGEST_REST_SECONDS = 120.0
 #: What Kafka said holds for so long, in seconds.
 _KEPT_SECONDS = 5.0

@@ -50,6 +50,10 @@ def test_on_a_phone_outcomes_are_cards_and_nothing_is_cut_off(scene: Scene, view
     width = view.run("return document.documentElement.scrollWidth")
     assert width == NARROW[0]
     assert view.run("return getComputedStyle(document.querySelector('#rows tr')).display") == "grid"
+    link_heights = (
+        "return [...document.querySelectorAll('#rows a[href]')].map((it) => it.offsetHeight)"
+    )
+    assert min(view.run(link_heights)) >= 24, "a thumb hits them"
     roles = {it["role"]["value"] for it in view.chromium.do("Accessibility.getFullAXTree")["nodes"]}
     assert {"table", "row", "rowheader", "columnheader", "cell"} <= roles
     assert {"banner", "main", "search", "status", "contentinfo"} <= roles
