@@ -204,7 +204,8 @@ def merge_request(stage: Stage, number: int, state: str) -> str:
 
 def test_queue_lengths_are_the_brokers(stage: Stage, port: int) -> None:
     """What waits in the main queue, in all delay queues together, and for somebody to decide."""
-    stage.services.warehouse.answer("/checkouts", Held())
+    held = Held()
+    stage.services.warehouse.answer("/checkouts", held)
     stage.daemon(CKI_NOTIFIER_IN_FLIGHT="1", CKI_NOTIFIER_SHUTDOWN_SECONDS="1")
     stage.publish(*(fill(stage, f"redhat:{number}") for number in range(6)))
     with stage.channel() as channel:
@@ -215,6 +216,7 @@ def test_queue_lengths_are_the_brokers(stage: Stage, port: int) -> None:
     assert stage.waiting(stage.queue) == 4
     document = json.loads(get(port, "/outcomes.json")[1])
     assert (document["waiting"], document["in_flight"]) == (wanted, 1)
+    held.may_answer.set()
 
 
 def test_an_onlooker_has_the_port_as_well(stage: Stage, port: int) -> None:
