@@ -134,7 +134,7 @@ def _notify(parsed: argparse.Namespace) -> int:
 
 def _doctor(parsed: argparse.Namespace) -> int:
     # It knows Jira, and the daemon shall not have to; see below.
-    from cki_notifier.doctor import command  # noqa: PLC0415
+    from cki_notifier.doctor import command  # noqa: PLC0415  # only who asks for it
 
     return command.run(parsed)
 
@@ -159,7 +159,7 @@ def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
 def _jira_issues(config: JiraConfig, certificates: str) -> "JiraIssues":
     # Its package and the HTTP client below it take as long to import, and as much memory, as a
     # third of all else: only who has a Jira pays for it.
-    from cki_notifier.sources.jira import JiraIssues  # noqa: PLC0415
+    from cki_notifier.sources.jira import JiraIssues  # noqa: PLC0415  # only who has one
 
     return JiraIssues(config, certificates)
 
@@ -194,7 +194,7 @@ def _daemon(config: Config) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     if config.sentry_dsn is not None:
         # It is large, and most have none.
-        from cki_notifier.sentry import report_errors  # noqa: PLC0415
+        from cki_notifier.sentry import report_errors  # noqa: PLC0415  # only who has one
 
         report_errors(config, config.sentry_dsn)
     website = Website(config.metrics_port) if config.metrics_port else None

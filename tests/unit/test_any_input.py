@@ -56,10 +56,10 @@ class Canned(Transfers):
         self,
         url: str,
         headers: list[str],  # noqa: ARG002  # as its base class
-        seconds: float,  # noqa: ARG002
+        seconds: float,  # noqa: ARG002  # likewise
         digest: Digest[T],
         *,
-        wants_headers: bool = False,  # noqa: ARG002
+        wants_headers: bool = False,  # noqa: ARG002  # likewise
     ) -> Future[T]:
         """Digest the answer to the end of the path, or a 404."""
         future: Future[T] = Future()
