@@ -40,7 +40,6 @@ class Gate:
         self._failing: set[str] = set()
         self._down_since: float | None = None
         self._next_probe = 0.0
-        self._was_asked = False
 
     def enter(self, deadline: Deadline) -> None:
         """Return when it is this caller's turn to ask the service.
@@ -69,12 +68,9 @@ class Gate:
         with self._lock:
             was_down, self._down_since = self._down_since, None
             self._failing.clear()
-            is_news = was_down is not None or not self._was_asked
-            self._was_asked = True
         if was_down is not None:
             logger.warning("%s: back after %.1f s", self._service, time.monotonic() - was_down)
-        if is_news:
-            monitor.connected.labels(self._service).set(1)
+        monitor.connected.labels(self._service).set(1)
 
     def failed(self, what: str, *, whole: bool, retry_after: float = 0.0) -> None:
         """Note that it did not answer properly.

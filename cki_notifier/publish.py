@@ -137,7 +137,6 @@ class Publisher:
             text = "no delivery report came in time"
             raise DeliveryUnknown("kafka", text, hiccup=True) from error
         monitor.kafka_delivery_seconds.observe(time.monotonic() - started)
-        monitor.connected.labels("kafka").set(1)  # whatever was heard of one broker before
 
     def check(self) -> None:
         """Return when Kafka answers for the topic, within 2 s; from any thread.
