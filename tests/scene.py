@@ -11,8 +11,10 @@ from cki_notifier.outcomes import Outcomes, Result
 from cki_notifier.parse import Identity
 from cki_notifier.pulse import Pulse
 from cki_notifier.web.health import Health
+from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.server import Server
 from cki_notifier.web.site import Site
+from cki_notifier.web.status import Status
 from sandbox.processes import free_port
 from tests.environment import environment, read
 
@@ -55,12 +57,12 @@ class Scene:
 
     def site(self) -> Site:
         """Return a new site that tells of all this."""
-        return Site(
-            self.config,
-            Health(self.pulse, self.check_kafka if self.config.sends else None),
-            self.outcomes,
-            lambda: self.waiting,
-        )
+        health = Health(self.pulse, self.check_kafka if self.config.sends else None)
+        status = Status(self.config, health, self.outcomes, self._counts)
+        return Site(health, Metrics(self._counts), status)
+
+    def _counts(self) -> dict[str, int]:
+        return self.waiting
 
     def check_kafka(self) -> None:
         """Raise what a publisher would."""

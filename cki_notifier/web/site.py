@@ -1,10 +1,8 @@
 """Which address shows what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 
-from cki_notifier.config import Config
-from cki_notifier.outcomes import Outcomes
 from cki_notifier.web.answer import Answer, Request, json, text
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
@@ -18,22 +16,15 @@ class Site:
     """Answers requests; in any thread.
 
     Args:
-        config: of the process.
         health: of the process.
-        outcomes: the last ones.
-        counts: how much waits by queue, without what is not known.
+        metrics: all of them.
+        status: what the page shows.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        health: Health,
-        outcomes: Outcomes,
-        counts: Callable[[], Mapping[str, int]],
-    ) -> None:
+    def __init__(self, health: Health, metrics: Metrics, status: Status) -> None:
         self._health = health
-        self._metrics = Metrics(counts)
-        self._status = Status(config, health, outcomes, counts)
+        self._metrics = metrics
+        self._status = status
         self._page = Page()
         script = Answer(asset("page.js"), "text/javascript; charset=utf-8")
         style = Answer(asset("page.css"), "text/css; charset=utf-8")

@@ -8,8 +8,10 @@ from cki_notifier.outcomes import Outcomes
 from cki_notifier.publish import Publisher
 from cki_notifier.pulse import Pulse
 from cki_notifier.web.health import Health
+from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.server import Server
 from cki_notifier.web.site import Site
+from cki_notifier.web.status import Status
 from cki_notifier.web.waiting import Waiting
 
 
@@ -44,7 +46,8 @@ class Website:
             self._waiting = Waiting(connect, config.rabbitmq.queue)
         health = Health(pulse, publisher.check if publisher else None)
         counts = self._waiting.counts if self._waiting else dict
-        self._server.start(Site(config, health, outcomes, counts).answer)
+        status = Status(config, health, outcomes, counts)
+        self._server.start(Site(health, Metrics(counts), status).answer)
 
     def close(self) -> None:
         """Give the port back and end all threads."""
