@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
 from sandbox.proxy import Way
 from tests.faults import wire
 from tests.faults.scene import BROKERS_TIME, Fault, Scene
-from tests.faults.verdict import read_all
+from tests.faults.verdict import is_at_rest, read_all
 from tests.integration.stage import eventually
 
 #: Settings of a broker that looks into access rules, where there are any.
@@ -64,8 +64,7 @@ def _delete_topic(scene: Scene) -> None:
     """Delete the topic when all is in it, and make it again when there is more to send."""
     topic = scene.stage.topic
     with scene.paused():
-        eventually(lambda: not scene.stage.waiting(scene.stage.queue))
-        time.sleep(2)  # for what is in flight
+        eventually(lambda: is_at_rest(scene), what="all in the topic")
         scene.kept += read_all(scene.kafka.bootstrap, topic)
         scene.kafka.delete_topic(topic)
     time.sleep(4)

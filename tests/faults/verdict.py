@@ -77,20 +77,21 @@ def come_to_rest(scene: Scene, patience: float) -> bool:
     """
     deadline = time.monotonic() + patience
     for _ in range(_STARTS):
-        while not _is_at_rest(scene):
+        while not is_at_rest(scene):
             if time.monotonic() > deadline:
                 scene.daemon.stop()
                 return False
             time.sleep(_PAUSE_SECONDS)
         assert scene.daemon.stop() == 0, "SIGTERM ends it with exit code 0"
         # Only without a consumer the count is exact.
-        if not scene.stage.waiting(scene.stage.queue) and _is_at_rest(scene):
+        if not scene.stage.waiting(scene.stage.queue) and is_at_rest(scene):
             return True
         scene.daemon.start()
     return False
 
 
-def _is_at_rest(scene: Scene) -> bool:
+def is_at_rest(scene: Scene) -> bool:
+    """Whether all that was published is in the topic, or dead-lettered, and no queue holds more."""
     stage = scene.stage
     if any(stage.waiting(queue) for queue in _queues(scene)):
         return False
