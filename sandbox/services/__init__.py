@@ -1,11 +1,13 @@
 """Stand-ins for the services that the notifier reads from, in threads of this process.
 
-They listen on free ports of the loopback, tell the truth about the documents they were given, and
-misbehave when they're told to::
+They listen on free ports of the loopback unless told otherwise, tell the truth about the documents
+they were given, and misbehave when they're told to::
 
     with Services() as services:
         services.warehouse.add(documents.everything(checkout, [build]))
         services.warehouse.answer("/all", Status(503), times=2)
+
+As a program of its own, `python -m sandbox.services`, they have what the demo tells of.
 """
 
 from types import TracebackType
@@ -30,10 +32,11 @@ from .faults import (
 from .gitlab import Gitlab
 from .jira import Jira
 from .sentry import Sentry
-from .server import Service
+from .server import ANYWHERE, Place, Service
 from .warehouse import Warehouse
 
 __all__ = [
+    "ANYWHERE",
     "Answer",
     "Connection",
     "Dated",
@@ -46,6 +49,7 @@ __all__ = [
     "Hang",
     "Html",
     "Jira",
+    "Place",
     "Redirect",
     "RedirectLoop",
     "Reset",
@@ -62,11 +66,13 @@ __all__ = [
 class Services:
     """One of each service, up for as long as the context lasts."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, warehouse: Place = ANYWHERE, gitlab: Place = ANYWHERE, jira: Place = ANYWHERE
+    ) -> None:
         """Reserve the ports."""
-        self.warehouse = Warehouse()
-        self.gitlab = Gitlab()
-        self.jira = Jira()
+        self.warehouse = Warehouse(warehouse)
+        self.gitlab = Gitlab(gitlab)
+        self.jira = Jira(jira)
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -80,6 +86,10 @@ class Services:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close them."""
+        self.close()
+
+    def close(self) -> None:
         """End whatever still goes on, hanging requests included, and free the ports."""
         for service in self._all():
             service.stop()

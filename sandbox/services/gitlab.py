@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from sandbox.documents import Document
 
 from .connection import Answer, Seen, json_answer
-from .server import Service
+from .server import ANYWHERE, Place, Service
 
 UNAUTHORIZED = json_answer({"message": "401 Unauthorized"}, 401)
 NO_PROJECT = json_answer({"message": "404 Project Not Found"}, 404)
@@ -28,9 +28,9 @@ class Gitlab(Service):
     token.)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place = ANYWHERE) -> None:
         """Start without any project."""
-        super().__init__()
+        super().__init__(place)
         self.token: str | None = None
         #: When the token ends, as GitLab writes a day, and what it may be used for.
         self.token_ends: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.documents import Document
 
 from .connection import Answer, Seen, json_answer
-from .server import Service
+from .server import ANYWHERE, Place, Service
 
 #: `key in (…)`, with or without an order.
 KEYS_IN = re.compile(
@@ -62,9 +62,9 @@ class _Search:
 class Jira(Service):
     """Finds the issues that were added by their keys. With a `token`, a request needs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place = ANYWHERE) -> None:
         """Start without any issue."""
-        super().__init__()
+        super().__init__(place)
         self.token: str | None = None
         self._issues: dict[str, Document] = {}
 

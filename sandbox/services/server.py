@@ -1,4 +1,4 @@
-"""A service that stands in for a real one on a port of the loopback."""
+"""A service that stands in for a real one, on a port of the loopback unless told otherwise."""
 
 import errno
 import socket
@@ -14,6 +14,22 @@ from .faults import Exchange, Fault
 #: How long the end of a service waits for what is still being served, in all.
 STOP_SECONDS: Final = 5.0
 BACKLOG: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a service listens, and the address by which its clients know it.
+
+    Port 0 is a free one. `url` has no slash at its end; "" is the one that leads to the port.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    url: str = ""
+
+
+#: A free port of the loopback.
+ANYWHERE: Final = Place()
 
 
 @dataclass(slots=True)
@@ -41,8 +57,8 @@ class Service(ABC):
     may be read and cleared by any thread.
     """
 
-    def __init__(self) -> None:
-        """Reserve a free port."""
+    def __init__(self, place: Place = ANYWHERE) -> None:
+        """Reserve the port."""
         self.requests: list[Seen] = []
         #: Seconds that go by before any answer.
         self.latency = 0.0
@@ -51,11 +67,12 @@ class Service(ABC):
         self._serving: dict[Connection, threading.Thread] = {}
         # Bound but never listening, this socket keeps the port while the service is down: nobody
         # else gets it, not even a client in search of a port to call from.
-        self._reserved = _bind(0)
+        self._host = place.host
+        self._reserved = _bind(place.host, place.port)
         self._port: int = self._reserved.getsockname()[1]
         self._accepting: tuple[socket.socket, threading.Thread] | None = None
         #: Where the service is, without a slash at the end. It stays the same through `down`.
-        self.url: Final = f"http://127.0.0.1:{self._port}"
+        self.url: Final = place.url or f"http://{place.host}:{self._port}"
 
     @abstractmethod
     def route(self, request: Seen) -> Answer:
@@ -78,7 +95,7 @@ class Service(ABC):
     def up(self) -> None:
         """Listen on the port."""
         if self._accepting is None:
-            listener = _bind(self._port)
+            listener = _bind(self._host, self._port)
             listener.listen(BACKLOG)
             thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
             thread.start()
@@ -157,9 +174,9 @@ class Service(ABC):
         return None
 
 
-def _bind(port: int) -> socket.socket:
-    """Return a socket on a port of the loopback, 0 for a free one, that may be bound twice."""
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket on a port of an address, 0 for a free one, that may be bound twice."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    bound.bind(("127.0.0.1", port))
+    bound.bind((host, port))
     return bound

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from sandbox.documents import UNCHANGED, Changes, Document, changed
 
 from .connection import Answer, Seen, json_answer
-from .server import Service
+from .server import ANYWHERE, Place, Service
 
 NOT_FOUND = json_answer({"detail": "Not found."}, 404)
 NO_ROUTE = Answer(
@@ -43,9 +43,9 @@ class Warehouse(Service):
     `page_size` a page, or as many as asked for, but no more than `largest_page`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place = ANYWHERE) -> None:
         """Start without any checkout."""
-        super().__init__()
+        super().__init__(place)
         self.token = "warehouse-token"  # noqa: S105 - the stand-in's own
         self.page_size = 30
         self.largest_page: int | None = None
