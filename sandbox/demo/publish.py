@@ -1,6 +1,7 @@
-"""Publishes a notification as the warehouse does: `python -m sandbox.demo.publish`."""
+"""Publishes notifications as the warehouse does: `python -m sandbox.demo.publish`."""
 
 import argparse
+import contextlib
 import json
 import sys
 from datetime import UTC, datetime
@@ -8,15 +9,19 @@ from pathlib import Path
 
 from pika.exceptions import AMQPError
 
+from cki_notifier.config import read_config
+from cki_notifier.errors import ConfigurationError
 from sandbox import documents
 from sandbox.demo.bus import EXCHANGE, Bus
+from sandbox.demo.scenario import scenario
+from sandbox.services.configured import configured
 
 
 def main() -> int:
     """Publish what the arguments say; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.demo.publish",
-        description="Publishes a notification as the warehouse does.",
+        description="Publishes a notification as the warehouse does, or all of the demo's.",
     )
     parser.add_argument("--amqp", required=True, metavar="URL", help="the broker's address")
     parser.add_argument("--checkout-id", metavar="ID", help="the checkout's KCIDB id")
@@ -26,19 +31,42 @@ def main() -> int:
         action="store_true",
         help="with the status checkout_issueoccurrences_changed: the outcome changed, too",
     )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="all notifications of the demo, about what `python -m sandbox.services` knows; where "
+        "that is comes from the daemon's own variables (DATAWAREHOUSE_URL, GITLAB_TOKENS, ...)",
+    )
     parser.add_argument("file", nargs="?", help="the notification itself, - for standard input")
     parsed = parser.parse_args()
-    if parsed.file and (parsed.checkout_id or parsed.status or parsed.outcome_changed):
-        parser.error("it is either a file or a checkout id with a status")
-    if not parsed.file and not (parsed.checkout_id and parsed.status):
-        parser.error("name a file, or both --checkout-id and --status")
+    if fault := _fault_of(parsed):
+        parser.error(fault)
     try:
-        key = Bus(parsed.amqp).publish(_body(parsed))
-    except (AMQPError, OSError) as error:
+        for body in _bodies(parsed):
+            key = Bus(parsed.amqp).publish(body)
+            print(f"Published to {EXCHANGE} with the routing key {key}.")
+    except (AMQPError, ConfigurationError, OSError) as error:
         print(f"It could not be published: {error!r}", file=sys.stderr)
         return 1
-    print(f"Published to {EXCHANGE} with the routing key {key}.")
     return 0
+
+
+def _fault_of(parsed: argparse.Namespace) -> str:
+    """Return what is wrong with the arguments, nothing when they can be meant."""
+    is_described = parsed.checkout_id or parsed.status or parsed.outcome_changed
+    if bool(parsed.demo) + bool(parsed.file) + bool(is_described) > 1:
+        return "it is either --demo, or a file, or a checkout id with a status"
+    if not parsed.demo and not parsed.file and not (parsed.checkout_id and parsed.status):
+        return "name --demo, a file, or both --checkout-id and --status"
+    return ""
+
+
+def _bodies(parsed: argparse.Namespace) -> list[bytes]:
+    if parsed.demo:
+        config = read_config(needs_rabbitmq=False, needs_kafka=False)
+        with contextlib.closing(configured(config)) as services:
+            return [scene.body for scene in scenario(services)]
+    return [_body(parsed)]
 
 
 def _body(parsed: argparse.Namespace) -> bytes:
