@@ -163,11 +163,13 @@ need_rabbitmq() {
     [ -x "$RABBITMQ_SERVER" ] || fail "rabbitmq-server was installed, but there is no $RABBITMQ_SERVER"
 }
 
-# need_promtool: Prometheus' promtool, out of Debian's Prometheus, which is not started.
+# need_promtool: Debian's Prometheus with its promtool, without a system-wide one being started.
 need_promtool() {
-    command -v promtool >/dev/null && return 0
+    command -v promtool >/dev/null && command -v prometheus >/dev/null && return 0
     install_unstarted prometheus.service "testing the alerts" prometheus || exit 1
-    command -v promtool >/dev/null || fail "prometheus was installed, but there is no promtool"
+    for setup_program in promtool prometheus; do
+        command -v "$setup_program" >/dev/null || fail "prometheus was installed, but there is no $setup_program"
+    done
 }
 
 is_java_17() {
