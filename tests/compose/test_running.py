@@ -14,14 +14,11 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.config import read_config
-from sandbox.demo.scenario import scenario
-from sandbox.demo.scenes import Decision, Scene
 from sandbox.kafka import read_topic
 from sandbox.processes import listens
-from sandbox.services.configured import configured
 from tests.compose import project
 from tests.compose.laptop import Laptop
+from tests.compose.story import decision, scenes
 from tests.contract import VALIDATOR
 from tests.integration.stage import eventually
 from tests.monitoring.files import alerts, panels, variable_queries
@@ -52,19 +49,6 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
         count = len(scenes())
         eventually(lambda: len(outcomes(machine)) == count, seconds=_SECONDS)
         yield machine
-
-
-def scenes() -> list[Scene]:
-    """Return the demo's scenes with the addresses that compose.yaml gives to the services."""
-    variables = project.environment("publish")
-    config = read_config(variables, needs_rabbitmq=False, needs_kafka=False)
-    with contextlib.closing(configured(config)) as services:
-        return list(scenario(services))
-
-
-def decision(scene: Scene) -> Decision:
-    """Return what becomes of a notification when the services are as at the demo's end: up."""
-    return scene.later or scene.expected
 
 
 def outcomes(laptop: Laptop) -> list[dict[str, Any]]:
@@ -114,13 +98,14 @@ def test_each_notification_of_the_demo_ends_as_it_should(laptop: Laptop) -> None
     assert seen == expected
 
 
-def test_the_messages_are_in_the_topic(laptop: Laptop) -> None:
-    """Who reads the topic from its beginning gets a message for each that was sent, and no more."""
+@pytest.mark.parametrize("address", ["kafka:9092", "127.0.0.1:9094"])
+def test_the_messages_are_in_the_topic(laptop: Laptop, address: str) -> None:
+    """Who reads it, in a container or on the laptop, gets each message that was sent, no more."""
     expected = Counter(scene.checkout for scene in scenes() if decision(scene).outcome == "sent")
     count = expected.total()
     assert count > 0
     records = read_topic(
-        laptop.led("kafka:9092"),
+        laptop.led(address),
         laptop.environment("cki-notifier")["KAFKA_TOPIC"],
         seconds=_SECONDS,
         until=lambda seen: len(seen) >= count,
@@ -169,6 +154,12 @@ def test_a_daemon_that_is_not_ready_is_not_healthy(laptop: Laptop) -> None:
     with machine.notifier(kafka, waits=False):
         eventually(lambda: listens(machine.port(_NOTIFIER)))
         assert machine.check("cki-notifier").returncode
+
+
+def test_the_doctor_finds_nothing_wrong(laptop: Laptop) -> None:
+    """Asked as docs/compose.md says, it has warnings at most: the demo leaves a dead letter."""
+    result = laptop.run(["python", "-m", "cki_notifier", "doctor", "--json"], "cki-notifier")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_stand_ins_end_when_asked_to(laptop: Laptop) -> None:

@@ -1,0 +1,22 @@
+"""What the demo's notifications should lead to, told by the addresses of compose.yaml."""
+
+import contextlib
+
+from cki_notifier.config import read_config
+from sandbox.demo.scenario import scenario
+from sandbox.demo.scenes import Decision, Scene
+from sandbox.services.configured import configured
+from tests.compose import project
+
+
+def scenes() -> list[Scene]:
+    """Return the demo's scenes."""
+    variables = project.environment("publish")
+    config = read_config(variables, needs_rabbitmq=False, needs_kafka=False)
+    with contextlib.closing(configured(config)) as services:
+        return list(scenario(services))
+
+
+def decision(scene: Scene) -> Decision:
+    """Return what becomes of a notification when the services are as at the demo's end: up."""
+    return scene.later or scene.expected
