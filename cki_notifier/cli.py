@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cki_notifier import __version__, log, manual
+from cki_notifier.closing import GOODBYE_SECONDS, RECORDS_SECONDS
 from cki_notifier.config import Config, JiraConfig, read_config, read_operator_config
 from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
@@ -39,12 +40,8 @@ logger = logging.getLogger(__name__)
 
 _OK, _FAULTY = 0, 2
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
-#: For saying goodbye to RabbitMQ, in seconds.
-_GOODBYE_SECONDS = 2.0
 #: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
-#: For the records still under way at the end, in seconds.
-_FLUSH_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -175,7 +172,7 @@ def _by_hand(config: Config, parsed: argparse.Namespace) -> int:
         form=_form(parsed),
     )
     if publisher is not None:
-        publisher.close(_FLUSH_SECONDS)
+        publisher.close(RECORDS_SECONDS)
     return code
 
 
@@ -207,7 +204,7 @@ def _daemon(config: Config) -> int:
         website.open(config, daemon.pulse, outcomes, publisher)
     _watch(daemon, config.shutdown_seconds)
     if publisher is not None:
-        publisher.close(_FLUSH_SECONDS)
+        publisher.close(RECORDS_SECONDS)
     if website is not None:
         website.close()
     logging.shutdown()
@@ -227,7 +224,7 @@ def _watch(daemon: Daemon, seconds: float) -> None:
         pass
     logger.info("stopping: no new work, what is in flight is finished")
     daemon.stop()
-    end = time.monotonic() + seconds + _GOODBYE_SECONDS
+    end = time.monotonic() + seconds + GOODBYE_SECONDS
     while thread.is_alive() and time.monotonic() < end:
         if received := signal.sigtimedwait(_SIGNALS, _STOPPING_WATCH_SECONDS):
             logger.error("a second signal: ending at once; what is in flight stays in the queue")

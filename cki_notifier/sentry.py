@@ -21,14 +21,13 @@ from sentry_sdk.integrations.threading import ThreadingIntegration
 from sentry_sdk.types import Event, Hint
 
 from cki_notifier import __version__
+from cki_notifier.closing import SENTRY_SECONDS
 from cki_notifier.config import Config, secrets_of
 from cki_notifier.log import ROOT
 from cki_notifier.repeats import Repeats
 from cki_notifier.secret import Secret
 from cki_notifier.sources.transfer import certificate_authorities
 
-#: At the end, what is on its way gets so long, in seconds.
-_FLUSH_SECONDS = 2.0
 #: One event in so many seconds for each kind of error, of which so many are told apart.
 _QUIET_SECONDS, _MOST_KINDS = 300.0, 500
 #: What is shorter is no secret worth the name, and would be found in innocent words.
@@ -54,7 +53,7 @@ def report_errors(config: Config, dsn: Secret) -> None:
             ThreadingIntegration(propagate_scope=False),
         ],
         before_send=outgoing.check,
-        shutdown_timeout=_FLUSH_SECONDS,
+        shutdown_timeout=SENTRY_SECONDS,
         ca_certs=certificate_authorities(),
         include_local_variables=False,
         max_request_body_size="never",
@@ -84,7 +83,7 @@ class _Handler(EventHandler):
             super().emit(record)
 
     def flush(self) -> None:
-        sentry_sdk.flush(_FLUSH_SECONDS)
+        sentry_sdk.flush(SENTRY_SECONDS)
 
     def close(self) -> None:
         """End the client, so that the interpreter's end does not wait once more."""

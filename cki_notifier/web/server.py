@@ -10,6 +10,7 @@ from collections.abc import Callable
 from socketserver import ThreadingTCPServer
 from typing import Any
 
+from cki_notifier.closing import REQUESTS_SECONDS
 from cki_notifier.errors import ConfigurationError
 from cki_notifier.web.answer import Answer, Request
 from cki_notifier.web.handler import Handler
@@ -20,8 +21,6 @@ logger = logging.getLogger(__name__)
 _MOST_AT_ONCE = 64
 #: How soon the end is noticed, in seconds.
 _POLL_SECONDS = 0.1
-#: For requests that are being answered at the end, in seconds; then they are cut off.
-_END_SECONDS = 1.0
 
 Answers = Callable[[Request], Answer]
 
@@ -63,7 +62,7 @@ class Server:
             self._listener.shutdown()
             self._thread.join()
         self._listener.server_close()
-        self._listener.finish(_END_SECONDS)
+        self._listener.finish(REQUESTS_SECONDS)
 
 
 class _Listener(ThreadingTCPServer):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cki_notifier.amqp import UNREADABLE, BlockingConnection, close, ready_messages, translated
+from cki_notifier.closing import QUEUE_LENGTHS_SECONDS
 from cki_notifier.errors import Unavailable
 from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
 
@@ -17,8 +18,6 @@ _PERIOD_SECONDS, _PAUSE_SECONDS = 15.0, 2.0
 _LONGEST_KEPT_SECONDS = 60.0
 #: Heartbeats are served, and the end is noticed, so often, in seconds.
 _TICK_SECONDS = 0.2
-#: For the thread to end, in seconds; it may hang on a broker that says no more.
-_END_SECONDS = 2.0
 
 
 class Waiting:
@@ -53,7 +52,7 @@ class Waiting:
     def close(self) -> None:
         """End the thread."""
         self._stopping.set()
-        self._thread.join(_END_SECONDS)
+        self._thread.join(QUEUE_LENGTHS_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
