@@ -18,6 +18,7 @@ fi
 
 RABBITMQ_SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
 KAFKA_JARS=$PROJECT_ROOT/.cache/kafka
+KUBERNETES_TOOLS=$PROJECT_ROOT/.cache/kubernetes
 VENV=$PROJECT_ROOT/.venv
 
 say() {
@@ -172,6 +173,22 @@ need_promtool() {
     done
 }
 
+# need_kustomize: kustomize, and schemas for what it prints, in .cache/kubernetes; after need_python_venv.
+need_kustomize() {
+    kustomize_source=$PROJECT_ROOT/tests/kubernetes/tools
+    kustomize_state=$(cat "$kustomize_source"/* | cksum) || fail "$kustomize_source cannot be read"
+    if [ -f "$KUBERNETES_TOOLS/.state" ] && [ "$(cat "$KUBERNETES_TOOLS/.state")" = "$kustomize_state" ]; then
+        return 0
+    fi
+    say "building kustomize and fetching schemas into .cache/kubernetes for testing the manifests"
+    rm -rf "$KUBERNETES_TOOLS.new"
+    quietly "$kustomize_source/install" "$VENV/bin/python" "$KUBERNETES_TOOLS.new" ||
+        fail "the tools for testing the manifests could not be installed (above)"
+    printf '%s\n' "$kustomize_state" >"$KUBERNETES_TOOLS.new/.state"
+    rm -rf "$KUBERNETES_TOOLS"
+    mv "$KUBERNETES_TOOLS.new" "$KUBERNETES_TOOLS"
+}
+
 is_java_17() {
     # "openjdk version "17.0.15" ..."; before Java 9 the number began with "1."
     java_version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
@@ -215,11 +232,13 @@ need_chromium() {
 
 if [ "${0##*/}" = setup.sh ]; then
     set -eu
-    setup_known='need_python_venv, need_rabbitmq, need_java_kafka, need_chromium, need_promtool'
+    setup_known='need_python_venv, need_rabbitmq, need_java_kafka, need_chromium, need_promtool, need_kustomize'
     [ "$#" -gt 0 ] || fail "name what is needed: $setup_known"
     for setup_need in "$@"; do
         case $setup_need in
-            need_python_venv | need_rabbitmq | need_java_kafka | need_chromium | need_promtool) "$setup_need" ;;
+            need_python_venv | need_rabbitmq | need_java_kafka | need_chromium | need_promtool | need_kustomize)
+                "$setup_need"
+                ;;
             *) fail "'$setup_need' is none of $setup_known" ;;
         esac
     done
