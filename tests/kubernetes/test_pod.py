@@ -2,6 +2,7 @@
 
 import copy
 import re
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 import yaml
 
 from cki_notifier.closing import CLOSING_SECONDS
+from cki_notifier.web.answer import Request
 from tests.environment import read
 from tests.kubernetes import restricted
 from tests.kubernetes.manifests import OVERLAYS, ROOT, environment, overlay, with_component
+from tests.scene import Scene
 
 #: For what no constant says (threads that look about, the interpreter's own end), in seconds.
 SPARE_SECONDS = 5
@@ -133,6 +136,14 @@ def test_every_port_is_the_one_the_daemon_listens_on(name: str, tmp_path: Path) 
     assert [item["port"] for item in rule["ports"]] == [port["name"]]
     for probe in ("livenessProbe", "readinessProbe"):
         assert manifests.container[probe]["httpGet"]["port"] == port["name"]
+
+
+@each_overlay
+@pytest.mark.parametrize("probe", ["livenessProbe", "readinessProbe"])
+def test_the_daemon_answers_where_it_is_probed(name: str, probe: str) -> None:
+    """A process that works gives each probe the answer it waits for, at the address it asks."""
+    path = overlay(name).container[probe]["httpGet"]["path"]
+    assert Scene().site().answer(Request(path=path, query={})).code == HTTPStatus.OK
 
 
 @each_overlay
