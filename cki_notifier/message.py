@@ -21,78 +21,176 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
 class CI(Part, frozen=True, kw_only=True):
     """Who tells: the same in every message."""
 
-    name: Literal["CKI (Continuous Kernel Integration)"] = "CKI (Continuous Kernel Integration)"
-    team: Literal["CKI"] = "CKI"
-    docs: Literal["https://cki-project.org"] = "https://cki-project.org"
-    url: Literal["https://gitlab.com/cki-project"] = "https://gitlab.com/cki-project"
-    email: Literal["cki-project@redhat.com"] = "cki-project@redhat.com"
-    irc: Literal["Slack #team-kernel-cki"] = "Slack #team-kernel-cki"
+    name: Annotated[
+        Literal["CKI (Continuous Kernel Integration)"], Meta(description="Our name in full.")
+    ] = "CKI (Continuous Kernel Integration)"
+    team: Annotated[Literal["CKI"], Meta(description="Our name in short.")] = "CKI"
+    docs: Annotated[Literal["https://cki-project.org"], Meta(description="Our documentation.")] = (
+        "https://cki-project.org"
+    )
+    url: Annotated[
+        Literal["https://gitlab.com/cki-project"], Meta(description="Our source code.")
+    ] = "https://gitlab.com/cki-project"
+    email: Annotated[
+        Literal["cki-project@redhat.com"], Meta(description="Where to write to us.")
+    ] = "cki-project@redhat.com"
+    irc: Annotated[Literal["Slack #team-kernel-cki"], Meta(description="Where to talk to us.")] = (
+        "Slack #team-kernel-cki"
+    )
 
 
 class Run(Part, frozen=True, kw_only=True):
     """The pipeline that made the checkout."""
 
-    url: Annotated[str, Meta(description="The pipeline's address, or an empty string.")]
+    url: Annotated[
+        str,
+        Meta(
+            description="The pipeline's address, or an empty string.",
+            examples=["https://gitlab.com/cki/pipelines/-/pipelines/2167003491"],
+        ),
+    ]
 
 
 class Artifact(Part, frozen=True, kw_only=True):
     """What there is to be tested."""
 
-    type: Literal["cki-build"] = "cki-build"
+    type: Annotated[
+        Literal["cki-build"], Meta(description="The kind of artifact: builds made by CKI.")
+    ] = "cki-build"
     issuer: Annotated[
-        str, Meta(description="CKI for a merge request, else who submitted the checkout, or CKI.")
+        str,
+        Meta(
+            description="CKI for a merge request, else who submitted the checkout, or CKI.",
+            examples=["CKI"],
+        ),
     ]
-    source_package_name: Annotated[str, Meta(description="The source package, mostly kernel.")]
-    source_package_version: str | UnsetType = UNSET
-    source_package_release: str | UnsetType = UNSET
+    source_package_name: Annotated[
+        str, Meta(description="The source package, mostly kernel.", examples=["kernel"])
+    ]
+    source_package_version: Annotated[
+        str | UnsetType,
+        Meta(description="Its version; left out when unknown.", examples=["5.14.0"]),
+    ] = UNSET
+    source_package_release: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Its release; left out when unknown.", examples=["503.5021_2167003491.el9"]
+        ),
+    ] = UNSET
 
 
 class System(Part, frozen=True, kw_only=True):
     """An operating system the builds are for."""
 
-    os: Annotated[str, Meta(description="The family of the kpet tree, as rhel9, or empty.")]
-    stream: Annotated[str, Meta(description="The kpet tree's name, as c9s, or the checkout's.")]
+    os: Annotated[
+        str,
+        Meta(description="The family of the kpet tree, as rhel9, or empty.", examples=["rhel9"]),
+    ]
+    stream: Annotated[
+        str,
+        Meta(
+            description="The kpet tree's name, as c9s, or the checkout's tree_name.",
+            examples=["c9s"],
+        ),
+    ]
 
 
 class BuildInfo(Part, frozen=True, kw_only=True):
     """One build that can be tested."""
 
-    architecture: Annotated[str, Meta(description="As RPM names it, as x86_64, or empty.")]
-    build_id: Annotated[str, Meta(description="The build's KCIDB id.")]
-    package_name: Annotated[str, Meta(description="The binary package, as kernel-debug.")]
-    package_version: str | UnsetType = UNSET
-    package_release: str | UnsetType = UNSET
-    kernel_package_url: Annotated[
-        str, Meta(description="The repository with the packages, or an empty string.")
+    architecture: Annotated[
+        str, Meta(description="As RPM names it, as x86_64, or empty.", examples=["x86_64"])
     ]
-    debug_kernel: Annotated[bool, Meta(description="Whether it is a debug kernel.")]
+    build_id: Annotated[
+        str,
+        Meta(description="The build's KCIDB id.", examples=["redhat:2167003491-x86_64-kernel"]),
+    ]
+    package_name: Annotated[
+        str, Meta(description="The binary package, as kernel-debug.", examples=["kernel"])
+    ]
+    package_version: Annotated[
+        str | UnsetType,
+        Meta(description="Its version; left out when unknown.", examples=["5.14.0"]),
+    ] = UNSET
+    package_release: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Its release; left out when unknown.", examples=["503.5021_2167003491.el9"]
+        ),
+    ] = UNSET
+    kernel_package_url: Annotated[
+        str,
+        Meta(
+            description="The repository with the packages, or an empty string.",
+            examples=["https://s3.example.com/repo/5.14.0-503.el9.x86_64"],
+        ),
+    ]
+    debug_kernel: Annotated[
+        bool, Meta(description="Whether it is a debug kernel.", examples=[False])
+    ]
 
 
 class JiraIssue(Part, frozen=True, kw_only=True):
     """An issue named in the merge request, as Jira told of it; empty where Jira was silent."""
 
-    key: str
-    url: Annotated[str, Meta(description="The link as the merge request has it.")]
-    summary: str
-    status: str
-    priority: str
-    components: tuple[str, ...]
-    fix_versions: tuple[str, ...]
-    labels: tuple[str, ...]
+    key: Annotated[str, Meta(description="The issue's key.", examples=["RHEL-40001"])]
+    url: Annotated[
+        str,
+        Meta(
+            description="The link as the merge request has it.",
+            examples=["https://issues.redhat.com/browse/RHEL-40001"],
+        ),
+    ]
+    summary: Annotated[str, Meta(description="Its title.", examples=["ice: link flaps on resume"])]
+    status: Annotated[
+        str, Meta(description="Its status, in Jira's words.", examples=["In Progress"])
+    ]
+    priority: Annotated[str, Meta(description="Its priority.", examples=["Major"])]
+    components: Annotated[
+        tuple[str, ...], Meta(description="Its components.", examples=[["kernel / Networking"]])
+    ]
+    fix_versions: Annotated[
+        tuple[str, ...], Meta(description="Where it is to be fixed.", examples=[["rhel-9.6"]])
+    ]
+    labels: Annotated[tuple[str, ...], Meta(description="Its labels.", examples=[["kernel"]])]
 
 
 class MergeRequestInfo(Part, frozen=True, kw_only=True):
     """The merge request; all empty for a checkout without one."""
 
-    merge_request_url: Annotated[str, Meta(description="Its address, or an empty string.")]
-    is_draft: Annotated[bool, Meta(description="Read from GitLab when the message was made.")]
-    subsystems: Annotated[tuple[str, ...], Meta(description="Subsystem: labels, sorted.")]
-    external_ci: Annotated[
-        tuple[str, ...], Meta(description="Names of the ExternalCI:: labels, sorted, each once.")
+    merge_request_url: Annotated[
+        str,
+        Meta(
+            description="Its address, or an empty string.",
+            examples=["https://gitlab.com/group/kernel/-/merge_requests/5021"],
+        ),
     ]
-    jira: Annotated[tuple[str, ...], Meta(description="Links of its JIRA: trailers, in order.")]
+    is_draft: Annotated[
+        bool, Meta(description="Read from GitLab when the message was made.", examples=[False])
+    ]
+    subsystems: Annotated[
+        tuple[str, ...],
+        Meta(description="Subsystem: labels, sorted.", examples=[["drivers-net", "net"]]),
+    ]
+    external_ci: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names of the ExternalCI:: labels, sorted, each once.", examples=[["lnst"]]
+        ),
+    ]
+    jira: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Links of its JIRA: trailers, in order.",
+            examples=[["https://issues.redhat.com/browse/RHEL-40001"]],
+        ),
+    ]
     bugzilla: Annotated[
-        tuple[str, ...], Meta(description="Links of its Bugzilla: trailers, in order.")
+        tuple[str, ...],
+        Meta(
+            description="Links of its Bugzilla: trailers, in order.",
+            examples=[["https://bugzilla.redhat.com/2210001"]],
+        ),
     ]
     jira_issues: Annotated[
         tuple[JiraIssue, ...] | UnsetType,
@@ -110,35 +208,77 @@ class ReadyForTest(Part, frozen=True, kw_only=True):
         tuple[System, ...],
         Meta(min_length=1, description="Each different system among the builds, in their order."),
     ]
-    checkout_id: Annotated[str, Meta(min_length=1, description="The KCIDB id; also the key.")]
-    tree_name: Annotated[str, Meta(description="The kernel tree, or an empty string.")]
+    checkout_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The KCIDB id; also the key.",
+            examples=["redhat:2167003491"],
+        ),
+    ]
+    tree_name: Annotated[
+        str, Meta(description="The kernel tree, or an empty string.", examples=["c9s"])
+    ]
     build_info: Annotated[
         tuple[BuildInfo, ...],
-        Meta(min_length=1, description="By architecture, then debug_kernel, then build_id."),
+        Meta(
+            min_length=1,
+            description="What can be tested; by architecture, then debug_kernel, then build_id.",
+        ),
     ]
-    patch_urls: tuple[str, ...]
+    patch_urls: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The patches on top of the branch; without any, the merge request's diff.",
+            examples=[["https://gitlab.com/group/kernel/-/merge_requests/5021.diff"]],
+        ),
+    ]
     merge_request: MergeRequestInfo
-    branch: Annotated[str, Meta(description="The git branch, or an empty string.")]
-    modified_files: tuple[str, ...]
-    pipelineid: Annotated[int, Meta(ge=0, description="The pipeline's id, 0 when unknown.")]
+    branch: Annotated[
+        str, Meta(description="The git branch, or an empty string.", examples=["main"])
+    ]
+    modified_files: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What the patches change: paths in the kernel's source.",
+            examples=[["drivers/net/ethernet/intel/ice/ice_main.c"]],
+        ),
+    ]
+    pipelineid: Annotated[
+        int, Meta(ge=0, description="The pipeline's id, 0 when unknown.", examples=[2167003491])
+    ]
     cki_finished: Annotated[
-        bool, Meta(description="false: builds are ready (pre-test). true: CKI tested (post-test).")
+        bool,
+        Meta(
+            description="false: builds are ready (pre-test). true: CKI tested (post-test).",
+            examples=[True],
+        ),
     ]
     status: Annotated[
         Literal["success", "fail", "error"] | UnsetType,
-        Meta(description="The worst untriaged finding; in a post-test message only."),
+        Meta(
+            description="The worst untriaged finding; in a post-test message only.",
+            examples=["success"],
+        ),
     ] = UNSET
-    type: Literal["build"] = "build"
-    category: Literal["kernel-build"] = "kernel-build"
-    namespace: Literal["cki"] = "cki"
+    type: Annotated[
+        Literal["build"], Meta(description="What it is about: a build, not its tests.")
+    ] = "build"
+    category: Annotated[Literal["kernel-build"], Meta(description="What was built: a kernel.")] = (
+        "kernel-build"
+    )
+    namespace: Annotated[Literal["cki"], Meta(description="Who built it: CKI.")] = "cki"
     generated_at: Annotated[
         str,
         Meta(
             description="When the message was made, ISO 8601 in UTC.",
             extra_json_schema={"format": "date-time"},
+            examples=["2026-11-20T12:30:01.000000+00:00"],
         ),
     ]
-    version: Literal["0.1.0"] = VERSION
+    version: Annotated[Literal["0.1.0"], Meta(description="The version of this contract.")] = (
+        VERSION
+    )
 
 
 def encode(message: ReadyForTest) -> bytes:
