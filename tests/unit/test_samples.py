@@ -1,24 +1,21 @@
 """The samples: documents as the services show them, and the messages that come of them."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from kcidb_io import schema as kcidb  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.documents import Build, Checkout, Everything
+from cki_notifier.documents import Build, Checkout
 from cki_notifier.filter import is_superseded
-from cki_notifier.message import JiraIssue
-from cki_notifier.models import Loaded, MergeRequest, Stage
+from cki_notifier.models import Loaded, Stage
 from cki_notifier.parse import parse
-from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument, trailers
-from cki_notifier.triage import Evidence, Finding, findings, overall_status
+from cki_notifier.triage import Finding, findings
+from documentation.examples import everything, evidence, merge_request, sample, text
 from sandbox import documents
 from tests.contract import VALIDATOR, sent
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 MESSAGES = {Stage.PRE_TEST: "message-pre-test", Stage.POST_TEST: "message-post-test"}
 #: What of a checkout's document KCIDB knows; the rest is the warehouse's own.
 KCIDB_LISTS = ("checkouts", "builds", "tests")
@@ -26,69 +23,11 @@ KCIDB_LISTS = ("checkouts", "builds", "tests")
 KCIDB_VERSIONS = (kcidb.V4_2, kcidb.V4_3, kcidb.V4_4, kcidb.V4_5)
 
 
-def text(name: str) -> bytes:
-    """Return a sample."""
-    return (SAMPLES / f"{name}.json").read_bytes()
-
-
-def sample(name: str) -> Any:
-    """Return what a sample says."""
-    return json.loads(text(name))
-
-
-def evidence() -> Evidence:
-    """Return all that the sample checkout's status is made of."""
-    return msgspec.json.decode(text("checkout-all"), type=Evidence)
-
-
-def everything() -> Loaded:
-    """Return the sample checkout with everything of it."""
-    document = msgspec.json.decode(text("checkout-all"), type=Everything)
-    return Loaded(
-        checkout=document.checkouts[0],
-        builds=document.builds,
-        overall_status=overall_status(evidence()),
-    )
-
-
 def with_builds() -> Loaded:
     """Return the sample checkout with its builds."""
     return Loaded(
         checkout=msgspec.json.decode(text("checkout"), type=Checkout),
         builds=msgspec.convert(sample("checkout-builds")["results"], tuple[Build, ...]),
-    )
-
-
-def merge_request() -> MergeRequest:
-    """Return the sample merge request with the issue that Jira told of."""
-    document = msgspec.json.decode(text("merge-request"), type=MergeRequestDocument)
-    bridges = msgspec.json.decode(text("pipeline-bridges"), type=tuple[Bridge, ...])
-    links = trailers(document.description)
-    (issue,) = sample("jira-search")["issues"]
-    told = issue["fields"]
-    return MergeRequest(
-        url=sample("merge-request")["web_url"],
-        state=document.state,
-        is_draft=document.draft is True,
-        labels=document.labels or (),
-        jira=links.jira,
-        bugzilla=links.bugzilla,
-        head_pipeline_id=document.head_pipeline.id if document.head_pipeline else None,
-        downstream_pipeline_ids=frozenset(
-            it.downstream_pipeline.id for it in bridges if it.downstream_pipeline
-        ),
-        jira_issues=(
-            JiraIssue(
-                key=issue["key"],
-                url=links.jira[0],
-                summary=told["summary"],
-                status=told["status"]["name"],
-                priority=told["priority"]["name"],
-                components=tuple(it["name"] for it in told["components"]),
-                fix_versions=tuple(it["name"] for it in told["fixVersions"]),
-                labels=tuple(told["labels"]),
-            ),
-        ),
     )
 
 
