@@ -230,15 +230,40 @@ need_chromium() {
     done
 }
 
+ASYNCAPI_PARSER=$PROJECT_ROOT/.cache/asyncapi-parser
+
+# need_asyncapi_parser: AsyncAPI's parser, which tests/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
+# Its Node.js and npm are those of the virtual environment (need_python_venv test), the same everywhere.
+need_asyncapi_parser() {
+    asyncapi_files=$PROJECT_ROOT/tests/asyncapi
+    asyncapi_state=$(cat "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" | cksum)
+    if [ -f "$ASYNCAPI_PARSER/.lock" ] && [ "$(cat "$ASYNCAPI_PARSER/.lock")" = "$asyncapi_state" ]; then
+        return 0
+    fi
+    [ -x "$VENV/bin/npm" ] || need_python_venv test
+    say "fetching AsyncAPI's parser with npm into .cache/asyncapi-parser"
+    rm -rf "$ASYNCAPI_PARSER"
+    mkdir -p "$ASYNCAPI_PARSER"
+    cp "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" "$ASYNCAPI_PARSER"
+    # The certificates that the system trusts count, too. Nothing that comes with a package is run.
+    quietly env NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$ASYNCAPI_PARSER" --ignore-scripts --no-audit --no-fund \
+        --no-update-notifier --cache "$PROJECT_ROOT/.cache/npm" ||
+        fail "npm could not fetch AsyncAPI's parser (above)"
+    printf '%s\n' "$asyncapi_state" >"$ASYNCAPI_PARSER/.lock"
+}
+
+# need_jq: the jq that the documentation's examples are run with.
+need_jq() {
+    command -v jq >/dev/null || install_packages "running the documentation's examples" jq
+}
+
 if [ "${0##*/}" = setup.sh ]; then
     set -eu
-    setup_known='need_python_venv, need_rabbitmq, need_java_kafka, need_chromium, need_promtool, need_kustomize'
+    setup_known=$(sed -n 's/^\(need_[a-z0-9_]*\)() .*/\1/p' "$0" | tr '\n' ' ')
     [ "$#" -gt 0 ] || fail "name what is needed: $setup_known"
     for setup_need in "$@"; do
-        case $setup_need in
-            need_python_venv | need_rabbitmq | need_java_kafka | need_chromium | need_promtool | need_kustomize)
-                "$setup_need"
-                ;;
+        case " $setup_known" in
+            *" $setup_need "*) "$setup_need" ;;
             *) fail "'$setup_need' is none of $setup_known" ;;
         esac
     done
