@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cki_notifier import checks
+from cki_notifier import checks, variables
 from cki_notifier.environment import Reader
 from cki_notifier.errors import ConfigurationError
 from cki_notifier.secret import Secret
+from cki_notifier.variables import Variable
 
 #: Where messages are sent; anywhere else they are only shown.
 SENDING_ENVIRONMENTS = frozenset({"production", "staging"})
@@ -167,15 +168,13 @@ def _config(
     needs_rabbitmq: bool,
     needs_kafka: bool,
 ) -> Config:
-    environment = reader.text("CKI_DEPLOYMENT_ENVIRONMENT")
+    environment = reader.text(variables.CKI_DEPLOYMENT_ENVIRONMENT)
     sends = environment in SENDING_ENVIRONMENTS
     return Config(
         environment=environment,
         datawarehouse=DataWarehouseConfig(
-            url=reader.value(
-                "DATAWAREHOUSE_URL", checks.http_url, required="the address of DataWarehouse"
-            ),
-            token=reader.secret("DATAWAREHOUSE_TOKEN", required="the token for DataWarehouse"),
+            url=reader.value(variables.DATAWAREHOUSE_URL, checks.http_url, needed=True),
+            token=reader.secret(variables.DATAWAREHOUSE_TOKEN, needed=True),
         ),
         gitlab_tokens=_gitlab_tokens(reader),
         jira=_jira(reader),
@@ -184,17 +183,16 @@ def _config(
         logging_level=_logging_level(reader),
         logging_format=_logging_format(reader),
         metrics_port=_metrics_port(reader),
-        in_flight=reader.value("CKI_NOTIFIER_IN_FLIGHT", checks.in_flight, default=32),
-        shutdown_seconds=reader.value(
-            "CKI_NOTIFIER_SHUTDOWN_SECONDS", checks.positive, default=25.0
-        ),
-        retry_hours=reader.value("CKI_NOTIFIER_RETRY_HOURS", checks.positive, default=72.0),
+        in_flight=reader.value(variables.CKI_NOTIFIER_IN_FLIGHT, checks.in_flight),
+        shutdown_seconds=reader.value(variables.CKI_NOTIFIER_SHUTDOWN_SECONDS, checks.positive),
+        retry_hours=reader.value(variables.CKI_NOTIFIER_RETRY_HOURS, checks.positive),
         sentry_dsn=_sentry_dsn(reader),
     )
 
 
 def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
-    names: dict[str, str] | None = reader.value("GITLAB_TOKENS", checks.token_names)
+    variable = variables.GITLAB_TOKENS
+    names: dict[str, str] | None = reader.value(variable, checks.token_names)
     tokens = {}
     for host, name in (names or {}).items():
         token = reader.optional_secret(name)
@@ -204,61 +202,59 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
             continue
         elif re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
             reader.fault(
-                "GITLAB_TOKENS", f"names {name} for the token of {host}, but {name} is not set"
+                variable.name, f"names {name} for the token of {host}, but {name} is not set"
             )
         else:  # perhaps the token itself, so not shown
             reader.fault(
-                "GITLAB_TOKENS",
+                variable.name,
                 f"has to hold the name of a variable that is set for {host}, not the token itself",
             )
     return tokens
 
 
 def _jira(reader: Reader) -> JiraConfig | None:
-    url = reader.value("JIRA_SERVER", checks.http_url)
-    token = reader.optional_secret("JIRA_TOKEN_AUTH")
+    url = reader.value(variables.JIRA_SERVER, checks.http_url)
+    token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name)
     return JiraConfig(url=url, token=token) if url else None
 
 
 def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
-    hosts = reader.text(
-        "RABBITMQ_HOST", required="one node of RabbitMQ or several" if needed else ""
-    ).split()
+    hosts = reader.text(variables.RABBITMQ_HOST, needed=needed).split()
     config = RabbitMQConfig(
         hosts=tuple(hosts),
-        port=reader.value("RABBITMQ_PORT", checks.port, default=5672),
-        virtual_host=reader.text("RABBITMQ_VIRTUAL_HOST", "/"),
-        user=reader.text("RABBITMQ_USER", "guest"),
-        password=reader.secret("RABBITMQ_PASSWORD", "guest"),
-        ca_file=reader.value("RABBITMQ_CAFILE", checks.ca_file),
-        exchange=reader.text("WEBHOOK_RECEIVER_EXCHANGE", "cki.exchange.webhooks"),
-        queue=reader.value(
-            "RABBITMQ_QUEUE", checks.queue_name, default="cki.queue.webhooks.cki_notifier"
-        ),
-        routing_keys=tuple(
-            reader.text("RABBITMQ_ROUTING_KEYS", "datawarehouse.checkout.*").split()
-        ),
+        port=reader.value(variables.RABBITMQ_PORT, checks.port),
+        virtual_host=reader.text(variables.RABBITMQ_VIRTUAL_HOST),
+        user=reader.text(variables.RABBITMQ_USER),
+        password=reader.secret(variables.RABBITMQ_PASSWORD),
+        ca_file=reader.value(variables.RABBITMQ_CAFILE, checks.ca_file),
+        exchange=reader.text(variables.WEBHOOK_RECEIVER_EXCHANGE),
+        queue=reader.value(variables.RABBITMQ_QUEUE, checks.queue_name),
+        routing_keys=tuple(reader.text(variables.RABBITMQ_ROUTING_KEYS).split()),
     )
     if not config.routing_keys:
-        reader.fault("RABBITMQ_ROUTING_KEYS", "holds nothing but spaces; name a routing key")
-    if needed and not hosts and reader.text("RABBITMQ_HOST"):
-        reader.fault("RABBITMQ_HOST", "holds nothing but spaces; name a node of RabbitMQ")
+        reader.fault(
+            variables.RABBITMQ_ROUTING_KEYS.name, "holds nothing but spaces; name a routing key"
+        )
+    if needed and not hosts and reader.text(variables.RABBITMQ_HOST):
+        reader.fault(
+            variables.RABBITMQ_HOST.name, "holds nothing but spaces; name a node of RabbitMQ"
+        )
     return config if hosts else None
 
 
-#: Variable, librdkafka's name for it, and whether it is a secret.
-_KAFKA_VARIABLES = (
-    ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap.servers", False),
-    ("KAFKA_SECURITY_PROTOCOL", "security.protocol", False),
-    ("KAFKA_SASL_MECHANISM", "sasl.mechanism", False),
-    ("KAFKA_SASL_USERNAME", "sasl.username", False),
-    ("KAFKA_SASL_PASSWORD", "sasl.password", True),
-    ("KAFKA_SSL_CA_LOCATION", "ssl.ca.location", False),
-    ("KAFKA_SSL_CERTIFICATE_LOCATION", "ssl.certificate.location", False),
-    ("KAFKA_SSL_KEY_LOCATION", "ssl.key.location", False),
-    ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password", True),
+#: Variable, and librdkafka's name for it.
+_KAFKA_VARIABLES: tuple[tuple[Variable, str], ...] = (
+    (variables.KAFKA_BOOTSTRAP_SERVERS, "bootstrap.servers"),
+    (variables.KAFKA_SECURITY_PROTOCOL, "security.protocol"),
+    (variables.KAFKA_SASL_MECHANISM, "sasl.mechanism"),
+    (variables.KAFKA_SASL_USERNAME, "sasl.username"),
+    (variables.KAFKA_SASL_PASSWORD, "sasl.password"),
+    (variables.KAFKA_SSL_CA_LOCATION, "ssl.ca.location"),
+    (variables.KAFKA_SSL_CERTIFICATE_LOCATION, "ssl.certificate.location"),
+    (variables.KAFKA_SSL_KEY_LOCATION, "ssl.key.location"),
+    (variables.KAFKA_SSL_KEY_PASSWORD, "ssl.key.password"),
 )
-_KAFKA_FILE = "KAFKA_CONFIG_FILE"
+_KAFKA_FILE = variables.KAFKA_CONFIG_FILE.name
 #: For librdkafka's own time-out, in milliseconds: far below RabbitMQ's 30 minutes.
 _LONGEST_DELIVERY_MS = 600_000
 #: What the promise of delivery rests on, so that nobody may set it to anything else.
@@ -277,26 +273,28 @@ def _kafka(
 ) -> KafkaConfig | None:
     from_file = _kafka_file(reader)
     settings: dict[str, str | Secret] = {name: Secret(text) for name, text in from_file.items()}
-    variables = {name: variable for variable, name, _ in _KAFKA_VARIABLES}
-    variables |= dict.fromkeys(from_file, _KAFKA_FILE)
-    for variable, name, is_secret in _KAFKA_VARIABLES:
-        held = reader.optional_secret(variable) if is_secret else reader.text(variable)
+    origins = {name: variable.name for variable, name in _KAFKA_VARIABLES}
+    origins |= dict.fromkeys(from_file, _KAFKA_FILE)
+    for variable, name in _KAFKA_VARIABLES:
+        held = (
+            reader.optional_secret(variable.name) if variable.is_secret else reader.text(variable)
+        )
         if held:
             settings[name] = held
-            variables[name] = variable
-        elif reader.has_fault(variable) or reader.has_fault(f"{variable}_FILE"):
+            origins[name] = variable.name
+        elif reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE"):
             settings[name] = Secret("-")  # or it would be reported as missing, too
     for name, text in check(revealed(settings)).items():
-        reader.fault(variables.get(name, _KAFKA_FILE), text)
+        reader.fault(origins.get(name, _KAFKA_FILE), text)
     if needed:
-        reader.text("KAFKA_BOOTSTRAP_SERVERS", required="the brokers of Kafka, as host:port,…")
-    topic = reader.value("KAFKA_TOPIC", checks.topic, default="kafka.tx.cki.ready-for-test")
+        reader.text(variables.KAFKA_BOOTSTRAP_SERVERS, needed=True)
+    topic = reader.value(variables.KAFKA_TOPIC, checks.topic)
     return KafkaConfig(topic=topic, settings=settings) if needed else None
 
 
 def _kafka_file(reader: Reader) -> dict[str, str]:
     """Return what the properties file sets, without what would weaken the delivery."""
-    from_file = reader.properties(_KAFKA_FILE)
+    from_file = reader.properties(variables.KAFKA_CONFIG_FILE)
     for name, allowed in _KAFKA_PROMISED.items():
         value = from_file.pop(name, None)
         if value is not None and value.lower() not in allowed:
@@ -336,24 +334,24 @@ def secrets_of(config: Config) -> list[Secret]:
 
 
 def _sentry_dsn(reader: Reader) -> Secret | None:
-    dsn = reader.optional_secret("SENTRY_DSN")
+    dsn = reader.optional_secret(variables.SENTRY_DSN.name)
     if dsn is not None:
         try:
             checks.sentry_dsn(dsn.reveal())
         except ValueError as error:
-            reader.fault("SENTRY_DSN", str(error))
+            reader.fault(variables.SENTRY_DSN.name, str(error))
     return dsn
 
 
 def _metrics_port(reader: Reader) -> int | None:
-    enabled = reader.value("CKI_METRICS_ENABLED", checks.boolean, default=False)
-    port = reader.value("CKI_METRICS_PORT", checks.port, default=8000)
+    enabled = reader.value(variables.CKI_METRICS_ENABLED, checks.boolean)
+    port = reader.value(variables.CKI_METRICS_PORT, checks.port)
     return port if enabled else None
 
 
 def _logging_level(reader: Reader) -> str:
-    return reader.value("CKI_LOGGING_LEVEL", checks.level, default="WARNING")
+    return reader.value(variables.CKI_LOGGING_LEVEL, checks.level)
 
 
 def _logging_format(reader: Reader) -> str:
-    return reader.value("CKI_LOGGING_FORMAT", checks.one_of("text", "json"), default="text")
+    return reader.value(variables.CKI_LOGGING_FORMAT, checks.one_of("text", "json"))

@@ -9,6 +9,7 @@ import javaproperties
 
 from cki_notifier.checks import cause
 from cki_notifier.secret import Secret
+from cki_notifier.variables import Variable
 
 T = TypeVar("T")
 
@@ -24,33 +25,37 @@ class Reader:
         """Note a fault."""
         self.faults.append(f"{name}: {text}")
 
-    def text(self, name: str, default: str = "", *, required: str = "") -> str:
+    def text(self, variable: Variable, *, needed: bool = False) -> str:
         """Return a variable's value; an empty variable counts as one that isn't set."""
-        value = self._environ.get(name, "")
-        if not value and required:
-            self.fault(name, f"is not set; it has to hold {required}")
-        return value or default
+        value = self._environ.get(variable.name, "")
+        if not value and needed:
+            self.fault(variable.name, f"is not set; it has to hold {variable.holds}")
+        return value or variable.default
 
-    def value(
-        self, name: str, parse: Callable[[str], T], *, default: T | None = None, required: str = ""
-    ) -> T:
+    def value(self, variable: Variable, parse: Callable[[str], T], *, needed: bool = False) -> T:
         """Return a variable's parsed value; ``parse`` raises ValueError for a faulty one."""
-        text = self.text(name, required=required)
-        if text:
-            try:
+        text = self.text(variable, needed=needed)
+        try:
+            if text:
                 return parse(text)
-            except ValueError as error:
-                self.fault(name, str(error))
-        return default  # type: ignore[return-value]  # None only after a fault
+        except ValueError as error:
+            self.fault(variable.name, str(error))
+        # None for what is optional, or after a fault.
+        return parse(variable.default) if variable.default else None  # type: ignore[return-value]
 
-    def secret(self, name: str, default: str | None = None, *, required: str = "") -> Secret:
+    def secret(self, variable: Variable, *, needed: bool = False) -> Secret:
         """Return a secret from its variable or from the file that ``<NAME>_FILE`` names."""
+        name = variable.name
         found = self.optional_secret(name)
-        if found is None and default is None and required:
-            if not self.has_fault(name) and not self.has_fault(f"{name}_FILE"):
-                self.fault(name, f"is not set; it (or the file {name}_FILE) has to hold {required}")
-            return Secret("")
-        return found if found is not None else Secret(default or "")
+        if (
+            found is None
+            and needed
+            and not (self.has_fault(name) or self.has_fault(f"{name}_FILE"))
+        ):
+            self.fault(
+                name, f"is not set; it (or the file {name}_FILE) has to hold {variable.holds}"
+            )
+        return found if found is not None else Secret(variable.default)
 
     def optional_secret(self, name: str) -> Secret | None:
         """Return a secret, None when neither its variable nor its file is set."""
@@ -75,9 +80,9 @@ class Reader:
             self.fault(name, f"the file {file!r} can't be read: {cause(error)}")
             return ""
 
-    def properties(self, name: str) -> dict[str, str]:
+    def properties(self, variable: Variable) -> dict[str, str]:
         """Return what the properties file named by a variable holds, nothing when it isn't set."""
-        file = self.text(name)
+        name, file = variable.name, self.text(variable)
         if not file:
             return {}
         content = self._content(name, file)

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from cki_notifier.config import SENDING_ENVIRONMENTS, Config
 from cki_notifier.doctor.finding import Finding, failed, ok, warning
+from cki_notifier.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
 
 _NAME, _ENVIRONMENT = "configuration", "environment"
-_VARIABLE = "CKI_DEPLOYMENT_ENVIRONMENT"
+_VARIABLE = CKI_DEPLOYMENT_ENVIRONMENT.name
 _VARIABLES = {
     "rabbitmq": ("RABBITMQ_", "WEBHOOK_RECEIVER_EXCHANGE"),
     "kafka": ("KAFKA_",),
@@ -25,9 +26,7 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
     """
     for fault in faults:
         variable, _, text = fault.partition(": ")
-        yield failed(
-            f"{_NAME} {variable}", text, f"mend {variable}; docs/configuration.md has all variables"
-        )
+        yield failed(f"{_NAME} {variable}", text, _advice(variable))
     if not faults:
         yield ok(_NAME, "every variable can be used")
     yield _environment(config)
@@ -36,6 +35,12 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
 def is_faulty(dependency: str, faults: Sequence[str]) -> bool:
     """Tell whether faults keep a dependency (``rabbitmq``, ``kafka``, …) from being looked at."""
     return any(fault.startswith(_VARIABLES[dependency]) for fault in faults)
+
+
+def _advice(variable: str) -> str:
+    held = holds(variable)
+    meaning = f": it has to hold {held}" if held else ""
+    return f"mend {variable}{meaning}; docs/configuration.md has all variables"
 
 
 def _environment(config: Config) -> Finding:

@@ -1,0 +1,240 @@
+"""Every variable of the configuration: its name, what it has to hold, and what counts without it.
+
+The configuration is read by these, faults and the doctor quote them, and docs/configuration.md is
+made of them.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Variable(NamedTuple):
+    """One variable of the environment.
+
+    Attributes:
+        name: its name; that of the file with it, for a secret, is ``<name>_FILE``.
+        holds: what it has to hold, in plain text, so that "it has to hold …" can be said.
+        note: what else is to be known, in sentences of Markdown.
+        default: its value when it isn't set, as text.
+        unset: where there is no default, what comes of that.
+        is_secret: whether it is never shown, and may come from a file.
+    """
+
+    name: str
+    holds: str
+    note: str = ""
+    default: str = ""
+    unset: str = "none"
+    is_secret: bool = False
+
+
+CKI_DEPLOYMENT_ENVIRONMENT: Final = Variable(
+    "CKI_DEPLOYMENT_ENVIRONMENT",
+    "the name of the environment",
+    "`production` and `staging` send messages; anything else only shows them.",
+)
+DATAWAREHOUSE_URL: Final = Variable(
+    "DATAWAREHOUSE_URL", "the address of DataWarehouse", unset="required"
+)
+DATAWAREHOUSE_TOKEN: Final = Variable(
+    "DATAWAREHOUSE_TOKEN", "the token for DataWarehouse", unset="required", is_secret=True
+)
+GITLAB_TOKENS: Final = Variable(
+    "GITLAB_TOKENS",
+    "a JSON object from host to the name of the variable with its token",
+    '`{"gitlab.com": "COM_GITLAB_TOKEN"}`, and the token itself in `COM_GITLAB_TOKEN` or in the '
+    "file that `COM_GITLAB_TOKEN_FILE` names. The host has the port when the merge requests' "
+    "addresses have one. A host without a token is read anonymously.",
+)
+JIRA_SERVER: Final = Variable(
+    "JIRA_SERVER", "the address of Jira", "Without it no issues are looked up."
+)
+JIRA_TOKEN_AUTH: Final = Variable(
+    "JIRA_TOKEN_AUTH",
+    "a personal access token for Jira",
+    "Without it Jira is read anonymously.",
+    is_secret=True,
+)
+RABBITMQ_HOST: Final = Variable(
+    "RABBITMQ_HOST",
+    "one node of RabbitMQ or several",
+    "Separated by spaces, tried in random order.",
+    unset="required by the daemon",
+)
+RABBITMQ_PORT: Final = Variable(
+    "RABBITMQ_PORT",
+    "the port of RabbitMQ's nodes",
+    "TLS on 443 and 5671, with the host's name verified.",
+    default="5672",
+)
+RABBITMQ_VIRTUAL_HOST: Final = Variable(
+    "RABBITMQ_VIRTUAL_HOST", "the virtual host at RabbitMQ", default="/"
+)
+RABBITMQ_USER: Final = Variable("RABBITMQ_USER", "the user's name at RabbitMQ", default="guest")
+RABBITMQ_PASSWORD: Final = Variable(
+    "RABBITMQ_PASSWORD", "the user's password at RabbitMQ", default="guest", is_secret=True
+)
+RABBITMQ_CAFILE: Final = Variable(
+    "RABBITMQ_CAFILE",
+    "the path of a PEM file with the certificate authorities to trust",
+    unset="the system's",
+)
+WEBHOOK_RECEIVER_EXCHANGE: Final = Variable(
+    "WEBHOOK_RECEIVER_EXCHANGE",
+    "the exchange that DataWarehouse publishes to",
+    "A durable topic exchange, declared if it is missing.",
+    default="cki.exchange.webhooks",
+)
+RABBITMQ_QUEUE: Final = Variable(
+    "RABBITMQ_QUEUE",
+    "the name of the main queue",
+    "Those of the delay queues and of the dead-letter queue begin with it.",
+    default="cki.queue.webhooks.cki_notifier",
+)
+RABBITMQ_ROUTING_KEYS: Final = Variable(
+    "RABBITMQ_ROUTING_KEYS",
+    "the routing keys by which the queue is bound",
+    "Separated by spaces.",
+    default="datawarehouse.checkout.*",
+)
+KAFKA_BOOTSTRAP_SERVERS: Final = Variable(
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "the brokers of Kafka, as host:port,…",
+    "Only for the first contact: the cluster tells the others.",
+    unset="required in production and staging",
+)
+KAFKA_TOPIC: Final = Variable(
+    "KAFKA_TOPIC",
+    "the name of the topic",
+    "It is never created by us.",
+    default="kafka.tx.cki.ready-for-test",
+)
+_LIBRDKAFKAS: Final = "librdkafka's"
+KAFKA_SECURITY_PROTOCOL: Final = Variable(
+    "KAFKA_SECURITY_PROTOCOL", "librdkafka's security.protocol", unset=_LIBRDKAFKAS
+)
+KAFKA_SASL_MECHANISM: Final = Variable(
+    "KAFKA_SASL_MECHANISM", "librdkafka's sasl.mechanism", unset=_LIBRDKAFKAS
+)
+KAFKA_SASL_USERNAME: Final = Variable("KAFKA_SASL_USERNAME", "librdkafka's sasl.username")
+KAFKA_SASL_PASSWORD: Final = Variable(
+    "KAFKA_SASL_PASSWORD", "librdkafka's sasl.password", is_secret=True
+)
+KAFKA_SSL_CA_LOCATION: Final = Variable(
+    "KAFKA_SSL_CA_LOCATION", "librdkafka's ssl.ca.location", unset=_LIBRDKAFKAS
+)
+KAFKA_SSL_CERTIFICATE_LOCATION: Final = Variable(
+    "KAFKA_SSL_CERTIFICATE_LOCATION", "librdkafka's ssl.certificate.location"
+)
+KAFKA_SSL_KEY_LOCATION: Final = Variable("KAFKA_SSL_KEY_LOCATION", "librdkafka's ssl.key.location")
+KAFKA_SSL_KEY_PASSWORD: Final = Variable(
+    "KAFKA_SSL_KEY_PASSWORD", "librdkafka's ssl.key.password", is_secret=True
+)
+KAFKA_CONFIG_FILE: Final = Variable(
+    "KAFKA_CONFIG_FILE",
+    "the path of a Java properties file with any of librdkafka's settings",
+    "The variables above win. `acks` and `enable.idempotence` can't be weakened.",
+)
+CKI_LOGGING_LEVEL: Final = Variable(
+    "CKI_LOGGING_LEVEL",
+    "the level of our own loggers",
+    "Third-party ones are quiet.",
+    default="WARN",
+)
+CKI_LOGGING_FORMAT: Final = Variable(
+    "CKI_LOGGING_FORMAT",
+    "the form of the log, text or json",
+    "`json` is one object a line.",
+    default="text",
+)
+CKI_METRICS_ENABLED: Final = Variable(
+    "CKI_METRICS_ENABLED",
+    "whether there is an HTTP port, true or false",
+    "It has the metrics, the probes and the [status page](status-page.md).",
+    default="false",
+)
+CKI_METRICS_PORT: Final = Variable("CKI_METRICS_PORT", "the number of that port", default="8000")
+CKI_NOTIFIER_IN_FLIGHT: Final = Variable(
+    "CKI_NOTIFIER_IN_FLIGHT",
+    "how many notifications are handled at once",
+    "Twice as many are fetched from the queue.",
+    default="32",
+)
+CKI_NOTIFIER_SHUTDOWN_SECONDS: Final = Variable(
+    "CKI_NOTIFIER_SHUTDOWN_SECONDS",
+    "how long what is in flight may take at SIGTERM, in seconds",
+    default="25",
+)
+CKI_NOTIFIER_RETRY_HOURS: Final = Variable(
+    "CKI_NOTIFIER_RETRY_HOURS",
+    "how long a notification is tried again, in hours",
+    "May have decimals.",
+    default="72",
+)
+SENTRY_DSN: Final = Variable(
+    "SENTRY_DSN",
+    "the address where errors are reported",
+    "See [Sentry](#sentry).",
+    is_secret=True,
+)
+
+#: All of them, by what they are for.
+GROUPS: Final = {
+    "Environment": (CKI_DEPLOYMENT_ENVIRONMENT,),
+    "DataWarehouse, GitLab, Jira": (
+        DATAWAREHOUSE_URL,
+        DATAWAREHOUSE_TOKEN,
+        GITLAB_TOKENS,
+        JIRA_SERVER,
+        JIRA_TOKEN_AUTH,
+    ),
+    "RabbitMQ": (
+        RABBITMQ_HOST,
+        RABBITMQ_PORT,
+        RABBITMQ_VIRTUAL_HOST,
+        RABBITMQ_USER,
+        RABBITMQ_PASSWORD,
+        RABBITMQ_CAFILE,
+        WEBHOOK_RECEIVER_EXCHANGE,
+        RABBITMQ_QUEUE,
+        RABBITMQ_ROUTING_KEYS,
+    ),
+    "Kafka": (
+        KAFKA_BOOTSTRAP_SERVERS,
+        KAFKA_TOPIC,
+        KAFKA_SECURITY_PROTOCOL,
+        KAFKA_SASL_MECHANISM,
+        KAFKA_SASL_USERNAME,
+        KAFKA_SASL_PASSWORD,
+        KAFKA_SSL_CA_LOCATION,
+        KAFKA_SSL_CERTIFICATE_LOCATION,
+        KAFKA_SSL_KEY_LOCATION,
+        KAFKA_SSL_KEY_PASSWORD,
+        KAFKA_CONFIG_FILE,
+    ),
+    "Log, metrics, errors": (
+        CKI_LOGGING_LEVEL,
+        CKI_LOGGING_FORMAT,
+        CKI_METRICS_ENABLED,
+        CKI_METRICS_PORT,
+        SENTRY_DSN,
+    ),
+    "Work": (
+        CKI_NOTIFIER_IN_FLIGHT,
+        CKI_NOTIFIER_SHUTDOWN_SECONDS,
+        CKI_NOTIFIER_RETRY_HOURS,
+    ),
+}
+VARIABLES: Final = tuple(variable for group in GROUPS.values() for variable in group)
+
+
+def holds(name: str) -> str:
+    """Return what a variable, or the file with a secret, has to hold; nothing for an unknown one.
+
+    The variables that hold GitLab's tokens are unknown here: the operator names them.
+    """
+    for variable in VARIABLES:
+        if name == variable.name:
+            return variable.holds
+        if variable.is_secret and name == f"{variable.name}_FILE":
+            return f"the path of a file with {variable.holds}"
+    return ""
