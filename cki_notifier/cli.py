@@ -75,7 +75,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     by_hand = parser.add_argument_group("one checkout, by hand, through the same rules")
-    by_hand.add_argument("--status", choices=[status.value for status in Status])
+    by_hand.add_argument(
+        "--status",
+        choices=[status.value for status in Status],
+        help="of the notification that there would be",
+    )
     by_hand.add_argument("--checkout-id", metavar="ID", help="its KCIDB id or its iid")
     by_hand.add_argument(
         "--dry-run",
@@ -86,7 +90,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--json", dest="explains_json", action="store_true", help="the dry run as one JSON object"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("schema", help="print the JSON Schema of the ready-for-test message")
+    commands.add_parser(
+        "schema",
+        help="print the JSON Schema of the ready-for-test message",
+        description="Prints the JSON Schema of the ready-for-test message. Needs no configuration.",
+    )
     add_dead_letters(commands)
     add_doctor(commands)
     parsed = parser.parse_args(arguments)

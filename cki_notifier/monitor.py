@@ -15,7 +15,8 @@ REGISTRY = CollectorRegistry()
 
 notifications = Counter(
     "cki_notifier_notifications",
-    "Notifications that were settled.",
+    "Notifications that were settled. The reason of what was sent is its stage; a status that does "
+    "not concern us is other.",
     ["status", "outcome", "reason"],
     registry=REGISTRY,
 )
@@ -64,22 +65,26 @@ dead_letters = Counter(
 )
 last_sent_timestamp_seconds = Gauge(
     "cki_notifier_last_sent_timestamp_seconds",
-    "When Kafka confirmed the last message, in seconds since 1970.",
+    "When Kafka confirmed the last message, in seconds since 1970; missing until then.",
     ["stage"],
     registry=REGISTRY,
 )
 in_flight = Gauge(
-    "cki_notifier_in_flight", "Notifications that are being handled.", registry=REGISTRY
+    "cki_notifier_in_flight",
+    "Notifications that are being handled, at most CKI_NOTIFIER_IN_FLIGHT.",
+    registry=REGISTRY,
 )
 connected = Gauge(
     "cki_notifier_connected",
-    "Whether there is a connection that works.",
+    "Whether there is a connection that works, 1 or 0. rabbitmq: the queue is consumed; kafka: it "
+    "answers; others: how they answered last, missing until they are asked.",
     ["dependency"],
     registry=REGISTRY,
 )
 reconnects = Counter(
     "cki_notifier_reconnects",
-    "Connections that had to be made anew.",
+    "Connections that had to be made anew. rabbitmq: attempts to connect after a lost connection; "
+    "kafka: clients that could not recover and were replaced.",
     ["dependency"],
     registry=REGISTRY,
 )
@@ -91,7 +96,7 @@ enrichment_failures = Counter(
 )
 info = Gauge(
     "cki_notifier_info",
-    "What this process is.",
+    "What this process is; always 1.",
     ["version", "environment"],
     registry=REGISTRY,
 )

@@ -31,7 +31,9 @@ class Metrics(Collector):
         yield from REGISTRY.collect()
         queues = GaugeMetricFamily(
             "cki_notifier_queue_messages",
-            "Messages that wait in our queues, as the broker says; without what is not known.",
+            "Messages that nobody holds, in the main queue, the delay queues together and the "
+            "dead-letter queue, as RabbitMQ says; missing while it can't be asked. Every replica "
+            "shows the same queues: take the largest, not the sum.",
             labels=["queue"],
         )
         for queue, count in self._counts().items():
