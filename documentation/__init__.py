@@ -1,1 +1,1 @@
-"""The pages of the documentation that are made from the code, one module for each."""
+"""What of the documentation is made from the code; nothing of it is installed."""

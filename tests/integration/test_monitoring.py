@@ -119,7 +119,7 @@ def test_what_no_daemon_shows_is_noticed() -> None:
 
 
 def test_the_table_of_metrics_is_what_a_daemon_shows(stage: Stage) -> None:
-    """docs/monitoring.md has each metric, with its type and labels, and no other."""
+    """docs/metrics.md has each metric, with its type and labels, and no other."""
     shown = {
         Documented(
             f"{family.name}_total" if family.type == "counter" else family.name,

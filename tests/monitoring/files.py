@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ALERTS = ROOT / "deploy" / "monitoring" / "alerts.yaml"
 DASHBOARD = ROOT / "deploy" / "monitoring" / "dashboard.json"
 RUNBOOK = ROOT / "docs" / "runbook.md"
-MONITORING = ROOT / "docs" / "monitoring.md"
+METRICS = ROOT / "docs" / "metrics.md"
 CASES = sorted(Path(__file__).parent.glob("*.test.yaml"))
 
 _ROW = re.compile(r"^\| `(cki_notifier_\w+)` \| (\w+) \|([^|]*)\| .+ \|$", re.MULTILINE)
@@ -20,7 +20,7 @@ _FIRING = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
 
 
 class Documented(NamedTuple):
-    """A metric, as the table in docs/monitoring.md has it."""
+    """A metric, as the table in docs/metrics.md has it."""
 
     name: str
     kind: str
@@ -76,7 +76,7 @@ def documented() -> set[Documented]:
     """Return the table of metrics."""
     return {
         Documented(name, kind, frozenset(re.findall(r"`(\w+)`", labels)))
-        for name, kind, labels in _ROW.findall(MONITORING.read_text())
+        for name, kind, labels in _ROW.findall(METRICS.read_text())
     }
 
 

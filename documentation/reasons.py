@@ -1,0 +1,68 @@
+"""The tables of docs/reasons.md: every reason code, when it is given, and where that is decided."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from cki_notifier.reasons import DeadLetterReason, DelayReason, IgnoreReason, SentReason
+from documentation.markdown import code, table
+
+_PACKAGE = Path(__file__).resolve().parent.parent / "cki_notifier"
+_OUTCOMES: dict[str, type[SentReason | IgnoreReason | DelayReason | DeadLetterReason]] = {
+    "sent": SentReason,
+    "ignored": IgnoreReason,
+    "delayed": DelayReason,
+    "dead-lettered": DeadLetterReason,
+}
+
+
+def part() -> str:
+    """Return a section for each outcome."""
+    return "\n\n".join(
+        f"## {outcome.capitalize()}\n\n{_table(reasons)}" for outcome, reasons in _OUTCOMES.items()
+    )
+
+
+def deciders(reason: StrEnum) -> dict[str, list[str]]:
+    """Return the modules that give a reason, each with the names of what gives it there."""
+    found = {}
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        names = [_name(it) for it in tree.body if _gives(it, reason)]
+        if names:
+            found[path.relative_to(_PACKAGE).as_posix()] = names
+    return found
+
+
+def _table(
+    reasons: Iterable[SentReason | IgnoreReason | DelayReason | DeadLetterReason],
+) -> str:
+    rows = [(code(it.value), it.sentence, _links(it)) for it in reasons]
+    if not any(where for _, _, where in rows):
+        return table(("code", "meaning"), [row[:2] for row in rows])
+    return table(("code", "when", "where it is decided"), rows)
+
+
+def _links(reason: StrEnum) -> str:
+    return ", ".join(
+        f"{', '.join(map(code, names))} in [{module}](../cki_notifier/{module})"
+        for module, names in deciders(reason).items()
+    )
+
+
+def _gives(statement: ast.stmt, reason: StrEnum) -> bool:
+    wanted = f"{type(reason).__name__}.{reason.name}"
+    return any(ast.unparse(it) == wanted for it in _attributes(statement))
+
+
+def _attributes(statement: ast.stmt) -> Iterator[ast.Attribute]:
+    yield from (it for it in ast.walk(statement) if isinstance(it, ast.Attribute))
+
+
+def _name(statement: ast.stmt) -> str:
+    """Return what a module's statement defines."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return statement.name
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement
+    return ast.unparse(target.target if isinstance(target, ast.AnnAssign) else target)
