@@ -98,7 +98,7 @@ RABBITMQ_ROUTING_KEYS: Final = Variable(
 )
 KAFKA_BOOTSTRAP_SERVERS: Final = Variable(
     "KAFKA_BOOTSTRAP_SERVERS",
-    "the brokers of Kafka, as host:port,…",
+    "the brokers of Kafka, as host:port, separated by commas",
     "Only for the first contact: the cluster tells the others.",
     unset="required in production and staging",
 )
@@ -110,24 +110,28 @@ KAFKA_TOPIC: Final = Variable(
 )
 _LIBRDKAFKAS: Final = "librdkafka's"
 KAFKA_SECURITY_PROTOCOL: Final = Variable(
-    "KAFKA_SECURITY_PROTOCOL", "librdkafka's security.protocol", unset=_LIBRDKAFKAS
+    "KAFKA_SECURITY_PROTOCOL", "the value of librdkafka's security.protocol", unset=_LIBRDKAFKAS
 )
 KAFKA_SASL_MECHANISM: Final = Variable(
-    "KAFKA_SASL_MECHANISM", "librdkafka's sasl.mechanism", unset=_LIBRDKAFKAS
+    "KAFKA_SASL_MECHANISM", "the value of librdkafka's sasl.mechanism", unset=_LIBRDKAFKAS
 )
-KAFKA_SASL_USERNAME: Final = Variable("KAFKA_SASL_USERNAME", "librdkafka's sasl.username")
+KAFKA_SASL_USERNAME: Final = Variable(
+    "KAFKA_SASL_USERNAME", "the value of librdkafka's sasl.username"
+)
 KAFKA_SASL_PASSWORD: Final = Variable(
-    "KAFKA_SASL_PASSWORD", "librdkafka's sasl.password", is_secret=True
+    "KAFKA_SASL_PASSWORD", "the value of librdkafka's sasl.password", is_secret=True
 )
 KAFKA_SSL_CA_LOCATION: Final = Variable(
-    "KAFKA_SSL_CA_LOCATION", "librdkafka's ssl.ca.location", unset=_LIBRDKAFKAS
+    "KAFKA_SSL_CA_LOCATION", "the value of librdkafka's ssl.ca.location", unset=_LIBRDKAFKAS
 )
 KAFKA_SSL_CERTIFICATE_LOCATION: Final = Variable(
-    "KAFKA_SSL_CERTIFICATE_LOCATION", "librdkafka's ssl.certificate.location"
+    "KAFKA_SSL_CERTIFICATE_LOCATION", "the value of librdkafka's ssl.certificate.location"
 )
-KAFKA_SSL_KEY_LOCATION: Final = Variable("KAFKA_SSL_KEY_LOCATION", "librdkafka's ssl.key.location")
+KAFKA_SSL_KEY_LOCATION: Final = Variable(
+    "KAFKA_SSL_KEY_LOCATION", "the value of librdkafka's ssl.key.location"
+)
 KAFKA_SSL_KEY_PASSWORD: Final = Variable(
-    "KAFKA_SSL_KEY_PASSWORD", "librdkafka's ssl.key.password", is_secret=True
+    "KAFKA_SSL_KEY_PASSWORD", "the value of librdkafka's ssl.key.password", is_secret=True
 )
 KAFKA_CONFIG_FILE: Final = Variable(
     "KAFKA_CONFIG_FILE",
