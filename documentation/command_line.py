@@ -1,20 +1,22 @@
 """The help texts of docs/command-line.md: what each command says of itself."""
 
+import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 
-_PROJECT = Path(__file__).resolve().parent.parent
-#: The width of the texts, in characters; argparse leaves two of them free.
-_COLUMNS = "100"
+from cki_notifier.cli import main
+
+#: What argparse looks at: the width of the texts in characters, and that they have no colours.
+_TERMINAL = {"COLUMNS": "100", "NO_COLOR": "1"}
 #: Commands and actions are indented more than options.
 _COMMAND = re.compile(r"^ {4}([a-z][a-z-]*)(?: |$)", re.MULTILINE)
 
 
 def part() -> str:
     """Return a section for each command."""
+    os.environ.update(_TERMINAL)
     return "\n\n".join(
         f"## {' '.join(['cki-notifier', *command])}\n\n```text\n{text.strip()}\n```"
         for command, text in _helps(())
@@ -30,12 +32,8 @@ def _helps(command: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _help(command: tuple[str, ...]) -> str:
-    """Run a command's help as its users do, in a terminal of a fixed width without colours."""
-    return subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "cki_notifier", *command, "--help"],
-        cwd=_PROJECT,
-        env={"COLUMNS": _COLUMNS, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    """Return a command's help as its users see it."""
+    text = StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        main([*command, "--help"])
+    return text.getvalue()

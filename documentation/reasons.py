@@ -1,8 +1,9 @@
 """The tables of docs/reasons.md: every reason code, when it is given, and where that is decided."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from cki_notifier.reasons import DeadLetterReason, DelayReason, IgnoreReason, SentReason
@@ -26,13 +27,27 @@ def part() -> str:
 
 def deciders(reason: StrEnum) -> dict[str, list[str]]:
     """Return the modules that give a reason, each with the names of what gives it there."""
-    found = {}
+    return _deciders().get(f"{type(reason).__name__}.{reason.name}", {})
+
+
+@cache
+def _deciders() -> dict[str, dict[str, list[str]]]:
+    """Return by each ``NAME.MEMBER`` in the package the modules that use it, and where in them."""
+    found: dict[str, dict[str, list[str]]] = {}
     for path in sorted(_PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        names = [_name(it) for it in tree.body if _gives(it, reason)]
-        if names:
-            found[path.relative_to(_PACKAGE).as_posix()] = names
+        module = path.relative_to(_PACKAGE).as_posix()
+        for statement in ast.parse(path.read_text()).body:
+            for used in sorted(_used(statement)):
+                found.setdefault(used, {}).setdefault(module, []).append(_name(statement))
     return found
+
+
+def _used(statement: ast.stmt) -> set[str]:
+    return {
+        f"{it.value.id}.{it.attr}"
+        for it in ast.walk(statement)
+        if isinstance(it, ast.Attribute) and isinstance(it.value, ast.Name)
+    }
 
 
 def _table(
@@ -49,15 +64,6 @@ def _links(reason: StrEnum) -> str:
         f"{', '.join(map(code, names))} in [{module}](../cki_notifier/{module})"
         for module, names in deciders(reason).items()
     )
-
-
-def _gives(statement: ast.stmt, reason: StrEnum) -> bool:
-    wanted = f"{type(reason).__name__}.{reason.name}"
-    return any(ast.unparse(it) == wanted for it in _attributes(statement))
-
-
-def _attributes(statement: ast.stmt) -> Iterator[ast.Attribute]:
-    yield from (it for it in ast.walk(statement) if isinstance(it, ast.Attribute))
 
 
 def _name(statement: ast.stmt) -> str:
