@@ -58,14 +58,23 @@ def shown(folder: Path) -> str:
             lambda: _UP in path.read_text() or demo.poll() is not None, seconds=PATIENCE, what=_UP
         )
         publish, dry_run = (_command(path.read_text(), name) for name in ("publish", "dry-run"))
+        triage = [*publish[:-1], "checkout_issueoccurrences_changed"]
         told = [_run(publish, environment), _run(dry_run, environment)]
-        eventually(lambda: "is over" in path.read_text().partition(_UP)[2], seconds=PATIENCE)
+        for own in (triage, [*triage, "--outcome-changed"]):
+            _run(own, environment)
+        eventually(lambda: _decided(path.read_text()), seconds=PATIENCE, what="three decisions")
         demo.send_signal(signal.SIGINT)
         assert demo.wait(PATIENCE) == 0
     finally:
         demo.kill()
         demo.wait()
     return "\n".join([path.read_text(), *told])
+
+
+def _decided(text: str) -> bool:
+    """Tell whether all that was published is decided: as the tutorial says, in any order."""
+    decisions = text.partition(_UP)[2]
+    return decisions.count("SENT") > 1 and "(outcome-unchanged)" in decisions
 
 
 def _command(text: str, name: str) -> list[str]:

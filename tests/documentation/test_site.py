@@ -1,14 +1,19 @@
 """The site: every link leads somewhere, nothing comes from elsewhere, and pages look as written."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from markdown_it import MarkdownIt
 
+from documentation.site import on_page_markdown
 from tests.browser.chromium import NARROW, WIDE, Chromium
 from tests.documentation.files import DOCS, README, ROOT, links
 from tests.documentation.site import Outline, Page, Site
 from tests.integration.stage import eventually
+
+REPOSITORY = "https://gitlab.com/cki-project/cki-notifier/-"
+PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
 
 
 def written(folder: Path, html: str) -> Site:
@@ -111,6 +116,30 @@ def test_pages_can_be_read_in_a_browser(served: str, tmp_path: Path) -> None:
             what="the page that was searched",
         )
         assert chromium.complaints() == []
+
+
+def test_a_link_out_of_the_pages_leads_into_the_repository() -> None:
+    """To a file, a folder, or a part of a file."""
+    text = "[a](../cki_notifier/cli.py), [b](../sandbox), [c](rules.md), [d](../README.md#try-it)"
+    assert on_page_markdown(text, page=PAGE) == (
+        f"[a]({REPOSITORY}/blob/main/cki_notifier/cli.py), [b]({REPOSITORY}/tree/main/sandbox), "
+        f"[c](rules.md), [d]({REPOSITORY}/blob/main/README.md#try-it)"
+    )
+
+
+def test_a_page_that_is_called_by_its_file_has_its_title_in_the_site() -> None:
+    """Whatever the anchor; a page that is called otherwise is left alone."""
+    text = "[rules.md](rules.md), [delivery.md](delivery.md#order), [order](delivery.md#order)"
+    shown = "[Rules](rules.md), [Delivery](delivery.md#order), [order](delivery.md#order)"
+    assert on_page_markdown(text, page=PAGE) == shown
+
+
+def test_a_link_to_no_file_fails_the_build(caplog: pytest.LogCaptureFixture) -> None:
+    """By a warning, which a strict build takes for an error."""
+    on_page_markdown("[a](../cki_notifier/nowhere.py)", page=PAGE)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("mkdocs.hooks.site", "WARNING")
+    assert record.getMessage() == "a.md links to ../cki_notifier/nowhere.py, which is not there"
 
 
 def test_readme_is_a_screen_and_leads_somewhere() -> None:

@@ -16,6 +16,7 @@ from tests.monitoring.files import (
     Documented,
     alerts,
     documented,
+    documented_values,
     panel_queries,
     panels,
     variable_queries,
@@ -119,16 +120,23 @@ def test_what_no_daemon_shows_is_noticed() -> None:
 
 
 def test_the_table_of_metrics_is_what_a_daemon_shows(stage: Stage) -> None:
-    """docs/metrics.md has each metric, with its type and labels, and no other."""
+    """docs/metrics.md has each metric with its type and labels, no other, and labels' values."""
+    families = of_a_day(stage)
     shown = {
         Documented(
             f"{family.name}_total" if family.type == "counter" else family.name,
             family.type,
             frozenset(label for sample in family.samples for label in sample.labels) - {"le"},
         )
-        for family in of_a_day(stage)
+        for family in families
     }
     assert documented() == shown
+    values = documented_values()
+    assert values.keys() >= {"outcome", "reason", "status", "stage", "dependency", "service"}
+    for family in families:
+        for sample in family.samples:
+            for label in sample.labels.keys() & values.keys():
+                assert sample.labels[label] in values[label], sample
 
 
 def test_what_is_rare_begins_at_0(stage: Stage) -> None:

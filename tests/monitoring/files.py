@@ -16,6 +16,7 @@ METRICS = ROOT / "docs" / "metrics.md"
 CASES = sorted(Path(__file__).parent.glob("*.test.yaml"))
 
 _ROW = re.compile(r"^\| `(cki_notifier_\w+)` \| (\w+) \|([^|]*)\| .+ \|$", re.MULTILINE)
+_VALUES = re.compile(r"^\| `(\w+)` \| (`[^|]+) \|$", re.MULTILINE)
 _FIRING = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
 
 
@@ -77,6 +78,15 @@ def documented() -> set[Documented]:
     return {
         Documented(name, kind, frozenset(re.findall(r"`(\w+)`", labels)))
         for name, kind, labels in _ROW.findall(METRICS.read_text())
+    }
+
+
+def documented_values() -> dict[str, set[str]]:
+    """Return the values of each label; those of a label of which not all are told are left out."""
+    return {
+        label: set(re.findall(r"`([^`]+)`", values))
+        for label, values in _VALUES.findall(METRICS.read_text())
+        if "…" not in values
     }
 
 
