@@ -1,6 +1,8 @@
 """What a reader copies into a terminal: commands that exist, and variables that can be used."""
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,8 @@ def commands(page: Path) -> list[tuple[str, ...]]:
 
 
 COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+#: It sets up logging whatever its configuration, so it gets a process of its own.
+DOCTOR = [command for command in COMMANDS if command[:1] == ("doctor",)]
 
 
 def test_the_commands_are_found() -> None:
@@ -40,7 +44,7 @@ def test_the_commands_are_found() -> None:
     assert any("--dry-run" in command for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", [it for it in COMMANDS if it not in DOCTOR], ids=" ".join)
 def test_a_command_is_no_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
@@ -50,12 +54,26 @@ def test_a_command_is_no_wrong_usage(
     assert main(command) in {0, 2}  # argparse would raise SystemExit
 
 
+@pytest.mark.parametrize("command", DOCTOR, ids=" ".join)
+def test_the_doctor_is_asked_properly(command: tuple[str, ...]) -> None:
+    """It is understood, and tells what is missing without a configuration."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cki_notifier", *command],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "DATAWAREHOUSE_URL" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("page", [README, ROOT / "docs" / "deploy.md"], ids=lambda it: it.stem)
 def test_the_configuration_can_be_used(tmp_path: Path, page: Path) -> None:
     """The variables that a page exports are all that is needed, once the files are there."""
     secret = tmp_path / "secret"
     secret.write_text("hush")
-    environ = {}
+    environ: dict[str, str] = {}
     for block in blocks(page, "sh"):
         for line in block.splitlines():
             if line.startswith("export "):

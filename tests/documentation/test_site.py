@@ -1,5 +1,6 @@
 """The site: every link leads somewhere, nothing comes from elsewhere, and pages look as written."""
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,7 +137,8 @@ def test_a_page_that_is_called_by_its_file_has_its_title_in_the_site() -> None:
 
 def test_a_link_to_no_file_fails_the_build(caplog: pytest.LogCaptureFixture) -> None:
     """By a warning, which a strict build takes for an error."""
-    on_page_markdown("[a](../cki_notifier/nowhere.py)", page=PAGE)
+    with caplog.at_level(logging.WARNING, "mkdocs.hooks.site"):
+        on_page_markdown("[a](../cki_notifier/nowhere.py)", page=PAGE)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("mkdocs.hooks.site", "WARNING")
     assert record.getMessage() == "a.md links to ../cki_notifier/nowhere.py, which is not there"
