@@ -11,13 +11,24 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from documentation import command_line, configuration, metrics, modules, picture, reasons
+from documentation import (
+    asyncapi,
+    command_line,
+    configuration,
+    contract,
+    metrics,
+    modules,
+    picture,
+    reasons,
+)
 from documentation.markdown import put
 
 _PROJECT = Path(__file__).resolve().parent.parent
 
 #: Files that are made as a whole.
 WHOLE: Mapping[str, Callable[[], str]] = {
+    "docs/asyncapi.yaml": asyncapi.page,
+    "docs/contract.md": contract.page,
     "docs/how-it-works.svg": picture.svg,
 }
 #: Pages in which a part is made, between marks.
