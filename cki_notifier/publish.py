@@ -40,6 +40,8 @@ _STALLED_SECONDS = 45.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
 _QUIET_SECONDS = 60.0
+#: A record that librdkafka only takes for delivered is sent so often, all in all.
+_MOST_SENDS = 3
 #: Who asks whether Kafka answers waits for so long at most, in seconds.
 _CHECK_SECONDS = 2.0
 
@@ -127,16 +129,29 @@ class Publisher:
         logger.debug("%s: confirmed by Kafka", record.key)
 
     def _send(self, record: Record, deadline: Deadline) -> None:
-        delivered: Future[None] = Future()
         started = time.monotonic()
+        for _ in range(_MOST_SENDS):
+            if self._is_written(record, deadline):
+                monitor.kafka_delivery_seconds.observe(time.monotonic() - started)
+                return
+            logger.warning("%s: Kafka confirmed only what was sent after it", record.key)
+        raise DeliveryUnknown("kafka", "it confirms only what is sent after the record")
+
+    def _is_written(self, record: Record, deadline: Deadline) -> bool:
+        """Send a record; tell whether the broker said where in the topic it is.
+
+        librdkafka takes what it sent before a confirmed record for delivered, because no broker
+        with the state of an idempotent producer would have skipped it. One without that state does:
+        that of a topic which was deleted and made again. Then the report knows no offset.
+        """
+        delivered: Future[bool] = Future()
         self._produce(record, delivered, deadline)
         longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
         try:
-            delivered.result(min(longest, deadline.remaining()))
+            return delivered.result(min(longest, deadline.remaining()))
         except FutureTimeoutError as error:
             text = "no delivery report came in time"
             raise DeliveryUnknown("kafka", text, hiccup=True) from error
-        monitor.kafka_delivery_seconds.observe(time.monotonic() - started)
 
     def check(self) -> None:
         """Return when Kafka answers for the topic, within 2 s; from any thread.
@@ -168,7 +183,7 @@ class Publisher:
         self._stopping.set()
         self._thread.join()
 
-    def _produce(self, record: Record, delivered: "Future[None]", deadline: Deadline) -> None:
+    def _produce(self, record: Record, delivered: "Future[bool]", deadline: Deadline) -> None:
         """Hand a record to librdkafka, whose report then ends ``delivered``."""
         headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
         while True:
@@ -233,12 +248,12 @@ class Publisher:
 
 
 def _report(
-    delivered: "Future[None]", progress: _Progress, error: KafkaError | None, _message: Message
+    delivered: "Future[bool]", progress: _Progress, error: KafkaError | None, message: Message
 ) -> None:
     """Take librdkafka's word on what became of a record."""
     progress.ended(succeeded=error is None)
     if error is None:
-        delivered.set_result(None)
+        delivered.set_result(message.offset() is not None)
     else:
         delivered.set_exception(_translated(error))
 

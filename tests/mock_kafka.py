@@ -42,10 +42,10 @@ class MockCluster:
         self._library.rd_kafka_destroy(self._client)
 
     @contextmanager
-    def failing(self, code: int) -> Iterator[None]:
-        """Answer records with an error for as long as the context lasts."""
-        codes = (ctypes.c_int * _MANY)(*[code] * _MANY)
-        request, count = ctypes.c_int16(_PRODUCE_REQUEST), ctypes.c_size_t(_MANY)
+    def failing(self, code: int, times: int = _MANY) -> Iterator[None]:
+        """Answer records with an error so many times, for as long as the context lasts."""
+        codes = (ctypes.c_int * times)(*[code] * times)
+        request, count = ctypes.c_int16(_PRODUCE_REQUEST), ctypes.c_size_t(times)
         push = self._library.rd_kafka_mock_push_request_errors_array
         push(self._cluster, request, count, codes)
         try:
