@@ -16,7 +16,7 @@ from tests.documentation.files import DOCS, README, ROOT
 
 FINE, STALE = 0, 1
 #: Pages that speak of other programs' variables, too.
-OTHERS = {"compose", "image", "kubernetes"}
+OTHERS = {"compose", "contract", "image", "kubernetes"}
 VARIABLE = re.compile(
     r"\b(?:CKI|DATAWAREHOUSE|GITLAB|JIRA|RABBITMQ|WEBHOOK|KAFKA|SENTRY)_[A-Z_]*[A-Z]\b(?!_)"
 )
