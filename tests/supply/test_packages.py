@@ -30,13 +30,19 @@ def sources() -> set[str]:
 
 
 def build(folder: Path, *, umask: int, age: float, **environment: str) -> dict[str, str]:
-    """Build both packages out of a copy of the project; return the SHA-256 of each by its name."""
-    for name in [*sources(), *_TOP]:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / name, target)
-        target.chmod(0o666 & ~umask)
-        os.utime(target, (time.time() - age,) * 2)
+    """Build both packages out of a copy of the project; return the SHA-256 of each by its name.
+
+    The copy has things in it that belong in neither: other packages, tests, compiled files.
+    """
+    for name in ("cki_notifier", "sandbox", "supply", "tests/supply"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _TOP:
+        shutil.copyfile(PROJECT / name, folder / name)
+    (folder / "cki_notifier/__pycache__").mkdir()
+    (folder / "cki_notifier/__pycache__/cli.cpython-311.pyc").write_bytes(b"compiled")
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+        os.utime(path, (time.time() - age,) * 2)
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", "dist"],
         cwd=folder,
@@ -53,7 +59,7 @@ def build(folder: Path, *, umask: int, age: float, **environment: str) -> dict[s
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """Return the folder of one build, and the SHA-256 of what is in it by its name."""
-    folder = tmp_path_factory.mktemp("here")
+    folder = tmp_path_factory.mktemp("packages") / "here"
     return folder / "dist", build(folder, umask=0o022, age=0, LC_ALL="C.UTF-8", TZ="UTC")
 
 
