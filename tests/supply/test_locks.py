@@ -87,6 +87,13 @@ def test_renovate_makes_the_lock_files_in_our_order() -> None:
     assert [lock.name for lock in LOCKS] == sorted(lock.name for lock in LOCKS)
 
 
+def test_renovate_finds_the_version_of_everything() -> None:
+    """It looks in the first file made from pyproject.toml alone, so that holds what is in any."""
+    first, *others = (lock for lock in LOCKS if lock.source == "pyproject.toml")
+    known = {pin.name for pin in pins_of(first)}
+    assert all({pin.name for pin in pins_of(lock)} <= known for lock in others)
+
+
 def test_a_new_dependency_must_be_locked(folder: Path) -> None:
     """What is only in pyproject.toml is missing in each file that includes it."""
     change(folder / "pyproject.toml", '  "certifi",\n', '  "certifi",\n  "left-pad>=1",\n')
