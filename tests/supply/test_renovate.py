@@ -50,9 +50,9 @@ def test_the_version_of_kafka_is_raised() -> None:
     assert covers("maven", str(file.relative_to(PROJECT)))
 
 
-def test_no_other_manager_reads_the_lock_files() -> None:
+def test_no_other_manager_reads_what_makes_the_lock_files() -> None:
     """Two would raise the same version twice, and one of them without the hashes."""
-    for manager in ("pip_requirements", "pep621"):
+    for manager in ("pip_requirements", "pep621", "poetry"):
         assert _CONFIGURATION[manager] == {"enabled": False}
 
 
