@@ -19,6 +19,7 @@ fi
 RABBITMQ_SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
 KAFKA_JARS=$PROJECT_ROOT/.cache/kafka
 KUBERNETES_TOOLS=$PROJECT_ROOT/.cache/kubernetes
+IMAGE_WHEELS=$PROJECT_ROOT/.cache/image
 VENV=$PROJECT_ROOT/.venv
 
 say() {
@@ -272,6 +273,28 @@ need_asyncapi_parser() {
 # need_jq: the jq that the documentation's examples are run with.
 need_jq() {
     command -v jq >/dev/null || install_packages "running the documentation's examples" jq
+}
+
+# need_image: bubblewrap, and in .cache/image what the image's lock files name, for the Python of .venv.
+#
+# With these the tests carry out the Dockerfile without a container engine and without network.
+need_image() {
+    command -v bwrap >/dev/null || install_packages "building and running the image without a container engine" bubblewrap
+    command -v bwrap >/dev/null || fail "bubblewrap was installed, but there is no bwrap"
+    image_state="$(cat "$PROJECT_ROOT/requirements.txt" "$PROJECT_ROOT/requirements-build.txt" | cksum) $("$VENV/bin/python" -VV)" ||
+        fail "the image's lock files cannot be read"
+    if [ -f "$IMAGE_WHEELS/.locks" ] && [ "$(cat "$IMAGE_WHEELS/.locks")" = "$image_state" ]; then
+        return 0
+    fi
+    say "fetching the packages of the image into .cache/image"
+    rm -rf "$IMAGE_WHEELS.new"
+    quietly "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary :all: --dest "$IMAGE_WHEELS.new" \
+        --requirement "$PROJECT_ROOT/requirements.txt" --requirement "$PROJECT_ROOT/requirements-build.txt" ||
+        fail "pip could not fetch them (above)"
+    printf '%s\n' "$image_state" >"$IMAGE_WHEELS.new/.locks"
+    rm -rf "$IMAGE_WHEELS"
+    mv "$IMAGE_WHEELS.new" "$IMAGE_WHEELS"
 }
 
 if [ "${0##*/}" = setup.sh ]; then
