@@ -40,7 +40,9 @@ STOPSIGNAL SIGTERM
 # the port they are on, Kubernetes has its own, and OCI images have none. docs/image.md tells how to ask.
 ENTRYPOINT ["cki-notifier"]
 # Last, because they differ with every build. scripts/build-image fills them in.
-ARG VERSION REVISION CREATED
+ARG VERSION
+ARG REVISION
+ARG CREATED
 LABEL org.opencontainers.image.title="cki-notifier" \
       org.opencontainers.image.description="Tells outside testers over Kafka that a CKI kernel is ready for their tests" \
       org.opencontainers.image.licenses="GPL-3.0-or-later" \
