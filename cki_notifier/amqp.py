@@ -7,10 +7,11 @@ restart of the broker is normal, and even refused credentials may be on their wa
 import logging
 import random
 import ssl
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pika
@@ -42,6 +43,11 @@ _LOGIN_REFUSED = (
 )
 #: What pika was seen to raise for headers with values that Python has no room for.
 UNREADABLE = (OverflowError, ValueError)
+#: Of properties, headers included, so much is read, in bytes: a copy of ours adds up to 8 KiB, and
+#: all has to fit into one frame of 128 KiB.
+_MOST_PROPERTIES = 64 * 1024
+#: Headers in headers, so deep: the broker's own are two deep.
+_DEEPEST_HEADERS = 16
 #: How often a message may be handed out by a queue that has no other to give it up to.
 _MOST_DELIVERIES = 1_000_000
 #: Arguments that nothing of ours can have: the first is for streams alone and no length of time,
@@ -60,6 +66,41 @@ class Refusal(msgspec.Struct, frozen=True):
 
     code: int
     text: str
+
+
+class Properties(BasicProperties):
+    """The properties of a message that came in, without what nobody can handle.
+
+    Whoever may publish may put anything into them. A header that can't be decoded would end the
+    connection, and one that can't be copied would stop the parking, each time the message is handed
+    out again: so such headers are left out, all of them, and the body is handled as any other.
+    """
+
+    def decode(self, encoded: bytes, offset: int = 0) -> Self:
+        """Read what pika hands over; nothing is raised."""
+        try:
+            super().decode(encoded, offset)
+        except (*UNREADABLE, *_FAILURES, RecursionError, struct.error) as error:
+            self._leave_out_headers(f"they can't be decoded ({type(error).__name__})")
+        if len(encoded) > _MOST_PROPERTIES:
+            self._leave_out_headers(f"they are larger than {_MOST_PROPERTIES} bytes")
+        elif not _can_be_copied(self.headers or {}):
+            self._leave_out_headers("they are nested too deeply, or have names that are no text")
+        return self
+
+    def _leave_out_headers(self, why: str) -> None:
+        self.headers = None
+        logger.warning("a message's headers are left out: %s", why)
+
+
+def _can_be_copied(value: Any, levels: int = _DEEPEST_HEADERS) -> bool:
+    """Tell whether a header can be published again."""
+    if isinstance(value, dict):
+        names_are_text = all(isinstance(name, str) for name in value)
+        return names_are_text and _can_be_copied(list(value.values()), levels)
+    if isinstance(value, list):
+        return levels > 0 and all(_can_be_copied(inner, levels - 1) for inner in value)
+    return True
 
 
 @contextmanager
@@ -114,6 +155,7 @@ def connect(
     Raises:
         Unavailable: none of the nodes can be used; the text tells of the last one.
     """
+    pika.spec.props[Properties.INDEX] = Properties  # what pika makes of the properties it receives
     failure = Unavailable("rabbitmq", "no node to connect to")
     for host in random.sample(config.hosts, len(config.hosts)):
         before_each()

@@ -10,6 +10,7 @@ from sandbox import documents
 from sandbox.kafka import Kafka
 from sandbox.services import Garbage
 from tests.integration.stage import Stage, eventually
+from tests.security.tables import DELIVERED, Raw, properties
 
 
 def fill(stage: Stage, checkout_id: str, builds: int = 1, **changes: Any) -> None:
@@ -66,6 +67,23 @@ def test_unreadable_bodies_are_dead_lettered_and_the_next_is_handled(stage: Stag
         assert letter.properties.message_id == "m-1"
         assert letter.properties.expiration is None, "it would be dropped from the queue"
     assert stage.messages(1)[0]["checkout_id"] == "redhat:good"
+
+
+def test_headers_that_nobody_can_handle_stop_nothing(stage: Stage) -> None:
+    """Messages with them are handled for their bodies alone, and the one connection stays."""
+    fill(stage, "redhat:good")
+    daemon = stage.daemon(CKI_LOGGING_LEVEL="INFO")
+    for number, headers in enumerate(DELIVERED.values()):
+        stage.publish(b"no json %d" % number, properties=Raw(properties(headers)))
+        stage.publish(thin(f"redhat:{number}", "new"), properties=Raw(properties(headers)))
+    stage.publish(thin("redhat:good"))
+    letters = stage.dead_letters(len(DELIVERED))
+    assert {it.body for it in letters} == {b"no json %d" % it for it in range(len(DELIVERED))}
+    assert {it.headers["x-cki-reason"] for it in letters} == {"malformed"}
+    assert stage.messages(1)[0]["checkout_id"] == "redhat:good"
+    eventually(lambda: len(daemon.settled()) == 2 * len(DELIVERED) + 1)
+    assert daemon.text().count('"consuming ') == 1
+    stage.finish(daemon)
 
 
 @pytest.mark.parametrize(
