@@ -5,32 +5,32 @@ import logging
 import sys
 import time
 import traceback
+from typing import TypeVar
+
+from cki_notifier.printable import printable
+
+T = TypeVar("T")
 
 #: The parent of all our loggers.
 ROOT = "cki_notifier"
 #: Fields of a settled notification, in the order of its INFO line.
 FIELDS = ("checkout", "status", "outcome", "reason", "duration")
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    ord("\n"): "\\n",
-    ord("\r"): "\\r",
-    ord("\t"): "\\t",
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
+#: Bodies and services may hold any amount of text: more of one is not logged, in characters.
+_LONGEST = 10_000
 
 
 class TextFormatter(logging.Formatter):
-    """A line for a person; control characters in it are escaped, so that nobody forges a line."""
+    """A line for a person, in which everything is visible, so that nobody forges another one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line, and below it, indented, the traceback of a bug."""
         when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
-        message = record.getMessage().translate(_CONTROL)
+        message = printable(_cut(record.getMessage()))
         line = f"{when}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {message}"
         if record.exc_info:
-            below = self.formatException(record.exc_info).split("\n")
-            line += "".join(f"\n  {text.translate(_CONTROL)}" for text in below)
+            below = _cut(self.formatException(record.exc_info)).split("\n")
+            line += "".join(f"\n  {printable(text)}" for text in below)
         return line
 
 
@@ -43,11 +43,11 @@ class JSONFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage()),
         }
-        line |= {field: record.__dict__[field] for field in FIELDS if field in record.__dict__}
+        line |= {name: _cut(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
         if record.exc_info:
-            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+            line["traceback"] = _cut("".join(traceback.format_exception(*record.exc_info)))
         return json.dumps(line, default=str)  # in ASCII, so that nothing in it ends the line
 
 
@@ -68,6 +68,14 @@ def set_up(level: str, form: str) -> None:
     # These report every connection they lose, each time they try; we tell of it once ourselves.
     for name in ("pika", "librdkafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _cut(value: T) -> T | str:
+    """Cut a text in its middle, as a traceback tells most at its end; nothing else is changed."""
+    if not isinstance(value, str) or len(value) <= _LONGEST:
+        return value
+    half = _LONGEST // 2
+    return f"{value[:half]} … {len(value) - 2 * half} characters … {value[-half:]}"
 
 
 def _is_heard(record: logging.LogRecord) -> bool:

@@ -13,9 +13,10 @@ from cki_notifier.secret import Secret
 
 OURS = "cki_notifier.daemon"
 THIRD_PARTIES = ["urllib3", "jira", "pika.adapters", "librdkafka"]
-#: What ends a line, for one reader or another, and what moves a terminal's cursor.
+#: What ends a line, for one reader or another, and what moves a terminal's cursor, or
+#: turns a text around, or hides in it.
 SEPARATORS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
-CONTROLS = ["\t", "\0", "\b", "\x1b[2J", "\x7f", "\x9b2J"]
+CONTROLS = ["\t", "\0", "\b", "\x1b[2J", "\x7f", "\x9b2J", "\u202e", "\u2066", "\u200b", "\ufeff"]
 FORGED = "2026-11-20T10:15:00.000 ERROR   cki_notifier.daemon: forged"
 
 
@@ -87,6 +88,33 @@ def test_a_record_is_one_line(
     assert FORGED in line
     if form == "json":
         assert json.loads(line)["message"] == f"redhat:1{character}{FORGED}: to be delayed"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_is_no_longer_than_so_much(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    """An id of a megabyte fills no disk: its begin and its end are told, and what is left out."""
+    log.set_up("INFO", form)
+    huge = "redhat:1" + "x" * 1_000_000
+    (line,) = logged(capsys, "%s: gone", huge, extra={"checkout": huge, "duration": 0.25})
+    assert len(line) < 25_000
+    assert "redhat:1xxx" in line
+    assert "xxx: gone" in line
+    assert " 990014 characters " in line.encode("ascii", "ignore").decode()
+    assert form == "text" or json.loads(line)["duration"] == 0.25
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_traceback_is_no_longer_than_so_much(
+    capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    """The exception's own text stands at its end, and is told."""
+    log.set_up("INFO", form)
+    try:
+        fail("x" * 1_000_000 + "the end")
+    except RuntimeError:
+        lines = logged(capsys, "redhat:1: a bug", exc_info=True)
+    assert sum(map(len, lines)) < 25_000
+    assert "the end" in lines[-1]
 
 
 def test_a_lone_surrogate_can_be_logged(capsys: pytest.CaptureFixture[str]) -> None:
