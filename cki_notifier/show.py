@@ -1,11 +1,13 @@
 """Shows messages and decisions to a person: where nothing is sent, and in a manual run."""
 
+import json
 import sys
 
 import msgspec
 
 from cki_notifier.deadline import Deadline
 from cki_notifier.models import Ignored, Outcome
+from cki_notifier.printable import printable
 from cki_notifier.publish import Record
 
 
@@ -26,14 +28,22 @@ class Unsent:
 
 def show_message(value: bytes) -> None:
     """Print a message, indented, in one piece."""
-    sys.stdout.write(msgspec.json.format(value, indent=2).decode() + "\n")
+    text = msgspec.json.format(value, indent=2).decode()
+    sys.stdout.write("\n".join(_escaped(line) for line in text.split("\n")) + "\n")
     sys.stdout.flush()
 
 
 def show(text: str) -> None:
     """Print a line about what happens to standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
+
+
+def _escaped(line: str) -> str:
+    """Escape in a line of JSON what would move a terminal's cursor or turn its text around."""
+    if line.isprintable():
+        return line
+    return "".join(it if it.isprintable() else json.dumps(it)[1:-1] for it in line)
 
 
 def decision(outcome: Outcome, *, sends: bool) -> str:

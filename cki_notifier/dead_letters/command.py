@@ -31,7 +31,8 @@ def run(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
     try:
         return _ACTIONS[parsed.action](config, parsed)
     except KeyboardInterrupt:  # while it printed or asked; while it walks it is no exception
-        show("\ninterrupted")
+        show("")  # below what was typed
+        show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
         show(f"cki-notifier: this can't be printed: {error}")

@@ -33,7 +33,8 @@ def run(parsed: argparse.Namespace) -> int:
         findings = _findings(config, faults, parsed.timeout)
         _print(findings, as_json=parsed.json)
     except KeyboardInterrupt:
-        show("\ninterrupted")
+        show("")  # below what was typed
+        show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
         show(f"cki-notifier: this can't be printed: {error}")

@@ -1,6 +1,6 @@
 """The status page: a shell, filled; everything that comes from outside is escaped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from importlib.resources import files
@@ -34,7 +34,9 @@ class Page:
             query: ``q`` searches, ``outcome`` (any number of them) filters.
         """
         now = datetime.fromisoformat(status.now)
-        rows = [row for row in status.outcomes if _is_wanted(row, query)]
+        words = set(unquote(" ".join(query.get("q", ()))).lower().split())
+        wanted = set(query.get("outcome", ())) & set(OUTCOMES) or set(OUTCOMES)
+        rows = [it for it in status.outcomes if it.outcome in wanted and _has(it, words)]
         problems = [it.problem for it in status.connections if it.problem]
         values = {
             "version": status.process.version,
@@ -96,14 +98,12 @@ _EMPTY_ROW = dict.fromkeys(
 )
 
 
-def _is_wanted(row: Row, query: Mapping[str, Sequence[str]]) -> bool:
-    wanted = set(query.get("outcome", ())) & set(OUTCOMES)
-    if wanted and row.outcome not in wanted:
-        return False
+def _has(row: Row, words: Collection[str]) -> bool:
+    """Tell whether a row has all of some words, in lower case and each once."""
     texts = [row.checkout_id, row.merge_request, row.status, row.reason, row.error]
     addresses = [unquote(row.checkout_url), unquote(row.merge_request_url)]
     haystack = "\n".join([*texts, *addresses]).lower()
-    return all(word in haystack for word in unquote(" ".join(query.get("q", ()))).lower().split())
+    return all(word in haystack for word in words)
 
 
 def _environment(status: Snapshot) -> str:

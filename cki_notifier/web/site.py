@@ -1,5 +1,6 @@
 """Which address shows what."""
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -10,6 +11,8 @@ from cki_notifier.web.page import Page, asset
 from cki_notifier.web.status import Status
 
 _UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
+#: A number of an outcome; longer ones there are none.
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Site:
@@ -48,8 +51,8 @@ class Site:
         return Answer(body.encode(errors="replace"), "text/html; charset=utf-8")
 
     def _show_outcomes(self, request: Request) -> Answer:
-        after = "".join(request.query.get("after", ["0"]))
-        return json(self._status.now(int(after) if after.isdecimal() else 0))
+        after = "".join(request.query.get("after", ()))
+        return json(self._status.now(int(after) if _NUMBER.fullmatch(after) else 0))
 
     def _show_metrics(self, request: Request) -> Answer:
         _ = self._health.kafka  # asks, so that the metric of the connection is true
