@@ -20,9 +20,10 @@ PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+#: ASCII letters alone: Unicode has an i without a dot and a long s, of the same upper case as ours.
 _TRAILER = re.compile(
-    r"^[ \t]*(?P<name>jira|bugzilla)[ \t]*:[ \t]*(?P<link>https?://[^\s<>]+)[ \t]*\r?$",
-    re.IGNORECASE | re.MULTILINE,
+    r"^[ \t]*(?P<name>(?ai:jira|bugzilla))[ \t]*:[ \t]*(?P<link>(?ai:https?)://[^\s<>]+)[ \t]*\r?$",
+    re.MULTILINE,
 )
 
 
@@ -135,7 +136,8 @@ def trailers(description: str | None) -> Trailers:
     """Find the links of a description's ``JIRA:`` and ``Bugzilla:`` trailers."""
     links: dict[str, dict[str, None]] = {"jira": {}, "bugzilla": {}}
     for found in _TRAILER.finditer(description or ""):
-        links[found["name"].lower()][found["link"]] = None
+        if found["link"].isprintable():
+            links[found["name"].lower()][found["link"]] = None
     return Trailers(tuple(links["jira"]), tuple(links["bugzilla"]))
 
 
