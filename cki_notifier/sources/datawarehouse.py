@@ -12,7 +12,7 @@ from cki_notifier.deadline import Deadline
 from cki_notifier.documents import Build, BuildPage, Checkout, Everything
 from cki_notifier.errors import InvalidDocument, Unavailable
 from cki_notifier.models import Loaded
-from cki_notifier.sources.http import HTTP, Page, Pending, Reading, Server, whole
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
 from cki_notifier.triage import Evidence, overall_status
 
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
@@ -65,7 +65,7 @@ class DataWarehouse:
         seen = {""}
         while page.next:
             query = page.next.partition("?")[2].partition("#")[0]
-            if query in seen:
+            if query in seen or len(seen) >= MOST_PAGES:
                 raise Unavailable("datawarehouse", f"the pages of GET {path} never end")
             seen.add(query)
             page = self._http.get(self._server, f"{path}?{query}", _BUILD_PAGE, deadline).result()

@@ -11,7 +11,7 @@ from cki_notifier.documents import Document
 from cki_notifier.errors import InvalidDocument, Unavailable
 from cki_notifier.links import ProjectLink, merge_request_link, pipeline_project
 from cki_notifier.secret import Secret
-from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server, whole
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
 _BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
@@ -19,7 +19,9 @@ _BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+#: One link of the header. Whatever a server sends, no part of it is looked at twice.
+_LINK = re.compile(r"<([^<>]*+)>\s*+;([^,<]*+)")
+_IS_NEXT = re.compile(r'\brel="?next\b')
 #: ASCII letters alone: Unicode has an i without a dot and a long s, of the same upper case as ours.
 _TRAILER = re.compile(
     r"^[ \t]*(?P<name>(?ai:jira|bugzilla))[ \t]*:[ \t]*(?P<link>(?ai:https?)://[^\s<>]+)[ \t]*\r?$",
@@ -107,9 +109,9 @@ class GitLab:
         project = pipeline_project(head.web_url) or link.project
         path = _BRIDGES_PATH.format(quote(project, safe=""), head.id)
         query: str | None = f"per_page={_PER_PAGE}"
-        seen = set()
+        seen: set[str] = set()
         while query:
-            if query in seen:
+            if query in seen or len(seen) >= MOST_PAGES:
                 raise Unavailable("gitlab", f"the pages of GET {path} never end")
             seen.add(query)
             page = self._http.get(
@@ -147,9 +149,9 @@ def _next_query(headers: Mapping[str, str]) -> str | None:
     Source: GitLab's documentation of offset-based pagination, by which the ``link`` header is to
     be preferred to ``x-next-page``.
     """
-    found = _NEXT.search(headers.get("link", ""))
-    if found:
-        return found[1].partition("?")[2].partition("#")[0] or None
+    for address, parameters in _LINK.findall(headers.get("link", "")):
+        if _IS_NEXT.search(parameters):
+            return str(address).partition("?")[2].partition("#")[0] or None
     number = headers.get("x-next-page", "")
     return f"per_page={_PER_PAGE}&page={number}" if number.isdecimal() else None
 

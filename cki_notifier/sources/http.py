@@ -49,6 +49,8 @@ _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
 _LONGEST_RETRY_AFTER = LONGEST_PROBE_SECONDS
 _MOST_REDIRECTS = 3
+#: No list of ours has more pages: with 30 entries each these are 6,000 builds.
+MOST_PAGES = 200
 #: These tell of the service, not of the one object that was asked for.
 _OVERLOADED = frozenset({429, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
