@@ -15,7 +15,7 @@ from cki_notifier.documents import Checkout, MergeRequestLink
 _PROJECT = r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+?)"
 _MERGE_REQUEST = re.compile(rf"/{_PROJECT}(?:/-)?/merge_requests/(?P<number>[0-9]{{1,18}})/?")
 _PIPELINE = re.compile(rf"/{_PROJECT}(?:/-)?/pipelines/(?P<number>[0-9]{{1,18}})/?")
-_ISSUE_KEY = re.compile(r".*/browse/(?P<key>[A-Za-z][A-Za-z0-9_]*-[0-9]{1,18})/?")
+_ISSUE_KEY = re.compile(r".*/browse/(?P<key>[A-Za-z][A-Za-z0-9_]{0,49}-[0-9]{1,18})/?")
 _LARGEST_ID = 2**63 - 1
 
 
@@ -90,6 +90,8 @@ def issue_key(url: str) -> str | None:
 
 
 def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
+    if " " in url or not url.isprintable():  # urlsplit would pass over some of these
+        raise ValueError(f"{url!r} is no address of a {what}: it has spaces or control characters")
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
