@@ -34,6 +34,11 @@ class ProjectLink(Struct, frozen=True):
     project: str
     number: int
 
+    @property
+    def has_port(self) -> bool:
+        """Whether the address names a port."""
+        return ":" in self.host.rpartition("]")[2]
+
 
 def merge_request_link(url: str) -> ProjectLink:
     """Take a merge request's address apart.

@@ -1,5 +1,6 @@
 """GitLab's REST API (v4) at the host of a merge request, and nothing else knows its endpoints."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
@@ -12,6 +13,8 @@ from cki_notifier.errors import InvalidDocument, Unavailable
 from cki_notifier.links import ProjectLink, merge_request_link, pipeline_project
 from cki_notifier.secret import Secret
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server, whole
+
+logger = logging.getLogger(__name__)
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
 _BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
@@ -121,7 +124,16 @@ class GitLab:
             query = page.next_query
 
     def _server(self, link: ProjectLink) -> Server:
-        return server_of(link.origin, link.host, self._tokens.get(link.host))
+        """Return the server of a link, with the token that is meant for it.
+
+        A host without a port in GITLAB_TOKENS stands for https: else a document that says http
+        would have the token sent in plain text. With a port it is as the address says.
+        """
+        token = self._tokens.get(link.host)
+        if token is not None and link.origin.startswith("http://") and not link.has_port:
+            logger.warning("gitlab: no token is sent to %s, only over https", link.origin)
+            token = None
+        return server_of(link.origin, link.host, token)
 
 
 def server_of(origin: str, host: str, token: Secret | None) -> Server:
