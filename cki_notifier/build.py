@@ -3,8 +3,7 @@
 Source: the design's table of the message, field by field.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -24,11 +23,6 @@ from cki_notifier.message import (
 from cki_notifier.models import Loaded, MergeRequest, Stage
 
 T = TypeVar("T")
-
-_SUBSYSTEM = re.compile(r"\s*subsystem\s*:(?!:)\s*(?P<name>.*?)\s*", re.IGNORECASE)
-_EXTERNAL_CI = re.compile(
-    r"\s*externalci\s*::\s*(?P<name>.*?)\s*(?:::.*)?", re.IGNORECASE | re.DOTALL
-)
 
 
 def build_message(
@@ -127,23 +121,29 @@ def _merge_request(merge_request: MergeRequest | None) -> MergeRequestInfo:
     return MergeRequestInfo(
         merge_request_url=merge_request.url,
         is_draft=merge_request.is_draft,
-        subsystems=_sorted_once(_names(merge_request.labels, _SUBSYSTEM)),
-        external_ci=_sorted_once(_names(merge_request.labels, _EXTERNAL_CI)),
+        subsystems=_sorted_once(map(_subsystem, merge_request.labels)),
+        external_ci=_sorted_once(map(_external_ci, merge_request.labels)),
         jira=merge_request.jira,
         bugzilla=merge_request.bugzilla,
         jira_issues=UNSET if issues is None else issues,
     )
 
 
-def _names(labels: Iterable[str], form: re.Pattern[str]) -> Iterator[str]:
-    for label in labels:
-        found = form.fullmatch(label)
-        if found and found["name"]:
-            yield found["name"]
+def _subsystem(label: str) -> str:
+    """Return the name behind ``Subsystem:``, ``""`` when the label is another one."""
+    kind, _, rest = label.partition(":")
+    is_scoped = rest.startswith(":")
+    return rest.strip() if kind.strip().lower() == "subsystem" and not is_scoped else ""
+
+
+def _external_ci(label: str) -> str:
+    """Return the name behind ``ExternalCI::``, ``""`` when the label is another one."""
+    kind, _, rest = label.partition("::")
+    return rest.partition("::")[0].strip() if kind.strip().lower() == "externalci" else ""
 
 
 def _sorted_once(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(names)))
+    return tuple(sorted(set(names) - {""}))
 
 
 def _optional(value: T | None) -> T | UnsetType:
