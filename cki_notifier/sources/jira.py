@@ -7,7 +7,7 @@ a few seconds, because the package's time limits end with each piece of an answe
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import jira
 import msgspec
 import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
 from cki_notifier import monitor
 from cki_notifier.config import JiraConfig
@@ -32,6 +34,10 @@ LOOK_UP_SECONDS = 5.0
 #: More look-ups at once than this are not begun, so that a Jira that hangs binds no more threads.
 _MOST_AT_ONCE = 64
 _MOST_REDIRECTS = 3
+#: No more issues than this are looked up for one message: the query has to fit into an address.
+_MOST_ISSUES = 100
+#: No answer is larger, as decoded; far more than so many issues need.
+_LARGEST_BODY_BYTES = 8 * 1024 * 1024
 #: Tells of one query alone.
 _OK, _BAD_REQUEST = 200, 400
 #: Who has the token; and what everybody may ask.
@@ -74,12 +80,56 @@ class _Found(Document, frozen=True):
     issues: tuple[_Issue, ...]
 
 
-class _Jira(jira.JIRA):
-    """The client, without the question for the names of all fields before the first search."""
+class _Bounded:
+    """An answer's body, up to a size; stands in for urllib3's response, whose cookies are lost."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
+        """Yield it piece by piece, as decoded."""
+        left = _LARGEST_BODY_BYTES
+        for chunk in self._raw.stream(size, decode_content=decode_content):
+            left -= len(chunk)
+            if left < 0:
+                self.close()
+                text = f"the answer is larger than {_LARGEST_BODY_BYTES} bytes"
+                raise requests.exceptions.ContentDecodingError(text)
+            yield chunk
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._raw.close()
+
+    def release_conn(self) -> None:
+        """Keep the connection for the next request."""
+        self._raw.release_conn()
+
+
+class _Adapter(HTTPAdapter):
+    """Bounds the bodies of all answers, those of redirects too."""
+
+    def send(self, *arguments: Any, **settings: Any) -> requests.Response:
+        """Return an answer whose body is not read yet."""
+        response = super().send(*arguments, **settings)
+        response.raw = _Bounded(response.raw)
+        return response
+
+
+class _Jira(jira.JIRA):
+    """The client, without the question for the names of all fields before the first search.
+
+    Of the environment it takes the proxies alone: no ``.netrc``, whose passwords would go along
+    with redirects, and no other certificate authorities than ours.
+    """
+
+    def __init__(self, url: str, **settings: Any) -> None:
         super().__init__(**settings)
         self._session.max_redirects = _MOST_REDIRECTS
+        self._session.trust_env = False
+        self._session.proxies = dict(get_environ_proxies(url))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter())
 
     def fields(self) -> list[dict[str, Any]]:
         """Return the fields we ask for, which we name by their ids anyway."""
@@ -100,6 +150,7 @@ class JiraIssues:
     ) -> None:
         options: dict[str, Any] = {"server": config.url, "verify": certificates}
         self._jira = _Jira(
+            config.url,
             options=options,
             token_auth=config.token.reveal() if config.token else None,
             get_server_info=False,  # else it asks the server right here
@@ -112,16 +163,16 @@ class JiraIssues:
 
     def start(self, links: Iterable[str]) -> "LookUp | None":
         """Start to look up the issues that links lead to; None when none of them names an issue."""
-        keys = {link: key for link in links if (key := issue_key(link))}
-        if not keys:
+        named = {link: key for link in links if (key := issue_key(link))}
+        asked = list(dict.fromkeys(named.values()))[:_MOST_ISSUES]
+        if not asked:
             return None
+        keys = {link: key for link, key in named.items() if key in asked}
         future: Future[_Found] = Future()
         if not self._gate.may_ask():
             future.set_exception(ConnectionError("it is down, and asked about once a second"))
         elif self._free.acquire(blocking=False):
-            threading.Thread(
-                target=self._run, args=(future, sorted(set(keys.values()))), daemon=True
-            ).start()
+            threading.Thread(target=self._run, args=(future, sorted(asked)), daemon=True).start()
         else:
             future.set_exception(BlockingIOError("earlier look-ups still wait for an answer"))
         return LookUp(keys, future, self._seconds)

@@ -1,0 +1,90 @@
+"""What goes along with a request to a service is what is configured for it, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from cki_notifier.config import JiraConfig
+from cki_notifier.deadline import Deadline
+from cki_notifier.secret import Secret
+from cki_notifier.sources.http import HTTP, Server, whole
+from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from sandbox.services import Redirect, Services, Status
+
+LINKS = ["https://issues.example.com/browse/RHEL-1"]
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home with a password for every host, which nobody is meant to send."""
+    file = tmp_path / ".netrc"
+    file.write_text("machine 127.0.0.1 login me password hush\ndefault login me password hush\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(file))
+
+
+def look_up(url: str, token: Secret | None = None) -> None:
+    """Look an issue up in Jira, whatever comes of it."""
+    jira = JiraIssues(JiraConfig(url=url, token=token), certificate_authorities(), 30)
+    found = jira.start(LINKS)
+    assert found is not None
+    found.result(Deadline(30))
+
+
+@pytest.mark.usefixtures("netrc")
+@pytest.mark.parametrize("token", [None, Secret("jira-token")])
+def test_jira_gets_no_password_of_the_home_directory(
+    services: Services, token: Secret | None
+) -> None:
+    """Neither read anonymously, nor in the place of the token, nor along with a redirect."""
+    services.jira.answer("", Redirect("/moved"), times=1)
+    services.jira.answer("/moved", Redirect(f"{services.gitlab.url}/elsewhere"))
+    look_up(services.jira.url, token)
+    sent = [seen.headers.get("authorization") for seen in services.jira.requests]
+    assert sent == ([f"Bearer {token.reveal()}"] * 2 if token else [None] * 2)
+    assert [seen.headers.get("authorization") for seen in services.gitlab.requests] == [None]
+
+
+@pytest.mark.usefixtures("netrc")
+def test_no_other_service_gets_one(services: Services) -> None:
+    """The same holds for those that are read with libcurl."""
+    server = Server("gitlab", services.gitlab.url, [], "GITLAB_TOKENS")
+    transfers = Transfers(certificate_authorities())
+    services.gitlab.answer("", Status(200, b"{}"))
+    HTTP(transfers).get(server, "/x", whole(dict), Deadline(30)).result()
+    transfers.close()
+    (seen,) = services.gitlab.requests
+    assert "authorization" not in seen.headers
+
+
+def test_no_cookie_is_kept(services: Services) -> None:
+    """What a service has us remember is forgotten: nobody is told of anybody else's."""
+    cookie = {"Set-Cookie": "session=hush; Path=/"}
+    services.jira.answer("", Status(200, b'{"issues": []}', cookie))
+    services.gitlab.answer("", Status(200, b"{}", cookie))
+    jira = JiraIssues(JiraConfig(url=services.jira.url, token=None), certificate_authorities(), 30)
+    server = Server("gitlab", services.gitlab.url, [], "GITLAB_TOKENS")
+    transfers = Transfers(certificate_authorities())
+    http = HTTP(transfers)
+    for _ in range(2):
+        found = jira.start(LINKS)
+        assert found is not None
+        assert found.result(Deadline(30)) == ()
+        http.get(server, "/x", whole(dict), Deadline(30)).result()
+    transfers.close()
+    seen = [*services.jira.requests, *services.gitlab.requests]
+    assert len(seen) == 4
+    assert not [it for it in seen if "cookie" in it.headers]
+
+
+def test_no_address_but_those_of_http_is_read(tmp_path: Path) -> None:
+    """No file, and no other protocol, even if an address slipped through all checks."""
+    secret = tmp_path / "secret"
+    secret.write_text("hush")
+    transfers = Transfers(certificate_authorities())
+    for url in (f"file://{secret}", "ftp://127.0.0.1/", "gopher://127.0.0.1/", "dict://127.0.0.1/"):
+        error = transfers.start(url, [], 30).exception(30)
+        assert "is disabled" in str(error)
+    transfers.close()
