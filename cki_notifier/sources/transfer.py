@@ -223,6 +223,8 @@ class Transfers:
         """Make a handle with all that is the same for each of its transfers."""
         curl = pycurl.Curl()
         curl.setopt(pycurl.PATH_AS_IS, 1)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)  # or newer
         curl.setopt(pycurl.USERAGENT, f"cki-notifier/{__version__}")
         curl.setopt(pycurl.ACCEPT_ENCODING, "")  # whatever libcurl can decode
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
