@@ -124,42 +124,6 @@ def test_of_several_nodes_one_that_answers_is_enough(stage: Stage) -> None:
     assert stage.records(1)[0].key == "redhat:1"
 
 
-def test_no_secret_is_in_any_output(stage: Stage, tmp_path: Path) -> None:
-    """At the DEBUG level, with failures of every kind, no secret is printed."""
-    (tmp_path / "warehouse-token").write_text("warehouse-secret\n")
-    stage.services.warehouse.token = "warehouse-secret"
-    stage.services.gitlab.token = "another-one"
-    url = stage.services.gitlab.merge_request_url("group/project", 1)
-    checkout = documents.checkout("redhat:1", merge_request=url)
-    stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
-    environment = {
-        "CKI_LOGGING_LEVEL": "DEBUG",
-        "CKI_METRICS_ENABLED": "false",
-        "DATAWAREHOUSE_TOKEN": "",
-        "DATAWAREHOUSE_TOKEN_FILE": str(tmp_path / "warehouse-token"),
-        "GITLAB_TOKENS": f'{{"{url.split("/")[2]}": "MY_TOKEN"}}',
-        "MY_TOKEN": "gitlab-secret",
-        "JIRA_TOKEN_AUTH": "jira-secret",
-        "KAFKA_SASL_PASSWORD": "kafka-secret",
-        "KAFKA_SSL_KEY_PASSWORD": "key-secret",
-        "RABBITMQ_PASSWORD": "rabbitmq-secret",
-    }
-    refused = stage.daemon(environment, waits=False)
-    eventually(lambda: "ACCESS_REFUSED" in refused.text() or "credentials" in refused.text())
-    daemon = stage.daemon(environment, RABBITMQ_PASSWORD="guest")
-    stage.publish(documents.notification(checkout, "build_setups_finished"), b"no json")
-    eventually(lambda: len(daemon.settled()) == 2)
-    assert daemon.stop() == 0
-    by_hand = stage.command(
-        "--status=unknown",
-        "--checkout-id=redhat:1",
-        "--dry-run",
-        environment=stage.environment | environment,
-    )
-    everything = refused.text() + daemon.text() + by_hand.stdout + by_hand.stderr
-    assert "-secret" not in everything.replace("warehouse-token", "")
-
-
 def test_a_second_signal_ends_at_once(stage: Stage) -> None:
     """Who can't wait for the work in flight sends a second signal."""
     notification = fill(stage)
