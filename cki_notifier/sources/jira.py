@@ -156,6 +156,7 @@ class JiraIssues:
             get_server_info=False,  # else it asks the server right here
             max_retries=0,
             timeout=seconds,
+            logging=False,  # else it logs bodies that it can't read, as errors
         )
         self._seconds = seconds
         self._gate = Gate("jira")

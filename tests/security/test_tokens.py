@@ -1,5 +1,6 @@
 """What goes along with a request to a service is what is configured for it, and nothing else."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cki_notifier.secret import Secret
 from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers, certificate_authorities
-from sandbox.services import Redirect, Services, Status
+from sandbox.services import Fault, Garbage, Html, Redirect, Services, Status
 
 LINKS = ["https://issues.example.com/browse/RHEL-1"]
 
@@ -88,3 +89,28 @@ def test_no_address_but_those_of_http_is_read(tmp_path: Path) -> None:
         error = transfers.start(url, [], 30).exception(30)
         assert "is disabled" in str(error)
     transfers.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Html(b"<html>BODY</html>"),
+        Garbage(b"{BODY"),
+        Garbage(b'{"issues": "BODY"}'),
+        Status(400, b'{"errorMessages": ["BODY"]}'),
+        Status(401, b"BODY", {"X-Reason": "BODY"}),
+        Status(429, b"BODY", {"Retry-After": "1"}),
+        Status(503, b"BODY"),
+    ],
+    ids=repr,
+)
+def test_nobody_logs_what_jira_answered(
+    services: Services, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
+    """The package would, at any level that is heard; we say what went wrong, without the body."""
+    caplog.set_level(logging.DEBUG)
+    services.jira.answer("", fault)
+    look_up(services.jira.url, Secret("hush"))
+    assert "the message goes without RHEL-1" in caplog.text
+    assert "BODY" not in caplog.text
+    assert "hush" not in caplog.text
