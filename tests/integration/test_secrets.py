@@ -5,19 +5,20 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 
 from sandbox import documents
 from sandbox.processes import free_port
-from sandbox.services import Garbage, Html, Redirect, Sentry, Status
+from sandbox.services import Fault, Garbage, Html, Redirect, Sentry, Status
 from tests.integration.stage import Stage, eventually
 
 #: What every secret has in it, and what every body has.
 SECRET, BODY = "hush-", "BODY-"
 #: What a service does instead of answering, one after the other.
-FAULTS = (
+FAULTS: Final[tuple[Fault, ...]] = (
     Status(401, b'{"detail": "BODY-401"}', {"X-Error": "BODY-header"}),
     Status(500, b"BODY-500"),
     Status(200, b'{"id": BODY-garbage'),
