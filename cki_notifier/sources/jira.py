@@ -222,6 +222,10 @@ class LookUp:
             self._warn(f"no answer within {self._seconds:g} s")
         except jira.JIRAError as error:
             self._warn(f"it answered {error.status_code}")
+        except requests.RequestException as error:
+            # Its own text quotes addresses, which may be what Jira made up for a redirect.
+            reason = getattr(next(iter(error.args), None), "reason", None)
+            self._warn(type(error).__name__ + (f": {reason}" if reason else ""))
         except _FAILURES as error:
             self._warn(f"{type(error).__name__}: {error}")
         else:

@@ -9,6 +9,7 @@ from cki_notifier.config import JiraConfig
 from cki_notifier.deadline import Deadline
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import certificate_authorities
+from sandbox.processes import free_port
 from sandbox.services import (
     Drip,
     Fault,
@@ -126,6 +127,16 @@ def test_look_ups_that_hang_are_no_more_than_so_many(
     assert last is not None
     assert last.result(deadline) is None
     assert "earlier look-ups still wait for an answer" in caplog.text
+
+
+def test_a_redirect_s_address_is_not_logged(
+    find: Find, issues: Jira, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is Jira's to choose; why it could not be followed is told."""
+    issues.answer("", Redirect(f"http://127.0.0.1:{free_port()}/made-up-path"))
+    assert find(*LINKS) is None
+    assert "refused" in caplog.text
+    assert "made-up-path" not in caplog.text
 
 
 def test_a_redirect_elsewhere_gets_no_token(find: Find, issues: Jira, elsewhere: Warehouse) -> None:
