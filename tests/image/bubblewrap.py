@@ -31,12 +31,13 @@ def building(
     """
     user = [] if os.geteuid() == 0 else ["--unshare-user", "--uid", "0", "--gid", "0"]
     path = f"{sys.prefix}/bin:{environment.get('PATH', BASE_PATH)}"
-    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    # A container engine gives root its home, which pip looks for.
+    given = {"HOME": "/root", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
     return [
         *("bwrap", *user, "--unshare-net", "--unshare-pid", "--die-with-parent"),
         *("--bind", str(root), "/", *_base(), "--tmpfs", "/tmp"),  # noqa: S108  # the stage's
         *(*_mount(Path(sys.prefix)), *_mount(wheels)),
-        *("--clearenv", *_variables({**environment, **pip, "PATH": path})),
+        *("--clearenv", *_variables({**environment, **given, "PATH": path})),
         *("--chdir", folder, "--", "/bin/sh", "-c", command),
     ]
 
