@@ -43,7 +43,8 @@ GITLAB_TOKENS: Final = Variable(
     "a JSON object from host to the name of the variable with its token",
     '`{"gitlab.com": "COM_GITLAB_TOKEN"}`, and the token itself in `COM_GITLAB_TOKEN` or in the '
     "file that `COM_GITLAB_TOKEN_FILE` names. The host has the port when the merge requests' "
-    "addresses have one. A host without a token is read anonymously.",
+    "addresses have one; without a port its token goes over https alone. A host without a token "
+    "is read anonymously.",
 )
 JIRA_SERVER: Final = Variable(
     "JIRA_SERVER", "the address of Jira", "Without it no issues are looked up."
