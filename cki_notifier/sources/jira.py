@@ -93,8 +93,7 @@ class _Bounded:
             left -= len(chunk)
             if left < 0:
                 self.close()
-                text = f"the answer is larger than {_LARGEST_BODY_BYTES} bytes"
-                raise requests.exceptions.ContentDecodingError(text)
+                raise OSError(f"the answer is larger than {_LARGEST_BODY_BYTES} bytes")
             yield chunk
 
     def close(self) -> None:

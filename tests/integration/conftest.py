@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.kafka import Kafka
 from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
+from sandbox.services import Sentry, Services
 from tests.integration.stage import Stage
 
 JARS = Path(__file__).resolve().parent.parent.parent / ".cache" / "kafka"
@@ -32,6 +32,15 @@ def services() -> Iterator[Services]:
     """A warehouse, a GitLab and a Jira."""
     with Services() as running:
         yield running
+
+
+@pytest.fixture
+def sentry() -> Iterator[Sentry]:
+    """A Sentry that is up."""
+    service = Sentry()
+    service.up()
+    yield service
+    service.stop()
 
 
 @pytest.fixture

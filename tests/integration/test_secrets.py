@@ -4,7 +4,6 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,15 +26,6 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Redirect("https://127.0.0.1:1/BODY-redirect"),
 )
 PAGES = ("", "outcomes.json", "metrics", "ready", "live")
-
-
-@pytest.fixture
-def sentry() -> Iterator[Sentry]:
-    """A Sentry that is up."""
-    service = Sentry()
-    service.up()
-    yield service
-    service.stop()
 
 
 @pytest.fixture

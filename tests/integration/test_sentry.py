@@ -1,22 +1,10 @@
 """A daemon that reports its errors, with real brokers around it."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from sandbox import documents
 from sandbox.services import Sentry
 from tests.integration.stage import Stage, eventually
-
-
-@pytest.fixture
-def sentry() -> Iterator[Sentry]:
-    """A Sentry that is up."""
-    service = Sentry()
-    service.up()
-    yield service
-    service.stop()
 
 
 def templates(sentry: Sentry) -> list[str]:

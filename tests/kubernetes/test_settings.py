@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import certifi
@@ -14,9 +13,9 @@ from cki_notifier.config import (
     JiraConfig,
     KafkaConfig,
     RabbitMQConfig,
-    read_config,
 )
 from cki_notifier.secret import Secret
+from cki_notifier.variables import VARIABLES
 from tests.environment import read
 from tests.kubernetes.manifests import (
     OVERLAYS,
@@ -33,35 +32,16 @@ from tests.kubernetes.manifests import (
 OF_LIBRARIES = {"SSL_CERT_FILE"}
 
 
-class Asked(Mapping[str, str]):
-    """An environment that notes which variables are asked for."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.names.add(name)
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+#: The token that GITLAB_TOKENS names.
+TOKEN = "COM_GITLAB_TOKEN"
+KNOWN = {variable.name for variable in VARIABLES} | {TOKEN}
+FILES = {f"{variable.name}_FILE": variable.name for variable in VARIABLES if variable.is_secret}
+FILES |= {f"{TOKEN}_FILE": TOKEN}
 
 
-def variables(names: set[str]) -> set[str]:
-    """Return variables without those that only name the file for another one."""
-    return {name for name in names if name.removesuffix("_FILE") not in names - {name}}
-
-
-@pytest.fixture(name="known")
-def _known(tmp_path: Path) -> set[str]:
-    """Return every variable that the daemon asks for when it starts as in production."""
-    asked = Asked(environment(overlay("production"), tmp_path))
-    read_config(asked)
-    return asked.names
+def variables(manifests: Manifests) -> set[str]:
+    """Return the variables that manifests set, be it by a file."""
+    return {FILES.get(name, name) for name in manifests.settings}
 
 
 @pytest.fixture(name="everything")
@@ -72,27 +52,23 @@ def _everything(tmp_path: Path) -> Manifests:
     return with_component("production", "private-ca", folder)
 
 
-def test_every_variable_in_the_manifests_is_one_the_daemon_knows(
-    known: set[str], everything: Manifests
-) -> None:
+def test_every_variable_in_the_manifests_is_one_the_daemon_knows(everything: Manifests) -> None:
     """No setting is misspelt, or left over from a variable that is gone."""
-    ours = set(everything.settings) | set(overlay("staging").settings)
-    assert ours - known == OF_LIBRARIES
+    ours = variables(everything) | variables(overlay("staging"))
+    assert ours - KNOWN == OF_LIBRARIES
 
 
 def test_every_variable_the_daemon_knows_is_set_or_left_out_for_a_reason(
-    known: set[str], everything: Manifests
+    everything: Manifests,
 ) -> None:
     """A new variable has to be put into the manifests, or into the table of those left out."""
-    named = {name for name in everything.settings if name in known}
-    is_set = variables(known) & (named | {name.removesuffix("_FILE") for name in named})
     left_out = {
         name: reason
         for cells in rows("What is not set")
         for name in re.findall(r"`(\w+)`", cells[0])
         for reason in cells[1:]
     }
-    assert variables(known) - is_set == set(left_out)
+    assert KNOWN - variables(everything) == set(left_out)
     assert all(left_out.values())
 
 
