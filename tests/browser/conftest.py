@@ -26,6 +26,7 @@ def scene() -> Scene:
 def view(chromium: Chromium, scene: Scene) -> Iterator[View]:
     """The page, not opened yet; at the end the browser must not have complained of it."""
     chromium.look()
+    chromium.driver.get("about:blank")  # a page left open by others asks a process that is gone
     chromium.complaints()
     with served(scene) as port, answering(datawarehouse=True):
         yield View(chromium, port)
