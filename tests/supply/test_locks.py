@@ -3,17 +3,21 @@
 import re
 import shutil
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from supply.locks import (
     BUILD,
     DEMO,
     EVERYTHING,
     LOCKS,
+    OLDEST_PYTHON,
     PROJECT,
+    PYTHONS,
     RUN_TIME,
     Lock,
     faults,
@@ -62,6 +66,59 @@ def test_what_is_installed_is_what_is_locked() -> None:
     """The tests run with the versions that the lock files name; if not, run scripts/setup.sh."""
     locked = {pin.name: pin.version for pin in pins_of(EVERYTHING) if pin.holds()}
     assert {name: version(name) for name in locked} == locked
+
+
+def asked_for(lock: Lock, python: str) -> set[Requirement]:
+    """Return all that the packages of a lock file ask for, with the extras they are asked for."""
+    locked = {pin.name for pin in pins_of(lock) if pin.holds(python)}
+    extras = {name: {""} for name in locked}
+    found: set[Requirement] = set()
+    while True:
+        more = {
+            requirement
+            for name in locked
+            for text in asks(name)
+            if applies(requirement := Requirement(text), python, extras[name])
+        } - found
+        if not more:
+            return found
+        found |= more
+        for requirement in more:
+            extras.setdefault(canonicalize_name(requirement.name), {""}).update(requirement.extras)
+
+
+def asks(name: str) -> list[str]:
+    """Return what a package asks for; nothing is known of one that is for another Python."""
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
+
+
+def applies(requirement: Requirement, python: str, extras: set[str]) -> bool:
+    """Return whether a package with these extras asks for it with this Python."""
+    surroundings = {"python_version": python, "python_full_version": f"{python}.0"}
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate(surroundings | {"extra": it}) for it in extras)
+
+
+@each_lock
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_lock_file_is_complete(lock: Lock, python: str) -> None:
+    """What its packages ask for is in it, in a version that they take: nothing is resolved."""
+    pins = {pin.name: pin.version for pin in pins_of(lock) if pin.holds(python)}
+    asked = asked_for(lock, python)
+    assert asked
+    for requirement in asked:
+        locked = pins.get(canonicalize_name(requirement.name))
+        assert locked is not None, requirement
+        assert requirement.specifier.contains(locked, prereleases=True), requirement
+
+
+def test_what_is_asked_for_with_an_extra_is_locked_too() -> None:
+    """Packages ask for others with extras, like coverage[toml], which ask for more themselves."""
+    extras = {name for it in asked_for(EVERYTHING, OLDEST_PYTHON) for name in it.extras}
+    assert "toml" in extras
 
 
 @each_lock
