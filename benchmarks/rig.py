@@ -20,10 +20,10 @@ from benchmarks.meter import processes_in
 from benchmarks.programs import Task
 from benchmarks.warehouse import COUNTS_PATH, GITLAB_TOKEN, WAREHOUSE_TOKEN
 from benchmarks.workload import Notification
-from cki_notifier import amqp
-from cki_notifier.config import RabbitMQConfig
-from cki_notifier.queues import DELAYS, dead_letter_queue, declare_main, delay_queue
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.rabbitmq.connection import close, connect
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, declare_main, delay_queue
 from sandbox.kafka import Kafka, Record, read_topic
 from sandbox.notifier import complete
 from sandbox.processes import Process, free_port, listens
@@ -218,9 +218,9 @@ class Scene:
             queue=self.queue,
             routing_keys=_ROUTING_KEYS,
         )
-        connection = amqp.connect(config, "benchmark")
+        connection = connect(config, "benchmark")
         declare_main(connection, config)
-        amqp.close(connection)
+        close(connection)
         self._stack.callback(self._delete)
 
     def _delete(self) -> None:

@@ -10,28 +10,36 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cki_notifier import __version__, log, manual
-from cki_notifier.closing import GOODBYE_SECONDS, RECORDS_SECONDS
-from cki_notifier.config import Config, JiraConfig, read_config, read_operator_config
+from cki_notifier import __version__, manual
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.settings import (
+    Config,
+    JiraConfig,
+    read_config,
+    read_operator_config,
+)
+from cki_notifier.configuration.shutdown import GOODBYE_SECONDS, RECORDS_SECONDS
 from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
 from cki_notifier.dead_letters.arguments import add_dead_letters
 from cki_notifier.doctor.arguments import add_doctor
-from cki_notifier.errors import ConfigurationError
-from cki_notifier.kafka import setting_faults
-from cki_notifier.load import Loader
-from cki_notifier.message import schema
-from cki_notifier.models import Status
-from cki_notifier.outcomes import Outcomes
+from cki_notifier.kafka.client import setting_faults
+from cki_notifier.kafka.publish import Publisher
+from cki_notifier.message.contract import schema
+from cki_notifier.message.unsent import Shown, Unsent
+from cki_notifier.notification.errors import ConfigurationError
+from cki_notifier.notification.models import Status
 from cki_notifier.pipeline import Pipeline, Publishes
-from cki_notifier.publish import Publisher
-from cki_notifier.show import Shown, Unsent, show
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
-from cki_notifier.sources.transfer import Transfers, certificate_authorities
-from cki_notifier.threads import start_vital
+from cki_notifier.sources.load import Loader
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.telemetry import log
+from cki_notifier.telemetry.outcomes import Outcomes
+from cki_notifier.telemetry.terminal import show
 from cki_notifier.web.website import Website
+from cki_notifier.workers.threads import start_vital
 
 if TYPE_CHECKING:
     from cki_notifier.sources.jira import JiraIssues
@@ -199,7 +207,7 @@ def _daemon(config: Config) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     if config.sentry_dsn is not None:
         # It is large, and most have none.
-        from cki_notifier.sentry import report_errors  # noqa: PLC0415  # only who has one
+        from cki_notifier.telemetry.sentry import report_errors  # noqa: PLC0415  # only who has one
 
         report_errors(config, config.sentry_dsn)
     website = Website(config.metrics_port) if config.metrics_port else None
@@ -209,7 +217,7 @@ def _daemon(config: Config) -> int:
     outcomes = Outcomes()
     daemon = Daemon(config, config.rabbitmq, _pipeline(config, publisher or Shown()), outcomes)
     if website is not None:
-        website.open(config, daemon.pulse, outcomes, publisher)
+        website.open(config, daemon.liveness, outcomes, publisher)
     _watch(daemon, config.shutdown_seconds)
     if publisher is not None:
         publisher.close(RECORDS_SECONDS)

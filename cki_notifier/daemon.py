@@ -6,23 +6,24 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from cki_notifier import amqp, monitor
-from cki_notifier.config import Config, RabbitMQConfig
-from cki_notifier.consume import Consumer, Delivery
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import Interrupted, NotifierError
-from cki_notifier.lanes import Lanes
-from cki_notifier.log import FIELDS
-from cki_notifier.models import Ignored, Outcome
-from cki_notifier.outcomes import Outcomes, Result
-from cki_notifier.park import Parking
-from cki_notifier.parse import event_id
+from cki_notifier.configuration.settings import Config, RabbitMQConfig
+from cki_notifier.kafka.sent_events import SentEvents
+from cki_notifier.notification.errors import Interrupted, NotifierError
+from cki_notifier.notification.models import Ignored, Outcome
+from cki_notifier.notification.parse import event_id
 from cki_notifier.pipeline import Pipeline
-from cki_notifier.pulse import Pulse
-from cki_notifier.queues import declare_main, declare_parking, declare_temporary
-from cki_notifier.recent import Recent
-from cki_notifier.settle import history_of, park
-from cki_notifier.show import decision, show
+from cki_notifier.rabbitmq.connection import connect
+from cki_notifier.rabbitmq.consume import Consumer, Delivery
+from cki_notifier.rabbitmq.liveness import Liveness
+from cki_notifier.rabbitmq.queues import declare_main, declare_retry_queues, declare_temporary
+from cki_notifier.rabbitmq.republish import Republisher
+from cki_notifier.rabbitmq.retries import destination_of, history_of
+from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.log import FIELDS
+from cki_notifier.telemetry.outcomes import Outcomes, Result
+from cki_notifier.telemetry.terminal import decision, show
+from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.lanes import Lanes
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Daemon:
         outcomes: is told what became of each.
 
     Attributes:
-        pulse: how the loop that talks to RabbitMQ does.
+        liveness: how the loop that talks to RabbitMQ does.
     """
 
     def __init__(
@@ -53,24 +54,24 @@ class Daemon:
         self._stop_by = 0.0
         self._pipeline = pipeline
         self._outcomes = outcomes
-        self.pulse = Pulse()
+        self.liveness = Liveness()
         self._stopping = threading.Event()
-        self._sent = Recent()
+        self._sent = SentEvents()
         self._lanes = Lanes(config.in_flight)
-        monitor.in_flight.set_function(lambda: self._lanes.running)
+        metrics.in_flight.set_function(lambda: self._lanes.running)
         declare = declare_main if config.sends else declare_temporary
         self._consumer = Consumer(
-            connect=partial(amqp.connect, rabbitmq, "consumer", self.pulse.tick),
+            connect=partial(connect, rabbitmq, "consumer", self.liveness.tick),
             declare=lambda connection: declare(connection, rabbitmq),
             # One that is handled and one that waits, for each worker: nobody runs dry, and a crash
             # gives back no more than this.
             prefetch=2 * config.in_flight,
             deliver=self._deliver,
-            pulse=self.pulse,
+            liveness=self.liveness,
         )
-        self._parking = Parking(
-            connect=partial(amqp.connect, rabbitmq, "parking"),
-            declare=lambda connection: declare_parking(connection, rabbitmq.queue),
+        self._republisher = Republisher(
+            connect=partial(connect, rabbitmq, "republisher"),
+            declare=lambda connection: declare_retry_queues(connection, rabbitmq.queue),
             is_current=self._consumer.is_current,
         )
 
@@ -86,11 +87,11 @@ class Daemon:
 
     def _emptied(self) -> bool:
         """Tell whether all that was handed out is handled."""
-        return self._lanes.empty and self._parking.idle
+        return self._lanes.empty and self._republisher.idle
 
     def _drained(self) -> bool:
         """Tell whether nothing is in flight any more, or the time for waiting is over."""
-        if self._lanes.idle and self._parking.idle:
+        if self._lanes.idle and self._republisher.idle:
             return True
         if time.monotonic() < self._stop_by:
             return False
@@ -131,7 +132,7 @@ class Daemon:
         else:
             self._sent.add(event_id(delivery.body))
             if self._config.sends:
-                monitor.sent(outcome.stage)
+                metrics.sent(outcome.stage)
             result = Result("sent", outcome.stage, outcome.merge_request)
         self._settle(delivery, result, started)
 
@@ -144,15 +145,19 @@ class Daemon:
             routing_key=delivery.routing_key,
             now=now,
         )
-        parked = park(error, history, queue=self._queue, retry_for=self._retry_for, now=now)
-        level = logging.ERROR if parked.is_final else logging.WARNING
-        logger.log(level, "%s: to be %s: %s", delivery.identity.checkout_id, parked.outcome, error)
-        result = Result(parked.outcome, parked.reason, error=str(error))
+        destination = destination_of(
+            error, history, queue=self._queue, retry_for=self._retry_for, now=now
+        )
+        level = logging.ERROR if destination.is_final else logging.WARNING
+        logger.log(
+            level, "%s: to be %s: %s", delivery.identity.checkout_id, destination.outcome, error
+        )
+        result = Result(destination.outcome, destination.reason, error=str(error))
         settle = partial(self._settle, delivery, result, started)
         if self._config.sends:
-            self._parking.put(delivery, parked, settle)
+            self._republisher.put(delivery, destination, settle)
         else:
-            show(f"{delivery.identity.checkout_id}: would be {parked.outcome}: {error}")
+            show(f"{delivery.identity.checkout_id}: would be {destination.outcome}: {error}")
             settle()
 
     def _settle(self, delivery: Delivery, result: Result, started: float) -> None:
@@ -161,7 +166,7 @@ class Daemon:
         seconds = time.monotonic() - started
         self._outcomes.add(delivery.identity, result, seconds)
         status, outcome, reason = delivery.identity.status, result.outcome, result.reason
-        monitor.settled(status, outcome, reason, seconds)
+        metrics.settled(status, outcome, reason, seconds)
         values = (delivery.identity.checkout_id, status, outcome, reason, round(seconds, 3))
         logger.info(
             "checkout=%s status=%s outcome=%s reason=%s duration=%.3f",

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 import msgspec
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import NotifierError, Unavailable
-from cki_notifier.explain import ExplainedReason, Explanation, Trail
-from cki_notifier.message import encode
-from cki_notifier.models import Ignored, Notification, Sent
-from cki_notifier.parse import parse
+from cki_notifier.message.contract import encode
+from cki_notifier.notification.errors import NotifierError, Unavailable
+from cki_notifier.notification.models import Ignored, Notification, Sent
+from cki_notifier.notification.parse import parse
 from cki_notifier.pipeline import Announcement, Pipeline
-from cki_notifier.show import decision, show, show_message
+from cki_notifier.rules.explain import ExplainedReason, Explanation, Trail
+from cki_notifier.telemetry.terminal import decision, show, show_message
+from cki_notifier.workers.deadline import Deadline
 
 T = TypeVar("T")
 

@@ -5,20 +5,20 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from cki_notifier.build import build_message
-from cki_notifier.deadline import Deadline
-from cki_notifier.event import record_of
-from cki_notifier.explain import SILENT, Trail
-from cki_notifier.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
-from cki_notifier.links import merge_request_url
-from cki_notifier.load import Loader
-from cki_notifier.message import ReadyForTest
-from cki_notifier.models import Ignored, Notification, Outcome, Sent, Stage
-from cki_notifier.parse import parse
-from cki_notifier.publish import Record
-from cki_notifier.reasons import IgnoreReason
-from cki_notifier.route import route, stage_by_flags, stage_by_status
-from cki_notifier.rule import first_match
+from cki_notifier.checkout.links import merge_request_url
+from cki_notifier.kafka.publish import Record
+from cki_notifier.message.build import build_message
+from cki_notifier.message.contract import ReadyForTest
+from cki_notifier.message.event import record_of
+from cki_notifier.notification.models import Ignored, Notification, Outcome, Sent, Stage
+from cki_notifier.notification.parse import parse
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.rules.explain import SILENT, Trail
+from cki_notifier.rules.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
+from cki_notifier.rules.route import route, stage_by_flags, stage_by_status
+from cki_notifier.rules.rule import first_match
+from cki_notifier.sources.load import Loader
+from cki_notifier.workers.deadline import Deadline
 
 
 class Publishes(Protocol):

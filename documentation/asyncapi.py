@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from cki_notifier.message import CI, VERSION, schema
-from cki_notifier.models import Stage
+from cki_notifier.message.contract import CI, VERSION, schema
+from cki_notifier.notification.models import Stage
 from documentation.examples import record
 from documentation.headers import HEADERS
 

@@ -35,7 +35,7 @@ def breaches(earlier: Schema, later: Schema) -> list[str]:
     or another text. Nothing else is one.
 
     Args:
-        earlier: a JSON Schema that :func:`cki_notifier.message.schema` made.
+        earlier: a JSON Schema that :func:`cki_notifier.message.contract.schema` made.
         later: likewise.
     """
     return list(_Comparison(earlier, later).breaches())

@@ -1,6 +1,6 @@
 """The tables of docs/configuration.md: every variable, as the code declares it."""
 
-from cki_notifier.variables import GROUPS, Variable
+from cki_notifier.configuration.variables import GROUPS, Variable
 from documentation.markdown import code, sentence, table
 
 

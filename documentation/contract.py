@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from cki_notifier.message import VERSION, schema
-from cki_notifier.models import Stage
+from cki_notifier.message.contract import VERSION, schema
+from cki_notifier.notification.models import Stage
 from documentation.examples import record
 from documentation.fields import fields
 from documentation.headers import HEADERS

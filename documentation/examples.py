@@ -10,15 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from cki_notifier.build import build_message
-from cki_notifier.documents import Everything
-from cki_notifier.event import record_of
-from cki_notifier.message import JiraIssue
-from cki_notifier.models import Loaded, MergeRequest, Stage, Status
-from cki_notifier.parse import parse
-from cki_notifier.publish import Record
+from cki_notifier.checkout.documents import Everything
+from cki_notifier.checkout.triage import Evidence, overall_status
+from cki_notifier.kafka.publish import Record
+from cki_notifier.message.build import build_message
+from cki_notifier.message.event import record_of
+from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, Stage, Status
+from cki_notifier.notification.parse import parse
 from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument, trailers
-from cki_notifier.triage import Evidence, overall_status
 
 SAMPLES: Final = Path(__file__).resolve().parent.parent / "tests" / "samples"
 #: The warehouse that the records come from.

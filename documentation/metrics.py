@@ -6,18 +6,18 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 
-from cki_notifier import monitor
-from cki_notifier.models import Stage, Status
-from cki_notifier.reasons import DeadLetterReason, DelayReason, IgnoreReason
+from cki_notifier.notification.models import Stage, Status
+from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
+from cki_notifier.telemetry import metrics
 from cki_notifier.web.metrics import Metrics
 from documentation.markdown import code, table
 
 
 def part() -> str:
     """Return the table of metrics, and what their labels can be."""
-    metrics = table(("metric", "type", "labels", "meaning"), sorted(_rows()))
+    rows = table(("metric", "type", "labels", "meaning"), sorted(_rows()))
     labels = table(("label", "values"), _labels())
-    return f"{metrics}\n\n## The labels\n\n{labels}"
+    return f"{rows}\n\n## The labels\n\n{labels}"
 
 
 def _rows() -> Iterator[tuple[str, str, str, str]]:
@@ -39,7 +39,7 @@ def _row(metric: Metric, labels: Iterable[str]) -> tuple[str, str, str, str]:
 
 
 def _counted() -> list[MetricWrapperBase]:
-    return [it for it in vars(monitor).values() if isinstance(it, MetricWrapperBase)]
+    return [it for it in vars(metrics).values() if isinstance(it, MetricWrapperBase)]
 
 
 def _names(metric: MetricWrapperBase | GaugeMetricFamily) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from textwrap import wrap
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from cki_notifier.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
-from cki_notifier.queues import DELAYS, delay_queue
-from cki_notifier.reasons import DeadLetterReason, DelayReason, IgnoreReason
-from cki_notifier.rule import Rule
+from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
+from cki_notifier.rabbitmq.queues import DELAYS, delay_queue
+from cki_notifier.rules.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
+from cki_notifier.rules.rule import Rule
 from documentation.reasons import deciders
 
 _BROKER, _STEP, _SERVICE = "#8a3ffc", "#3f51b5", "#00695c"
@@ -77,7 +77,7 @@ def _ignored(rules: Iterable[Rule[Any]]) -> str:
 
 
 def _of_the_route() -> list[IgnoreReason]:
-    return [reason for reason in IgnoreReason if "route.py" in deciders(reason)]
+    return [reason for reason in IgnoreReason if "rules/route.py" in deciders(reason)]
 
 
 def _listed(outcome: str, reasons: Iterable[str]) -> str:

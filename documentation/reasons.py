@@ -6,7 +6,12 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from cki_notifier.reasons import DeadLetterReason, DelayReason, IgnoreReason, SentReason
+from cki_notifier.notification.reasons import (
+    DeadLetterReason,
+    DelayReason,
+    IgnoreReason,
+    SentReason,
+)
 from documentation.markdown import code, table
 
 _PACKAGE = Path(__file__).resolve().parent.parent / "cki_notifier"

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.build import build_message
-from cki_notifier.documents import Build
-from cki_notifier.message import ReadyForTest, encode
-from cki_notifier.models import Loaded, MergeRequest, Stage
+from cki_notifier.checkout.documents import Build
+from cki_notifier.message.build import build_message
+from cki_notifier.message.contract import ReadyForTest, encode
+from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from tests import factories
 
 #: The text of the schema that is published with the project.
-PUBLISHED: Final = (files("cki_notifier") / "ready-for-test.schema.json").read_text("utf-8")
+PUBLISHED: Final = (files("cki_notifier.message") / "ready-for-test.schema.json").read_text("utf-8")
 VALIDATOR: Final = Draft202012Validator(
     json.loads(PUBLISHED), format_checker=Draft202012Validator.FORMAT_CHECKER
 )

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from cki_notifier.config import Config, read_config
-from cki_notifier.errors import ConfigurationError
-from cki_notifier.kafka import setting_faults
+from cki_notifier.configuration.settings import Config, read_config
+from cki_notifier.kafka.client import setting_faults
+from cki_notifier.notification.errors import ConfigurationError
 
 #: Every variable that holds a secret, with a value that is easy to find wherever it slips out.
 SECRETS: Final = {

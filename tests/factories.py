@@ -9,9 +9,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from cki_notifier.documents import Build, Checkout
-from cki_notifier.message import JiraIssue
-from cki_notifier.models import Loaded, MergeRequest, Notification, Status
+from cki_notifier.checkout.documents import Build, Checkout
+from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, Notification, Status
 from sandbox import documents
 
 CHECKOUT_ID: Final = documents.CHECKOUT_ID

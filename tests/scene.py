@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cki_notifier import monitor
-from cki_notifier.config import Config
-from cki_notifier.errors import Unavailable
-from cki_notifier.outcomes import Outcomes, Result
-from cki_notifier.parse import Identity
-from cki_notifier.pulse import Pulse
+from cki_notifier.configuration.settings import Config
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.notification.parse import Identity
+from cki_notifier.rabbitmq.liveness import Liveness
+from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.server import Server
@@ -30,7 +30,7 @@ class Scene:
 
     config: Config = field(default_factory=lambda: read(environment()))
     outcomes: Outcomes = field(default_factory=Outcomes)
-    pulse: Pulse = field(default_factory=Pulse)
+    liveness: Liveness = field(default_factory=Liveness)
     kafka: str = ""
     waiting: dict[str, int] = field(
         default_factory=lambda: {"main": 0, "delay": 0, "dead-letter": 0}
@@ -38,7 +38,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         """Begin with a process that consumes."""
-        self.pulse.missing = ""
+        self.liveness.missing = ""
 
     def settle(
         self,
@@ -57,7 +57,7 @@ class Scene:
 
     def site(self) -> Site:
         """Return a new site that tells of all this."""
-        health = Health(self.pulse, self.check_kafka if self.config.sends else None)
+        health = Health(self.liveness, self.check_kafka if self.config.sends else None)
         status = Status(self.config, health, self.outcomes, self._counts)
         return Site(health, Metrics(self._counts), status)
 
@@ -85,15 +85,15 @@ def served(scene: Scene, port: int = 0) -> Iterator[int]:
 @contextmanager
 def answering(**services: bool) -> Iterator[None]:
     """Have services answer, or not, for as long as the context lasts; others are not known."""
-    monitor.connected.clear()
+    metrics.connected.clear()
     for service, answers in services.items():
-        monitor.connected.labels(service).set(answers)
+        metrics.connected.labels(service).set(answers)
     try:
         yield
     finally:
-        monitor.connected.clear()
+        metrics.connected.clear()
 
 
 def connected(service: str) -> float | None:
     """Return what the metrics say of a connection: 1, 0, or None when they say nothing."""
-    return monitor.REGISTRY.get_sample_value("cki_notifier_connected", {"dependency": service})
+    return metrics.REGISTRY.get_sample_value("cki_notifier_connected", {"dependency": service})

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from cki_notifier.dead_letters.letter import Selection
-from cki_notifier.reasons import DeadLetterReason
+from cki_notifier.notification.reasons import DeadLetterReason
 
 _EPILOG = (
     "ID is a letter's id, as the list shows it, or a checkout's id. Exit codes: 0 done, 1 it could "

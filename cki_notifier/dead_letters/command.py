@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from cki_notifier.config import RabbitMQConfig
+from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters import report, view
 from cki_notifier.dead_letters.arguments import selection_of
 from cki_notifier.dead_letters.letter import Letter, Selection
-from cki_notifier.dead_letters.output import Output
 from cki_notifier.dead_letters.visit import Visit
 from cki_notifier.dead_letters.walk import Act, Walk
-from cki_notifier.errors import Unavailable
-from cki_notifier.show import show
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.telemetry.output import Output
+from cki_notifier.telemetry.terminal import show
 
 DONE, FAILED, WRONG = 0, 1, 2
 #: What a walk is said to have done to a letter.

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from cki_notifier.amqp import BasicProperties
-from cki_notifier.park import copied_properties
-from cki_notifier.parse import identify
-from cki_notifier.settle import ATTEMPTS, ERROR, FIRST_SEEN, REASON, history_of
+from cki_notifier.notification.parse import identify
+from cki_notifier.rabbitmq.connection import BasicProperties
+from cki_notifier.rabbitmq.republish import copied_properties
+from cki_notifier.rabbitmq.retries import ATTEMPTS, ERROR, FIRST_SEEN, REASON, history_of
 
 #: The id's length, in bytes: among 10,000 letters two of one id are less likely than 1 to 10^6.
 _ID_BYTES = 6

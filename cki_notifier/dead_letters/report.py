@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cki_notifier.dead_letters.walk import Walk
-from cki_notifier.printable import printable
+from cki_notifier.telemetry.printable import printable
 
 #: The deed of a walk that takes nothing away.
 SHOWN = "shown"

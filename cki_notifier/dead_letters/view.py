@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from cki_notifier.amqp import BasicProperties
 from cki_notifier.dead_letters.letter import Letter
-from cki_notifier.printable import printable
-from cki_notifier.reasons import DeadLetterReason
+from cki_notifier.notification.reasons import DeadLetterReason
+from cki_notifier.rabbitmq.connection import BasicProperties
+from cki_notifier.telemetry.printable import printable
 
 _NONE = "-"
 _TABLE = "{:<12}  {:<19}  {:>5}  {:<17}  {:<24}  {}"

@@ -10,7 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from cki_notifier.amqp import (
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_letter
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.connection import (
     BlockingChannel,
     BlockingConnection,
     acknowledge,
@@ -22,10 +25,7 @@ from cki_notifier.amqp import (
     ready_messages,
     translated,
 )
-from cki_notifier.config import RabbitMQConfig
-from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_letter
-from cki_notifier.errors import Unavailable
-from cki_notifier.queues import dead_letter_queue
+from cki_notifier.rabbitmq.queues import dead_letter_queue
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cki_notifier.config import RabbitMQConfig
+from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, Selection, names_of
 from cki_notifier.dead_letters.progress import Progress
 from cki_notifier.dead_letters.visit import Visit, visit

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from cki_notifier.config import KafkaConfig, revealed
-from cki_notifier.deadline import Deadline
-from cki_notifier.kafka import (
+from cki_notifier.configuration.settings import KafkaConfig, revealed
+from cki_notifier.kafka.client import (
     LIBRDKAFKA_LOG,
     AdminClient,
     ConfigResource,
@@ -25,6 +24,7 @@ from cki_notifier.kafka import (
     TopicCollection,
     TopicDescription,
 )
+from cki_notifier.workers.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -97,7 +97,8 @@ class Cluster:
     """A cluster that is asked about itself.
 
     Args:
-        config: how to reach it; settings that :func:`cki_notifier.kafka.setting_faults` accepted.
+        config: how to reach it; settings that
+            :func:`cki_notifier.kafka.client.setting_faults` accepted.
         deadline: for all questions together.
     """
 

@@ -4,17 +4,18 @@ import argparse
 import signal
 from collections.abc import Iterator, Sequence
 
-from cki_notifier import log
-from cki_notifier.config import Config, read_with_faults
-from cki_notifier.dead_letters.output import Output
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.settings import Config, read_with_faults
 from cki_notifier.doctor import configuration, rabbitmq, report, services
 from cki_notifier.doctor import kafka as kafka_checks
 from cki_notifier.doctor.configuration import is_faulty
 from cki_notifier.doctor.examine import Check, examine
 from cki_notifier.doctor.finding import Finding, State, skipped
-from cki_notifier.kafka import setting_faults
-from cki_notifier.show import show
-from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from cki_notifier.kafka.client import setting_faults
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.telemetry import log
+from cki_notifier.telemetry.output import Output
+from cki_notifier.telemetry.terminal import show
 
 FINE, FAILED, WRONG = 0, 1, 2
 #: No answer that is asked for here is larger.

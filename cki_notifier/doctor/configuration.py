@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from cki_notifier.config import SENDING_ENVIRONMENTS, Config
+from cki_notifier.configuration.settings import SENDING_ENVIRONMENTS, Config
+from cki_notifier.configuration.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
 from cki_notifier.doctor.finding import Finding, failed, ok, warning
-from cki_notifier.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
 
 _NAME, _ENVIRONMENT = "configuration", "environment"
 _VARIABLE = CKI_DEPLOYMENT_ENVIRONMENT.name

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from cki_notifier.deadline import Deadline
 from cki_notifier.doctor.finding import Finding, failed
+from cki_notifier.workers.deadline import Deadline
 
 #: A check may take so much longer than the deadline it was given, in seconds.
 _GRACE_SECONDS = 2.0

@@ -1,13 +1,13 @@
 """The exchange that notifications arrive at."""
 
-from cki_notifier.amqp import (
+from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
+from cki_notifier.rabbitmq.connection import (
     ACCESS_REFUSED,
     NOT_FOUND,
     BlockingConnection,
     compare_exchange,
     refused,
 )
-from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
 
 _NAME = "rabbitmq exchange"
 _TYPE = "topic"

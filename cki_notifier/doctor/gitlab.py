@@ -7,15 +7,15 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from cki_notifier.deadline import Deadline
+from cki_notifier.configuration.secret import Secret
 from cki_notifier.doctor import web
 from cki_notifier.doctor.examine import Check
 from cki_notifier.doctor.finding import Finding, State, ok, skipped, warning
 from cki_notifier.doctor.queue import number
 from cki_notifier.doctor.web import Question
-from cki_notifier.secret import Secret
 from cki_notifier.sources import gitlab
 from cki_notifier.sources.transfer import TransferError, Transfers
+from cki_notifier.workers.deadline import Deadline
 
 #: A token that ends sooner is worth a warning, in days.
 _SOON_DAYS = 14

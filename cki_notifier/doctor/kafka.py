@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from cki_notifier.config import KafkaConfig
-from cki_notifier.deadline import Deadline
+from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.doctor.cluster import Cluster, NoAnswer, Partition, Topic, Trouble
 from cki_notifier.doctor.examine import Check
 from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
 from cki_notifier.doctor.queue import number
+from cki_notifier.workers.deadline import Deadline
 
 _NAME, _TOPIC, _WRITE = "kafka", "kafka topic", "kafka write"
 _TEXT = {Trouble.LOGIN: "the login is refused", Trouble.TLS: "no TLS connection"}

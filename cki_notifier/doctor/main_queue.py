@@ -5,17 +5,17 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from cki_notifier.amqp import (
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.doctor.finding import Finding, ok, skipped, warning
+from cki_notifier.doctor.queue import Counts, absent, count, number, other, unseen
+from cki_notifier.rabbitmq.connection import (
     ACCESS_REFUSED,
     BlockingConnection,
     Refusal,
     compare_queue,
     of_quorum,
 )
-from cki_notifier.config import RabbitMQConfig
-from cki_notifier.doctor.finding import Finding, ok, skipped, warning
-from cki_notifier.doctor.queue import Counts, absent, count, number, other, unseen
-from cki_notifier.queues import dead_letter_queue, main_arguments
+from cki_notifier.rabbitmq.queues import dead_letter_queue, main_arguments
 
 _QUEUE, _CONSUMERS, _BINDINGS = "rabbitmq queue", "rabbitmq consumers", "rabbitmq bindings"
 #: A queue of a kind that has no arguments but its type.

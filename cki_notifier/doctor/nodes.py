@@ -5,7 +5,11 @@ from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from cki_notifier.amqp import (
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.doctor.examine import Check
+from cki_notifier.doctor.finding import Finding, failed, ok
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.connection import (
     BlockingConnection,
     Obstacle,
     close,
@@ -13,11 +17,7 @@ from cki_notifier.amqp import (
     describe,
     obstacle,
 )
-from cki_notifier.config import RabbitMQConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.doctor.examine import Check
-from cki_notifier.doctor.finding import Finding, failed, ok
-from cki_notifier.errors import Unavailable
+from cki_notifier.workers.deadline import Deadline
 
 _PURPOSE = "doctor"
 _TEXT = {

@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from cki_notifier.amqp import (
+from cki_notifier.doctor.finding import Finding, failed, skipped, warning
+from cki_notifier.rabbitmq.connection import (
     NOT_FOUND,
     Arguments,
     BlockingChannel,
@@ -13,7 +14,6 @@ from cki_notifier.amqp import (
     of_quorum,
     refused,
 )
-from cki_notifier.doctor.finding import Finding, failed, skipped, warning
 
 _ANEW = (
     "it is used as it is; to have it made anew, stop the daemon, let the queue run empty, delete "

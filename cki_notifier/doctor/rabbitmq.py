@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from cki_notifier.amqp import close, translated
-from cki_notifier.config import RabbitMQConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.doctor import exchange, main_queue, parking
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.doctor import exchange, main_queue, retry_queues
 from cki_notifier.doctor.examine import Check
 from cki_notifier.doctor.finding import Finding, failed, skipped
 from cki_notifier.doctor.nodes import Nodes
-from cki_notifier.errors import Unavailable
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.connection import close, translated
+from cki_notifier.workers.deadline import Deadline
 
 _NAME = "rabbitmq queues"
 
@@ -39,7 +39,7 @@ def _declared(
                 yield exchange.finding(connection, config.exchange)
                 if sends:
                     yield from main_queue.findings(connection, config)
-                    yield from parking.findings(connection, config.queue)
+                    yield from retry_queues.findings(connection, config.queue)
                 else:
                     text = "where nothing is sent the daemon has a temporary queue of its own"
                     yield skipped(_NAME, text)

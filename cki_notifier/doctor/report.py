@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from cki_notifier.doctor.finding import Finding, State
-from cki_notifier.printable import printable
+from cki_notifier.telemetry.printable import printable
 
 _STATE_WIDTH = max(len(state) for state in State)
 _GAP = "  "

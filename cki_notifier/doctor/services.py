@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from cki_notifier.config import Config, JiraConfig
+from cki_notifier.configuration.settings import Config, JiraConfig
 from cki_notifier.doctor import web
 from cki_notifier.doctor.configuration import is_faulty
 from cki_notifier.doctor.examine import Check

@@ -11,10 +11,10 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from msgspec import Struct
 
-from cki_notifier.deadline import Deadline
 from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
 from cki_notifier.sources.http import Server
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
+from cki_notifier.workers.deadline import Deadline
 
 #: An answer that takes longer slows every message down, in seconds.
 _SLOW_SECONDS = 5.0

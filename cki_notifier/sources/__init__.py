@@ -1,1 +1,4 @@
-"""The services a notification's facts come from: only in here is an endpoint known."""
+"""The services that facts come from: DataWarehouse, GitLab, Jira.
+
+In here alone is an endpoint known. What an answer says becomes a value of ours here. What follows from it is decided in ``rules/``.
+"""

@@ -7,13 +7,13 @@ import re
 from functools import partial
 from urllib.parse import quote
 
-from cki_notifier.config import DataWarehouseConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.documents import Build, BuildPage, Checkout, Everything
-from cki_notifier.errors import InvalidDocument, Unavailable
-from cki_notifier.models import Loaded
+from cki_notifier.checkout.documents import Build, BuildPage, Checkout, Everything
+from cki_notifier.checkout.triage import Evidence, overall_status
+from cki_notifier.configuration.settings import DataWarehouseConfig
+from cki_notifier.notification.errors import InvalidDocument, Unavailable
+from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
-from cki_notifier.triage import Evidence, overall_status
+from cki_notifier.workers.deadline import Deadline
 
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
 _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"

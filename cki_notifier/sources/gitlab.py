@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.documents import Document
-from cki_notifier.errors import InvalidDocument, Unavailable
-from cki_notifier.links import ProjectLink, merge_request_link, pipeline_project
-from cki_notifier.secret import Secret
+from cki_notifier.checkout.documents import Document
+from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_project
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server, whole
+from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 

@@ -29,11 +29,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from cki_notifier import monitor
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.gate import LONGEST_PROBE_SECONDS, Gate
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
+from cki_notifier.telemetry import metrics
+from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class Pending(Generic[T]):
         """
         code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
         seconds = time.monotonic() - started
-        monitor.request_seconds.labels(self._server.name, code).observe(seconds)
+        metrics.request_seconds.labels(self._server.name, code).observe(seconds)
         if isinstance(outcome, TransferError):
             self._gate.failed(self.path, whole=True)
             text = f"no response to GET {self.path}: {outcome!r}"

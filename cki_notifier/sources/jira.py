@@ -18,14 +18,14 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from cki_notifier import monitor
-from cki_notifier.config import JiraConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.documents import Document
-from cki_notifier.gate import Gate
-from cki_notifier.links import issue_key
-from cki_notifier.message import JiraIssue
+from cki_notifier.checkout.documents import Document
+from cki_notifier.checkout.links import issue_key
+from cki_notifier.configuration.settings import JiraConfig
+from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.http import Server
+from cki_notifier.telemetry import metrics
+from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.gate import Gate
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class JiraIssues:
         finally:
             self._free.release()
             seconds = time.monotonic() - started
-            monitor.request_seconds.labels("jira", str(code or "none")).observe(seconds)
+            metrics.request_seconds.labels("jira", str(code or "none")).observe(seconds)
 
     def _search(self, keys: list[str]) -> _Found:
         answer = self._jira.search_issues(
@@ -235,7 +235,7 @@ class LookUp:
         return None
 
     def _warn(self, text: str) -> None:
-        monitor.enrichment_failures.labels("jira").inc()
+        metrics.enrichment_failures.labels("jira").inc()
         logger.warning(
             "jira: %s; the message goes without %s", text, ", ".join(self._keys.values())
         )

@@ -7,12 +7,11 @@ never repeats itself: both are decided in :mod:`cki_notifier.sources.http`.
 
 A body lives in that thread alone, and only until it is digested: read into the little that its
 reader wants of it. Many large ones at once would fill the memory, so they take turns; see
-:mod:`cki_notifier.sources.turns`.
+:mod:`cki_notifier.sources.one_at_a_time`.
 """
 
 import os
 import select
-import ssl
 import threading
 import time
 from collections import deque
@@ -20,14 +19,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-import certifi
 import msgspec
 import pycurl
 from msgspec import Struct
 
 from cki_notifier import __version__
-from cki_notifier.sources.turns import Turns
-from cki_notifier.threads import start_vital
+from cki_notifier.sources.one_at_a_time import OneAtATime
+from cki_notifier.workers.threads import start_vital
 
 T = TypeVar("T")
 
@@ -118,7 +116,7 @@ class Transfers:
         self._due: float | None = None
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._spare: list[pycurl.Curl] = []
-        self._turns: Turns[pycurl.Curl] = Turns()
+        self._turns: OneAtATime[pycurl.Curl] = OneAtATime()
         self._paused: list[pycurl.Curl] = []
         self._lock = threading.Lock()
         self._new: deque[_Transfer[Any]] = deque()
@@ -308,11 +306,6 @@ class Transfers:
         transfer.seconds += time.monotonic() - transfer.waiting_since
         curl.setopt(pycurl.TIMEOUT_MS, int(transfer.seconds * 1000))
         curl.pause(pycurl.PAUSE_CONT)
-
-
-def certificate_authorities() -> str:
-    """Return the system's file of certificate authorities, or certifi's where there is none."""
-    return ssl.get_default_verify_paths().cafile or certifi.where()
 
 
 def _whole(outcome: Response | TransferError) -> Response:

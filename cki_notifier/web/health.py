@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from cki_notifier.errors import Unavailable
-from cki_notifier.pulse import Pulse
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.liveness import Liveness
 
 #: The loop that talks to RabbitMQ rests for no longer than this, in seconds. It looks about twice a
 #: second while it is connected, and before each node while it is connecting; with one node, the
@@ -20,13 +20,13 @@ class Health:
     """Answers probes; used by any thread.
 
     Args:
-        pulse: of the loop that talks to RabbitMQ.
+        liveness: of the loop that talks to RabbitMQ.
         check_kafka: returns when Kafka answers, else raises :class:`Unavailable`, soon; None where
             nothing is sent.
     """
 
-    def __init__(self, pulse: Pulse, check_kafka: Callable[[], None] | None) -> None:
-        self._pulse = pulse
+    def __init__(self, liveness: Liveness, check_kafka: Callable[[], None] | None) -> None:
+        self._liveness = liveness
         self._check_kafka = check_kafka
         self._lock = threading.Lock()
         self._kafka = ""
@@ -35,12 +35,12 @@ class Health:
     @property
     def lives(self) -> bool:
         """Whether the loop goes round; nothing else is asked."""
-        return self._pulse.silent_for() < _LONGEST_REST_SECONDS
+        return self._liveness.silent_for() < _LONGEST_REST_SECONDS
 
     @property
     def rabbitmq(self) -> str:
         """What keeps the queue from being consumed, ``""`` when nothing does."""
-        return self._pulse.missing
+        return self._liveness.missing
 
     @property
     def kafka(self) -> str:

@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from cki_notifier.monitor import REGISTRY
+from cki_notifier.telemetry.metrics import REGISTRY
 from cki_notifier.web.answer import Answer, Request
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from socketserver import ThreadingTCPServer
 from typing import Any
 
-from cki_notifier.closing import REQUESTS_SECONDS
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.configuration.shutdown import REQUESTS_SECONDS
+from cki_notifier.notification.errors import ConfigurationError
 from cki_notifier.web.answer import Answer, Request
 from cki_notifier.web.handler import Handler
 

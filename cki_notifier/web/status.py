@@ -7,12 +7,12 @@ from urllib.parse import quote, urlsplit
 from msgspec import Struct
 
 from cki_notifier import __version__
-from cki_notifier.config import Config
-from cki_notifier.links import merge_request_link
-from cki_notifier.monitor import REGISTRY
-from cki_notifier.outcomes import Entry, Outcomes
-from cki_notifier.printable import printable
-from cki_notifier.reasons import sentence
+from cki_notifier.checkout.links import merge_request_link
+from cki_notifier.configuration.settings import Config
+from cki_notifier.notification.reasons import sentence
+from cki_notifier.telemetry.metrics import REGISTRY
+from cki_notifier.telemetry.outcomes import Entry, Outcomes
+from cki_notifier.telemetry.printable import printable
 from cki_notifier.web.health import Health
 
 

@@ -5,10 +5,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from cki_notifier.amqp import UNREADABLE, BlockingConnection, close, ready_messages, translated
-from cki_notifier.closing import QUEUE_LENGTHS_SECONDS
-from cki_notifier.errors import Unavailable
-from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
+from cki_notifier.configuration.shutdown import QUEUE_LENGTHS_SECONDS
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.connection import (
+    UNREADABLE,
+    BlockingConnection,
+    close,
+    ready_messages,
+    translated,
+)
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 
 logger = logging.getLogger(__name__)
 

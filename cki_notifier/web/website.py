@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from cki_notifier import amqp, monitor
-from cki_notifier.config import Config
-from cki_notifier.outcomes import Outcomes
-from cki_notifier.publish import Publisher
-from cki_notifier.pulse import Pulse
+from cki_notifier.configuration.settings import Config
+from cki_notifier.kafka.publish import Publisher
+from cki_notifier.rabbitmq.connection import connect
+from cki_notifier.rabbitmq.liveness import Liveness
+from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.server import Server
@@ -30,21 +31,21 @@ class Website:
         self._waiting: Waiting | None = None
 
     def open(
-        self, config: Config, pulse: Pulse, outcomes: Outcomes, publisher: Publisher | None
+        self, config: Config, liveness: Liveness, outcomes: Outcomes, publisher: Publisher | None
     ) -> None:
         """Answer requests.
 
         Args:
             config: of the process.
-            pulse: of the loop that talks to RabbitMQ.
+            liveness: of the loop that talks to RabbitMQ.
             outcomes: the last ones.
             publisher: knows whether Kafka answers; None where nothing is sent.
         """
-        monitor.introduce(config.environment)
+        metrics.introduce(config.environment)
         if config.rabbitmq is not None and config.sends:
-            connect = partial(amqp.connect, config.rabbitmq, "queue lengths")
-            self._waiting = Waiting(connect, config.rabbitmq.queue)
-        health = Health(pulse, publisher.check if publisher else None)
+            ask = partial(connect, config.rabbitmq, "queue lengths")
+            self._waiting = Waiting(ask, config.rabbitmq.queue)
+        health = Health(liveness, publisher.check if publisher else None)
         counts = self._waiting.counts if self._waiting else dict
         status = Status(config, health, outcomes, counts)
         self._server.start(Site(health, Metrics(counts), status).answer)

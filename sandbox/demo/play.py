@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cki_notifier.message import ReadyForTest
-from cki_notifier.parse import event_id
-from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
+from cki_notifier.message.contract import ReadyForTest
+from cki_notifier.notification.parse import event_id
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 from sandbox.demo.bus import Letter
 from sandbox.demo.interrupts import Interrupts
 from sandbox.demo.scenes import Decision, Scene

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pika.exceptions import AMQPError
 
-from cki_notifier.config import read_config
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.configuration.settings import read_config
+from cki_notifier.notification.errors import ConfigurationError
 from sandbox import documents
 from sandbox.demo.bus import EXCHANGE, Bus
 from sandbox.demo.scenario import scenario

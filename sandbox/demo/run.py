@@ -7,7 +7,7 @@ import time
 from confluent_kafka import KafkaException
 from pika.exceptions import AMQPError
 
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.notification.errors import ConfigurationError
 from sandbox.demo.interrupts import Interrupts
 from sandbox.demo.keep import keep_up
 from sandbox.demo.play import Play, UnexpectedError

@@ -6,8 +6,8 @@ Every part is a generator: what happens at CKI before a scene happens when the s
 import json
 from collections.abc import Iterator
 
-from cki_notifier.models import Status
-from cki_notifier.reasons import DeadLetterReason, IgnoreReason
+from cki_notifier.notification.models import Status
+from cki_notifier.notification.reasons import DeadLetterReason, IgnoreReason
 from sandbox import documents
 from sandbox.demo.kernels import ARK, C9S, C10S, RHEL, Change, Kernel, issue
 from sandbox.demo.scenes import Decision, Scene, ignored, post_test, pre_test, scene

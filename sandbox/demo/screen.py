@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
-from cki_notifier.message import BuildInfo, JiraIssue, ReadyForTest
-from cki_notifier.reasons import DeadLetterReason, IgnoreReason
+from cki_notifier.message.contract import BuildInfo, JiraIssue, ReadyForTest
+from cki_notifier.notification.reasons import DeadLetterReason, IgnoreReason
 from sandbox.demo.bus import Letter
 from sandbox.kafka import Record
 

@@ -15,8 +15,8 @@ from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from cki_notifier.config import read_config, revealed
-from cki_notifier.kafka import setting_faults
+from cki_notifier.configuration.settings import read_config, revealed
+from cki_notifier.kafka.client import setting_faults
 from sandbox.kafka import Record, record_of
 
 #: How long one request to a broker may take.

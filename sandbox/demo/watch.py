@@ -8,8 +8,8 @@ from typing import NoReturn
 import msgspec
 from confluent_kafka import KafkaException
 
-from cki_notifier.errors import ConfigurationError
-from cki_notifier.message import ReadyForTest
+from cki_notifier.message.contract import ReadyForTest
+from cki_notifier.notification.errors import ConfigurationError
 from sandbox.demo.clusters import SERVERS, TOPIC, given_variables
 from sandbox.demo.interrupts import Interrupted, Interrupts
 from sandbox.demo.screen import Screen

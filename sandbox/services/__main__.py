@@ -10,8 +10,8 @@ import signal
 import sys
 from collections import deque
 
-from cki_notifier.config import read_config
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.configuration.settings import read_config
+from cki_notifier.notification.errors import ConfigurationError
 from sandbox.demo.scenario import scenario
 from sandbox.services.configured import configured
 

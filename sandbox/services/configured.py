@@ -2,8 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from cki_notifier.config import Config
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.configuration.settings import Config
+from cki_notifier.notification.errors import ConfigurationError
 from sandbox.services import Place, Services
 
 

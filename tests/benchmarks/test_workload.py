@@ -10,14 +10,14 @@ import pytest
 from benchmarks.ids import PLACEHOLDER, Shape, checkout_id, number_of
 from benchmarks.templates import Pages, Template, pages
 from benchmarks.workload import NOISE, Kind, Workload, big
-from cki_notifier.documents import BuildPage, Checkout, Everything
-from cki_notifier.explain import SILENT
-from cki_notifier.filter import BEFORE_LOADING
-from cki_notifier.parse import parse
-from cki_notifier.reasons import IgnoreReason
-from cki_notifier.rule import first_match
+from cki_notifier.checkout.documents import BuildPage, Checkout, Everything
+from cki_notifier.checkout.triage import Evidence, overall_status
+from cki_notifier.notification.parse import parse
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.rules.explain import SILENT
+from cki_notifier.rules.filter import BEFORE_LOADING
+from cki_notifier.rules.rule import first_match
 from cki_notifier.sources.gitlab import MergeRequestDocument
-from cki_notifier.triage import Evidence, overall_status
 
 GITLAB = "http://127.0.0.1:1234"
 MIB = 1024 * 1024

@@ -3,7 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from cki_notifier.outcomes import Outcomes
+from cki_notifier.telemetry.outcomes import Outcomes
 from tests.environment import SECRETS, environment, read
 from tests.scene import Scene
 

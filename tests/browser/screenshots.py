@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from cki_notifier import monitor
+from cki_notifier.telemetry import metrics
 from tests.browser.chromium import NARROW, WIDE, Chromium
 from tests.browser.night import night
 from tests.scene import answering, served
@@ -27,12 +27,12 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
     with (
         served(night()) as port,
         answering(datawarehouse=True, gitlab=True, jira=True),
-        monitor.in_flight.track_inprogress(),
+        metrics.in_flight.track_inprogress(),
     ):
         url = f"http://127.0.0.1:{port}/"
         light = _picture(chromium, url, folder / "status-light.png")
         narrow = _picture(chromium, url, folder / "status-narrow.png", size=NARROW)
-        monitor.connected.labels("jira").set(0)
+        metrics.connected.labels("jira").set(0)
         dark = _picture(chromium, url, folder / "status-dark.png", scheme="dark")
     chromium.look()
     return [light, dark, narrow]

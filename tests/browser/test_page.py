@@ -166,7 +166,7 @@ def test_what_is_wrong_is_said(scene: Scene, view: View) -> None:
     view.open()
     assert view.text("#verdict") == "working"
     assert view.text("#problems") == ""
-    scene.pulse.missing = "rabbitmq: can't connect to one:5672"
+    scene.liveness.missing = "rabbitmq: can't connect to one:5672"
     view.refresh_now()
     eventually(lambda: view.text("#verdict") == "1 problem")
     assert view.text("#problems") == (
@@ -175,7 +175,7 @@ def test_what_is_wrong_is_said(scene: Scene, view: View) -> None:
     )
     assert "not consumed" in view.text("#connection-rabbitmq")
     assert view.driver.title == "(!) cki-notifier: 1 problem"
-    scene.pulse.missing = ""
+    scene.liveness.missing = ""
     view.refresh_now()
     eventually(lambda: view.text("#verdict") == "working")
     assert (view.text("#problems"), view.driver.title) == ("", "cki-notifier")

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from cki_notifier.config import read_config
+from cki_notifier.configuration.settings import read_config
 from sandbox.demo.scenario import scenario
 from sandbox.demo.scenes import Decision, Scene
 from sandbox.services.configured import configured

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cki_notifier.config import Config, read_config, revealed
-from cki_notifier.kafka import setting_faults
+from cki_notifier.configuration.settings import Config, read_config, revealed
+from cki_notifier.kafka.client import setting_faults
 from sandbox.demo.bus import EXCHANGE
 from sandbox.services.configured import configured
 from tests.compose import project

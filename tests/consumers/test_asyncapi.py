@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.models import Stage
+from cki_notifier.notification.models import Stage
 from documentation.asyncapi import TOPIC
 from documentation.examples import record
 from documentation.headers import HEADERS

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.message import VERSION, schema
-from cki_notifier.models import Stage
+from cki_notifier.message.contract import VERSION, schema
+from cki_notifier.notification.models import Stage
 from documentation.compatibility import breaches
 from documentation.examples import record
 

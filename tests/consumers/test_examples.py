@@ -14,7 +14,7 @@ import jsonpath_rfc9535 as jsonpath
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.models import Stage
+from cki_notifier.notification.models import Stage
 from documentation.contract import CONSUMER
 from documentation.examples import record
 from tests.consumers.markdown import blocks

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.message import schema
-from cki_notifier.models import Stage
+from cki_notifier.message.contract import schema
+from cki_notifier.notification.models import Stage
 from documentation import asyncapi, contract
 from documentation.examples import record
 from documentation.fields import fields

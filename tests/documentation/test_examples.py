@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cki_notifier.cli import main
-from cki_notifier.config import read_config
-from cki_notifier.variables import VARIABLES
+from cki_notifier.configuration.settings import read_config
+from cki_notifier.configuration.variables import VARIABLES
 from tests.documentation.files import DOCS, README, ROOT, blocks
 
 #: What of a shell's line is not the command's.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cki_notifier.reasons import DeadLetterReason, DelayReason, IgnoreReason
-from cki_notifier.variables import VARIABLES
+from cki_notifier.configuration.variables import VARIABLES
+from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
 from documentation.markdown import BEGIN, END, put, table
 from documentation.reasons import deciders
 from tests.documentation.files import DOCS, README, ROOT

@@ -3,7 +3,7 @@
 import json
 import time
 
-from cki_notifier.queues import dead_letter_queue
+from cki_notifier.rabbitmq.queues import dead_letter_queue
 from sandbox.services import Hang
 from tests.faults.scene import Fault, Scene
 from tests.integration.stage import eventually

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from cki_notifier.queues import DELAYS, dead_letter_queue, delay_queue
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 from sandbox.kafka import Record, read_topic
 from tests.faults.scene import Fault, Scene
 from tests.faults.stream import Expected

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from confluent_kafka.admin import AdminClient
 
-from cki_notifier import amqp
-from cki_notifier.config import read_operator_config
-from cki_notifier.queues import declare_main
+from cki_notifier.configuration.settings import read_operator_config
+from cki_notifier.rabbitmq.connection import connect
+from cki_notifier.rabbitmq.queues import declare_main
 from tests.integration.stage import Stage
 
 #: What makes a queue; how many messages it holds rabbitmqctl learns too late.
@@ -47,7 +47,7 @@ def doctor(stage: Stage, *arguments: str, **changes: str) -> Report:
 def declare(stage: Stage) -> None:
     """Declare exchange and queues as the daemon does, and consume nothing."""
     config = read_operator_config(stage.environment).rabbitmq
-    connection = amqp.connect(config, "test")
+    connection = connect(config, "test")
     declare_main(connection, config)
     connection.close()
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pika
 
-from cki_notifier import amqp
-from cki_notifier.config import OperatorConfig, read_operator_config
-from cki_notifier.errors import InvalidDocument, Malformed, NotifierError
-from cki_notifier.park import copied_properties
-from cki_notifier.queues import declare_parking
-from cki_notifier.settle import History, park
+from cki_notifier.configuration.settings import OperatorConfig, read_operator_config
+from cki_notifier.notification.errors import InvalidDocument, Malformed, NotifierError
+from cki_notifier.rabbitmq.connection import connect, ensure_queue
+from cki_notifier.rabbitmq.queues import declare_retry_queues
+from cki_notifier.rabbitmq.republish import copied_properties
+from cki_notifier.rabbitmq.retries import History, destination_of
 from sandbox.notifier import complete
 from tests.integration.stage import Stage
 
@@ -90,9 +90,9 @@ def listed(stage: Stage, *arguments: str) -> list[dict[str, Any]]:
 
 def declare(stage: Stage) -> None:
     """Declare the dead-letter queue as the daemon does, and a main queue without a consumer."""
-    connection = amqp.connect(operator_config(stage).rabbitmq, "test")
-    declare_parking(connection, stage.queue)
-    amqp.ensure_queue(connection, stage.queue, {})
+    connection = connect(operator_config(stage).rabbitmq, "test")
+    declare_retry_queues(connection, stage.queue)
+    ensure_queue(connection, stage.queue, {})
     connection.close()
 
 
@@ -110,7 +110,7 @@ def dead_letter(
         for number, body in enumerate(bodies):
             first_seen = began + timedelta(seconds=number)
             history = History(0, first_seen, stage.exchange, "datawarehouse.checkout.any")
-            parked = park(
+            parked = destination_of(
                 error,
                 history,
                 queue=stage.queue,

@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import Producer
 from msgspec.structs import replace
 
-from cki_notifier.config import KafkaConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.models import Stage
-from cki_notifier.publish import Publisher, Record
+from cki_notifier.configuration.settings import KafkaConfig
+from cki_notifier.kafka.publish import Publisher, Record
+from cki_notifier.notification.models import Stage
+from cki_notifier.workers.deadline import Deadline
 from documentation.examples import record
 from sandbox.kafka import Kafka
 from sandbox.processes import Process

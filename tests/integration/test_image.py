@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cki_notifier import __version__
-from cki_notifier.message import schema
+from cki_notifier.message.contract import schema
 from sandbox import documents
 from sandbox.processes import free_port
 from sandbox.services import Sentry

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from cki_notifier.reasons import DeadLetterReason, DelayReason
+from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from sandbox import documents
 from sandbox.processes import free_port
 from sandbox.services import Status

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.message import schema
+from cki_notifier.message.contract import schema
 from sandbox import documents
 from sandbox.kafka import Record
 from tests.integration.stage import Stage, eventually

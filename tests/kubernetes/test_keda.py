@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cki_notifier.config import RabbitMQConfig
+from cki_notifier.configuration.settings import RabbitMQConfig
 from tests.environment import read
 from tests.kubernetes.manifests import Manifests, environment, overlay
 

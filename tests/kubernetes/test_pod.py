@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cki_notifier.closing import CLOSING_SECONDS
+from cki_notifier.configuration.shutdown import CLOSING_SECONDS
 from cki_notifier.web.answer import Request
 from tests.environment import read
 from tests.kubernetes import restricted

@@ -7,15 +7,15 @@ from pathlib import Path
 import certifi
 import pytest
 
-from cki_notifier.config import (
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import (
     Config,
     DataWarehouseConfig,
     JiraConfig,
     KafkaConfig,
     RabbitMQConfig,
 )
-from cki_notifier.secret import Secret
-from cki_notifier.variables import VARIABLES
+from cki_notifier.configuration.variables import VARIABLES
 from tests.environment import read
 from tests.kubernetes.manifests import (
     OVERLAYS,

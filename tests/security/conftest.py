@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from cki_notifier.deadline import Deadline
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
 from sandbox.services import Services
 from tests.security.everybody import Everybody
 

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.config import DataWarehouseConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument, NotFound, NotifierError
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import DataWarehouseConfig
+from cki_notifier.notification.errors import InvalidDocument, NotFound, NotifierError
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP
-from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
 from sandbox.services import Services
 from tests.properties import PATIENT
 from tests.security.everybody import Everybody

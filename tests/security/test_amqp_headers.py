@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.spec import FRAME_MAX_SIZE
 
-from cki_notifier.amqp import Properties
 from cki_notifier.dead_letters.letter import read_letter
 from cki_notifier.dead_letters.view import as_json, details, row
-from cki_notifier.errors import Malformed
-from cki_notifier.park import copied_properties
-from cki_notifier.settle import history_of, park
+from cki_notifier.notification.errors import Malformed
+from cki_notifier.rabbitmq.connection import Properties
+from cki_notifier.rabbitmq.republish import copied_properties
+from cki_notifier.rabbitmq.retries import destination_of, history_of
 from tests.properties import PATIENT
 from tests.security.tables import DELIVERED, REFUSED, entry, properties, sized, tables, text
 
@@ -45,7 +45,7 @@ def handled(encoded: bytes) -> Properties:
         received.headers, exchange="\U0001f427" * 63, routing_key="é" * 127, now=NOW
     )
     error = Malformed("\U0001f427" * 2_000)
-    parked = park(error, origin, queue="q", retry_for=timedelta(hours=1), now=NOW)
+    parked = destination_of(error, origin, queue="q", retry_for=timedelta(hours=1), now=NOW)
     copied = copied_properties(received, parked.headers)
     published = b"".join(copied.encode())
     assert len(published) < FRAME_MAX_SIZE - 100

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import generate_latest
 
-from cki_notifier import monitor
-from cki_notifier.config import DataWarehouseConfig, JiraConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import Unavailable
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import DataWarehouseConfig, JiraConfig
+from cki_notifier.notification.errors import Unavailable
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP, MOST_PAGES
 from cki_notifier.sources.jira import JiraIssues
-from cki_notifier.sources.transfer import TransferError, Transfers, certificate_authorities
+from cki_notifier.sources.transfer import TransferError, Transfers
+from cki_notifier.telemetry import metrics
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Garbage, Services, Status
 from sandbox.services.faults import Exchange
@@ -137,7 +138,7 @@ def test_a_description_with_many_issues_does_not_make_jira_look_down(
 def test_a_status_that_nobody_knows_is_no_metric_of_its_own() -> None:
     """Who makes up statuses makes no metrics, which would be kept for ever."""
     for number in range(100):
-        monitor.settled(f"hostile-{number}", "ignored", "status", 0.1)
-    text = generate_latest(monitor.REGISTRY).decode()
+        metrics.settled(f"hostile-{number}", "ignored", "status", 0.1)
+    text = generate_latest(metrics.REGISTRY).decode()
     assert "hostile" not in text
     assert 'outcome="ignored"' in text

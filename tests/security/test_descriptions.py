@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cki_notifier.links import issue_key, merge_request_link, pipeline_id, pipeline_project
+from cki_notifier.checkout.links import issue_key, merge_request_link, pipeline_id, pipeline_project
 from cki_notifier.sources.gitlab import trailers
 from tests import factories
 from tests.contract import about

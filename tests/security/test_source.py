@@ -15,12 +15,12 @@ RUNS_DATA = {
 CALLS_THAT_RUN_DATA = {"eval", "exec", "compile", "__import__", "system", "popen", "import_module"}
 #: Who may speak to others, and by which library.
 EDGES = {
-    "pika": {"amqp.py"},
-    "confluent_kafka": {"kafka.py"},
+    "pika": {"rabbitmq/connection.py"},
+    "confluent_kafka": {"kafka/client.py"},
     "pycurl": {"sources/transfer.py"},
     "jira": {"sources/jira.py"},
     "requests": {"sources/jira.py"},
-    "sentry_sdk": {"sentry.py"},
+    "sentry_sdk": {"telemetry/sentry.py"},
     "socketserver": {"web/server.py"},
     "http.server": {"web/handler.py"},
     "http.client": set[str](),
@@ -69,6 +69,17 @@ def test_each_way_out_of_the_process_is_in_one_file() -> None:
         for name in EDGES.keys() & set(imports(tree)):
             found[name].add(file)
     assert found == EDGES
+
+
+def test_the_environment_is_read_in_one_file() -> None:
+    """Everything else is told what it needs, so that each variable is checked."""
+    readers = {
+        name
+        for name, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
+    }
+    assert readers == {"configuration/settings.py"}
 
 
 def test_certificates_are_verified_without_exception() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cki_notifier.show import show, show_message
+from cki_notifier.telemetry.terminal import show, show_message
 
 HOSTILE = ["\x1b[2J", "\x9b31m", "\x7f", "\r", "\u202e", "\u2066", "\u200b", "\ufeff", "\U000e0041"]
 

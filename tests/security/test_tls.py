@@ -14,11 +14,11 @@ from typing import Final, Self
 import pytest
 import trustme
 
-from cki_notifier import amqp
-from cki_notifier.config import KafkaConfig, read_operator_config
-from cki_notifier.errors import Unavailable
-from cki_notifier.publish import Publisher
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import KafkaConfig, read_operator_config
+from cki_notifier.kafka.publish import Publisher
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.sources.transfer import TransferError, Transfers
 
 #: RabbitMQ's port for TLS has to be this one; each test has an address of its own.
@@ -96,7 +96,7 @@ def to_rabbitmq(address: str, authorities: str) -> None:
     """Connect as the consumer does."""
     environment = {"RABBITMQ_HOST": address, "RABBITMQ_PORT": str(AMQPS)}
     config = read_operator_config(environment | {"RABBITMQ_CAFILE": authorities}).rabbitmq
-    amqp.connect(config, "test").close()
+    connect(config, "test").close()
 
 
 def to_kafka(address: str, authorities: str) -> None:

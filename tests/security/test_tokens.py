@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from cki_notifier.config import JiraConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.sources.jira import JiraIssues
-from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
 from sandbox.services import Fault, Garbage, Html, Redirect, Services, Status
 
 LINKS = ["https://issues.example.com/browse/RHEL-1"]

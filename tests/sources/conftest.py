@@ -6,16 +6,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cki_notifier.config import DataWarehouseConfig, JiraConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.load import Loader
-from cki_notifier.message import JiraIssue
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import DataWarehouseConfig, JiraConfig
+from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.sources.jira import JiraIssues
-from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from cki_notifier.sources.load import Loader
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Jira, Services, Warehouse
 from tests.sources.reading import PATH, Find, Get, Item

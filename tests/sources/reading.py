@@ -5,8 +5,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from cki_notifier.message import JiraIssue
-from cki_notifier.monitor import REGISTRY
+from cki_notifier.notification.models import JiraIssue
+from cki_notifier.telemetry.metrics import REGISTRY
 
 CHECKOUTS: Final = "/api/1/kcidb/checkouts"
 PATH: Final = f"{CHECKOUTS}/redhat:1"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.gitlab import GitLab, Pipeline
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Garbage, Gitlab, Services, Status
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.datawarehouse import DataWarehouse
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Exchange, Garbage, Services, Status, Warehouse
 

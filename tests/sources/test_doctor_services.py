@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cki_notifier.config import read_with_faults
+from cki_notifier.configuration.settings import read_with_faults
 from cki_notifier.doctor import services as doctor
 from cki_notifier.doctor.examine import examine
 from cki_notifier.doctor.finding import Finding

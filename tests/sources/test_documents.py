@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument
-from cki_notifier.models import Loaded
+from cki_notifier.notification.errors import InvalidDocument
+from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.datawarehouse import DataWarehouse
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Garbage, Services
 

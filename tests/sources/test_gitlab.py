@@ -5,11 +5,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Garbage, Gitlab, Services, Status
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
-from cki_notifier.sources.transfer import Transfers, certificate_authorities
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
 from sandbox.services import Garbage, Status, Warehouse
 from tests.sources.reading import PATH, Get, Item
 

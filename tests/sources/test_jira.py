@@ -2,11 +2,11 @@
 
 import pytest
 
-from cki_notifier.config import JiraConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.message import JiraIssue
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.settings import JiraConfig
+from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.jira import JiraIssues
-from cki_notifier.sources.transfer import certificate_authorities
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Jira
 from tests.sources.reading import LINKS, Find, failed_look_ups

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from cki_notifier.config import JiraConfig
-from cki_notifier.deadline import Deadline
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.sources.jira import JiraIssues
-from cki_notifier.sources.transfer import certificate_authorities
+from cki_notifier.workers.deadline import Deadline
 from sandbox.processes import free_port
 from sandbox.services import (
     Drip,

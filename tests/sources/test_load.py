@@ -2,9 +2,9 @@
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.load import Loader
-from cki_notifier.models import Stage
+from cki_notifier.notification.models import Stage
+from cki_notifier.sources.load import Loader
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Services
 

@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.documents import Checkout
-from cki_notifier.errors import InvalidDocument, Unavailable
-from cki_notifier.load import Loader
-from cki_notifier.models import MergeRequest
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.notification.errors import InvalidDocument, Unavailable
+from cki_notifier.notification.models import MergeRequest
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
+from cki_notifier.sources.load import Loader
+from cki_notifier.workers.deadline import Deadline
 from sandbox import documents
 from sandbox.services import Services, Status
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import Unavailable
+from cki_notifier.notification.errors import Unavailable
 from cki_notifier.sources.http import HTTP, Server, whole
+from cki_notifier.workers.deadline import Deadline
 from sandbox.services import Redirect, RedirectLoop, Warehouse
 from tests.sources.reading import CHECKOUTS, PATH, Get, Item
 

@@ -10,7 +10,8 @@ import certifi
 import pytest
 import trustme
 
-from cki_notifier.sources.transfer import TransferError, Transfers, certificate_authorities
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.sources.transfer import TransferError, Transfers
 
 
 @pytest.fixture

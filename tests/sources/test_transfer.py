@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.sources.transfer import (
     LARGE_BODY_BYTES,
     Response,
     TransferError,
     Transfers,
-    certificate_authorities,
 )
 from sandbox.services import (
     Answer,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from cki_notifier.errors import Interrupted, Unavailable
+from cki_notifier.notification.errors import Interrupted, Unavailable
 from sandbox.services import (
     Drip,
     Fault,

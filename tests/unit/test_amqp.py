@@ -10,9 +10,9 @@ import pika.exceptions
 import pytest
 from pika.adapters.utils import connection_workflow
 
-from cki_notifier.amqp import connect, describe, translated
-from cki_notifier.config import RabbitMQConfig
-from cki_notifier.errors import Unavailable
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.connection import connect, describe, translated
 from tests.environment import environment, read
 
 #: What pika raises when it is called in a way that this project doesn't use: consuming from within

@@ -12,20 +12,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cki_notifier.config import DataWarehouseConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import NotifierError
-from cki_notifier.load import Loader
-from cki_notifier.models import Outcome, Sent
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import DataWarehouseConfig
+from cki_notifier.kafka.publish import Record
+from cki_notifier.notification.errors import NotifierError
+from cki_notifier.notification.models import Outcome, Sent
+from cki_notifier.notification.reasons import DeadLetterReason
 from cki_notifier.pipeline import Pipeline
-from cki_notifier.publish import Record
-from cki_notifier.reasons import DeadLetterReason
-from cki_notifier.secret import Secret
-from cki_notifier.settle import REASON, history_of, park
+from cki_notifier.rabbitmq.retries import REASON, destination_of, history_of
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
+from cki_notifier.sources.load import Loader
 from cki_notifier.sources.transfer import Digest, Response, Transfers
+from cki_notifier.workers.deadline import Deadline
 from tests.contract import VALIDATOR
 from tests.properties import PATIENT
 
@@ -110,7 +110,7 @@ def outcome_of(body: bytes, answered: dict[str, bytes]) -> Outcome | None:
         outcome = pipeline.handle(body, Deadline(0.1))
     except NotifierError as error:
         history = history_of({}, exchange="e", routing_key="k", now=now)
-        parked = park(error, history, queue="q", retry_for=timedelta(hours=1), now=now)
+        parked = destination_of(error, history, queue="q", retry_for=timedelta(hours=1), now=now)
         assert not parked.is_final or parked.headers[REASON] in set(DeadLetterReason)
         assert not received.records
         return None

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from cki_notifier import documents
-from cki_notifier.documents import Build, BuildMisc, Checkout, CheckoutMisc, OutputFile
-from cki_notifier.models import Loaded, MergeRequest, Stage
-from cki_notifier.triage import OverallStatus
+from cki_notifier.checkout import documents
+from cki_notifier.checkout.documents import Build, BuildMisc, Checkout, CheckoutMisc, OutputFile
+from cki_notifier.checkout.triage import OverallStatus
+from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from tests import factories
 from tests.contract import about, sent
 from tests.properties import PATIENT

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
 from cki_notifier import __version__
-from cki_notifier.message import schema
+from cki_notifier.message.contract import schema
 from tests.environment import SECRETS, environment, full_environment
 
 PROJECT = Path(__file__).parents[2]

@@ -5,14 +5,14 @@ import json
 import certifi
 import pytest
 
-from cki_notifier.config import (
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import (
     Config,
     DataWarehouseConfig,
     JiraConfig,
     KafkaConfig,
     RabbitMQConfig,
 )
-from cki_notifier.secret import Secret
 from tests.environment import SECRETS, environment, faults, full_environment, only_fault, read
 
 GITLAB = '{"gitlab.com": "COM_GITLAB_TOKEN"}'

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from cki_notifier.config import revealed
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import revealed
 from tests.environment import environment, faults, only_fault, read
 
 SASL = {

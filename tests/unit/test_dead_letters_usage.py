@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cki_notifier.config import read_operator_config
+from cki_notifier.configuration.settings import read_operator_config
 from cki_notifier.dead_letters import report
 from cki_notifier.dead_letters.letter import Selection
 from cki_notifier.dead_letters.walk import Walk
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.notification.errors import ConfigurationError
 from tests.environment import SECRETS, full_environment
 
 PROJECT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from cki_notifier.dead_letters.view import (
     heading,
     row,
 )
-from cki_notifier.reasons import DeadLetterReason
+from cki_notifier.notification.reasons import DeadLetterReason
 from tests.properties import PATIENT
 
 BODY = b'{"id": "redhat:1", "status": "unknown"}'

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import Interrupted
+from cki_notifier.notification.errors import Interrupted
+from cki_notifier.workers.deadline import Deadline
 
 LONG = 60.0
 

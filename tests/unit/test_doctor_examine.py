@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cki_notifier.deadline import Deadline
 from cki_notifier.doctor.examine import Check, examine
 from cki_notifier.doctor.finding import Finding, State, ok, warning
+from cki_notifier.workers.deadline import Deadline
 
 #: A deadline that only a failing test reaches, in seconds.
 PATIENCE = 60.0

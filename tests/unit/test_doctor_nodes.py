@@ -10,7 +10,7 @@ from socket import SHUT_RDWR, create_server, socket
 import pytest
 import trustme
 
-from cki_notifier.config import read_operator_config
+from cki_notifier.configuration.settings import read_operator_config
 from cki_notifier.doctor.examine import examine
 from cki_notifier.doctor.finding import Finding
 from cki_notifier.doctor.nodes import Nodes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.config import read_with_faults
+from cki_notifier.configuration.settings import read_with_faults
 from cki_notifier.doctor.configuration import findings, is_faulty
 from cki_notifier.doctor.finding import State
 from tests.environment import SECRETS, environment, full_environment

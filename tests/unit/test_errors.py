@@ -4,8 +4,8 @@ import inspect
 
 import pytest
 
-from cki_notifier import errors
-from cki_notifier.errors import (
+from cki_notifier.notification import errors
+from cki_notifier.notification.errors import (
     ConfigurationError,
     DeliveryUnknown,
     Invalid,
@@ -15,7 +15,7 @@ from cki_notifier.errors import (
     TooLarge,
     Unavailable,
 )
-from cki_notifier.reasons import DeadLetterReason, IgnoreReason
+from cki_notifier.notification.reasons import DeadLetterReason, IgnoreReason
 
 CLASSES = [
     value

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.build import build_message
-from cki_notifier.event import record_of
-from cki_notifier.message import encode
-from cki_notifier.models import Stage
-from cki_notifier.parse import parse
-from cki_notifier.publish import Record
+from cki_notifier.kafka.publish import Record
+from cki_notifier.message.build import build_message
+from cki_notifier.message.contract import encode
+from cki_notifier.message.event import record_of
+from cki_notifier.notification.models import Stage
+from cki_notifier.notification.parse import parse
 from tests import factories
 from tests.contract import NOW
 from tests.properties import PATIENT

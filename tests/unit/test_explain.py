@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.explain import SILENT, ExplainedStep, Step, Trail
-from cki_notifier.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
-from cki_notifier.models import Loaded, MergeRequest, Status
-from cki_notifier.reasons import IgnoreReason
-from cki_notifier.rule import Rule, first_match
+from cki_notifier.notification.models import Loaded, MergeRequest, Status
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.rules.explain import SILENT, ExplainedStep, Step, Trail
+from cki_notifier.rules.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
+from cki_notifier.rules.rule import Rule, first_match
 from tests import factories
 
 #: Two rules about a number.

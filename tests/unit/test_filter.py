@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.documents import Build, Checkout, CheckoutMisc
-from cki_notifier.explain import SILENT
-from cki_notifier.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
-from cki_notifier.models import Loaded, MergeRequest, Status
-from cki_notifier.reasons import IgnoreReason
-from cki_notifier.rule import first_match
+from cki_notifier.checkout.documents import Build, Checkout, CheckoutMisc
+from cki_notifier.notification.models import Loaded, MergeRequest, Status
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.rules.explain import SILENT
+from cki_notifier.rules.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
+from cki_notifier.rules.rule import first_match
 from tests import factories
 
 #: The statuses that arrive on the same exchange and concern nobody outside, and near misses.

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import Interrupted, Unavailable
-from cki_notifier.gate import Gate
+from cki_notifier.notification.errors import Interrupted, Unavailable
+from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.gate import Gate
 
 #: Enough for a slow machine, in seconds.
 PATIENCE = 20.0

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from cki_notifier.lanes import Lanes
+from cki_notifier.workers.lanes import Lanes
 
 #: Only a failing test waits for so long, in seconds.
 PATIENCE = 30.0

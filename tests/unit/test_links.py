@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.documents import Checkout, CheckoutMisc, MergeRequestLink, Provenance
-from cki_notifier.links import (
+from cki_notifier.checkout.documents import Checkout, CheckoutMisc, MergeRequestLink, Provenance
+from cki_notifier.checkout.links import (
     ProjectLink,
     issue_key,
     merge_request_link,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cki_notifier import log
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.telemetry import log
 
 OURS = "cki_notifier.daemon"
 THIRD_PARTIES = ["urllib3", "jira", "pika.adapters", "librdkafka"]

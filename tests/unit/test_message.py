@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.build import build_message
-from cki_notifier.message import ReadyForTest, encode, schema
-from cki_notifier.models import Stage
+from cki_notifier.message.build import build_message
+from cki_notifier.message.contract import ReadyForTest, encode, schema
+from cki_notifier.notification.models import Stage
 from tests import factories
 from tests.contract import NOW, PUBLISHED, VALIDATOR, received
 

@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cki_notifier.models import Stage
-from cki_notifier.outcomes import KEPT, Outcomes, Result
-from cki_notifier.parse import Identity
-from cki_notifier.reasons import (
+from cki_notifier.notification.models import Stage
+from cki_notifier.notification.parse import Identity
+from cki_notifier.notification.reasons import (
     DeadLetterReason,
     DelayReason,
     IgnoreReason,
     SentReason,
     sentence,
 )
+from cki_notifier.telemetry.outcomes import KEPT, Outcomes, Result
 
 ABOUT = Identity("redhat:1", "ready_to_report")
 SENT = Result("sent", "pre-test")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from pika.spec import BasicProperties
 
-from cki_notifier.park import copied_properties
+from cki_notifier.rabbitmq.republish import copied_properties
 
 OURS: dict[str, Any] = {"x-cki-attempts": 1, "x-cki-error": "datawarehouse: 503"}
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cki_notifier.errors import Malformed
-from cki_notifier.models import Notification
-from cki_notifier.parse import Identity, event_id, identify, parse
+from cki_notifier.notification.errors import Malformed
+from cki_notifier.notification.models import Notification
+from cki_notifier.notification.parse import Identity, event_id, identify, parse
 from sandbox import documents
 from tests.properties import PATIENT
 

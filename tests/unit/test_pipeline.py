@@ -7,15 +7,23 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.deadline import Deadline
-from cki_notifier.documents import Checkout
-from cki_notifier.errors import Malformed, NotifierError, Unavailable
-from cki_notifier.explain import Trail
-from cki_notifier.load import Loader
-from cki_notifier.models import Ignored, Loaded, MergeRequest, Notification, Sent, Stage, Status
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.kafka.publish import Record
+from cki_notifier.notification.errors import Malformed, NotifierError, Unavailable
+from cki_notifier.notification.models import (
+    Ignored,
+    Loaded,
+    MergeRequest,
+    Notification,
+    Sent,
+    Stage,
+    Status,
+)
+from cki_notifier.notification.reasons import IgnoreReason
 from cki_notifier.pipeline import Announcement, Pipeline
-from cki_notifier.publish import Record
-from cki_notifier.reasons import IgnoreReason
+from cki_notifier.rules.explain import Trail
+from cki_notifier.sources.load import Loader
+from cki_notifier.workers.deadline import Deadline
 from tests import factories
 from tests.contract import received
 

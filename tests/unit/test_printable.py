@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.printable import printable
+from cki_notifier.telemetry.printable import printable
 from tests.properties import PATIENT
 
 

@@ -12,11 +12,11 @@ from typing import Final
 import pytest
 from confluent_kafka import KafkaError
 
-from cki_notifier.config import KafkaConfig
-from cki_notifier.deadline import Deadline
-from cki_notifier.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
-from cki_notifier.monitor import REGISTRY
-from cki_notifier.publish import Publisher, Record
+from cki_notifier.configuration.settings import KafkaConfig
+from cki_notifier.kafka.publish import Publisher, Record
+from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.telemetry.metrics import REGISTRY
+from cki_notifier.workers.deadline import Deadline
 from tests.mock_kafka import PATIENCE, TOPIC, MockCluster
 from tests.scene import answering, connected
 

@@ -1,11 +1,11 @@
 """What Kafka confirmed lately."""
 
-from cki_notifier.recent import Recent
+from cki_notifier.kafka.sent_events import SentEvents
 
 
 def test_what_was_sent_is_remembered() -> None:
     """An id that was added is known, another one is not."""
-    recent = Recent()
+    recent = SentEvents()
     recent.add("a")
     assert "a" in recent
     assert "b" not in recent
@@ -13,7 +13,7 @@ def test_what_was_sent_is_remembered() -> None:
 
 def test_only_so_many_are_remembered() -> None:
     """However many are sent, the memory stays bounded: the oldest are forgotten."""
-    recent = Recent()
+    recent = SentEvents()
     for number in range(25_000):
         recent.add(str(number))
     known = sum(str(number) in recent for number in range(25_000))

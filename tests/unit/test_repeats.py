@@ -2,7 +2,7 @@
 
 import threading
 
-from cki_notifier.repeats import Repeats
+from cki_notifier.telemetry.throttle import Throttle
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 def test_a_kind_is_held_back_for_a_while_and_counted() -> None:
     """When it is let through again, it is told how often it was not."""
     clock = Clock()
-    repeats = Repeats(300, 10, clock)
+    repeats = Throttle(300, 10, clock)
     assert repeats.let_through("a") == 0
     assert [repeats.let_through("a") for _ in range(999)] == [None] * 999
     clock.now += 299
@@ -31,14 +31,14 @@ def test_a_kind_is_held_back_for_a_while_and_counted() -> None:
 
 def test_kinds_are_told_apart() -> None:
     """One does not hold back another."""
-    repeats = Repeats(300, 10, Clock())
+    repeats = Throttle(300, 10, Clock())
     assert [repeats.let_through(kind) for kind in ("a", ("b", 1), ("b", 2))] == [0, 0, 0]
 
 
 def test_no_more_kinds_are_remembered_than_there_is_room_for() -> None:
     """The one that was let through first is forgotten, and let through again."""
     clock = Clock()
-    repeats = Repeats(300, 2, clock)
+    repeats = Throttle(300, 2, clock)
     for kind in ("a", "b", "c"):
         assert repeats.let_through(kind) == 0
     assert repeats.let_through("b") is None
@@ -49,7 +49,7 @@ def test_no_more_kinds_are_remembered_than_there_is_room_for() -> None:
 
 def test_of_many_threads_one_is_let_through() -> None:
     """They come at the same moment, as in an outage."""
-    repeats, start, let = Repeats(300, 10), threading.Barrier(20), []
+    repeats, start, let = Throttle(300, 10), threading.Barrier(20), []
 
     def come() -> None:
         start.wait(30)

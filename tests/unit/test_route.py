@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.documents import Checkout, CheckoutMisc
-from cki_notifier.explain import SILENT
-from cki_notifier.models import Stage, Status
-from cki_notifier.route import route, stage_by_flags, stage_by_status
+from cki_notifier.checkout.documents import Checkout, CheckoutMisc
+from cki_notifier.notification.models import Stage, Status
+from cki_notifier.rules.explain import SILENT
+from cki_notifier.rules.route import route, stage_by_flags, stage_by_status
 from tests import factories
 
 FLAGS = ("ready_to_report", "notification_sent_build_setups_finished")

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from kcidb_io import schema as kcidb  # type: ignore[import-untyped]  # it has no stubs
 
-from cki_notifier.documents import Build, Checkout
-from cki_notifier.filter import is_superseded
-from cki_notifier.models import Loaded, Stage
-from cki_notifier.parse import parse
-from cki_notifier.triage import Finding, findings
+from cki_notifier.checkout.documents import Build, Checkout
+from cki_notifier.checkout.triage import Finding, findings
+from cki_notifier.notification.models import Loaded, Stage
+from cki_notifier.notification.parse import parse
+from cki_notifier.rules.filter import is_superseded
 from documentation.examples import everything, evidence, merge_request, sample, text
 from sandbox import documents
 from tests.contract import VALIDATOR, sent

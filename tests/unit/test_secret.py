@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cki_notifier.secret import Secret
+from cki_notifier.configuration.secret import Secret
 
 WAYS_TO_SHOW: list[Callable[[object], str]] = [
     str,

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from sentry_sdk.utils import BadDsn, Dsn
 
-from cki_notifier import __version__, checks
-from cki_notifier.config import secrets_of
+from cki_notifier import __version__
+from cki_notifier.configuration import checks
+from cki_notifier.configuration.settings import secrets_of
 from sandbox.services import Hang, Sentry, Status
 from tests.environment import SECRETS, full_environment, only_fault, read
 
@@ -22,9 +23,9 @@ PATIENCE = 60.0
 #: What every program does first.
 BEGIN = """
 import logging, os, sys, threading, time
-from cki_notifier import log
-from cki_notifier.config import read_config
-from cki_notifier.sentry import report_errors
+from cki_notifier.telemetry import log
+from cki_notifier.configuration.settings import read_config
+from cki_notifier.telemetry.sentry import report_errors
 
 config = read_config()
 log.set_up("WARNING", "text")
@@ -193,7 +194,7 @@ def test_the_end_of_a_vital_thread_is_reported_before_the_process_ends(
 ) -> None:
     """The process does not wait for the interpreter's end, but for the event."""
     ended = run("""
-        from cki_notifier.threads import start_vital
+        from cki_notifier.workers.threads import start_vital
         def fail(): raise LookupError("nobody expected this")
         start_vital("consumer", fail)
         time.sleep(60)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cki_notifier.kafka import setting_faults
+from cki_notifier.kafka.client import setting_faults
 
 
 @pytest.mark.parametrize(

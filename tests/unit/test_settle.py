@@ -7,7 +7,7 @@ import pytest
 from pika.compat import long
 from pika.spec import BasicProperties
 
-from cki_notifier.errors import (
+from cki_notifier.notification.errors import (
     DeliveryUnknown,
     InvalidDocument,
     Malformed,
@@ -15,7 +15,7 @@ from cki_notifier.errors import (
     TooLarge,
     Unavailable,
 )
-from cki_notifier.settle import History, Parked, history_of, park
+from cki_notifier.rabbitmq.retries import Destination, History, destination_of, history_of
 
 QUEUE = "cki.queue.webhooks.cki_notifier"
 DELAY_QUEUES = [f"{QUEUE}.retry.{delay}" for delay in ("5s", "30s", "2m", "10m", "1h")]
@@ -32,9 +32,9 @@ def history(attempts: int = 0, first_seen: datetime = NOW) -> History:
     return History(attempts, first_seen, "cki.exchange.webhooks", "datawarehouse.checkout.new")
 
 
-def parked(error: Exception, before: History | None = None, now: datetime = NOW) -> Parked:
+def parked(error: Exception, before: History | None = None, now: datetime = NOW) -> Destination:
     """Decide where a failed notification goes, by default at its first failure."""
-    return park(error, before or history(), queue=QUEUE, retry_for=RETRY_FOR, now=now)
+    return destination_of(error, before or history(), queue=QUEUE, retry_for=RETRY_FOR, now=now)
 
 
 def read(headers: dict[str, Any] | None) -> History:

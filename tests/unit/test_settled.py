@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.settled import Acknowledgements, Settled
+from cki_notifier.rabbitmq.acknowledgements import Acknowledgements, SettledTags
 from tests.properties import PATIENT
 
 
-def taken(settled: Settled, *tags: int) -> Acknowledgements:
+def taken(settled: SettledTags, *tags: int) -> Acknowledgements:
     """Add tags and take what is due."""
     for tag in tags:
         settled.add(tag)
@@ -16,14 +16,14 @@ def taken(settled: Settled, *tags: int) -> Acknowledgements:
 
 def test_what_is_settled_in_order_needs_one_acknowledgement() -> None:
     """The last tag stands for all before it."""
-    settled = Settled()
+    settled = SettledTags()
     assert taken(settled, 1, 2, 3) == Acknowledgements(3, ())
     assert taken(settled, 4) == Acknowledgements(4, ())
 
 
 def test_what_overtook_is_acknowledged_by_itself() -> None:
     """A slow notification holds no other back."""
-    settled = Settled()
+    settled = SettledTags()
     assert taken(settled, 2, 4) == Acknowledgements(0, (2, 4))
     assert taken(settled, 3, 1, 6) == Acknowledgements(3, (6,))
     assert taken(settled, 5) == Acknowledgements(5, ())
@@ -31,14 +31,14 @@ def test_what_overtook_is_acknowledged_by_itself() -> None:
 
 def test_no_tag_is_named_twice() -> None:
     """RabbitMQ closes the channel for it, even where ``multiple`` is meant for those before."""
-    settled = Settled()
+    settled = SettledTags()
     assert taken(settled, 2, 3) == Acknowledgements(0, (2, 3))
     assert taken(settled, 1) == Acknowledgements(1, ())
 
 
 def test_nothing_new_needs_nothing() -> None:
     """A flush that finds nothing tells nothing."""
-    settled = Settled()
+    settled = SettledTags()
     assert settled.take() == Acknowledgements(0, ())
     taken(settled, 1)
     assert settled.take() == Acknowledgements(0, ())
@@ -46,7 +46,7 @@ def test_nothing_new_needs_nothing() -> None:
 
 def test_only_the_first_one_calls_for_a_flush() -> None:
     """One flush takes all along that were settled before it."""
-    settled = Settled()
+    settled = SettledTags()
     assert [settled.add(1), settled.add(2)] == [True, False]
     settled.take()
     assert settled.add(3)
@@ -56,7 +56,7 @@ def test_only_the_first_one_calls_for_a_flush() -> None:
 @given(st.permutations(range(1, 30)), st.data())
 def test_exactly_what_is_settled_is_acknowledged(order: list[int], data: st.DataObject) -> None:
     """In whatever order and portions, the broker never forgets what is still being handled."""
-    settled, told = Settled(), set[int]()
+    settled, told = SettledTags(), set[int]()
     while order:
         size = data.draw(st.integers(1, len(order)))
         portion, order = order[:size], order[size:]

@@ -4,11 +4,11 @@ import subprocess
 import sys
 import threading
 
-from cki_notifier.threads import start_vital
+from cki_notifier.workers.threads import start_vital
 
 PROGRAM = """
 import logging, time
-from cki_notifier.threads import start_vital
+from cki_notifier.workers.threads import start_vital
 logging.basicConfig()
 def fail():
     raise LookupError("nobody expected this")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.documents import Build, Issue, IssueOccurrence, Test, TestResult
-from cki_notifier.triage import Evidence, Finding, findings, overall_status
+from cki_notifier.checkout.documents import Build, Issue, IssueOccurrence, Test, TestResult
+from cki_notifier.checkout.triage import Evidence, Finding, findings, overall_status
 from tests import factories
 from tests.properties import PATIENT
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from cki_notifier.config import read_operator_config, read_with_faults
+from cki_notifier.configuration.settings import read_operator_config, read_with_faults
+from cki_notifier.configuration.variables import GROUPS, VARIABLES, holds
 from cki_notifier.doctor.configuration import findings
-from cki_notifier.variables import GROUPS, VARIABLES, holds
 from tests.environment import environment
 
 

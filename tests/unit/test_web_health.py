@@ -4,8 +4,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from cki_notifier.errors import Unavailable
-from cki_notifier.pulse import Pulse
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.web.health import Health
 
 
@@ -28,16 +28,16 @@ class Kafka:
 
 def test_a_process_lives_before_it_is_ready() -> None:
     """While it is still connecting it lives; the queue is what is missing."""
-    health = Health(Pulse(), Kafka().check)
+    health = Health(Liveness(), Kafka().check)
     assert health.lives
     assert health.missing() == ["rabbitmq: not connected yet"]
 
 
 def test_everything_that_is_missing_is_told() -> None:
     """Each dependency that is missing has its sentence, RabbitMQ first."""
-    pulse, kafka = Pulse(), Kafka()
-    pulse.missing, kafka.trouble = "rabbitmq: it is down", "it is down, too"
-    assert Health(pulse, kafka.check).missing() == [
+    liveness, kafka = Liveness(), Kafka()
+    liveness.missing, kafka.trouble = "rabbitmq: it is down", "it is down, too"
+    assert Health(liveness, kafka.check).missing() == [
         "rabbitmq: it is down",
         "kafka: it is down, too",
     ]
@@ -45,9 +45,9 @@ def test_everything_that_is_missing_is_told() -> None:
 
 def test_kafka_is_not_asked_where_nothing_is_sent() -> None:
     """An onlooker is ready when it consumes."""
-    pulse = Pulse()
-    pulse.missing = ""
-    assert Health(pulse, None).missing() == []
+    liveness = Liveness()
+    liveness.missing = ""
+    assert Health(liveness, None).missing() == []
 
 
 def test_many_probes_ask_kafka_once() -> None:
@@ -55,7 +55,7 @@ def test_many_probes_ask_kafka_once() -> None:
     kafka = Kafka()
     kafka.trouble = "it is down"
     kafka.may_answer.clear()
-    health = Health(Pulse(), kafka.check)
+    health = Health(Liveness(), kafka.check)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(lambda: health.kafka) for _ in range(8)]
         kafka.may_answer.set()
@@ -67,7 +67,7 @@ def test_an_answer_of_kafka_does_not_hold_for_long() -> None:
     """A probe sees soon that it is back."""
     kafka = Kafka()
     kafka.trouble = "it is down"
-    health = Health(Pulse(), kafka.check)
+    health = Health(Liveness(), kafka.check)
     assert health.kafka
     kafka.trouble = ""
     end = time.monotonic() + 30
@@ -79,9 +79,9 @@ def test_an_answer_of_kafka_does_not_hold_for_long() -> None:
 
 def test_a_loop_that_goes_round_is_seen() -> None:
     """Each tick is noted."""
-    pulse = Pulse()
-    before = pulse.silent_for()
+    liveness = Liveness()
+    before = liveness.silent_for()
     time.sleep(0.02)
-    assert pulse.silent_for() > before
-    pulse.tick()
-    assert pulse.silent_for() < 30
+    assert liveness.silent_for() > before
+    liveness.tick()
+    assert liveness.silent_for() < 30

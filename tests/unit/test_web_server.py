@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import pytest
 
-from cki_notifier.errors import ConfigurationError
+from cki_notifier.notification.errors import ConfigurationError
 from cki_notifier.web.answer import Answer, Request, text
 from cki_notifier.web.server import Server
 from sandbox.processes import free_port

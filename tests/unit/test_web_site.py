@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from cki_notifier import __version__, monitor
-from cki_notifier.outcomes import KEPT, Outcomes
+from cki_notifier import __version__
+from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.outcomes import KEPT, Outcomes
 from cki_notifier.web.answer import Answer, Request
 from tests.environment import environment, full_environment, read
 from tests.properties import PATIENT
@@ -71,7 +72,7 @@ def test_any_other_address_shows_nothing(path: str) -> None:
 def test_liveness_asks_no_dependency() -> None:
     """With RabbitMQ and Kafka away, the process is alive."""
     scene = Scene(kafka="it is down")
-    scene.pulse.missing = "rabbitmq: it is down"
+    scene.liveness.missing = "rabbitmq: it is down"
     assert show(scene, "/live").code == HTTPStatus.OK
 
 
@@ -80,7 +81,7 @@ def test_readiness_tells_what_is_missing() -> None:
     scene = Scene()
     assert document(scene, "/ready") == {"ready": True, "missing": []}
     scene.kafka = "it is down"
-    scene.pulse.missing = "rabbitmq: not connected yet"
+    scene.liveness.missing = "rabbitmq: not connected yet"
     answer = show(scene, "/ready")
     assert answer.code == HTTPStatus.SERVICE_UNAVAILABLE
     missing = ["rabbitmq: not connected yet", "kafka: it is down"]
@@ -195,7 +196,7 @@ def test_only_what_is_new_can_be_asked_for(after: list[str], numbers: list[int])
 def test_it_tells_what_the_process_is() -> None:
     """Version, environment, since when, and how much there is to do."""
     scene = Scene(waiting={"main": 2})
-    with monitor.in_flight.track_inprogress():
+    with metrics.in_flight.track_inprogress():
         status = document(scene)
     process = status["process"]
     assert (process["version"], process["environment"]) == (__version__, "production")

@@ -1,0 +1,125 @@
+"""The addresses in documents: merge requests, pipelines, issues. Checked before they are used.
+
+Forms: GitLab's ``https://host/group/sub/project/-/merge_requests/12`` and ``…/-/pipelines/34``
+(the ``/-`` may be missing in old ones), Jira's ``https://host/browse/KEY-1``.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from cki_notifier.checkout.documents import Checkout, MergeRequestLink
+
+#: GitLab's own rule for the names of groups and projects, a path of two or more.
+_PROJECT = r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+?)"
+_MERGE_REQUEST = re.compile(rf"/{_PROJECT}(?:/-)?/merge_requests/(?P<number>[0-9]{{1,18}})/?")
+_PIPELINE = re.compile(rf"/{_PROJECT}(?:/-)?/pipelines/(?P<number>[0-9]{{1,18}})/?")
+_ISSUE_KEY = re.compile(r".*/browse/(?P<key>[A-Za-z][A-Za-z0-9_]{0,49}-[0-9]{1,18})/?")
+_LARGEST_ID = 2**63 - 1
+
+
+class ProjectLink(Struct, frozen=True):
+    """A merge request or a pipeline of a project.
+
+    Attributes:
+        origin: scheme, host and port, as ``https://gitlab.com``.
+        host: the host, with the port when the address has one; the key of its token.
+        project: the project's path, as ``group/sub/project``.
+        number: the merge request's iid or the pipeline's id.
+    """
+
+    origin: str
+    host: str
+    project: str
+    number: int
+
+    @property
+    def has_port(self) -> bool:
+        """Whether the address names a port."""
+        return ":" in self.host.rpartition("]")[2]
+
+
+def merge_request_link(url: str) -> ProjectLink:
+    """Take a merge request's address apart.
+
+    Raises:
+        ValueError: it is none; the text says why.
+    """
+    return _project_link(url, _MERGE_REQUEST, "merge request")
+
+
+def pipeline_project(url: str | None) -> str | None:
+    """Return the path of the project a pipeline's address names, None when it names none."""
+    try:
+        return _project_link(url or "", _PIPELINE, "pipeline").project
+    except ValueError:
+        return None
+
+
+def pipeline_id(url: str) -> int:
+    """Return the last part of a pipeline's address as a number, 0 when it is none."""
+    last = urlsplit(url).path.rstrip("/").rpartition("/")[2] if _splits(url) else ""
+    number = int(last) if re.fullmatch("[0-9]{1,19}", last) else 0
+    return number if number <= _LARGEST_ID else 0
+
+
+def pipeline_url(checkout: Checkout) -> str:
+    """Return the address of the GitLab pipeline that coordinated the checkout, or ``""``."""
+    for entry in (checkout.misc and checkout.misc.provenance) or ():
+        if entry.function == "coordinator" and entry.service_name == "gitlab" and entry.url:
+            return entry.url
+    return ""
+
+
+def own_pipeline_id(checkout: Checkout) -> int:
+    """Return the id of the pipeline that made the checkout, 0 when it is unknown."""
+    return pipeline_id(pipeline_url(checkout))
+
+
+def merge_request_of(checkout: Checkout) -> tuple[str, MergeRequestLink] | None:
+    """Return the checkout's merge request and the name of the field that holds it, or None."""
+    misc = checkout.misc
+    if misc is not None and misc.mr is not None and misc.mr.url:
+        return "misc.mr.url", misc.mr
+    if misc is not None and misc.related_merge_request and misc.related_merge_request.url:
+        return "misc.related_merge_request.url", misc.related_merge_request
+    return None
+
+
+def merge_request_url(checkout: Checkout) -> str:
+    """Return the address of the checkout's merge request as the warehouse has it, or ``""``."""
+    found = merge_request_of(checkout)
+    return found[1].url or "" if found else ""
+
+
+def issue_key(url: str) -> str | None:
+    """Return the key of the Jira issue an address names, in upper case, None when it names none."""
+    found = _ISSUE_KEY.fullmatch(urlsplit(url).path) if _splits(url) else None
+    return found["key"].upper() if found else None
+
+
+def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
+    if " " in url or not url.isprintable():  # urlsplit would pass over some of these
+        raise ValueError(f"{url!r} is no address of a {what}: it has spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is no number
+    except ValueError as error:
+        raise ValueError(f"{url!r} is no address of a {what}: {error}") from error
+    found = form.fullmatch(parts.path)
+    safe = re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", parts.netloc)
+    if parts.scheme not in {"http", "https"} or not safe or not found:
+        raise ValueError(f"{url!r} is no address of a {what}")
+    if {".", "..", "-"} & set(found["project"].split("/")):
+        raise ValueError(f"{url!r} is no address of a {what}: its path names no project")
+    host = parts.netloc.lower()
+    return ProjectLink(f"{parts.scheme}://{host}", host, found["project"], int(found["number"]))
+
+
+def _splits(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return True

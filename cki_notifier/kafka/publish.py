@@ -1,0 +1,270 @@
+"""Kafka: sends messages and waits for the broker's word."""
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
+
+from msgspec import Struct
+
+from cki_notifier.configuration.settings import KafkaConfig, revealed
+from cki_notifier.kafka.client import (
+    LIBRDKAFKA_LOG,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    complete,
+)
+from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.telemetry import metrics
+from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.gate import Gate
+from cki_notifier.workers.threads import start_vital
+
+logger = logging.getLogger(__name__)
+
+#: How long beyond librdkafka's own time-out we wait for its report, in seconds.
+_REPORT_GRACE_SECONDS = 5.0
+#: After these the very same message fails again, whenever it is sent.
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+#: These tell of one record, not of the cluster.
+_REFUSED = frozenset(
+    {KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
+)
+#: A producer that confirms nothing for so long, though it has something to send, is replaced: one
+#: whose topic was deleted and made again stays stuck for good, where a new one works at once.
+_STALLED_SECONDS = 45.0
+_POLL_SECONDS = 0.25
+_QUEUE_FULL_SECONDS = 0.1
+_QUIET_SECONDS = 60.0
+#: A record that librdkafka only takes for delivered is sent so often, all in all.
+_MOST_SENDS = 3
+#: Who asks whether Kafka answers waits for so long at most, in seconds.
+_CHECK_SECONDS = 2.0
+
+
+class Record(Struct, frozen=True):
+    """What is written to the topic.
+
+    Attributes:
+        key: the checkout id; records with the same key stay in order.
+        value: the message, JSON in UTF-8.
+        headers: content type and CloudEvents attributes.
+    """
+
+    key: str
+    value: bytes
+    headers: dict[str, str]
+
+
+class _Progress:
+    """Whether a producer gets anywhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._since = 0.0
+
+    def begun(self) -> None:
+        """Count a record that was handed over."""
+        with self._lock:
+            if not self._under_way:
+                self._since = time.monotonic()
+            self._under_way += 1
+
+    def ended(self, *, succeeded: bool) -> None:
+        """Count a record that was reported."""
+        with self._lock:
+            self._under_way -= 1
+            if succeeded:
+                self._since = time.monotonic()
+
+    def stalled_for(self) -> float:
+        """Return for how many seconds nothing was confirmed though something is under way."""
+        with self._lock:
+            return time.monotonic() - self._since if self._under_way > 0 else 0.0
+
+
+class Publisher:
+    """Sends records with ``acks=all`` and idempotence, and tells when they are delivered.
+
+    Args:
+        config: the topic, and settings that
+            :func:`cki_notifier.kafka.client.setting_faults` accepted.
+    """
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._topic = config.topic
+        self._settings = complete(revealed(config.settings))
+        self._lock = threading.Lock()
+        self._gate = Gate("kafka")
+        self._quiet_until = 0.0
+        self._progress = _Progress()
+        self._fatal = ""  # why the producer can't go on, when it can't
+        self._producer = self._new_producer()
+        self._stopping = threading.Event()
+        self._thread = start_vital("kafka reports", self._poll)
+
+    def publish(self, record: Record, deadline: Deadline) -> None:
+        """Send a record and return when the broker confirmed it.
+
+        Raises:
+            TooLarge: the broker refuses it for its size, and always will.
+            DeliveryUnknown: no confirmation: it may have been written or not.
+            Unavailable: it was not sent.
+        """
+        self._gate.enter(deadline)
+        try:
+            self._send(record, deadline)
+        except TooLarge:
+            self._gate.passed()
+            raise
+        except Unavailable as error:
+            metrics.kafka_failures.inc()
+            self._gate.failed(record.key, whole=error.hiccup)
+            raise
+        self._gate.passed()
+        logger.debug("%s: confirmed by Kafka", record.key)
+
+    def _send(self, record: Record, deadline: Deadline) -> None:
+        started = time.monotonic()
+        for _ in range(_MOST_SENDS):
+            if self._is_written(record, deadline):
+                metrics.kafka_delivery_seconds.observe(time.monotonic() - started)
+                return
+            logger.warning("%s: Kafka confirmed only what was sent after it", record.key)
+        raise DeliveryUnknown("kafka", "it confirms only what is sent after the record")
+
+    def _is_written(self, record: Record, deadline: Deadline) -> bool:
+        """Send a record; tell whether the broker said where in the topic it is.
+
+        librdkafka takes what it sent before a confirmed record for delivered, because no broker
+        with the state of an idempotent producer would have skipped it. One without that state does:
+        that of a topic which was deleted and made again. Then the report knows no offset.
+        """
+        delivered: Future[bool] = Future()
+        self._produce(record, delivered, deadline)
+        longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
+        try:
+            return delivered.result(min(longest, deadline.remaining()))
+        except FutureTimeoutError as error:
+            text = "no delivery report came in time"
+            raise DeliveryUnknown("kafka", text, hiccup=True) from error
+
+    def check(self) -> None:
+        """Return when Kafka answers for the topic, within 2 s; from any thread.
+
+        Raises:
+            Unavailable: it does not, or the topic can't be had.
+        """
+        with self._lock:
+            producer = self._producer
+        try:
+            found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
+        except KafkaException as error:
+            metrics.connected.labels("kafka").set(0)
+            raise Unavailable("kafka", str(error.args[0].str())) from error
+        metrics.connected.labels("kafka").set(1)
+        refusal = found.topics[self._topic].error
+        if refusal is not None:
+            raise Unavailable("kafka", f"{self._topic}: {refusal.str()}")
+
+    def close(self, seconds: float) -> None:
+        """Wait so long for what is under way, and end the thread."""
+        try:
+            left = self._producer.flush(seconds)
+        except KafkaException as error:
+            logger.warning("kafka: %s", error)
+        else:
+            if left:
+                logger.warning("kafka: %d records or events are left at the end", left)
+        self._stopping.set()
+        self._thread.join()
+
+    def _produce(self, record: Record, delivered: "Future[bool]", deadline: Deadline) -> None:
+        """Hand a record to librdkafka, whose report then ends ``delivered``."""
+        headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
+        while True:
+            try:
+                with self._lock:
+                    progress = self._progress
+                    self._producer.produce(
+                        self._topic,
+                        record.value,
+                        record.key,
+                        on_delivery=partial(_report, delivered, progress),
+                        headers=headers,
+                    )
+            except BufferError as error:
+                if not deadline.pause(_QUEUE_FULL_SECONDS):
+                    raise Unavailable("kafka", "the local queue stays full") from error
+            except KafkaException as error:
+                raise _translated(error.args[0]) from error
+            else:
+                progress.begun()
+                return
+
+    def _poll(self) -> None:
+        """Serve the delivery reports, until :meth:`close`."""
+        while not self._stopping.is_set():
+            try:
+                self._producer.poll(_POLL_SECONDS)
+            except KafkaException as error:
+                self._fatal = str(error)
+            if self._progress.stalled_for() > _STALLED_SECONDS:
+                self._fatal = self._fatal or "nothing was confirmed for a while"
+            if self._fatal:
+                self._renew()
+
+    def _renew(self) -> None:
+        """Replace a producer that can't recover; what it has under way is reported as unknown."""
+        logger.error("kafka: %s; making a new producer", self._fatal)
+        metrics.reconnects.labels("kafka").inc()
+        with self._lock:
+            old, self._producer = self._producer, self._new_producer()
+            self._fatal = ""
+            self._progress = _Progress()
+        try:
+            old.purge()
+            old.poll(0)
+        except KafkaException as error:
+            logger.debug("kafka: the old producer says %s", error)
+
+    def _new_producer(self) -> Producer:
+        return Producer(self._settings, error_cb=self._on_error, logger=LIBRDKAFKA_LOG)
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
+        metrics.connected.labels("kafka").set(0)
+        now = time.monotonic()
+        level = logging.WARNING if now > self._quiet_until else logging.DEBUG
+        if level == logging.WARNING:
+            self._quiet_until = now + _QUIET_SECONDS
+        logger.log(level, "kafka: %s", error.str())
+        if error.fatal():
+            self._fatal = error.str()
+
+
+def _report(
+    delivered: "Future[bool]", progress: _Progress, error: KafkaError | None, message: Message
+) -> None:
+    """Take librdkafka's word on what became of a record."""
+    progress.ended(succeeded=error is None)
+    if error is None:
+        delivered.set_result(message.offset() is not None)
+    else:
+        delivered.set_exception(_translated(error))
+
+
+def _translated(error: KafkaError) -> NotifierError:
+    """Map an error to what it means for the notification: any but a size is not known to be final.
+
+    A failed report does not mean that nothing was written: a record whose confirmation got lost is
+    in the log.
+    """
+    if error.code() in _TOO_LARGE:
+        return TooLarge(f"kafka: {error.str()}")
+    return DeliveryUnknown("kafka", error.str(), hiccup=error.code() not in _REFUSED)

@@ -1,0 +1,42 @@
+"""The Kafka record of a message: key, value, and CloudEvents attributes as headers.
+
+Source: CloudEvents 1.0, Kafka protocol binding, binary content mode.
+"""
+
+from datetime import datetime
+
+from cki_notifier.kafka.publish import Record
+from cki_notifier.message.contract import ReadyForTest, encode
+from cki_notifier.notification.models import Notification, Stage
+
+_TYPES = {
+    Stage.PRE_TEST: "org.cki-project.ready-for-test.pre",
+    Stage.POST_TEST: "org.cki-project.ready-for-test.post",
+}
+
+
+def record_of(
+    message: ReadyForTest, notification: Notification, stage: Stage, *, source: str, now: datetime
+) -> Record:
+    """Make a record of a message.
+
+    Args:
+        message: the value.
+        notification: gives the id, by which consumers can drop repeats, and the time it occurred.
+        stage: gives the event's type.
+        source: the warehouse's address.
+        now: stands in for the time of a notification that has none.
+    """
+    return Record(
+        key=message.checkout_id,
+        value=encode(message),
+        headers={
+            "content-type": "application/json",
+            "ce_specversion": "1.0",
+            "ce_id": notification.event_id,
+            "ce_source": source,
+            "ce_type": _TYPES[stage],
+            "ce_subject": message.checkout_id,
+            "ce_time": (notification.occurred_at or now).isoformat(),
+        },
+    )

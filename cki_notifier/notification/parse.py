@@ -1,0 +1,142 @@
+"""From the bytes RabbitMQ hands out to a notification.
+
+The body decides, never the routing key. Unknown fields are ignored, whatever they hold.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from cki_notifier.notification.errors import Malformed
+from cki_notifier.notification.models import Notification
+
+T = TypeVar("T")
+
+#: What stands for a field that is missing.
+_NULL = Raw(b"null")
+
+
+# A raw field may hold anything, even a number no type of ours has room for: only what is of the
+# type we want is looked at, and all else says nothing.
+class _ObjectMisc(msgspec.Struct):
+    retrigger: Raw = _NULL
+
+
+class _Object(msgspec.Struct):
+    id: Raw = _NULL
+    origin: Raw = _NULL
+    valid: Raw = _NULL
+    misc: Raw = _NULL
+
+
+class _Misc(msgspec.Struct):
+    checkout_outcome_changed: Raw = _NULL
+
+
+class _Body(msgspec.Struct):
+    object_type: str
+    status: str
+    id: Raw = _NULL
+    timestamp: Raw = _NULL
+    object: _Object | None = None
+    misc: _Misc | None = None
+
+
+class _Glimpse(msgspec.Struct):
+    id: Raw = _NULL
+    status: Raw = _NULL
+    object: Raw = _NULL
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whom a body is about, as far as that can be seen without checking it.
+
+    Attributes:
+        checkout_id: keeps one checkout's notifications in order; None when there is none.
+        status: for the log; None when there is none.
+    """
+
+    checkout_id: str | None = None
+    status: str | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_GLIMPSE = msgspec.json.Decoder(_Glimpse)
+
+
+def parse(body: bytes) -> Notification:
+    """Decode and check a notification's body.
+
+    Raises:
+        Malformed: it is not JSON in UTF-8, not an object, has no id, no status or object type that
+            is a string, or an ``object`` or ``misc`` that is neither an object nor null.
+    """
+    try:
+        # The decoder skips unknown strings without looking into them, so UTF-8 is checked first.
+        raw = _BODY.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Malformed(f"the body is not UTF-8: {error}") from error
+    except msgspec.ValidationError as error:
+        raise Malformed(f"the body is no notification: {error}") from error
+    except msgspec.DecodeError as error:
+        raise Malformed(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Malformed("the body is nested too deeply to be read") from error
+    about = raw.object or _Object()
+    identifier = _identifier(raw.id, about.id)
+    if identifier is None:
+        raise Malformed("the body has no id: neither `id` nor `object.id` is a non-empty string")
+    about_misc = _of_type(_ObjectMisc, about.misc) or _ObjectMisc()
+    misc = raw.misc or _Misc()
+    return Notification(
+        event_id=event_id(body),
+        checkout_id=identifier,
+        object_type=raw.object_type,
+        status=raw.status,
+        retriggered=_of_type(bool, about_misc.retrigger),
+        origin=_of_type(str, about.origin),
+        valid=_of_type(bool, about.valid),
+        outcome_changed=_of_type(bool, misc.checkout_outcome_changed) is True,
+        occurred_at=_time(_of_type(str, raw.timestamp)),
+    )
+
+
+def identify(body: bytes) -> Identity:
+    """Peek at a body, which may be anything; nothing is raised."""
+    try:
+        glimpse = _GLIMPSE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Identity()
+    about = _of_type(_Object, glimpse.object) or _Object()
+    return Identity(_identifier(glimpse.id, about.id), _of_type(str, glimpse.status))
+
+
+def event_id(body: bytes) -> str:
+    """Give the same body the same id, in the form of a UUID: two equal bodies are one event."""
+    return str(UUID(bytes=hashlib.blake2b(body, digest_size=16).digest()))
+
+
+def _identifier(*candidates: Raw) -> str | None:
+    return next((text for it in candidates if (text := _of_type(str, it))), None)
+
+
+def _of_type(type_: type[T], value: Raw) -> T | None:
+    """Return a value that is of a type, None for every other."""
+    try:
+        return msgspec.json.decode(value, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _time(text: str | None) -> datetime | None:
+    """Return a time that RFC 3339 can express as well: its zone is given, in whole minutes."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    offset = time.utcoffset()
+    return None if offset is None or offset % timedelta(minutes=1) else time

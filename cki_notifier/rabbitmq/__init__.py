@@ -1,0 +1,4 @@
+"""The edge to RabbitMQ: the connection, the consumer, the queues, and copies of what failed.
+
+The only room that imports pika, in ``connection.py``. It settles deliveries and does not read them.
+"""

@@ -1,0 +1,384 @@
+"""The edge to RabbitMQ: connecting, declaring, and its errors. The only importer of pika.
+
+What pika raises for a broker that is away, refuses or hangs up becomes :class:`Unavailable`: a
+restart of the broker is normal, and even refused credentials may be on their way.
+"""
+
+import logging
+import random
+import ssl
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, Self
+
+import msgspec
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.spec import Basic, BasicProperties
+
+from cki_notifier import __version__
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.notification.errors import Unavailable
+
+__all__ = ["Basic", "BasicProperties", "BlockingChannel", "BlockingConnection"]
+
+logger = logging.getLogger(__name__)
+
+#: The names the broker's replies go by (AMQP 0-9-1, 1.2).
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 403, 404, 406, 540
+#: A peer that says nothing for so long is dead, in seconds.
+_HEARTBEAT_SECONDS = 10
+_CONNECT_SECONDS = 5.0
+#: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
+_BLOCKED_SECONDS = 60
+#: What pika and the socket below it raise.
+_FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
+_LOGIN_REFUSED = (
+    pika.exceptions.AuthenticationError,
+    pika.exceptions.ProbableAuthenticationError,
+)
+#: What pika was seen to raise for headers with values that Python has no room for.
+UNREADABLE = (OverflowError, ValueError)
+#: Of properties, headers included, so much is read, in bytes: a copy of ours adds up to 8 KiB, and
+#: all has to fit into one frame of 128 KiB.
+_MOST_PROPERTIES = 64 * 1024
+#: Headers in headers, so deep: the broker's own are two deep.
+_DEEPEST_HEADERS = 16
+#: How often a message may be handed out by a queue that has no other to give it up to.
+_MOST_DELIVERIES = 1_000_000
+#: Arguments that nothing of ours can have: the first is for streams alone and no length of time,
+#: the second no name. With them the broker still compares what is there with what is asked for, but
+#: refuses to make what is missing.
+_NO_QUEUE = {"x-max-age": "never"}
+_NO_EXCHANGE = {"alternate-exchange": 0}
+#: Refused by every release, also by those older than streams.
+_NO_NEW_QUEUE = {"x-expires": 0}
+
+Arguments = Mapping[str, Any]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why the broker said no: the number of its reply, and its words."""
+
+    code: int
+    text: str
+
+
+class Properties(BasicProperties):
+    """The properties of a message that came in, without what nobody can handle.
+
+    Whoever may publish may put anything into them. A header that can't be decoded would end the
+    connection, and one that can't be copied would stop the republishing, each time the message is
+    handed out again: so such headers are left out, all of them, and the body is handled as any
+    other.
+    """
+
+    def decode(self, encoded: bytes, offset: int = 0) -> Self:
+        """Read what pika hands over; nothing is raised."""
+        try:
+            super().decode(encoded, offset)
+        except (*UNREADABLE, *_FAILURES, RecursionError, struct.error) as error:
+            self._leave_out_headers(f"they can't be decoded ({type(error).__name__})")
+        if len(encoded) > _MOST_PROPERTIES:
+            self._leave_out_headers(f"they are larger than {_MOST_PROPERTIES} bytes")
+        elif not _can_be_copied(self.headers or {}):
+            self._leave_out_headers("they are nested too deeply, or have names that are no text")
+        return self
+
+    def _leave_out_headers(self, why: str) -> None:
+        self.headers = None
+        logger.warning("a message's headers are left out: %s", why)
+
+
+def _can_be_copied(value: Any, levels: int = _DEEPEST_HEADERS) -> bool:
+    """Tell whether a header can be published again."""
+    if isinstance(value, dict):
+        names_are_text = all(isinstance(name, str) for name in value)
+        return names_are_text and _can_be_copied(list(value.values()), levels)
+    if isinstance(value, list):
+        return levels > 0 and all(_can_be_copied(inner, levels - 1) for inner in value)
+    return True
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what pika raises into :class:`Unavailable`."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise Unavailable("rabbitmq", describe(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """Say in one line what pika means."""
+    name = type(error).__name__
+    first = error.args[0] if error.args else ""
+    text = str(error) or str(first) or (repr(first) if error.args else "")
+    return f"{name}: {text}" if text else name
+
+
+class Obstacle(StrEnum):
+    """What keeps us from a node."""
+
+    LOGIN = "login"
+    VIRTUAL_HOST = "virtual host"
+    TLS = "TLS"
+    PROTOCOL = "protocol"
+    NETWORK = "network"
+
+
+def obstacle(error: Unavailable) -> Obstacle:
+    """Tell what :func:`connect` failed at."""
+    cause = error.__cause__
+    if isinstance(cause, _LOGIN_REFUSED):
+        return Obstacle.LOGIN
+    if isinstance(cause, pika.exceptions.ProbableAccessDeniedError):
+        return Obstacle.VIRTUAL_HOST
+    if isinstance(cause, pika.exceptions.IncompatibleProtocolError):
+        return Obstacle.PROTOCOL
+    return Obstacle.TLS if "SSL" in describe(cause or error) else Obstacle.NETWORK
+
+
+def connect(
+    config: RabbitMQConfig, purpose: str, before_each: Callable[[], None] = lambda: None
+) -> BlockingConnection:
+    """Connect to one of the nodes, which are tried in random order.
+
+    Args:
+        config: which nodes, and how.
+        purpose: what the connection is for, as the broker shows it.
+        before_each: called before each node is tried.
+
+    Raises:
+        Unavailable: none of the nodes can be used; the text tells of the last one.
+    """
+    pika.spec.props[Properties.INDEX] = Properties  # what pika makes of the properties it receives
+    failure = Unavailable("rabbitmq", "no node to connect to")
+    for host in random.sample(config.hosts, len(config.hosts)):
+        before_each()
+        try:
+            with translated():
+                return BlockingConnection(_parameters(config, host, purpose))
+        except Unavailable as error:
+            failure = Unavailable("rabbitmq", f"can't connect to {host}:{config.port}: {error}")
+            failure.__cause__ = error.__cause__
+            logger.debug("%s", failure)
+    raise failure
+
+
+def _parameters(config: RabbitMQConfig, host: str, purpose: str) -> pika.ConnectionParameters:
+    options = None
+    if config.tls:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        options = pika.SSLOptions(context, server_hostname=host)
+    return pika.ConnectionParameters(
+        host=host,
+        port=config.port,
+        virtual_host=config.virtual_host,
+        credentials=pika.PlainCredentials(config.user, config.password.reveal()),
+        ssl_options=options,
+        heartbeat=_HEARTBEAT_SECONDS,
+        socket_timeout=_CONNECT_SECONDS,
+        stack_timeout=2 * _CONNECT_SECONDS,
+        blocked_connection_timeout=_BLOCKED_SECONDS,
+        client_properties={
+            "connection_name": f"cki-notifier {purpose}",
+            "version": __version__,
+        },
+    )
+
+
+def ensure_exchange(connection: BlockingConnection, name: str) -> None:
+    """Declare the durable topic exchange unless there is one, whatever its arguments."""
+    if not _exists(connection, lambda it: it.exchange_declare(name, passive=True)):
+        channel = connection.channel()
+        channel.exchange_declare(name, "topic", durable=True)
+        channel.close()
+
+
+def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments) -> None:
+    """Declare a durable queue unless there is one, which is then used as it is.
+
+    It becomes a quorum queue where the broker has them, and a classic one elsewhere.
+
+    Args:
+        connection: stays usable.
+        name: the queue's.
+        arguments: for either type; those that only quorum queues know are added here.
+    """
+    if _exists(connection, lambda it: it.queue_declare(name, passive=True)):
+        return
+    channel = connection.channel()
+    try:
+        channel.queue_declare(name, durable=True, arguments=of_quorum(arguments))
+    except pika.exceptions.ChannelClosedByBroker as error:
+        if error.reply_code not in {PRECONDITION_FAILED, NOT_IMPLEMENTED}:
+            raise
+        logger.info("no quorum queues here (%s); %s becomes a classic one", error.reply_text, name)
+        channel = connection.channel()
+        channel.queue_declare(name, durable=True, arguments=dict(arguments))
+    channel.close()
+
+
+def is_quorum_queue_like(connection: BlockingConnection, name: str, arguments: Arguments) -> bool:
+    """Tell whether an existing queue is the quorum queue :func:`ensure_queue` would make it."""
+    return compare_queue(connection, name, of_quorum(arguments)) is None
+
+
+def compare_queue(
+    connection: BlockingConnection, name: str, arguments: Arguments
+) -> Refusal | None:
+    """Have the broker compare a durable queue with arguments; nothing is ever made.
+
+    Returns:
+        None when the queue has these arguments. Else why not: its words name what differs, or say
+        that there is no such queue by finding fault with ``x-max-age``; its code is
+        :data:`ACCESS_REFUSED` for who may not declare the queue.
+    """
+    asked = dict(arguments) | _NO_QUEUE
+    refusal = refused(connection, lambda it: it.queue_declare(name, durable=True, arguments=asked))
+    return None if _differs_in(refusal, _NO_QUEUE) else refusal
+
+
+def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Refusal | None:
+    """Have the broker compare an exchange with a durable one of a type; see :func:`compare_queue`.
+
+    That there is no such exchange it says by finding fault with ``alternate-exchange``.
+    """
+    refusal = refused(
+        connection,
+        lambda it: it.exchange_declare(name, kind, durable=True, arguments=_NO_EXCHANGE),
+    )
+    return None if _differs_in(refusal, _NO_EXCHANGE) else refusal
+
+
+def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
+    """Tell whether our user may declare a queue that is missing; nothing is made."""
+    refusal = refused(
+        connection, lambda it: it.queue_declare(name, durable=True, arguments=_NO_NEW_QUEUE)
+    )
+    return refusal is None or refusal.code != ACCESS_REFUSED
+
+
+def refused(
+    connection: BlockingConnection, ask: Callable[[BlockingChannel], Any]
+) -> Refusal | None:
+    """Ask for something on a channel of its own; return the broker's refusal, None when it did."""
+    channel = connection.channel()
+    try:
+        ask(channel)
+    except pika.exceptions.ChannelClosedByBroker as error:
+        return Refusal(error.reply_code, error.reply_text)
+    channel.close()
+    return None
+
+
+def _differs_in(refusal: Refusal | None, arguments: Arguments) -> bool:
+    """Tell whether it is these arguments alone in which something differs."""
+    return refusal is not None and any(
+        f"inequivalent arg '{name}'" in refusal.text for name in arguments
+    )
+
+
+def of_quorum(arguments: Arguments) -> dict[str, Any]:
+    """Add what only quorum queues know."""
+    quorum = {"x-queue-type": "quorum"} | dict(arguments)
+    if "x-dead-letter-exchange" in arguments:
+        # Else a message on its way from one queue to the next could get lost (RabbitMQ's
+        # documentation of quorum queues, "at-least-once dead-lettering").
+        return quorum | {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+    # Else RabbitMQ 4 drops a message that was looked at 20 times. "No limit" would be -1 there, but
+    # with that 3.10 was seen to drop a message at the first look.
+    return quorum | {"x-delivery-limit": _MOST_DELIVERIES}
+
+
+def ready_messages(connection: BlockingConnection, name: str) -> int | None:
+    """Return how many messages of a queue nobody holds, None when there is no such queue."""
+    ready = 0
+
+    def ask(channel: BlockingChannel) -> None:
+        nonlocal ready
+        ready = channel.queue_declare(name, passive=True).method.message_count or 0
+
+    return ready if _exists(connection, ask) else None
+
+
+def get(channel: BlockingChannel, queue: str) -> tuple[int, BasicProperties, bytes] | None:
+    """Take a message, to be settled later; return its delivery tag, or None when there is none.
+
+    Raises:
+        Unavailable: the broker can't be had, or the message can't be decoded.
+    """
+    try:
+        with translated():
+            method, properties, body = channel.basic_get(queue)
+    except UNREADABLE as error:
+        text = f"the next message of {queue} can't be decoded, {type(error).__name__}: {error}"
+        raise Unavailable("rabbitmq", text) from error
+    if method is None or properties is None or body is None:
+        return None
+    return method.delivery_tag or 0, properties, body
+
+
+def acknowledge(channel: BlockingChannel, tag: int, *, multiple: bool = False) -> None:
+    """Settle a delivery: the broker forgets it; from the thread of the connection alone.
+
+    Args:
+        channel: which handed it out.
+        tag: its number there.
+        multiple: whether all earlier deliveries of the channel are settled with it.
+    """
+    channel.basic_ack(tag, multiple)
+
+
+def publish_to_queue(
+    channel: BlockingChannel, queue: str, body: bytes, properties: BasicProperties
+) -> None:
+    """Publish through the default exchange; return when the queue has the message.
+
+    Args:
+        channel: has publisher confirms on.
+        queue: its name.
+        body: what is published.
+        properties: its own.
+
+    Raises:
+        Unavailable: it is not known to be in the queue; where the queue is missing or refuses, the
+            text says so.
+    """
+    try:
+        with translated():
+            channel.basic_publish("", queue, body, properties, mandatory=True)
+    except Unavailable as error:
+        if isinstance(error.__cause__, pika.exceptions.UnroutableError):
+            raise Unavailable("rabbitmq", f"there is no queue {queue}") from error
+        if isinstance(error.__cause__, pika.exceptions.NackError):
+            raise Unavailable("rabbitmq", f"the queue {queue} takes no more messages") from error
+        raise
+
+
+def close(connection: BlockingConnection) -> None:
+    """Close a connection that may be gone already; nothing depends on it."""
+    try:
+        with translated():
+            if connection.is_open:
+                connection.close()
+    except Unavailable as error:
+        logger.debug("closing: %s", error)
+
+
+def _exists(connection: BlockingConnection, ask: "Any") -> bool:
+    """Ask passively on a channel of its own, because the broker closes it when the answer is no."""
+    channel = connection.channel()
+    try:
+        ask(channel)
+    except pika.exceptions.ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return False
+    channel.close()
+    return True

@@ -1,0 +1,147 @@
+"""What happens to a notification that failed: the one place that decides, from the error's class.
+
+Whatever has an outcome (sent or ignored) is acknowledged. What failed is delayed or dead-lettered,
+and acknowledged only once the broker confirmed its copy there. Source: the design's "Trying again".
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from cki_notifier.notification.errors import Invalid, NotFound, NotifierError
+from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
+
+REASON = "x-cki-reason"
+ERROR = "x-cki-error"
+ATTEMPTS = "x-cki-attempts"
+FIRST_SEEN = "x-cki-first-seen"
+EXCHANGE = "x-cki-exchange"
+ROUTING_KEY = "x-cki-routing-key"
+
+#: An object that still can't be read after these delays does not exist, in seconds.
+_NOT_FOUND_DELAYS = DELAYS[:4]
+#: A header is no place for more of an error's text than this, in characters.
+_LONGEST_ERROR = 1000
+#: A count above this is not ours, and AMQP could not carry the next one.
+_MOST_ATTEMPTS = 1_000_000
+
+
+class History(Struct, frozen=True):
+    """What a notification went through before.
+
+    Attributes:
+        attempts: how often it was tried and failed.
+        first_seen: when it was first received, in UTC.
+        exchange, routing_key: how it came the first time.
+    """
+
+    attempts: int
+    first_seen: datetime
+    exchange: str
+    routing_key: str
+
+
+class Destination(Struct, frozen=True):
+    """Where a copy of a failed notification goes, and why.
+
+    Attributes:
+        queue: a delay queue or the dead-letter queue.
+        reason: a :class:`DeadLetterReason`, or a :class:`DelayReason`.
+        is_final: whether it is dead-lettered.
+        headers: to be added to the copy's own.
+    """
+
+    queue: str
+    reason: str
+    is_final: bool
+    headers: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of the notification, in a word."""
+        return "dead-lettered" if self.is_final else "delayed"
+
+
+def history_of(
+    headers: Mapping[str, Any] | None, *, exchange: str, routing_key: str, now: datetime
+) -> History:
+    """Read the history out of a delivery's headers; one that has none is new.
+
+    Headers that can't be ours, of a wrong type or out of range, count as missing.
+    """
+    headers = headers or {}
+    attempts, origin, key = (headers.get(name) for name in (ATTEMPTS, EXCHANGE, ROUTING_KEY))
+    return History(
+        attempts=_count(attempts),
+        first_seen=min(_time(headers.get(FIRST_SEEN)) or now, now),
+        exchange=origin if isinstance(origin, str) else exchange,
+        routing_key=key if isinstance(key, str) else routing_key,
+    )
+
+
+def destination_of(
+    error: Exception, history: History, *, queue: str, retry_for: timedelta, now: datetime
+) -> Destination:
+    """Decide where a notification goes that failed.
+
+    Args:
+        error: why; one that is no NotifierError is a bug of ours, which a release may mend, so it
+            is treated as what can't be had now.
+        history: before this failure.
+        queue: the main queue's name.
+        retry_for: for how long it is tried again.
+        now: in UTC.
+    """
+    attempts = history.attempts + 1
+    time_is_over = now - history.first_seen >= retry_for
+    reason = _final_reason(error, attempts, time_is_over=time_is_over)
+    headers = {
+        ERROR: _encodable(str(error)[:_LONGEST_ERROR]),
+        ATTEMPTS: attempts,
+        FIRST_SEEN: history.first_seen.isoformat(),
+        EXCHANGE: history.exchange,
+        ROUTING_KEY: history.routing_key,
+    }
+    if reason:
+        return Destination(dead_letter_queue(queue), reason, True, headers | {REASON: reason.value})  # noqa: FBT003  # is_final
+    delay = DELAYS[min(attempts, len(DELAYS)) - 1]
+    return Destination(delay_queue(queue, delay), _delay_reason(error), False, headers)  # noqa: FBT003  # is_final
+
+
+def _delay_reason(error: Exception) -> DelayReason:
+    if isinstance(error, NotFound):
+        return DelayReason.NOT_FOUND
+    return DelayReason.UNAVAILABLE if isinstance(error, NotifierError) else DelayReason.BUG
+
+
+def _final_reason(
+    error: Exception, attempts: int, *, time_is_over: bool
+) -> DeadLetterReason | None:
+    """Return why it is not tried again, None when it is."""
+    if isinstance(error, Invalid):
+        return error.reason
+    if isinstance(error, NotFound):
+        over = time_is_over or attempts > len(_NOT_FOUND_DELAYS)
+        return DeadLetterReason.NOT_FOUND if over else None
+    return DeadLetterReason.RETRIES_EXHAUSTED if time_is_over else None
+
+
+def _count(value: Any) -> int:
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if is_count and 0 < value <= _MOST_ATTEMPTS else 0
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(value)
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8, and so a header, can't hold: lone surrogates."""
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,71 @@
+"""What the rules and the message need to know, asked of the services side by side."""
+
+from typing import TYPE_CHECKING
+
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.checkout.links import merge_request_of, own_pipeline_id
+from cki_notifier.notification.models import Loaded, MergeRequest, Stage
+from cki_notifier.sources.datawarehouse import DataWarehouse
+from cki_notifier.sources.gitlab import GitLab, trailers
+from cki_notifier.workers.deadline import Deadline
+
+if TYPE_CHECKING:
+    from cki_notifier.sources.jira import JiraIssues
+
+
+class Loader:
+    """Asks the warehouse, GitLab and Jira; ``jira`` is None where none is configured.
+
+    Every method raises what :meth:`cki_notifier.sources.http.HTTP.get` raises.
+    """
+
+    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: "JiraIssues | None") -> None:
+        self._warehouse = warehouse
+        self._gitlab = gitlab
+        self._jira = jira
+
+    def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:
+        """Read a checkout with what its stage needs; without a stage, the checkout alone."""
+        if stage is Stage.PRE_TEST:
+            return self._warehouse.checkout_with_builds(checkout_id, deadline)
+        if stage is Stage.POST_TEST:
+            return self._warehouse.everything(checkout_id, deadline)
+        return self._warehouse.checkout(checkout_id, deadline)
+
+    def rest(self, loaded: Loaded, stage: Stage | None, deadline: Deadline) -> Loaded:
+        """Read what the stage needs and is not there yet."""
+        if stage is Stage.POST_TEST and loaded.overall_status is None:
+            return self._warehouse.everything(loaded.checkout.id, deadline)
+        if loaded.builds is None:
+            builds = self._warehouse.builds(loaded.checkout.id, deadline)
+            return Loaded(checkout=loaded.checkout, builds=builds)
+        return loaded
+
+    def merge_request(self, checkout: Checkout, deadline: Deadline) -> MergeRequest | None:
+        """Read the checkout's merge request, its newest pipelines and its issues; None without."""
+        found = merge_request_of(checkout)
+        if found is None or not found[1].url:
+            return None
+        field, url = found[0], found[1].url
+        document = self._gitlab.merge_request(url, field, deadline)
+        links = trailers(document.description)
+        look_up = self._jira.start(links.jira) if self._jira else None
+        head = document.head_pipeline
+        own = own_pipeline_id(checkout)
+        asks = head is not None and own not in {0, head.id} and document.state != "merged"
+        downstream = (
+            frozenset(self._gitlab.downstream_pipeline_ids(url, head, deadline))
+            if head is not None and asks
+            else frozenset()
+        )
+        return MergeRequest(
+            url=url,
+            state=document.state,
+            is_draft=document.draft is True,
+            labels=document.labels or (),
+            jira=links.jira,
+            bugzilla=links.bugzilla,
+            head_pipeline_id=head.id if head else None,
+            downstream_pipeline_ids=downstream,
+            jira_issues=look_up.result(deadline) if look_up else None,
+        )

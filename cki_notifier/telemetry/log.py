@@ -1,0 +1,83 @@
+"""Logging: ours at the level asked for, everybody else's quiet; to standard error, a line each."""
+
+import json
+import logging
+import sys
+import time
+import traceback
+from typing import TypeVar
+
+from cki_notifier.telemetry.printable import printable
+
+T = TypeVar("T")
+
+#: The parent of all our loggers.
+ROOT = "cki_notifier"
+#: Fields of a settled notification, in the order of its INFO line.
+FIELDS = ("checkout", "status", "outcome", "reason", "duration")
+
+#: Bodies and services may hold any amount of text: more of one is not logged, in characters.
+_LONGEST = 10_000
+
+
+class TextFormatter(logging.Formatter):
+    """A line for a person, in which everything is visible, so that nobody forges another one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, and below it, indented, the traceback of a bug."""
+        when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
+        message = printable(_cut(record.getMessage()))
+        line = f"{when}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {message}"
+        if record.exc_info:
+            below = _cut(self.formatException(record.exc_info)).split("\n")
+            line += "".join(f"\n  {printable(text)}" for text in below)
+        return line
+
+
+class JSONFormatter(logging.Formatter):
+    """An object a line: time, level, logger, message, a notification's fields, traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _cut(record.getMessage()),
+        }
+        line |= {name: _cut(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
+        if record.exc_info:
+            line["traceback"] = _cut("".join(traceback.format_exception(*record.exc_info)))
+        return json.dumps(line, default=str)  # in ASCII, so that nothing in it ends the line
+
+
+def set_up(level: str, form: str) -> None:
+    """Set up logging for this process.
+
+    Args:
+        level: the least level of our own loggers; others are heard from ERROR on.
+        form: ``text`` or ``json``.
+    """
+    formatter = JSONFormatter() if form == "json" else TextFormatter()
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    handler.addFilter(_is_heard)
+    logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
+    logging.getLogger(ROOT).setLevel(level)
+    # These report every connection they lose, each time they try; we tell of it once ourselves.
+    for name in ("pika", "librdkafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _cut(value: T) -> T | str:
+    """Cut a text in its middle, as a traceback tells most at its end; nothing else is changed."""
+    if not isinstance(value, str) or len(value) <= _LONGEST:
+        return value
+    half = _LONGEST // 2
+    return f"{value[:half]} … {len(value) - 2 * half} characters … {value[-half:]}"
+
+
+def _is_heard(record: logging.LogRecord) -> bool:
+    """Keep other people's chatter out, also of those who set their own logger's level."""
+    return record.levelno >= logging.ERROR or record.name.partition(".")[0] == ROOT

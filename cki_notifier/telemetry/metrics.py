@@ -1,0 +1,151 @@
+"""What the process counts about itself, for Prometheus."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+)
+
+from cki_notifier import __version__
+from cki_notifier.notification.models import Stage, Status
+from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
+
+REGISTRY = CollectorRegistry()
+
+notifications = Counter(
+    "cki_notifier_notifications",
+    "Notifications that were settled. The reason of what was sent is its stage; a status that does "
+    "not concern us is other.",
+    ["status", "outcome", "reason"],
+    registry=REGISTRY,
+)
+messages_sent = Counter(
+    "cki_notifier_messages_sent",
+    "Messages that Kafka confirmed.",
+    ["stage"],
+    registry=REGISTRY,
+)
+processing_seconds = Histogram(
+    "cki_notifier_processing_seconds",
+    "From the start of the work on a notification to the decision what happens to it.",
+    ["outcome"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+    registry=REGISTRY,
+)
+request_seconds = Histogram(
+    "cki_notifier_request_seconds",
+    "From the start of an HTTP request to its whole response; the code is none without one.",
+    ["service", "code"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+kafka_delivery_seconds = Histogram(
+    "cki_notifier_kafka_delivery_seconds",
+    "From handing a message to the Kafka client to the brokers' confirmation.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60),
+    registry=REGISTRY,
+)
+kafka_failures = Counter(
+    "cki_notifier_kafka_failures",
+    "Messages that Kafka did not confirm; their notifications are tried again.",
+    registry=REGISTRY,
+)
+retries = Counter(
+    "cki_notifier_retries",
+    "Notifications that were put into a delay queue, to be tried again.",
+    ["reason"],
+    registry=REGISTRY,
+)
+dead_letters = Counter(
+    "cki_notifier_dead_letters",
+    "Notifications that were put into the dead-letter queue.",
+    ["reason"],
+    registry=REGISTRY,
+)
+last_sent_timestamp_seconds = Gauge(
+    "cki_notifier_last_sent_timestamp_seconds",
+    "When Kafka confirmed the last message, in seconds since 1970; missing until then.",
+    ["stage"],
+    registry=REGISTRY,
+)
+in_flight = Gauge(
+    "cki_notifier_in_flight",
+    "Notifications that are being handled, at most CKI_NOTIFIER_IN_FLIGHT.",
+    registry=REGISTRY,
+)
+connected = Gauge(
+    "cki_notifier_connected",
+    "Whether there is a connection that works, 1 or 0. rabbitmq: the queue is consumed; kafka: it "
+    "answers; others: how they answered last, missing until they are asked.",
+    ["dependency"],
+    registry=REGISTRY,
+)
+reconnects = Counter(
+    "cki_notifier_reconnects",
+    "Connections that had to be made anew. rabbitmq: attempts to connect after a lost connection; "
+    "kafka: clients that could not recover and were replaced.",
+    ["dependency"],
+    registry=REGISTRY,
+)
+enrichment_failures = Counter(
+    "cki_notifier_enrichment_failures",
+    "Messages that were sent without an extra, because its service did not answer.",
+    ["service"],
+    registry=REGISTRY,
+)
+info = Gauge(
+    "cki_notifier_info",
+    "What this process is; always 1.",
+    ["version", "environment"],
+    registry=REGISTRY,
+)
+
+_KNOWN_STATUSES = frozenset(Status)
+
+
+def status_label(status: str | None) -> str:
+    """Return a status fit for a label: those that concern us, all others as ``other``."""
+    return status if status in _KNOWN_STATUSES else "other"
+
+
+def sent(stage: str) -> None:
+    """Count a message that Kafka confirmed."""
+    messages_sent.labels(stage).inc()
+    last_sent_timestamp_seconds.labels(stage).set_to_current_time()
+
+
+def settled(status: str | None, outcome: str, reason: str, seconds: float) -> None:
+    """Count a notification that was settled.
+
+    Args:
+        status: its own, which may be anything.
+        outcome: sent, ignored, delayed or dead-lettered.
+        reason: why; for what was sent, its stage.
+        seconds: it took to handle.
+    """
+    notifications.labels(status_label(status), outcome, reason).inc()
+    processing_seconds.labels(outcome).observe(seconds)
+    if outcome == "delayed":
+        retries.labels(reason).inc()
+    elif outcome == "dead-lettered":
+        dead_letters.labels(reason).inc()
+
+
+def introduce(environment: str) -> None:
+    """Say what this process is, and begin at 0 what is rare.
+
+    Prometheus sees no increase in the first sample of a counter: without its 0, the first dead
+    letter after a start would go unnoticed.
+    """
+    info.labels(__version__, environment or "none").set(1)
+    for counter, values in (
+        (messages_sent, tuple(Stage)),
+        (processing_seconds, ("sent", "ignored", "delayed", "dead-lettered")),
+        (retries, tuple(DelayReason)),
+        (dead_letters, tuple(DeadLetterReason)),
+        (reconnects, ("rabbitmq", "kafka")),
+        (enrichment_failures, ("jira",)),
+    ):
+        for value in values:
+            counter.labels(value)

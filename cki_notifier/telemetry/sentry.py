@@ -1,0 +1,142 @@
+"""Sentry: our errors and bugs are reported there. The only importer of sentry_sdk.
+
+Importing this costs a quarter of a second and some megabytes, so it is imported where a DSN is
+configured and nowhere else.
+
+What is sent is a message's template and arguments, and the traceback of a bug: no local variables,
+no bodies, no secrets. Of what happens again and again one event is sent in five minutes. A thread
+of the library's own sends; while Sentry is down, events are dropped and nobody waits.
+"""
+
+import logging
+from collections.abc import Collection, Hashable, Mapping
+from types import TracebackType
+from typing import Any
+
+import sentry_sdk
+from sentry_sdk.integrations.atexit import AtexitIntegration
+from sentry_sdk.integrations.excepthook import ExcepthookIntegration
+from sentry_sdk.integrations.logging import EventHandler
+from sentry_sdk.integrations.threading import ThreadingIntegration
+from sentry_sdk.types import Event, Hint
+
+from cki_notifier import __version__
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import Config, secrets_of
+from cki_notifier.configuration.shutdown import SENTRY_SECONDS
+from cki_notifier.telemetry.log import ROOT
+from cki_notifier.telemetry.throttle import Throttle
+
+#: One event in so many seconds for each kind of error, of which so many are told apart.
+_QUIET_SECONDS, _MOST_KINDS = 300.0, 500
+#: What is shorter is no secret worth the name, and would be found in innocent words.
+_SHORTEST_SECRET = 6
+
+
+def report_errors(config: Config, dsn: Secret) -> None:
+    """Report from now on what our loggers say at ERROR and above, and exceptions nobody caught.
+
+    Once for the process. ``logging.shutdown`` sends what is on its way, within two seconds.
+    """
+    throttle = Throttle(_QUIET_SECONDS, _MOST_KINDS)
+    outgoing = _Outgoing(throttle, secrets_of(config))
+    sentry_sdk.init(
+        dsn=dsn.reveal(),
+        release=__version__,
+        environment=config.environment or "none",
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        integrations=[
+            AtexitIntegration(callback=_say_nothing),
+            ExcepthookIntegration(),
+            ThreadingIntegration(propagate_scope=False),
+        ],
+        before_send=outgoing.check,
+        shutdown_timeout=SENTRY_SECONDS,
+        ca_certs=certificate_authorities(),
+        include_local_variables=False,
+        max_request_body_size="never",
+        send_default_pii=False,
+        max_breadcrumbs=0,
+        auto_session_tracking=False,
+        send_client_reports=False,
+        enable_metrics=False,
+        propagate_traces=False,
+        debug=False,
+        spotlight=False,
+    )
+    logging.getLogger(ROOT).addHandler(_Handler(throttle))
+
+
+class _Handler(EventHandler):
+    """Makes an event of a record, unless its like was reported a moment ago."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        super().__init__(logging.ERROR)
+        self._throttle = throttle
+
+    def emit(self, record: logging.LogRecord) -> None:
+        held_back = self._throttle.let_through(_kind_of(record))
+        if held_back is not None:
+            record.held_back = held_back
+            super().emit(record)
+
+    def flush(self) -> None:
+        sentry_sdk.flush(SENTRY_SECONDS)
+
+    def close(self) -> None:
+        """End the client, so that the interpreter's end does not wait once more."""
+        sentry_sdk.get_client().close(0)
+        super().close()
+
+
+class _Outgoing:
+    """Looks at every event before it leaves the process."""
+
+    def __init__(self, throttle: Throttle, secrets: Collection[Secret]) -> None:
+        self._throttle = throttle
+        texts = (secret.reveal() for secret in secrets)
+        self._secrets = [text for text in texts if len(text) >= _SHORTEST_SECRET]
+
+    def check(self, event: Event, hint: Hint) -> Event | None:
+        """Return the event without secrets, or None for an exception that was just reported."""
+        if "log_record" not in hint:
+            _, error, trace = hint.get("exc_info") or (None, None, None)
+            if self._throttle.let_through(("uncaught", *_bug(error, trace))) is None:
+                return None
+        clean: Event = self._without_secrets(event)
+        return clean
+
+    def _without_secrets(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in self._secrets:
+                value = value.replace(secret, str(Secret("")))
+            return value
+        if isinstance(value, Mapping):
+            return {
+                self._without_secrets(name): self._without_secrets(inner)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self._without_secrets(inner) for inner in value]
+        return value
+
+
+def _kind_of(record: logging.LogRecord) -> Hashable:
+    """Tell errors apart by logger and template, and bugs by where they are, too."""
+    _, error, trace = record.exc_info or (None, None, None)
+    return record.name, str(record.msg), *_bug(error, trace)
+
+
+def _bug(error: BaseException | None, trace: TracebackType | None) -> tuple[object, ...]:
+    """Return the type of an exception and the line that raised it, nothing for none."""
+    if error is None or trace is None:
+        return ()
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return type(error), trace.tb_frame.f_code, trace.tb_lineno
+
+
+def _say_nothing(_pending: int, _timeout: float) -> None:
+    """Stand in for what tells the terminal how many events are left."""
