@@ -217,13 +217,13 @@ is_java_17() {
     [ "${java_version:-0}" -ge 17 ]
 }
 
-# need_java_kafka: Java 17 or newer, Maven, and the Kafka that sandbox/kafka-pom.xml names in .cache/kafka.
+# need_java_kafka: Java 17 or newer, Maven, and the Kafka that tools/brokers/kafka-pom.xml names in .cache/kafka.
 need_java_kafka() {
     if ! command -v java >/dev/null; then
         install_packages "a private Kafka broker" default-jre-headless
     fi
     is_java_17 || fail "Kafka needs Java 17 or newer; $(command -v java) is Java ${java_version:-unknown}"
-    kafka_pom=$PROJECT_ROOT/sandbox/kafka-pom.xml
+    kafka_pom=$PROJECT_ROOT/tools/brokers/kafka-pom.xml
     kafka_state=$(cksum <"$kafka_pom") || fail "$kafka_pom cannot be read"
     if [ -f "$KAFKA_JARS/.pom" ] && [ "$(cat "$KAFKA_JARS/.pom")" = "$kafka_state" ]; then
         return 0

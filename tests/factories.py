@@ -1,7 +1,7 @@
 """Factories for the package's own values, made of documents as the services show them.
 
 Each takes changes as keywords: those of a checkout or a build change its document, as
-`sandbox.documents` has it, those of the others replace fields.
+`tools.stand_ins.documents` has it, those of the others replace fields.
 """
 
 from typing import Any, Final
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cki_notifier.checkout.documents import Build, Checkout
 from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, Notification, Status
-from sandbox import documents
+from tools.stand_ins import documents
 
 CHECKOUT_ID: Final = documents.CHECKOUT_ID
 #: The id of the pipeline that made the factories' checkout.

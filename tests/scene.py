@@ -15,8 +15,8 @@ from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.server import Server
 from cki_notifier.web.site import Site
 from cki_notifier.web.status import Status
-from sandbox.processes import free_port
 from tests.environment import environment, read
+from tools.processes import free_port
 
 
 @dataclass

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 #: The version of the contract, not of this program: it grows only by additions. Another field needs
-#: another version here and in the types below, and its schema in contract/, which is kept for good.
+#: another version here and in the types below, and its schema in docs/contracts/, which is kept for
+#: good.
 VERSION: Final = "0.1.0"
 SCHEMA_ID = "https://cki-project.org/schemas/ready-for-test-0.1.0.json"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import Row, by_part, percentile, summary
+from tools.benchmarks.figures import Row, by_part, percentile, summary
 
 
 def row(program: str, turn: int, *, case: str = "case", **values: float) -> Row:

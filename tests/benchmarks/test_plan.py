@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.arguments import read
-from benchmarks.plan import notifications
-from benchmarks.trial import Setup
+from tools.benchmarks.arguments import read
+from tools.benchmarks.plan import notifications
+from tools.benchmarks.trial import Setup
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.figures import Row, summary
-from benchmarks.plot import draw
-from benchmarks.report import circumstances, markdown, show, told, write
+from tools.benchmarks.figures import Row, summary
+from tools.benchmarks.plot import draw
+from tools.benchmarks.report import circumstances, markdown, show, told, write
 
 ROWS = [
     Row(

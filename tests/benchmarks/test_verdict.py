@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.verdict import NOTHING_WRONG, Verdict, judge
-from benchmarks.workload import Kind, Notification, Workload
-from sandbox.kafka import Record
+from tools.benchmarks.verdict import NOTHING_WRONG, Verdict, judge
+from tools.benchmarks.workload import Kind, Notification, Workload
+from tools.brokers.kafka import Record
 
 NOTIFICATIONS = Workload("http://127.0.0.1:1").take(5)
 

@@ -7,9 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.ids import PLACEHOLDER, Shape, checkout_id, number_of
-from benchmarks.templates import Pages, Template, pages
-from benchmarks.workload import NOISE, Kind, Workload, big
 from cki_notifier.checkout.documents import BuildPage, Checkout, Everything
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.notification.parse import parse
@@ -18,6 +15,9 @@ from cki_notifier.rules.explain import SILENT
 from cki_notifier.rules.filter import BEFORE_LOADING
 from cki_notifier.rules.rule import first_match
 from cki_notifier.sources.gitlab import MergeRequestDocument
+from tools.benchmarks.ids import PLACEHOLDER, Shape, checkout_id, number_of
+from tools.benchmarks.templates import Pages, Template, pages
+from tools.benchmarks.workload import NOISE, Kind, Workload, big
 
 GITLAB = "http://127.0.0.1:1234"
 MIB = 1024 * 1024

@@ -8,8 +8,8 @@ from typing import Any, Self
 from selenium.webdriver import ChromeOptions, Remote
 from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
 
-from sandbox.processes import Process, free_port, listens
 from tests.integration.stage import eventually
+from tools.processes import Process, free_port, listens
 
 #: A desktop's window and a phone's.
 WIDE, NARROW = (1360, 900), (390, 844)

@@ -2,7 +2,7 @@
 
 The commands and variables are the file's own; only the names of containers and their ports are led
 to ports of this machine's loopback. The brokers, which are images of others there, are the private
-ones of `sandbox/`, with the file's settings.
+ones of `tools/`, with the file's settings.
 """
 
 import json
@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.kafka import Kafka
-from sandbox.notifier import PROJECT, Notifier, complete
-from sandbox.processes import Process, free_port, listens
-from sandbox.rabbitmq import RabbitMQ
 from tests.compose import project
+from tools.brokers.kafka import Kafka
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.notifier import PROJECT, Notifier, complete
+from tools.processes import Process, free_port, listens
 
 JARS = PROJECT / ".cache" / "kafka"
 

@@ -3,10 +3,10 @@
 import contextlib
 
 from cki_notifier.configuration.settings import read_config
-from sandbox.demo.scenario import scenario
-from sandbox.demo.scenes import Decision, Scene
-from sandbox.services.configured import configured
 from tests.compose import project
+from tools.demo.scenario import scenario
+from tools.demo.scenes import Decision, Scene
+from tools.stand_ins.configured import configured
 
 
 def scenes() -> list[Scene]:

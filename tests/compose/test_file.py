@@ -10,9 +10,9 @@ import pytest
 
 from cki_notifier.configuration.settings import Config, read_config, revealed
 from cki_notifier.kafka.client import setting_faults
-from sandbox.demo.bus import EXCHANGE
-from sandbox.services.configured import configured
 from tests.compose import project
+from tools.demo.bus import EXCHANGE
+from tools.stand_ins.configured import configured
 
 _SCHEMA = "vendor.compose-spec"
 

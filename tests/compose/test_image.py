@@ -1,4 +1,4 @@
-"""The programs of `sandbox/` that compose.yaml runs in the daemon's image."""
+"""The programs of `tools/` that compose.yaml runs in the daemon's image."""
 
 import os
 import re
@@ -48,17 +48,17 @@ def foreign(modules: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("service", ["stand-ins", "publish"])
-def test_the_image_has_what_the_sandbox_needs(service: str) -> None:
+def test_the_image_has_what_the_tools_need(service: str) -> None:
     """The program is mounted where Python looks, and imports the image's libraries at most."""
     folder = PurePosixPath(project.services()[service]["working_dir"])
-    assert project.mounted(service)[folder / "sandbox"] == project.ROOT / "sandbox"
+    assert project.mounted(service)[folder / "tools"] == project.ROOT / "tools"
     python, switch, module, *_ = project.command(service)
     assert (python, switch) == ("python", "-m")
     needed = imported("-m", module, "--help") - imported("-c", "")
-    assert {"sandbox", "cki_notifier"} <= needed
+    assert {"tools", "cki_notifier"} <= needed
     assert foreign(needed) <= libraries()
 
 
 def test_a_library_that_the_image_lacks_is_noticed() -> None:
     """The check before this one can fail: the demo's screen needs one that is not there."""
-    assert "rich" in foreign(imported("-c", "import sandbox.demo.screen")) - libraries()
+    assert "rich" in foreign(imported("-c", "import tools.demo.screen")) - libraries()

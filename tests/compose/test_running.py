@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.kafka import read_topic
-from sandbox.processes import listens
 from tests.compose import project
 from tests.compose.laptop import Laptop
 from tests.compose.story import decision, scenes
 from tests.contract import VALIDATOR
 from tests.integration.stage import eventually
 from tests.monitoring.files import alerts, panels, variable_queries
+from tools.brokers.kafka import read_topic
+from tools.processes import listens
 
 #: Far longer than any of it takes: Prometheus looks every 5 s.
 _SECONDS = 60.0

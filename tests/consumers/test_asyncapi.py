@@ -13,10 +13,10 @@ import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it has no stubs
 
 from cki_notifier.notification.models import Stage
-from documentation.asyncapi import TOPIC
-from documentation.examples import record
-from documentation.headers import HEADERS
 from tests.environment import environment, read
+from tools.documentation.asyncapi import TOPIC
+from tools.documentation.examples import record
+from tools.documentation.headers import HEADERS
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DOCUMENT: Final = ROOT / "docs" / "asyncapi.yaml"

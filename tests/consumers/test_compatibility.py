@@ -16,10 +16,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from cki_notifier.message.contract import VERSION, schema
 from cki_notifier.notification.models import Stage
-from documentation.compatibility import breaches
-from documentation.examples import record
+from tools.documentation.compatibility import breaches
+from tools.documentation.examples import record
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "contract"
+FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "contracts"
 #: By version, oldest first.
 RELEASED = {
     version: json.loads((FOLDER / f"{version}.schema.json").read_text("utf-8"))

@@ -15,10 +15,10 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 
 from cki_notifier.notification.models import Stage
-from documentation.contract import CONSUMER
-from documentation.examples import record
 from tests.consumers.markdown import blocks
 from tests.contract import VALIDATOR
+from tools.documentation.contract import CONSUMER
+from tools.documentation.examples import record
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PAGE: Final = (ROOT / "docs" / "contract.md").read_text("utf-8")

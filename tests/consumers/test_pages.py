@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from cki_notifier.message.contract import schema
 from cki_notifier.notification.models import Stage
-from documentation import asyncapi, contract
-from documentation.examples import record
-from documentation.fields import fields
-from documentation.headers import HEADERS
+from tools.documentation import asyncapi, contract
+from tools.documentation.examples import record
+from tools.documentation.fields import fields
+from tools.documentation.headers import HEADERS
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 ROWS = {row.path: row for row in fields(schema())}
@@ -24,7 +24,7 @@ DEFINITIONS = {"ReadyForTest": schema(), **schema()["$defs"]}
     ("name", "page"), [("contract.md", contract.page), ("asyncapi.yaml", asyncapi.page)]
 )
 def test_a_page_is_up_to_date(name: str, page: Callable[[], str]) -> None:
-    """Whoever changes the code makes the page anew: `python -m documentation`."""
+    """Whoever changes the code makes the page anew: `python -m tools.documentation`."""
     assert (DOCS / name).read_text("utf-8") == page()
 
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.notifier import PROJECT
 from tests.integration.stage import eventually
+from tools.notifier import PROJECT
 
 #: Only a failing test takes so long, in seconds.
 PATIENCE = 120
@@ -47,7 +47,7 @@ def shown(folder: Path) -> str:
     path = folder / "demo.txt"
     with path.open("w") as output:
         demo = subprocess.Popen(
-            [sys.executable, "-P", "-m", "sandbox.demo", "--keep"],
+            [sys.executable, "-P", "-m", "tools.demo", "--keep"],
             cwd=PROJECT,
             env=environment,
             stdout=output,

@@ -10,9 +10,9 @@ import pytest
 
 from cki_notifier.configuration.variables import VARIABLES
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
-from documentation.markdown import BEGIN, END, put, table
-from documentation.reasons import deciders
 from tests.documentation.files import DOCS, README, ROOT
+from tools.documentation.markdown import BEGIN, END, put, table
+from tools.documentation.reasons import deciders
 
 FINE, STALE = 0, 1
 #: Pages that speak of other programs' variables, too.
@@ -24,9 +24,9 @@ METRIC = re.compile(r"\bcki_notifier_[a-z_]*[a-z]\b")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m documentation``."""
+    """Run ``python -m tools.documentation``."""
     return subprocess.run(
-        [sys.executable, "-m", "documentation", *arguments],
+        [sys.executable, "-m", "tools.documentation", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from markdown_it import MarkdownIt
 
-from documentation.site import on_page_markdown
 from tests.browser.chromium import NARROW, WIDE, Chromium
 from tests.documentation.files import DOCS, README, ROOT, links
 from tests.documentation.site import Outline, Page, Site
 from tests.integration.stage import eventually
+from tools.documentation.site import on_page_markdown
 
 REPOSITORY = "https://gitlab.com/cki-project/cki-notifier/-"
 PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
@@ -121,9 +121,9 @@ def test_pages_can_be_read_in_a_browser(served: str, tmp_path: Path) -> None:
 
 def test_a_link_out_of_the_pages_leads_into_the_repository() -> None:
     """To a file, a folder, or a part of a file."""
-    text = "[a](../cki_notifier/cli.py), [b](../sandbox), [c](rules.md), [d](../README.md#try-it)"
+    text = "[a](../cki_notifier/cli.py), [b](../tools), [c](rules.md), [d](../README.md#try-it)"
     assert on_page_markdown(text, page=PAGE) == (
-        f"[a]({REPOSITORY}/blob/main/cki_notifier/cli.py), [b]({REPOSITORY}/tree/main/sandbox), "
+        f"[a]({REPOSITORY}/blob/main/cki_notifier/cli.py), [b]({REPOSITORY}/tree/main/tools), "
         f"[c](rules.md), [d]({REPOSITORY}/blob/main/README.md#try-it)"
     )
 

@@ -2,9 +2,9 @@
 
 import time
 
-from sandbox.services import Hang, Status
 from tests.faults.scene import Fault, Scene
 from tests.integration.stage import eventually
+from tools.stand_ins import Hang, Status
 
 #: A broker takes a delivery back that was not settled for so long, in milliseconds, and looks for
 #: such so often.

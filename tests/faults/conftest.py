@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sandbox.kafka import Kafka
-from sandbox.processes import free_port
-from sandbox.proxy import Proxy
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
 from tests.faults import table
 from tests.faults.kafka import AUTHORIZED
 from tests.faults.scene import Brokers, Scene, SceneToBe, opened
 from tests.faults.verdict import Verdict
+from tools.brokers.kafka import Kafka
+from tools.brokers.proxy import Proxy
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.processes import free_port
+from tools.stand_ins import Services
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 VERDICTS = pytest.StashKey[list[Verdict]]()

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from sandbox.services import (
+from tests.faults.scene import Fault, Scene
+from tools.stand_ins import (
     Drip,
     Gitlab,
     Hang,
@@ -16,8 +17,7 @@ from sandbox.services import (
     Truncated,
     Warehouse,
 )
-from sandbox.services import Fault as Answer
-from tests.faults.scene import Fault, Scene
+from tools.stand_ins import Fault as Answer
 
 _SECONDS = 5.0
 _FOR_EVER = 3600.0

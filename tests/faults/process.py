@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sandbox.proxy import Way
-from sandbox.services import Exchange
 from tests.faults import wire
 from tests.faults.scene import Fault, Scene
 from tests.integration.stage import PATIENCE
+from tools.brokers.proxy import Way
+from tools.stand_ins import Exchange
 
 #: The daemon gets so long for finishing, in seconds.
 _SHUTDOWN_SECONDS = 3

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from sandbox.kafka import Kafka, Record
-from sandbox.notifier import Notifier
-from sandbox.proxy import Proxy
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
 from tests.faults.stream import Stream
 from tests.integration.stage import Stage
 from tests.mock_kafka import TOPIC, MockCluster
+from tools.brokers.kafka import Kafka, Record
+from tools.brokers.proxy import Proxy
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.notifier import Notifier
+from tools.stand_ins import Services
 
 #: An answer takes so long, so that something is in flight at every moment, in seconds.
 LATENCY = 0.1

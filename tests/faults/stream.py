@@ -14,10 +14,9 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, UnroutableError
 
-from sandbox import documents
-from sandbox.documents import Document
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.stand_ins import Services, documents
+from tools.stand_ins.documents import Document
 
 #: However long the broker is away, then it does not come back any more, in seconds.
 _PATIENCE: Final = 60.0

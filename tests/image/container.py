@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sandbox.notifier import Notifier
 from tests.image import bubblewrap
 from tests.image.build import Image
+from tools.notifier import Notifier
 
 #: No account of this number is known in the image, nor is its owner's home.
 USER_ID = 1_000_670_000

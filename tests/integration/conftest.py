@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.kafka import Kafka
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Sentry, Services
 from tests.integration.stage import Stage
+from tools.brokers.kafka import Kafka
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.stand_ins import Sentry, Services
 
 JARS = Path(__file__).resolve().parent.parent.parent / ".cache" / "kafka"
 

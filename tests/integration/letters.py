@@ -17,8 +17,8 @@ from cki_notifier.rabbitmq.connection import connect, ensure_queue
 from cki_notifier.rabbitmq.queues import declare_retry_queues
 from cki_notifier.rabbitmq.republish import copied_properties
 from cki_notifier.rabbitmq.retries import History, destination_of
-from sandbox.notifier import complete
 from tests.integration.stage import Stage
+from tools.notifier import complete
 
 #: When the first of the letters was received; each next one a second later.
 BEGAN = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)

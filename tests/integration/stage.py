@@ -14,10 +14,10 @@ from uuid import uuid4
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sandbox.kafka import Record, read_topic
-from sandbox.notifier import Notifier, complete
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
+from tools.brokers.kafka import Record, read_topic
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.notifier import Notifier, complete
+from tools.stand_ins import Services
 
 T = TypeVar("T")
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.arguments import read
-from benchmarks.figures import Row
-from benchmarks.ids import Shape, checkout_id, number_of
-from benchmarks.programs import Program
-from benchmarks.rig import Rig, Scene
-from benchmarks.session import Case, Part, run
-from benchmarks.warehouse import GITLAB_TOKEN, WAREHOUSE_TOKEN
-from sandbox.kafka import Kafka
-from sandbox.rabbitmq import RabbitMQ
+from tools.benchmarks.arguments import read
+from tools.benchmarks.figures import Row
+from tools.benchmarks.ids import Shape, checkout_id, number_of
+from tools.benchmarks.programs import Program
+from tools.benchmarks.rig import Rig, Scene
+from tools.benchmarks.session import Case, Part, run
+from tools.benchmarks.warehouse import GITLAB_TOKEN, WAREHOUSE_TOKEN
+from tools.brokers.kafka import Kafka
+from tools.brokers.rabbitmq import RabbitMQ
 
 
 class Silent:

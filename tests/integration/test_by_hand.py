@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from sandbox import documents
 from tests.integration.stage import Stage
+from tools.stand_ins import documents
 
 
 def fill(stage: Stage) -> None:

@@ -15,11 +15,11 @@ from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.publish import Publisher, Record
 from cki_notifier.notification.models import Stage
 from cki_notifier.workers.deadline import Deadline
-from documentation.examples import record
-from sandbox.kafka import Kafka
-from sandbox.processes import Process
 from tests.consumers.markdown import blocks
 from tests.integration.stage import PATIENCE, eventually
+from tools.brokers.kafka import Kafka
+from tools.documentation.examples import record
+from tools.processes import Process
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "contract.md"
 PRE_TEST: Final = record(Stage.PRE_TEST)

@@ -10,7 +10,6 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sandbox import documents
 from tests.integration.letters import (
     BEGAN,
     about,
@@ -25,6 +24,7 @@ from tests.integration.letters import (
     start,
 )
 from tests.integration.stage import Stage, eventually
+from tools.stand_ins import documents
 
 MANY = 300
 

@@ -8,11 +8,11 @@ import termios
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from sandbox import documents
-from sandbox.notifier import complete
 from tests.integration.doctor import declare, doctor, everything
 from tests.integration.letters import about, dead_letter
 from tests.integration.stage import Stage
+from tools.notifier import complete
+from tools.stand_ins import documents
 
 
 def gitlab_token(stage: Stage) -> dict[str, str]:

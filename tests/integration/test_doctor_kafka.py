@@ -14,12 +14,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
     AdminClient,
 )
 
-from sandbox.kafka import Kafka
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
 from tests.integration.conftest import JARS
 from tests.integration.doctor import Report, doctor
 from tests.integration.stage import Stage
+from tools.brokers.kafka import Kafka
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.stand_ins import Services
 
 PASSWORDS = {"writer": "hush-writer", "reader": "hush-reader"}
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.proxy import Proxy
 from tests.integration.doctor import Report, declare, doctor
 from tests.integration.letters import about, dead_letter
 from tests.integration.stage import Stage
+from tools.brokers.proxy import Proxy
 
 QUEUE, DEAD, DELAYS = "rabbitmq queue", "rabbitmq dead-letter queue", "rabbitmq delay queues"
 EXCHANGE, LETTERS, CONSUMERS = "rabbitmq exchange", "rabbitmq dead letters", "rabbitmq consumers"

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sandbox import documents
-from sandbox.kafka import Kafka, read_topic
-from sandbox.proxy import Proxy
-from sandbox.rabbitmq import RabbitMQ, TLSFiles
-from sandbox.services import Services
 from tests.integration.stage import Stage, eventually
+from tools.brokers.kafka import Kafka, read_topic
+from tools.brokers.proxy import Proxy
+from tools.brokers.rabbitmq import RabbitMQ, TLSFiles
+from tools.stand_ins import Services, documents
 
 #: The port of AMQPS, which has to be this one, on an address of the loopback nobody else uses.
 AMQPS = 5671

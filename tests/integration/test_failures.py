@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import documents
-from sandbox.kafka import Kafka
-from sandbox.proxy import Proxy
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services, Status
 from tests.integration.stage import Stage, eventually
+from tools.brokers.kafka import Kafka
+from tools.brokers.proxy import Proxy
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.stand_ins import Services, Status, documents
 
 
 def fill(stage: Stage, *checkout_ids: str) -> list[dict[str, object]]:

@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 
-from sandbox import documents
-from sandbox.kafka import Kafka
-from sandbox.processes import free_port
-from sandbox.proxy import Proxy
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services, Status
-from sandbox.services.faults import Exchange
 from tests.integration.stage import PATIENCE, Stage, eventually
 from tests.integration.test_metrics import scrape
 from tests.mock_kafka import MockCluster
+from tools.brokers.kafka import Kafka
+from tools.brokers.proxy import Proxy
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.processes import free_port
+from tools.stand_ins import Services, Status, documents
+from tools.stand_ins.faults import Exchange
 
 QUEUES = ("main", "delay", "dead-letter")
 

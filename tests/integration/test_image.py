@@ -17,13 +17,12 @@ import pytest
 
 from cki_notifier import __version__
 from cki_notifier.message.contract import schema
-from sandbox import documents
-from sandbox.processes import free_port
-from sandbox.services import Sentry
 from tests.image import container
 from tests.image.build import Builder, Image
 from tests.image.container import Container
 from tests.integration.stage import Stage
+from tools.processes import free_port
+from tools.stand_ins import Sentry, documents
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 WHEELS = PROJECT / ".cache" / "image"

@@ -6,11 +6,10 @@ from typing import Any
 import pika
 import pytest
 
-from sandbox import documents
-from sandbox.kafka import Kafka
-from sandbox.services import Garbage
 from tests.integration.stage import Stage, eventually
 from tests.security.tables import DELIVERED, Raw, properties
+from tools.brokers.kafka import Kafka
+from tools.stand_ins import Garbage, documents
 
 
 def fill(stage: Stage, checkout_id: str, builds: int = 1, **changes: Any) -> None:

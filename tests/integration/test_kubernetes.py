@@ -11,14 +11,13 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sandbox import documents
-from sandbox.kafka import Kafka, read_topic
-from sandbox.notifier import Notifier
-from sandbox.processes import free_port
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Services
 from tests.integration.stage import PATIENCE, eventually
 from tests.kubernetes.manifests import environment, overlay
+from tools.brokers.kafka import Kafka, read_topic
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.notifier import Notifier
+from tools.processes import free_port
+from tools.stand_ins import Services, documents
 
 MANIFESTS = overlay("staging")
 

@@ -5,9 +5,9 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from sandbox import documents
-from sandbox.processes import free_port
 from tests.integration.stage import Stage, eventually
+from tools.processes import free_port
+from tools.stand_ins import documents
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

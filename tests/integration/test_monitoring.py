@@ -8,9 +8,6 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
-from sandbox import documents
-from sandbox.processes import free_port
-from sandbox.services import Status
 from tests.integration.stage import Stage, eventually
 from tests.monitoring.files import (
     Documented,
@@ -22,6 +19,8 @@ from tests.monitoring.files import (
     variable_queries,
 )
 from tests.monitoring.promql import TARGET_LABELS, groupings, uses
+from tools.processes import free_port
+from tools.stand_ins import Status, documents
 
 _QUEUES = {"main", "delay", "dead-letter"}
 #: Beside what is meant to be seen, the client library shows when it began to count.

@@ -8,10 +8,9 @@ from uuid import uuid4
 import pika
 import pytest
 
-from sandbox import documents
-from sandbox.rabbitmq import RabbitMQ
-from sandbox.services import Status
 from tests.integration.stage import Stage, eventually
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.stand_ins import Status, documents
 
 
 @pytest.fixture

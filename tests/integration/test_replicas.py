@@ -4,8 +4,8 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-from sandbox import documents
 from tests.integration.stage import Stage, eventually
+from tools.stand_ins import documents
 
 CHECKOUTS = [f"redhat:{number}" for number in range(25)]
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from sandbox import documents
 from tests.integration.stage import Stage, eventually
+from tools.stand_ins import documents
 
 
 def test_a_rotated_token_counts_after_a_restart_and_nothing_is_lost(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cki_notifier.message.contract import schema
-from sandbox import documents
-from sandbox.kafka import Record
 from tests.integration.stage import Stage, eventually
+from tools.brokers.kafka import Record
+from tools.stand_ins import documents
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 PROJECT = "redhat/centos-stream/src/kernel/centos-stream-9"

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox import documents
-from sandbox.processes import free_port
-from sandbox.services import Fault, Garbage, Html, Redirect, Sentry, Status
 from tests.integration.stage import Stage, eventually
+from tools.processes import free_port
+from tools.stand_ins import Fault, Garbage, Html, Redirect, Sentry, Status, documents
 
 #: What every secret has in it, and what every body has.
 SECRET, BODY = "hush-", "BODY-"

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from sandbox import documents
-from sandbox.services import Sentry
 from tests.integration.stage import Stage, eventually
+from tools.stand_ins import Sentry, documents
 
 
 def templates(sentry: Sentry) -> list[str]:

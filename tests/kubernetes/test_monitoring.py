@@ -15,8 +15,8 @@ each_overlay = pytest.mark.parametrize("name", OVERLAYS)
 
 
 def test_the_rules_are_what_their_script_writes() -> None:
-    """Who changes ``alerts.yaml`` runs ``deploy/kubernetes/make_prometheus_rule.py``."""
-    script = DEPLOY / "make_prometheus_rule.py"
+    """Who changes ``alerts.yaml`` runs ``tools/deployment/make_prometheus_rule.py``."""
+    script = DEPLOY.parents[1] / "tools/deployment/make_prometheus_rule.py"
     result = subprocess.run([sys.executable, script], capture_output=True, check=True, text=True)
     assert result.stdout == (DEPLOY / "base" / "prometheus-rule.yaml").read_text()
 

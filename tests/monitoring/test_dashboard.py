@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.monitoring.files import DASHBOARD, dashboard, panel_queries, panels
+from tests.monitoring.files import DASHBOARD, ROOT, dashboard, panel_queries, panels
 from tests.monitoring.promql import faults
 
 
 def test_the_dashboard_is_what_its_script_writes() -> None:
-    """Who changes one changes the other: ``python deploy/monitoring/make_dashboard.py``."""
-    script = DASHBOARD.with_name("make_dashboard.py")
+    """Who changes one changes the other: ``python tools/deployment/make_dashboard.py``."""
+    script = ROOT / "tools/deployment/make_dashboard.py"
     result = subprocess.run([sys.executable, script], capture_output=True, check=True, text=True)
     assert result.stdout == DASHBOARD.read_text()
 

@@ -9,8 +9,8 @@ import trustme
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
-from sandbox.services import Services
 from tests.security.everybody import Everybody
+from tools.stand_ins import Services
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
-from sandbox.services import Services
 from tests.properties import PATIENT
 from tests.security.everybody import Everybody
+from tools.stand_ins import Services
 
 MERGE_REQUEST = "/group/kernel/-/merge_requests/7"
 API = "/api/v4/projects/group%2Fkernel/merge_requests/7"

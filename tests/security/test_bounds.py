@@ -18,9 +18,8 @@ from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import TransferError, Transfers
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Garbage, Services, Status
-from sandbox.services.faults import Exchange
+from tools.stand_ins import Garbage, Services, Status, documents
+from tools.stand_ins.faults import Exchange
 
 
 class EndlessPages:

@@ -12,7 +12,7 @@ from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
-from sandbox.services import Fault, Garbage, Html, Redirect, Services, Status
+from tools.stand_ins import Fault, Garbage, Html, Redirect, Services, Status
 
 LINKS = ["https://issues.example.com/browse/RHEL-1"]
 

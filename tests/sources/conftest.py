@@ -17,9 +17,8 @@ from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.load import Loader
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Jira, Services, Warehouse
 from tests.sources.reading import PATH, Find, Get, Item
+from tools.stand_ins import Jira, Services, Warehouse, documents
 
 #: The longest that the tests wait for Jira, in seconds.
 LOOK_UP_SECONDS = 1.5

@@ -7,8 +7,7 @@ import pytest
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Garbage, Gitlab, Services, Status
+from tools.stand_ins import Garbage, Gitlab, Services, Status, documents
 
 PROJECT = "group/kernel"
 FORK = "somebody/kernel"

@@ -11,8 +11,7 @@ import pytest
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Exchange, Garbage, Services, Status, Warehouse
+from tools.stand_ins import Exchange, Garbage, Services, Status, Warehouse, documents
 
 CHECKOUT = documents.checkout("redhat:1")
 BUILDS = [documents.build(CHECKOUT, name) for name in ("aarch64", "ppc64le", "s390x", "x86_64")]

@@ -12,7 +12,8 @@ from cki_notifier.doctor import services as doctor
 from cki_notifier.doctor.examine import examine
 from cki_notifier.doctor.finding import Finding
 from cki_notifier.sources.transfer import Transfers
-from sandbox.services import (
+from tests.environment import environment
+from tools.stand_ins import (
     Dated,
     DripHeaders,
     Exchange,
@@ -26,7 +27,6 @@ from sandbox.services import (
     Status,
     Warehouse,
 )
-from tests.environment import environment
 
 #: What only a failing test takes, in seconds.
 PATIENCE = 60.0

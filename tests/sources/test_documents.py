@@ -12,8 +12,7 @@ from cki_notifier.notification.errors import InvalidDocument
 from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Garbage, Services
+from tools.stand_ins import Garbage, Services, documents
 
 #: All that is read, as the design lists it, by the object that holds it.
 OPTIONAL_FIELDS = {

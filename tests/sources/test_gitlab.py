@@ -10,8 +10,7 @@ from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavaila
 from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Garbage, Gitlab, Services, Status
+from tools.stand_ins import Garbage, Gitlab, Services, Status, documents
 
 PROJECT = "group/sub.group/kernel-9_x"
 FIELD = "misc.mr.url"

@@ -9,8 +9,8 @@ from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavaila
 from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
-from sandbox.services import Garbage, Status, Warehouse
 from tests.sources.reading import PATH, Get, Item
+from tools.stand_ins import Garbage, Status, Warehouse
 
 
 def test_the_json_that_is_expected_is_the_document(get: Get, service: Warehouse) -> None:

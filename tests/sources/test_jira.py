@@ -7,9 +7,8 @@ from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Jira
 from tests.sources.reading import LINKS, Find, failed_look_ups
+from tools.stand_ins import Jira, documents
 
 pytestmark = pytest.mark.usefixtures("issues")
 

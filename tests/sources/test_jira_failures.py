@@ -9,8 +9,9 @@ from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.workers.deadline import Deadline
-from sandbox.processes import free_port
-from sandbox.services import (
+from tests.sources.reading import LINKS, Find, failed_look_ups
+from tools.processes import free_port
+from tools.stand_ins import (
     Drip,
     Fault,
     Garbage,
@@ -25,7 +26,6 @@ from sandbox.services import (
     Truncated,
     Warehouse,
 )
-from tests.sources.reading import LINKS, Find, failed_look_ups
 
 
 def answer(issues: object) -> Garbage:

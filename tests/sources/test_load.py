@@ -5,8 +5,7 @@ import pytest
 from cki_notifier.notification.models import Stage
 from cki_notifier.sources.load import Loader
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Services
+from tools.stand_ins import Services, documents
 
 CHECKOUT = "/api/1/kcidb/checkouts/redhat%3A1"
 

@@ -10,8 +10,7 @@ from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.load import Loader
 from cki_notifier.workers.deadline import Deadline
-from sandbox import documents
-from sandbox.services import Services, Status
+from tools.stand_ins import Services, Status, documents
 
 PROJECT = "group/kernel"
 MERGE_REQUEST = "/api/v4/projects/group%2Fkernel/merge_requests/7"

@@ -6,8 +6,8 @@ import pytest
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.workers.deadline import Deadline
-from sandbox.services import Redirect, RedirectLoop, Warehouse
 from tests.sources.reading import CHECKOUTS, PATH, Get, Item
+from tools.stand_ins import Redirect, RedirectLoop, Warehouse
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

@@ -3,7 +3,7 @@
 import pytest
 
 from cki_notifier.sources.gitlab import Trailers, trailers
-from sandbox import documents
+from tools.stand_ins import documents
 
 ONE = "https://issues.redhat.com/browse/RHEL-1"
 TWO = "https://issues.redhat.com/browse/RHEL-2"

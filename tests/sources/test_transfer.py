@@ -17,7 +17,7 @@ from cki_notifier.sources.transfer import (
     TransferError,
     Transfers,
 )
-from sandbox.services import (
+from tools.stand_ins import (
     Answer,
     Drip,
     DripHeaders,

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from cki_notifier.notification.errors import Interrupted, Unavailable
-from sandbox.services import (
+from tests.sources.reading import PATH, Get, Item
+from tools.stand_ins import (
     Drip,
     Fault,
     Garbage,
@@ -17,7 +18,6 @@ from sandbox.services import (
     Truncated,
     Warehouse,
 )
-from tests.sources.reading import PATH, Get, Item
 
 #: Failures that may be over at the next try.
 HICCUPS = [

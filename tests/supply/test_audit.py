@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from supply.locks import BUILD, EVERYTHING, PROJECT, RUN_TIME, Lock, pins_of
+from tools.supply.locks import BUILD, EVERYTHING, PROJECT, RUN_TIME, Lock, pins_of
 
 
 def test_every_lock_file_is_audited() -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from supply.locks import LOCKS, PROJECT
+from tools.supply.locks import LOCKS, PROJECT
 
 _TEXT = (PROJECT / "CONTRIBUTING.md").read_text()
 _SCRIPTS = sorted(set(re.findall(r"scripts/[\w.-]+", _TEXT)))

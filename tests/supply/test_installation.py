@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from supply.locks import BUILD, DEMO, EVERYTHING, PROJECT, RUN_TIME, pins_of
+from tools.supply.locks import BUILD, DEMO, EVERYTHING, PROJECT, RUN_TIME, pins_of
 
 #: What scripts/setup.sh fetched for the image: the files that the two lock files name.
 _WHEELS: Final = PROJECT / ".cache/image"
@@ -214,7 +214,7 @@ def test_no_command_leaves_a_choice_to_the_day() -> None:
 
 def test_kafka_is_locked() -> None:
     """Maven is asked for versions, never for a range of them or for the newest."""
-    pom = (PROJECT / "sandbox/kafka-pom.xml").read_text()
+    pom = (PROJECT / "tools/brokers/kafka-pom.xml").read_text()
     artifacts = pom.count("<artifactId>")
     versions = re.findall(r"<version>(.*)</version>", pom)
     assert len(versions) == artifacts

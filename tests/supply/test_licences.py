@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from supply.licences import READINGS, declared, faults, is_allowed
-from supply.locks import RUN_TIME, pins_of
 from tests.supply.distributions import install
+from tools.supply.licences import READINGS, declared, faults, is_allowed
+from tools.supply.locks import RUN_TIME, pins_of
 
 
 def test_every_run_time_package_may_be_combined_with_ours() -> None:

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from supply.locks import (
+from tools.supply.locks import (
     BUILD,
     DEMO,
     EVERYTHING,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cki_notifier import __version__
-from supply.locks import PROJECT
+from tools.supply.locks import PROJECT
 
 _TOP = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore")
 _KINDS = {".py", ".json", ".css", ".html", ".js", ".typed"}
@@ -34,7 +34,7 @@ def build(folder: Path, *, umask: int, age: float, **environment: str) -> dict[s
 
     The copy has things in it that belong in neither: other packages, tests, compiled files.
     """
-    for name in ("cki_notifier", "sandbox", "supply", "tests/supply"):
+    for name in ("cki_notifier", "tools", "tests/supply"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in _TOP:
         shutil.copyfile(PROJECT / name, folder / name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from supply.locks import LOCKS, PROJECT
+from tools.supply.locks import LOCKS, PROJECT
 
 _PATH = PROJECT / "renovate.json"
 _CONFIGURATION: dict[str, Any] = json.loads(_PATH.read_text())
@@ -46,7 +46,7 @@ def test_every_lock_file_is_raised(name: str) -> None:
 
 def test_the_version_of_kafka_is_raised() -> None:
     """The name of its file is not one that Renovate looks for by itself."""
-    (file,) = (PROJECT / "sandbox").glob("*pom.xml")
+    (file,) = (PROJECT / "tools/brokers").glob("*pom.xml")
     assert covers("maven", str(file.relative_to(PROJECT)))
 
 

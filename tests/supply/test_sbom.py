@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cki_notifier import __version__
-from supply.locks import PROJECT, RUN_TIME, pins_of
-from supply.sbom import bill, schema_fault
 from tests.supply.distributions import install
+from tools.supply.locks import PROJECT, RUN_TIME, pins_of
+from tools.supply.sbom import bill, schema_fault
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_its_bytes_are_the_same_every_time(document: str, tmp_path: Path) -> Non
     """Another process in another place and time zone writes the same file."""
     target = tmp_path / "sbom.json"
     subprocess.run(
-        [sys.executable, "-W", "error", "-m", "supply.sbom", target],
+        [sys.executable, "-W", "error", "-m", "tools.supply.sbom", target],
         cwd=PROJECT,
         env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Pacific/Auckland", "LC_ALL": "C"},
         check=True,

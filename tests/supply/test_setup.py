@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from supply.locks import BUILD, DEMO, EVERYTHING, LOCKS, PROJECT
+from tools.supply.locks import BUILD, DEMO, EVERYTHING, LOCKS, PROJECT
 
 _PYTHON: Final = """#!/bin/sh
 case "$*" in

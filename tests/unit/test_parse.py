@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cki_notifier.notification.errors import Malformed
 from cki_notifier.notification.models import Notification
 from cki_notifier.notification.parse import Identity, event_id, identify, parse
-from sandbox import documents
 from tests.properties import PATIENT
+from tools.stand_ins import documents
 
 THIN = {"id": "redhat:1", "status": "unknown", "object_type": "checkout"}
 #: Valid JSON that no type of ours can hold, or that is easily mistaken for something else.

@@ -14,8 +14,8 @@ from sentry_sdk.utils import BadDsn, Dsn
 from cki_notifier import __version__
 from cki_notifier.configuration import checks
 from cki_notifier.configuration.settings import secrets_of
-from sandbox.services import Hang, Sentry, Status
 from tests.environment import SECRETS, full_environment, only_fault, read
+from tools.stand_ins import Hang, Sentry, Status
 
 PROJECT = Path(__file__).parents[2]
 #: What only a failing test takes, in seconds.

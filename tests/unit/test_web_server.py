@@ -13,7 +13,7 @@ import pytest
 from cki_notifier.notification.errors import ConfigurationError
 from cki_notifier.web.answer import Answer, Request, text
 from cki_notifier.web.server import Server
-from sandbox.processes import free_port
+from tools.processes import free_port
 
 #: Only a failing test takes so long, in seconds.
 PATIENCE = 30.0

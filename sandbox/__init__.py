@@ -1,1 +1,0 @@
-"""Real brokers and stand-in services for the demo, the tests and the benchmarks; not installed."""

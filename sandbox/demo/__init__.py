@@ -1,6 +1,0 @@
-"""The demo: the daemon among private brokers and stand-in services, and what it decides and sends.
-
-`scripts/demo` prepares the machine and runs it as `python -m sandbox.demo`. Besides,
-`python -m sandbox.demo.publish` publishes a notification and `python -m sandbox.demo.watch` shows
-the messages of a topic.
-"""

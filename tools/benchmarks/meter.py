@@ -1,0 +1,109 @@
+"""What processes cost: CPU time and memory, as Linux counts them."""
+
+import bisect
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_SAMPLE_SECONDS: Final = 0.05
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the ids of what a `tools.processes.Process` runs in a folder, without its keeper.
+
+    The keeper is our child and works in the folder; all below it is the program.
+    """
+    for keeper in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if Path(keeper.cwd()) == folder:
+                return [each.pid for each in keeper.children(recursive=True)]
+    return []
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time, user and system, that a process took since it began; 0 when it's gone.
+
+    In nanoseconds, where `/proc/<pid>/stat` counts hundredths of a second. Source:
+    clock_getcpuclockid(3), whose clock of another process is made of its id.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most memory a process ever held (its resident set), in MiB; 0 when it's gone.
+
+    Source: proc(5), `VmHWM` in `/proc/<pid>/status`.
+    """
+    try:
+        found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at: float
+    cpu: dict[str, float]
+
+
+class Meter:
+    """Notes again and again how much CPU time groups of processes have taken so far.
+
+    Args:
+        groups: the ids of the processes, by the name of the group.
+    """
+
+    def __init__(self, groups: Mapping[str, list[int]]) -> None:
+        self._groups = {name: list(pids) for name, pids in groups.items()}
+        self._samples: list[_Sample] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
+        self._sample()
+        self._thread.start()
+
+    def watch(self, group: str, pids: Iterable[int]) -> None:
+        """Add processes to a group that may have started since, as those of a program's own."""
+        self._groups[group] = sorted({*self._groups[group], *pids})
+
+    def stop(self) -> None:
+        """Note the last values and end."""
+        self._stopping.set()
+        self._thread.join()
+        self._sample()
+
+    def cpu_between(self, group: str, start: float, end: float) -> float:
+        """Return the CPU seconds of a group between two moments, in seconds since 1970."""
+        return self._cpu_at(group, end) - self._cpu_at(group, start)
+
+    def peak_mib(self, group: str) -> float:
+        """Return the memory peaks of a group's processes, added up, in MiB."""
+        return sum(peak_mib(pid) for pid in self._groups[group])
+
+    def _cpu_at(self, group: str, moment: float) -> float:
+        """Return a value between those of the two samples around a moment."""
+        place = bisect.bisect(self._samples, moment, key=lambda it: it.at)
+        if place in {0, len(self._samples)}:
+            return self._samples[min(place, len(self._samples) - 1)].cpu[group]
+        before, after = self._samples[place - 1], self._samples[place]
+        share = (moment - before.at) / (after.at - before.at)
+        return before.cpu[group] + share * (after.cpu[group] - before.cpu[group])
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_SAMPLE_SECONDS):
+            self._sample()
+
+    def _sample(self) -> None:
+        cpu = {name: sum(cpu_seconds(pid) for pid in pids) for name, pids in self._groups.items()}
+        self._samples.append(_Sample(time.time(), cpu))

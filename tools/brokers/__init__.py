@@ -1,0 +1,1 @@
+"""Private brokers on the loopback: RabbitMQ, Kafka, and a proxy to put before them."""

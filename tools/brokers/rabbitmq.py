@@ -1,0 +1,160 @@
+"""A private RabbitMQ broker on 127.0.0.1.
+
+It has a folder, ports, an Erlang cookie and an Erlang port mapper (epmd) of its own, so nothing of
+a system-wide node is touched. Debian's package `rabbitmq-server` has to be installed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pika
+from pika.exceptions import AMQPError
+
+from tools.processes import Process, ProcessError, free_port, listens, run
+
+#: RabbitMQ's own programs. Debian's in /usr/sbin switch to the user of the system-wide node.
+_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+
+#: The node's name is as private as the port mapper that knows it.
+_NODE = "sandbox@localhost"
+
+#: Without it, Erlang's own connections between nodes and tools would listen on all interfaces.
+_LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
+
+#: RabbitMQ looks into each of some 800 modules while it starts, which loads them one by one. Loaded
+#: ahead, by several threads, they cost half the time. Flags are split at spaces, so this has none.
+_PRELOAD = (
+    "-eval spawn(fun()->code:ensure_modules_loaded("
+    "[list_to_atom(filename:basename(F,[$.,$b,$e,$a,$m]))||"
+    "A<-[rabbit,rabbit_common,rabbitmq_prelaunch,ra,osiris,ranch,mnesia,ssl,public_key,asn1,"
+    "compiler,syntax_tools,xmerl,tools,inets,os_mon,kernel,stdlib,seshat,aten,recon,syslog,"
+    "sysmon_handler,credentials_obfuscation,jsx],"
+    "D<-[code:lib_dir(A)],is_list(D),"
+    "F<-filelib:wildcard(filename:join([D,ebin,[$*,$.,$b,$e,$a,$m]]))])end)."
+)
+
+#: How long one command of `ctl` may take.
+_CTL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class TLSFiles:
+    """PEM files for a TLS listener."""
+
+    #: The server's certificate, with the chain behind it if there is one.
+    certificate: Path
+    #: The certificate's private key.
+    key: Path
+    #: The authority that signed it, and that clients' certificates are checked against.
+    authority: Path
+
+
+class RabbitMQ(Process):
+    """A RabbitMQ node with everything it keeps in `folder`.
+
+    Ports stay the same over restarts, and so does what is durable. With `tls` there is a second
+    listener on `tls_port`; clients may but need not show a certificate.
+    """
+
+    host = "127.0.0.1"
+    user = "guest"
+    password = "guest"  # noqa: S105 - every new node's own, and for loopback connections only
+    vhost = "/"
+
+    def __init__(self, folder: Path, *, tls: TLSFiles | None = None) -> None:
+        """Choose the ports and write the configuration; `folder` is made when it is missing."""
+        self.port = free_port()
+        self.tls_port = free_port() if tls else None
+        self.folder = folder.absolute()
+        self._settings = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            # The Erlang cookie is in here: only our own tools can talk to the node.
+            "HOME": str(self.folder),
+            "ERL_EPMD_ADDRESS": self.host,
+            "ERL_EPMD_PORT": str(free_port()),
+            "RABBITMQ_NODENAME": _NODE,
+            # An empty file keeps /etc/rabbitmq/rabbitmq-env.conf out.
+            "RABBITMQ_CONF_ENV_FILE": self._write("rabbitmq-env.conf", ""),
+        }
+        super().__init__(
+            "RabbitMQ",
+            [_PROGRAMS / "rabbitmq-server"],
+            log=self.folder / "rabbitmq.log",
+            ready=self._is_ready,
+            environment=self._settings | self._node_settings(tls),
+            folder=self.folder,
+        )
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` with these arguments and return its output, without headings.
+
+        Raises `ProcessError` with the command's own words when it fails.
+        """
+        if not self.running:
+            raise ProcessError("RabbitMQ does not run, so rabbitmqctl has nothing to talk to")
+        port = str(free_port())
+        return run(
+            " ".join(["rabbitmqctl", *arguments]),
+            [_PROGRAMS / "rabbitmqctl", "--silent", *arguments],
+            environment=self._settings
+            | {
+                "ERL_AFLAGS": _LOOPBACK_ONLY,
+                "RABBITMQ_CTL_DIST_PORT_MIN": port,
+                "RABBITMQ_CTL_DIST_PORT_MAX": port,
+            },
+            folder=self.folder,
+            seconds=_CTL_SECONDS,
+        )
+
+    def _node_settings(self, tls: TLSFiles | None) -> dict[str, str]:
+        return {
+            # Whatever has a system-wide default gets one in the folder.
+            "RABBITMQ_CONFIG_FILE": self._write("rabbitmq.conf", self._configuration(tls)),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": self._write("advanced.config", "[].\n"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self._write("enabled_plugins", "[].\n"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_LOG": "info,-color",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "ERL_AFLAGS": f"{_LOOPBACK_ONLY} {_PRELOAD}",
+            # The script replaces itself by the node instead of waiting for it as a shell.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    def _configuration(self, tls: TLSFiles | None) -> str:
+        lines = [
+            f"listeners.tcp.1 = {self.host}:{self.port}",
+            "log.file = false",
+            "log.console = true",
+        ]
+        if tls:
+            lines += [
+                f"listeners.ssl.1 = {self.host}:{self.tls_port}",
+                f"ssl_options.certfile = {tls.certificate.absolute()}",
+                f"ssl_options.keyfile = {tls.key.absolute()}",
+                f"ssl_options.cacertfile = {tls.authority.absolute()}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = false",
+            ]
+        return "\n".join([*lines, ""])
+
+    def _write(self, name: str, text: str) -> str:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+    def _is_ready(self) -> bool:
+        """Tell whether an AMQP connection opens."""
+        if not listens(self.port):
+            return False
+        try:
+            pika.BlockingConnection(
+                pika.ConnectionParameters(
+                    self.host, self.port, blocked_connection_timeout=5, socket_timeout=5
+                )
+            ).close()
+        except AMQPError:
+            return False
+        return True

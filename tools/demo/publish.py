@@ -1,0 +1,88 @@
+"""Publishes notifications as the warehouse does: `python -m tools.demo.publish`."""
+
+import argparse
+import contextlib
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pika.exceptions import AMQPError
+
+from cki_notifier.configuration.settings import read_config
+from cki_notifier.notification.errors import ConfigurationError
+from tools.demo.bus import EXCHANGE, Bus
+from tools.demo.scenario import scenario
+from tools.stand_ins import documents
+from tools.stand_ins.configured import configured
+
+
+def main() -> int:
+    """Publish what the arguments say; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.demo.publish",
+        description="Publishes a notification as the warehouse does, or all of the demo's.",
+    )
+    parser.add_argument("--amqp", required=True, metavar="URL", help="the broker's address")
+    parser.add_argument("--checkout-id", metavar="ID", help="the checkout's KCIDB id")
+    parser.add_argument("--status", help="the notification's status")
+    parser.add_argument(
+        "--outcome-changed",
+        action="store_true",
+        help="with the status checkout_issueoccurrences_changed: the outcome changed, too",
+    )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="all notifications of the demo, about what `python -m tools.stand_ins` knows; where "
+        "that is comes from the daemon's own variables (DATAWAREHOUSE_URL, GITLAB_TOKENS, ...)",
+    )
+    parser.add_argument("file", nargs="?", help="the notification itself, - for standard input")
+    parsed = parser.parse_args()
+    if fault := _fault_of(parsed):
+        parser.error(fault)
+    try:
+        for body in _bodies(parsed):
+            key = Bus(parsed.amqp).publish(body)
+            print(f"Published to {EXCHANGE} with the routing key {key}.")
+    except (AMQPError, ConfigurationError, OSError) as error:
+        print(f"It could not be published: {error!r}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _fault_of(parsed: argparse.Namespace) -> str:
+    """Return what is wrong with the arguments, nothing when they can be meant."""
+    is_described = parsed.checkout_id or parsed.status or parsed.outcome_changed
+    if bool(parsed.demo) + bool(parsed.file) + bool(is_described) > 1:
+        return "it is either --demo, or a file, or a checkout id with a status"
+    if not parsed.demo and not parsed.file and not (parsed.checkout_id and parsed.status):
+        return "name --demo, a file, or both --checkout-id and --status"
+    return ""
+
+
+def _bodies(parsed: argparse.Namespace) -> list[bytes]:
+    if parsed.demo:
+        config = read_config(needs_rabbitmq=False, needs_kafka=False)
+        with contextlib.closing(configured(config)) as services:
+            return [scene.body for scene in scenario(services)]
+    return [_body(parsed)]
+
+
+def _body(parsed: argparse.Namespace) -> bytes:
+    if parsed.file == "-":
+        return sys.stdin.buffer.read()
+    if parsed.file:
+        return Path(parsed.file).read_bytes()
+    notification = documents.notification(
+        None,
+        parsed.status,
+        checkout_id=parsed.checkout_id,
+        timestamp=datetime.now(UTC).isoformat(),
+        misc={"checkout_outcome_changed": True} if parsed.outcome_changed else {},
+    )
+    return json.dumps(notification).encode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

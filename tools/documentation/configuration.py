@@ -1,0 +1,19 @@
+"""The tables of docs/configuration.md: every variable, as the code declares it."""
+
+from cki_notifier.configuration.variables import GROUPS, Variable
+from tools.documentation.markdown import code, sentence, table
+
+
+def part() -> str:
+    """Return a section for each group of variables."""
+    return "\n\n".join(
+        f"## {heading}\n\n"
+        + table(("variable", "default", "what it holds"), [_row(it) for it in variables])
+        for heading, variables in GROUPS.items()
+    )
+
+
+def _row(variable: Variable) -> tuple[str, str, str]:
+    default = code(variable.default) if variable.default else variable.unset
+    texts = [sentence(variable.holds), variable.note, "**Secret.**" if variable.is_secret else ""]
+    return code(variable.name), default, " ".join(filter(None, texts))

@@ -1,0 +1,74 @@
+"""The daemon as its users start it: a process of its own, configured by its environment alone."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tools.processes import Process
+
+PROJECT = Path(__file__).resolve().parent.parent
+_CONSUMING = "consuming "
+
+
+class Notifier(Process):
+    """A running ``python -m cki_notifier``.
+
+    It logs JSON at INFO unless ``environment`` says otherwise. With ``waits`` False it counts as
+    started at once, whether it consumes or not.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, waits: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._consumes = 0
+        super().__init__(
+            "cki-notifier",
+            [sys.executable, "-m", "cki_notifier"],
+            log=folder / "notifier.log",
+            ready=self._is_consuming if waits else lambda: True,
+            environment=complete(environment),
+            folder=folder,
+        )
+
+    def start(self) -> None:
+        """Start it; return when it consumes (again)."""
+        self._consumes = self._count()
+        super().start()
+
+    def terminate(self) -> None:
+        """Send it SIGTERM and wait for nothing."""
+        self._send(signal.SIGTERM)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what it logged as JSON, line by line; other output and half lines are left out."""
+        whole = self.text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith('{"time":')]
+
+    def settled(self) -> list[dict[str, Any]]:
+        """Return its lines about settled notifications, which have an ``outcome``."""
+        return [line for line in self.lines() if "outcome" in line]
+
+    def text(self) -> str:
+        """Return all it printed."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def _count(self) -> int:
+        return self.text().count(_CONSUMING)
+
+    def _is_consuming(self) -> bool:
+        return self._count() > self._consumes
+
+
+def complete(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a whole environment for the command, with nothing of this process' own but PATH."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        "CKI_LOGGING_LEVEL": "INFO",
+        "CKI_LOGGING_FORMAT": "json",
+        **environment,
+    }

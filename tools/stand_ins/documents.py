@@ -1,0 +1,418 @@
+"""Factories for what the services show: plain JSON-able dictionaries with realistic values.
+
+Import the module and not its names, of which one is `test`.
+
+Every factory takes changes as keywords. They replace a top-level field, `misc` is merged into
+the default one, and the value `MISSING` takes a field away::
+
+    documents.checkout("redhat:1", valid=False, tree_name=documents.MISSING, misc={"iid": 7})
+
+Nothing is shared between two documents, so each may be changed in place as well.
+"""
+# ruff: noqa: PT028 - `test` is a factory, no test function
+
+import copy
+import enum
+import zlib
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+#: A JSON object.
+Document: TypeAlias = dict[str, Any]
+
+
+class Missing(enum.Enum):
+    """The type of `MISSING`."""
+
+    MISSING = enum.auto()
+
+
+#: As the value of a change: the document has no such field.
+MISSING: Final = Missing.MISSING
+
+#: Changes to an object inside of a document; `None` makes it null, `MISSING` takes it away.
+Changes: TypeAlias = Mapping[str, object] | Missing | None
+
+UNCHANGED: Final[Mapping[str, object]] = MappingProxyType({})
+
+CHECKOUT_ID: Final = "redhat:2167003491"
+PIPELINES: Final = (
+    "https://gitlab.com/redhat/red-hat-ci-tools/kernel/cki-internal-pipelines"
+    "/cki-trusted-contributors/-/pipelines"
+)
+PIPELINE: Final = f"{PIPELINES}/2167003491"
+COMMIT: Final = "8d6f2a1c9be04a7d3f5c6e7081920a3b4c5d6e7f"
+PACKAGE_RELEASE: Final = "503.5021_2167003491.el9"
+LABELS: Final = ("Subsystem:net", "ExternalCI::lnst::NeedsTesting", "readyForQA")
+DESCRIPTION: Final = (
+    "Backport of the ice fixes.\n"
+    "\n"
+    "JIRA: https://issues.redhat.com/browse/RHEL-40001\n"
+    "Bugzilla: https://bugzilla.redhat.com/2210001\n"
+    "\n"
+    "Signed-off-by: Somebody <somebody@example.com>\n"
+)
+
+
+def changed(
+    document: Mapping[str, Any],
+    changes: Mapping[str, object],
+    misc: Changes = UNCHANGED,
+) -> Document:
+    """Return a copy of `document` with `changes` at its top level and `misc` inside its misc."""
+    result = dict(document)
+    if not isinstance(misc, Mapping):
+        result["misc"] = misc
+    elif misc:
+        result["misc"] = changed(result.get("misc") or {}, misc)
+    result.update(changes)
+    return {name: value for name, value in result.items() if value is not MISSING}
+
+
+def number(name: str) -> int:
+    """Return a number that is always the same for a name, and all but unique to it."""
+    return zlib.crc32(name.encode())
+
+
+def checkout(
+    checkout_id: str = CHECKOUT_ID,
+    *,
+    merge_request: str | None = None,
+    pipeline: str | None = PIPELINE,
+    misc: Changes = UNCHANGED,
+    **changes: object,
+) -> Document:
+    """Return a valid checkout that is ready to be reported.
+
+    `merge_request` and `pipeline` are URLs; None leaves the fact out of the checkout's misc.
+    """
+    details: Document = {
+        "iid": number(checkout_id),
+        "is_public": True,
+        "kernel_version": f"5.14.0-{PACKAGE_RELEASE}",
+        "retrigger": False,
+        "ready_to_report": True,
+        "notification_sent_build_setups_finished": True,
+        "source_package_name": "kernel",
+        "source_package_version": "5.14.0",
+        "source_package_release": PACKAGE_RELEASE,
+        "patchset_modified_files": [
+            {"path": "drivers/net/ethernet/intel/ice/ice_main.c"},
+            {"path": "redhat/kernel.changelog-9.6"},
+        ],
+        "provenance": [],
+    }
+    document: Document = {
+        "id": checkout_id,
+        "origin": "redhat",
+        "tree_name": "c9s",
+        "git_repository_url": "https://gitlab.com/redhat/centos-stream/src/kernel/"
+        "centos-stream-9.git",
+        "git_repository_branch": "main",
+        "git_commit_hash": COMMIT,
+        "git_commit_name": "kernel-5.14.0-503.el9-12-g8d6f2a1c9be0",
+        "patchset_files": [],
+        "start_time": "2026-11-20T08:01:12.000000+00:00",
+        "contacts": ["kernel-dev@example.com"],
+        "valid": True,
+        "misc": details,
+    }
+    if merge_request is not None:
+        diff = f"{merge_request}.diff"
+        details["mr"] = {"url": merge_request, "diff_url": diff}
+        document["patchset_files"].append({"name": diff.rpartition("/")[2], "url": diff})
+    if pipeline is not None:
+        details["provenance"] += [
+            _provenance("coordinator", pipeline),
+            _provenance("executor", pipeline.replace("/pipelines/", "/jobs/")),
+        ]
+    return changed(document, changes, misc)
+
+
+def _provenance(function: str, url: str) -> Document:
+    return {"function": function, "url": url, "service_name": "gitlab"}
+
+
+def build(
+    checkout: Mapping[str, Any],
+    architecture: str = "x86_64",
+    *,
+    debug: bool = False,
+    misc: Changes = UNCHANGED,
+    **changes: object,
+) -> Document:
+    """Return a valid build of a checkout, as schema v4 has it.
+
+    For v5 pass `status="PASS", valid=MISSING`. A second build of the same architecture and kind
+    needs an `id` of its own.
+    """
+    package = "kernel-debug" if debug else "kernel"
+    build_id = f"{checkout['id']}-{architecture}-{package}"
+    job = number(build_id)
+    artifacts = f"https://s3.example.com/trusted/{number(checkout['id'])}/{job}/artifacts"
+    document: Document = {
+        "id": build_id,
+        "checkout_id": checkout["id"],
+        "origin": "redhat",
+        "architecture": architecture,
+        "command": "rpmbuild --rebuild",
+        "compiler": "gcc (GCC) 11.5.0",
+        "config_name": "fedora",
+        "start_time": "2026-11-20T08:09:40.000000+00:00",
+        "duration": 3120,
+        "valid": True,
+        "output_files": [
+            {
+                "name": "kernel_package_url",
+                "url": f"{artifacts}/repo/5.14.0-{PACKAGE_RELEASE}.{architecture}",
+            },
+            {"name": "kernel_browse_url", "url": "https://s3.example.com/trusted/index.html"},
+        ],
+        "misc": {
+            "iid": job,
+            "debug": debug,
+            "kpet_tree_name": "c9s",
+            "kpet_tree_family": "rhel9",
+            "package_name": package,
+            "package_version": "5.14.0",
+            "package_release": PACKAGE_RELEASE,
+            "provenance": [
+                _provenance("executor", PIPELINES.replace("pipelines", f"jobs/{job}")),
+            ],
+        },
+    }
+    return changed(document, changes, misc)
+
+
+def test(
+    build: Mapping[str, Any],
+    path: str,
+    status: str | Missing | None = "PASS",
+    *,
+    waived: bool = False,
+    misc: Changes = UNCHANGED,
+    **changes: object,
+) -> Document:
+    """Return a test run of a build; with `MISSING` as the status it's still running.
+
+    A second run of the same path on the same build needs an `id` of its own.
+    """
+    test_id = f"{build['id']}_upt_{path}"
+    document: Document = {
+        "id": test_id,
+        "build_id": build["id"],
+        "origin": "redhat",
+        "path": path,
+        "comment": path,
+        "status": status,
+        "waived": waived,
+        "start_time": "2026-11-20T10:00:00.000000+00:00",
+        "duration": 60,
+        "environment": {"comment": "host-1.example.com"},
+        "misc": {
+            "iid": number(test_id),
+            "maintainers": [{"name": "Maintainer", "email": "maintainer@example.com"}],
+        },
+    }
+    return changed(document, changes, misc)
+
+
+def testresult(
+    test: Mapping[str, Any],
+    name: str,
+    status: str | Missing | None = "PASS",
+    **changes: object,
+) -> Document:
+    """Return the result of one part of a test."""
+    document = {
+        "id": f"{test['id']}.{name}",
+        "test_id": test["id"],
+        "name": name,
+        "status": status,
+    }
+    return changed(document, changes)
+
+
+def issueoccurrence(
+    *,
+    checkout: Mapping[str, Any] | None = None,
+    build: Mapping[str, Any] | None = None,
+    test: Mapping[str, Any] | None = None,
+    testresult: Mapping[str, Any] | None = None,
+    is_regression: bool | None = False,
+    issue: int = 501,
+    **changes: object,
+) -> Document:
+    """Return an occurrence of an issue at the smallest thing given.
+
+    Like the warehouse, it names the build and the test which that is part of, but not their
+    checkout. Pass the test along with a testresult, which doesn't know its build.
+    """
+    build_id = build["id"] if build else test.get("build_id") if test else None
+    test_id = test["id"] if test else testresult.get("test_id") if testresult else None
+    result_id = testresult["id"] if testresult else None
+    checkout_id = checkout["id"] if checkout and build_id is None and test_id is None else None
+    document: Document = {
+        "id": number(f"{issue} {checkout_id} {build_id} {test_id} {result_id}"),
+        "is_regression": is_regression,
+        "checkout_id": checkout_id,
+        "build_id": build_id,
+        "test_id": test_id,
+        "testresult_id": result_id,
+        "issue": {
+            "id": issue,
+            "description": f"issue {issue}",
+            "ticket_url": f"https://issues.example.com/browse/RHEL-{issue}",
+        },
+    }
+    return changed(document, changes)
+
+
+def everything(
+    checkout: Mapping[str, Any],
+    builds: Iterable[Mapping[str, Any]] = (),
+    tests: Iterable[Mapping[str, Any]] = (),
+    testresults: Iterable[Mapping[str, Any]] = (),
+    occurrences: Iterable[Mapping[str, Any]] = (),
+    **changes: object,
+) -> Document:
+    """Return the document behind `/checkouts/{id}/all`."""
+    document = _everything(checkout, builds, tests, testresults, occurrences)
+    return changed(copy.deepcopy(document), changes)
+
+
+def _everything(checkout: Mapping[str, Any], *parts: Iterable[Mapping[str, Any]]) -> Document:
+    lists = ("builds", "tests", "testresults", "issueoccurrences")
+    return {
+        "version": {"major": 4, "minor": 2},
+        "checkouts": [checkout],
+        **{name: list(part) for name, part in zip(lists, parts, strict=True)},
+    }
+
+
+def large_all(
+    checkout_id: str = CHECKOUT_ID,
+    tests: int = 10_100,
+    *,
+    results: int = 5,
+    merge_request: str | None = None,
+) -> Document:
+    """Return an `/all` document with that many passed tests of `results` testresults each.
+
+    A test weighs 2 kB as compact JSON: the default makes 20 MB.
+    """
+    source = checkout(checkout_id, merge_request=merge_request)
+    builds = [build(source, architecture) for architecture in ("x86_64", "aarch64", "s390x")]
+    runs = [
+        _test_with_logs(builds[index % len(builds)], f"suite-{index % 97}.case-{index}")
+        for index in range(tests)
+    ]
+    parts = [testresult(run, f"part-{part}") for run in runs for part in range(results)]
+    # Not copied once more: that takes longer than all the rest.
+    return _everything(source, builds, runs, parts, ())
+
+
+def _test_with_logs(build: Mapping[str, Any], path: str) -> Document:
+    directory = f"https://s3.example.com/trusted/{number(build['id'])}/tests/{path}/artifacts"
+    logs = [
+        {"name": name, "url": f"{directory}/{name}"}
+        for name in (
+            "console.log",
+            "dmesg.log",
+            "journal.log",
+            "output.log",
+            "resultoutputfile.log",
+        )
+    ]
+    return test(build, path, log_url=f"{directory}/console.log", output_files=logs)
+
+
+def merge_request(
+    url: str,
+    *,
+    state: str = "opened",
+    draft: bool = False,
+    labels: Iterable[str] = LABELS,
+    description: str | None = DESCRIPTION,
+    head_pipeline: str | None = None,
+    **changes: object,
+) -> Document:
+    """Return a merge request as GitLab's REST API v4 shows it.
+
+    `head_pipeline` is the pipeline's URL, maybe in a fork; None for a merge request without.
+    """
+    title = "ice: fix link flap on resume"
+    document: Document = {
+        "id": number(url),
+        "iid": int(url.rpartition("/")[2]),
+        "project_id": number(url.partition("/-/")[0]),
+        "title": f"Draft: {title}" if draft else title,
+        "description": description,
+        "state": state,
+        "draft": draft,
+        "work_in_progress": draft,
+        "labels": list(labels),
+        "source_branch": "ice",
+        "target_branch": "main",
+        "sha": COMMIT,
+        "web_url": url,
+        "head_pipeline": _pipeline(head_pipeline, sha=COMMIT) if head_pipeline else None,
+    }
+    return changed(document, changes)
+
+
+def bridge(pipeline_url: str | None, **changes: object) -> Document:
+    """Return a trigger job as GitLab lists it; None for one that has triggered nothing yet."""
+    document: Document = {
+        "id": number(pipeline_url or ""),
+        "name": "c9s_merge_request",
+        "status": "success" if pipeline_url else "created",
+        "downstream_pipeline": _pipeline(pipeline_url) if pipeline_url else None,
+    }
+    return changed(document, changes)
+
+
+def _pipeline(url: str, **more: object) -> Document:
+    return {"id": int(urlsplit(url).path.rpartition("/")[2]), "web_url": url, **more}
+
+
+def jira_issue(key: str, **fields: object) -> Document:
+    """Return an issue as Jira's REST API v2 finds it; keywords change its `fields`."""
+    defaults = {
+        "summary": "ice: link flaps on resume",
+        "status": {"name": "In Progress"},
+        "priority": {"name": "Major"},
+        "components": [{"name": "kernel / Networking"}],
+        "fixVersions": [{"name": "rhel-9.6"}],
+        "labels": ["kernel"],
+    }
+    return {"id": str(number(key)), "key": key, "fields": changed(defaults, fields)}
+
+
+def notification(
+    checkout: Mapping[str, Any] | None,
+    status: str = "ready_to_report",
+    *,
+    checkout_id: str | None = None,
+    misc: Changes = UNCHANGED,
+    timestamp: str | Missing | None = "2026-11-20T12:30:00.123456+00:00",
+    object_type: str = "checkout",
+    **changes: object,
+) -> Document:
+    """Return the body of a notification about a checkout.
+
+    With None as the checkout the notification is a thin one, which carries `checkout_id` only.
+    """
+    source = checkout or {}
+    document: Document = {
+        "timestamp": timestamp,
+        "status": status,
+        "object_type": object_type,
+        "object": None if checkout is None else copy.deepcopy(dict(checkout)),
+        "id": checkout_id or source.get("id"),
+        "iid": (source.get("misc") or {}).get("iid"),
+        "misc": {},
+    }
+    return changed(document, changes, misc)

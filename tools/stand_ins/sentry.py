@@ -1,0 +1,59 @@
+"""A stand-in for Sentry: takes the envelopes that a project's clients send, and keeps them.
+
+Source: Sentry's documentation of envelopes: lines of JSON, a header first, then a header and a
+payload for each item.
+"""
+
+import gzip
+import json
+from itertools import pairwise
+
+from tools.stand_ins.documents import Document
+
+from .connection import Answer, Seen, json_answer
+from .server import Service
+
+PROJECT = 42
+KEY = "hush-sentry-key"
+NO_ROUTE = json_answer({"detail": "not found"}, 404)
+UNAUTHORIZED = json_answer({"detail": "bad sentry DSN public key"}, 401)
+
+
+class Sentry(Service):
+    """Keeps what is reported with the right key."""
+
+    def __init__(self) -> None:
+        """Start with nothing reported."""
+        super().__init__()
+        #: What clients are configured with.
+        self.dsn = self.url.replace("://", f"://{KEY}@") + f"/{PROJECT}"
+
+    def route(self, request: Seen) -> Answer:
+        """Take an envelope."""
+        if request.path != f"/api/{PROJECT}/envelope/" or request.method != "POST":
+            return NO_ROUTE
+        if f"sentry_key={KEY}" not in request.headers.get("x-sentry-auth", ""):
+            return UNAUTHORIZED
+        return json_answer({"id": "0" * 32})
+
+    def envelopes(self) -> list[str]:
+        """Return the text of each envelope so far."""
+        return [_text(request) for request in list(self.requests)]
+
+    def events(self) -> list[Document]:
+        """Return the events in all envelopes so far."""
+        return [event for text in self.envelopes() for event in _events(text)]
+
+
+def _text(request: Seen) -> str:
+    is_packed = request.headers.get("content-encoding") == "gzip"
+    return (gzip.decompress(request.body) if is_packed else request.body).decode()
+
+
+def _events(envelope: str) -> list[Document]:
+    _, *lines = (json.loads(line) for line in envelope.splitlines() if line)
+    return [payload for header, payload in pairwise(lines) if _is_of_event(header)]
+
+
+def _is_of_event(header: Document) -> bool:
+    return header.get("type") == "event" and "event_id" not in header

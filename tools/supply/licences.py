@@ -1,0 +1,146 @@
+"""The licences of what the daemon runs with: each must go together with GPL-3.0-or-later.
+
+``scripts/audit`` starts this module. It reads what is installed, so it needs no network.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any, Final
+
+from license_expression import (  # type: ignore[import-untyped] # it comes without types
+    ExpressionError,
+    get_spdx_licensing,
+)
+
+from tools.supply.locks import RUN_TIME, pins_of
+
+#: Licences whose code may be combined with ours, by their SPDX names. All are on the FSF's list of
+#: licences compatible with version 3 of the GPL: https://www.gnu.org/licenses/license-list.html
+ALLOWED: Final = frozenset(
+    {
+        "0BSD",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "GPL-3.0-or-later",
+        "ISC",
+        "LGPL-2.1-or-later",
+        "LGPL-3.0-or-later",
+        "MIT",
+        "MPL-2.0",
+        "PSF-2.0",
+        "Unlicense",
+        "Zlib",
+    }
+)
+
+#: What older metadata says, in SPDX's words. "BSD License" is left out: it names no text.
+_CLASSIFIERS: Final = {
+    "License :: OSI Approved :: Apache Software License": "Apache-2.0",
+    "License :: OSI Approved :: ISC License (ISCL)": "ISC",
+    "License :: OSI Approved :: MIT License": "MIT",
+    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "License :: OSI Approved :: Python Software Foundation License": "PSF-2.0",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What somebody read in a package whose metadata doesn't say it, and where."""
+
+    expression: str
+    reason: str
+
+
+#: By the package's normalised name. An entry that is no longer needed is a fault.
+READINGS: Final = {
+    "jira": Reading(
+        "BSD-2-Clause",
+        "it says 'BSD License'; the LICENSE file in its distribution has the two clauses",
+    ),
+}
+
+_SPDX: Final = get_spdx_licensing()
+
+
+def declared(package: str) -> str | None:
+    """Return the SPDX expression an installed package declares, or None when it has none.
+
+    In the order of precedence of the core metadata: the field License-Expression, then the field
+    License where it happens to be an expression, then classifiers.
+    """
+    fields = metadata(package)
+    for field in ("License-Expression", "License"):
+        for text in fields.get_all(field) or []:
+            if _is_expression(text):
+                return str(text)
+    known = {_CLASSIFIERS.get(name) for name in fields.get_all("Classifier") or []} - {None}
+    return " AND ".join(sorted(filter(None, known))) or None
+
+
+def expression_of(package: str) -> str | None:
+    """Return the SPDX expression of an installed package: declared, or read by somebody."""
+    if package in READINGS:
+        return declared(package) or READINGS[package].expression
+    return declared(package)
+
+
+def is_allowed(expression: str) -> bool:
+    """Return whether ALLOWED has licences that satisfy it; ValueError if it is no expression."""
+    try:
+        return _allows(_SPDX.parse(expression, validate=True))
+    except ExpressionError as exc:
+        raise ValueError(f"'{expression}' is no SPDX expression") from exc
+
+
+def faults(packages: Iterable[str]) -> Iterator[str]:
+    """Yield, in words, each package whose licence is forbidden or unknown, and stale readings."""
+    for package in packages:
+        try:
+            yield from _fault_of(package)
+        except PackageNotFoundError:
+            yield f"{package} is not installed, so its licence can't be read"
+
+
+def _fault_of(package: str) -> Iterator[str]:
+    expression = expression_of(package)
+    if expression is None:
+        yield f"{package} declares no licence in SPDX's words: read it, and enter it in READINGS"
+    elif not is_allowed(expression):
+        yield f"{package} is {expression}, which is not in ALLOWED"
+    elif declared(package) and package in READINGS:
+        yield f"{package} declares {expression} itself by now: take it out of READINGS"
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        _SPDX.parse(text, validate=True)
+    except ExpressionError:
+        return False
+    return True
+
+
+def _allows(node: Any) -> bool:
+    if isinstance(node, _SPDX.OR):
+        return any(_allows(part) for part in node.args)
+    if isinstance(node, _SPDX.AND):
+        return all(_allows(part) for part in node.args)
+    return str(node) in ALLOWED
+
+
+def main() -> int:
+    """Print each run-time package with its licence, and what is wrong; return the exit code."""
+    packages = [pin.name for pin in pins_of(RUN_TIME) if pin.holds()]
+    found = list(faults(packages))
+    if not found:
+        for package in packages:
+            print(f"{package:24} {expression_of(package)}")
+    for fault in found:
+        print(f"licences: {fault}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
