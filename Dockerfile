@@ -8,12 +8,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /src
 RUN python -m venv --without-pip /opt/cki-notifier
 # The dependencies are a layer of their own, which a change of the code does not touch.
-COPY requirements.txt ./
+COPY requirements/run.txt ./requirements/
 RUN python -m pip --python /opt/cki-notifier/bin/python install --no-deps --require-hashes \
-    --only-binary :all: --no-compile --requirement requirements.txt
-COPY requirements-build.txt ./
+    --only-binary :all: --no-compile --requirement requirements/run.txt
+COPY requirements/build.txt ./requirements/
 RUN python -m pip install --no-deps --require-hashes --only-binary :all: --target /opt/build \
-    --requirement requirements-build.txt
+    --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY cki_notifier ./cki_notifier
 RUN PYTHONPATH=/opt/build python -m pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \

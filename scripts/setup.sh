@@ -113,8 +113,8 @@ make_venv() {
 # without "demo", everything that tests, benchmarks and scripts need.
 need_python_venv() {
     case ${1:-} in
-        demo) venv_lock=requirements-sandbox.txt ;;
-        *) venv_lock=requirements-dev.txt ;;
+        demo) venv_lock=requirements/demo.txt ;;
+        *) venv_lock=requirements/all.txt ;;
     esac
     if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
         make_venv
@@ -123,10 +123,10 @@ need_python_venv() {
     # The state is that of all the files, so one stamp will do: what a lock file held before it changed back is
     # installed again. Everything includes what the demo needs, in the same versions.
     venv_state=$(cd "$PROJECT_ROOT" &&
-        cksum pyproject.toml requirements-build.txt requirements-sandbox.txt requirements-dev.txt && pwd) ||
+        cksum pyproject.toml requirements/build.txt requirements/demo.txt requirements/all.txt && pwd) ||
         fail "pyproject.toml or a lock file cannot be read"
     case $(cat "$VENV/.installed" 2>/dev/null) in
-        "$venv_lock of $venv_state" | "requirements-dev.txt of $venv_state") return 0 ;;
+        "$venv_lock of $venv_state" | "requirements/all.txt of $venv_state") return 0 ;;
     esac
     say "installing $venv_lock and the project into ${VENV#"$PROJECT_ROOT/"}, because it is new, or those files changed"
     rm -f "$VENV/.installed"
@@ -134,7 +134,7 @@ need_python_venv() {
     # a source package is run, nor fetched for building it: all libraries have wheels.
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-deps --require-hashes --only-binary=:all: \
-        --requirement "$PROJECT_ROOT/requirements-build.txt" --requirement "$PROJECT_ROOT/$venv_lock" ||
+        --requirement "$PROJECT_ROOT/requirements/build.txt" --requirement "$PROJECT_ROOT/$venv_lock" ||
         fail "pip could not install what $venv_lock names (above)"
     quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-deps --no-build-isolation --no-index --editable "$PROJECT_ROOT" ||
@@ -285,7 +285,7 @@ need_jq() {
 need_image() {
     command -v bwrap >/dev/null || install_packages "building and running the image without a container engine" bubblewrap
     command -v bwrap >/dev/null || fail "bubblewrap was installed, but there is no bwrap"
-    image_state="$(cat "$PROJECT_ROOT/requirements.txt" "$PROJECT_ROOT/requirements-build.txt" | cksum) $("$VENV/bin/python" -VV)" ||
+    image_state="$(cat "$PROJECT_ROOT/requirements/run.txt" "$PROJECT_ROOT/requirements/build.txt" | cksum) $("$VENV/bin/python" -VV)" ||
         fail "the image's lock files cannot be read"
     if [ -f "$IMAGE_WHEELS/.locks" ] && [ "$(cat "$IMAGE_WHEELS/.locks")" = "$image_state" ]; then
         return 0
@@ -294,7 +294,7 @@ need_image() {
     rm -rf "$IMAGE_WHEELS.new"
     quietly "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
         --only-binary :all: --dest "$IMAGE_WHEELS.new" \
-        --requirement "$PROJECT_ROOT/requirements.txt" --requirement "$PROJECT_ROOT/requirements-build.txt" ||
+        --requirement "$PROJECT_ROOT/requirements/run.txt" --requirement "$PROJECT_ROOT/requirements/build.txt" ||
         fail "pip could not fetch them (above)"
     printf '%s\n' "$image_state" >"$IMAGE_WHEELS.new/.locks"
     rm -rf "$IMAGE_WHEELS"

@@ -12,7 +12,7 @@ import pytest
 from tests.compose import project
 
 #: What is installed in the image.
-_LOCK = project.ROOT / "requirements.txt"
+_LOCK = project.ROOT / "requirements/run.txt"
 
 
 def libraries() -> set[str]:

@@ -144,7 +144,8 @@ class Builder:
             shutil.copytree(_inside(stage.root, source), to, symlinks=True)
             return
         for source in sources:
-            self._copy_from_project(source, to / source if target.endswith("/") else to)
+            name = PurePosixPath(source).name
+            self._copy_from_project(source, to / name if target.endswith("/") else to)
 
     def _copy_from_project(self, source: str, to: Path) -> None:
         found = [path for path in context(self._project) if path.is_relative_to(source)]

@@ -104,7 +104,7 @@ def fill(stage: Stage) -> str:
 
 def test_what_is_installed_is_what_is_locked(image: Image) -> None:
     """The lock file's packages in its versions, the project, and nothing else."""
-    locked = re.findall(r"(?m)^([\w.-]+)==(\S+)", (PROJECT / "requirements.txt").read_text())
+    locked = re.findall(r"(?m)^([\w.-]+)==(\S+)", (PROJECT / "requirements/run.txt").read_text())
     found = [
         (re.sub(r"[-_.]+", "-", it.name).lower(), it.version)
         for it in distributions(path=[str(installed(image))])

@@ -106,6 +106,7 @@ class Clone:
         self._index = f"http://127.0.0.1:{index.server_port}"
         shutil.copytree(PROJECT / "cki_notifier", folder / "cki_notifier")
         (folder / "scripts").mkdir()
+        (folder / "requirements").mkdir()
         for name in ("scripts/setup.sh", "pyproject.toml", "README.md", "LICENSE", BUILD.name):
             shutil.copy(PROJECT / name, folder / name)
         (folder / DEMO.name).write_text((PROJECT / RUN_TIME.name).read_text() + index.extra)

@@ -46,7 +46,8 @@ each_lock: Callable[..., object] = pytest.mark.parametrize(
 def folder(tmp_path: Path) -> Path:
     """Return a folder with the project's own pyproject.toml and lock files, to be changed."""
     for name in ("pyproject.toml", BUILD.source, *(lock.name for lock in LOCKS)):
-        shutil.copy(PROJECT / name, tmp_path)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, tmp_path / name)
     return tmp_path
 
 
@@ -197,7 +198,7 @@ def test_another_build_backend_is_found(folder: Path) -> None:
     """Whoever builds with isolation gets the version that we build with."""
     change(folder / "pyproject.toml", 'requires = ["hatchling==', 'requires = ["hatchling>=')
     (fault,) = faults(folder)
-    assert fault.startswith("pyproject.toml's build-system.requires and requirements-build.in")
+    assert fault.startswith("pyproject.toml's build-system.requires and requirements/build.in")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class Venv:
         self.folder = folder
         self.python = folder / ".venv/bin/python"
         (folder / "scripts").mkdir()
+        (folder / "requirements").mkdir()
         shutil.copy(PROJECT / "scripts/setup.sh", folder / "scripts")
         for name in ("pyproject.toml", *(lock.name for lock in LOCKS)):
             (folder / name).write_text(f"{name}\n")
@@ -75,7 +76,7 @@ def test_the_demo_gets_what_it_needs_alone(venv: Venv) -> None:
 
 def test_everything_is_installed_for_everything_else(venv: Venv) -> None:
     """Who asks for nothing in particular, or for extras, gets all of them."""
-    assert venv.need() == [BUILD.name, EVERYTHING.name]
+    assert venv.need() == [EVERYTHING.name, BUILD.name]
 
 
 @pytest.mark.parametrize("what", ["", "demo"])
@@ -88,7 +89,7 @@ def test_nothing_is_installed_twice(venv: Venv, what: str) -> None:
 def test_everything_includes_what_the_demo_needs(venv: Venv) -> None:
     """After a test run, the demo installs nothing; after a demo, a test run installs the rest."""
     venv.need("demo")
-    assert venv.need() == [BUILD.name, EVERYTHING.name]
+    assert venv.need() == [EVERYTHING.name, BUILD.name]
     assert venv.need("demo") == []
 
 
@@ -98,7 +99,7 @@ def test_a_changed_file_is_installed(venv: Venv, name: str, what: str) -> None:
     """What changed since counts, whatever was installed before."""
     venv.need()
     (venv.folder / name).write_text("something else\n")
-    assert venv.need(what) == [BUILD.name, DEMO.name if what else EVERYTHING.name]
+    assert venv.need(what) == ([BUILD.name, DEMO.name] if what else [EVERYTHING.name, BUILD.name])
     assert venv.need(what) == []
 
 
@@ -108,7 +109,7 @@ def test_a_file_that_changed_back_is_installed_again(venv: Venv) -> None:
     (venv.folder / DEMO.name).write_text("something else\n")
     venv.need("demo")
     (venv.folder / DEMO.name).write_text(f"{DEMO.name}\n")
-    assert venv.need() == [BUILD.name, EVERYTHING.name]
+    assert venv.need() == [EVERYTHING.name, BUILD.name]
 
 
 def test_an_installation_that_failed_is_done_again(venv: Venv) -> None:
@@ -119,7 +120,7 @@ def test_an_installation_that_failed_is_done_again(venv: Venv) -> None:
     venv.need()
     venv.broken().unlink()
     (venv.folder / EVERYTHING.name).write_text(f"{EVERYTHING.name}\n")
-    assert venv.need() == [BUILD.name, EVERYTHING.name]
+    assert venv.need() == [EVERYTHING.name, BUILD.name]
 
 
 def test_another_folder_installs_the_project_anew(venv: Venv, tmp_path: Path) -> None:
@@ -128,4 +129,4 @@ def test_another_folder_installs_the_project_anew(venv: Venv, tmp_path: Path) ->
     copy = tmp_path / "copy"
     shutil.copytree(venv.folder, copy, ignore=lambda _folder, _names: ["copy"])
     venv.folder, venv.python = copy, copy / ".venv/bin/python"
-    assert venv.need() == [BUILD.name, EVERYTHING.name]
+    assert venv.need() == [EVERYTHING.name, BUILD.name]

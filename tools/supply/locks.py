@@ -49,22 +49,17 @@ class Lock:
         return f"{_MADE_BY}\n#    uv {' '.join(self.command())}\n"
 
 
-BUILD: Final = Lock("requirements-build.txt", "requirements-build.in")
-EVERYTHING: Final = Lock(
-    "requirements-dev.txt", "pyproject.toml", ("--all-extras", f"--constraints={BUILD.name}")
-)
-DEMO: Final = Lock(
-    "requirements-sandbox.txt",
-    "pyproject.toml",
-    ("--extra=demo", f"--constraints={BUILD.name}", f"--constraints={EVERYTHING.name}"),
-)
-RUN_TIME: Final = Lock("requirements.txt", "pyproject.toml", (f"--constraints={EVERYTHING.name}",))
+EVERYTHING: Final = Lock("requirements/all.txt", "pyproject.toml", ("--all-extras",))
+_TESTED: Final = f"--constraints={EVERYTHING.name}"
+BUILD: Final = Lock("requirements/build.txt", "requirements/build.in", (_TESTED,))
+DEMO: Final = Lock("requirements/demo.txt", "pyproject.toml", ("--extra=demo", _TESTED))
+RUN_TIME: Final = Lock("requirements/run.txt", "pyproject.toml", (_TESTED,))
 
-#: In the order they are made, because each takes its versions from those before it: what is tested
-#: is what is shipped. It is the order of the alphabet, too, which is the one that Renovate goes by;
+#: In the order they are made, because each takes its versions from the first: what is tested is
+#: what is shipped. It is the order of the alphabet, too, which is the one that Renovate goes by;
 #: and of those made from pyproject.toml the first must hold everything, because Renovate looks for
 #: the version that is locked now in that one alone.
-LOCKS: Final = (BUILD, EVERYTHING, DEMO, RUN_TIME)
+LOCKS: Final = (EVERYTHING, BUILD, DEMO, RUN_TIME)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The bill of materials of the image's Python part, in CycloneDX's JSON.
 
-``scripts/sbom`` starts this module. The components are what requirements.txt locks, described by
-the metadata of what is installed here, which must be the same versions. The bytes are the same for
-every run: there is no serial number and no time in it. What Debian brings into the image is listed
-by the image's own scanner.
+``scripts/sbom`` starts this module. The components are what requirements/run.txt locks, described
+by the metadata of what is installed here, which must be the same versions. The bytes are the same
+for every run: there is no serial number and no time in it. What Debian brings into the image is
+listed by the image's own scanner.
 """
 
 import json
