@@ -197,7 +197,7 @@ need_promtool() {
 
 # need_kustomize: kustomize, and schemas for what it prints, in .cache/kubernetes; after need_python_venv.
 need_kustomize() {
-    kustomize_source=$PROJECT_ROOT/tests/kubernetes/tools
+    kustomize_source=$PROJECT_ROOT/tests/deploy/kubernetes/tools
     kustomize_state=$(cat "$kustomize_source"/* | cksum) || fail "$kustomize_source cannot be read"
     if [ -f "$KUBERNETES_TOOLS/.state" ] && [ "$(cat "$KUBERNETES_TOOLS/.state")" = "$kustomize_state" ]; then
         return 0
@@ -254,10 +254,10 @@ need_chromium() {
 
 ASYNCAPI_PARSER=$PROJECT_ROOT/.cache/asyncapi-parser
 
-# need_asyncapi_parser: AsyncAPI's parser, which tests/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
+# need_asyncapi_parser: AsyncAPI's parser, which tests/docs/contract/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
 # Its Node.js and npm are those of the virtual environment (need_python_venv), the same everywhere.
 need_asyncapi_parser() {
-    asyncapi_files=$PROJECT_ROOT/tests/asyncapi
+    asyncapi_files=$PROJECT_ROOT/tests/docs/contract/asyncapi
     asyncapi_state=$(cat "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" | cksum)
     if [ -f "$ASYNCAPI_PARSER/.lock" ] && [ "$(cat "$ASYNCAPI_PARSER/.lock")" = "$asyncapi_state" ]; then
         return 0

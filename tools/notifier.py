@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tools import PROJECT
 from tools.processes import Process
 
-PROJECT = Path(__file__).resolve().parent.parent
 _CONSUMING = "consuming "
 
 

@@ -2,8 +2,8 @@
 
 import time
 
+from tests.brokers.stage import eventually
 from tests.faults.scene import Fault, Scene
-from tests.integration.stage import eventually
 from tools.stand_ins import Hang, Status
 
 #: A broker takes a delivery back that was not settled for so long, in milliseconds, and looks for

@@ -12,13 +12,13 @@ from tests.faults import table
 from tests.faults.kafka import AUTHORIZED
 from tests.faults.scene import Brokers, Scene, SceneToBe, opened
 from tests.faults.verdict import Verdict
+from tools import PROJECT
 from tools.brokers.kafka import Kafka
 from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 VERDICTS = pytest.StashKey[list[Verdict]]()
 NOTES = pytest.StashKey[list[str]]()
 
@@ -88,7 +88,6 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
     port = free_port()
     kafka = Kafka(
         tmp_path_factory.mktemp("kafka"),
-        PROJECT / ".cache" / "kafka",
         settings={**AUTHORIZED, "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}"},
     )
     with (

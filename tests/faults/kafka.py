@@ -17,10 +17,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
     ResourceType,
 )
 
+from tests.brokers.stage import eventually
 from tests.faults import wire
 from tests.faults.scene import BROKERS_TIME, Fault, Scene
 from tests.faults.verdict import is_at_rest, read_all
-from tests.integration.stage import eventually
 from tools.brokers.proxy import Way
 
 #: Settings of a broker that looks into access rules, where there are any.

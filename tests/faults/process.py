@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.brokers.stage import PATIENCE
 from tests.faults import wire
 from tests.faults.scene import Fault, Scene
-from tests.integration.stage import PATIENCE
 from tools.brokers.proxy import Way
 from tools.stand_ins import Exchange
 

@@ -4,8 +4,8 @@ import json
 import time
 
 from cki_notifier.rabbitmq.queues import dead_letter_queue
+from tests.brokers.stage import eventually
 from tests.faults.scene import Fault, Scene
-from tests.integration.stage import eventually
 from tools.stand_ins import Hang
 
 #: After so many deliveries in vain RabbitMQ gives a notification up.

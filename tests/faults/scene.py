@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+from tests.brokers.mock_kafka import TOPIC, MockCluster
+from tests.brokers.stage import Stage
 from tests.faults.stream import Stream
-from tests.integration.stage import Stage
-from tests.mock_kafka import TOPIC, MockCluster
 from tools.brokers.kafka import Kafka, Record
 from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RabbitMQ

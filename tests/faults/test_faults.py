@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.brokers.stage import eventually
 from tests.faults import amqp, http, kafka, process, queues
 from tests.faults.scene import Fault, Scene, SceneToBe
 from tests.faults.verdict import Verdict, come_to_rest, judge
-from tests.integration.stage import eventually
 from tools.stand_ins.documents import number
 
 FAULTS = (*amqp.FAULTS, *kafka.FAULTS, *http.FAULTS, *process.FAULTS, *queues.FAULTS)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.brokers.stage import Stage
 from tests.faults import meter
 from tests.faults.scene import Fault, Scene, SceneToBe, nothing
 from tests.faults.stream import Published
 from tests.faults.verdict import come_to_rest, judge
-from tests.integration.stage import Stage
 
 TOTAL, START = 50_000, 5_000
 #: At most so many wait in the queue, so that the stand-ins need not hold all.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
+from tests.brokers.stage import Letter
 from tests.faults.scene import Fault, Scene
 from tests.faults.stream import Expected
-from tests.integration.stage import Letter
 from tools.brokers.kafka import Record, read_topic
 
 #: So many starts the daemon gets to work off what comes back at each end.

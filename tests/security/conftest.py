@@ -10,7 +10,6 @@ from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 from tests.security.everybody import Everybody
-from tools.stand_ins import Services
 
 
 @pytest.fixture
@@ -49,10 +48,3 @@ def http(authorities: str) -> Iterator[HTTP]:
     transfers = Transfers(authorities)
     yield HTTP(transfers)
     transfers.close()
-
-
-@pytest.fixture
-def services() -> Iterator[Services]:
-    """One of each service, up, with nothing in it."""
-    with Services() as running:
-        yield running

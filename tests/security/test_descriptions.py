@@ -8,7 +8,7 @@ import pytest
 from cki_notifier.checkout.links import issue_key, merge_request_link, pipeline_id, pipeline_project
 from cki_notifier.sources.gitlab import trailers
 from tests import factories
-from tests.contract import about
+from tests.factories.contract import about
 
 #: Texts of any length, which would make a careless pattern look at each part again and again.
 ADVERSARIAL: dict[str, Callable[[int], str]] = {

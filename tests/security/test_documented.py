@@ -4,7 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
+from tools import PROJECT
+
 ROW = re.compile(r"^\| (?P<number>S\d+) \| (?P<claim>.+?) \| (?P<tests>.+) \|$", re.MULTILINE)
 TEST = re.compile(r"`(tests/[\w/]+\.py::test_\w+)`")
 

@@ -1,7 +1,6 @@
 """The services' stand-ins on the loopback, and the project's own clients that read from them."""
 
 import threading
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,29 +24,11 @@ LOOK_UP_SECONDS = 1.5
 
 
 @pytest.fixture
-def services() -> Iterator[Services]:
+def services(services: Services) -> Services:
     """One of each service, up, with nothing in it; GitLab and Jira ask for a token too."""
-    with Services() as services:
-        services.gitlab.token = "gitlab-token"
-        services.jira.token = "jira-token"
-        yield services
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Warehouse]:
-    """Another server, which nobody has any business with."""
-    server = Warehouse()
-    server.up()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def transfers() -> Iterator[Transfers]:
-    """What makes the HTTP transfers."""
-    transfers = Transfers(certificate_authorities())
-    yield transfers
-    transfers.close()
+    services.gitlab.token = "gitlab-token"
+    services.jira.token = "jira-token"
+    return services
 
 
 @pytest.fixture

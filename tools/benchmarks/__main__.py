@@ -15,10 +15,10 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
+from tools import PROJECT
 from tools.benchmarks.arguments import Asked, read
 from tools.benchmarks.figures import Row, by_part, summary
 from tools.benchmarks.plot import draw
@@ -27,7 +27,7 @@ from tools.benchmarks.rig import private_rig
 from tools.benchmarks.screen import Screen
 from tools.benchmarks.session import run, warm_up
 
-_DOCS = Path(__file__).resolve().parents[2] / "docs"
+_DOCS = PROJECT / "docs"
 #: Of the lines of a log, which nobody reads in a window.
 _WIDTH = 160
 

@@ -29,7 +29,6 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import complete
 from tools.processes import Process, free_port, listens
 
-_JARS: Final = Path(__file__).resolve().parents[2] / ".cache" / "kafka"
 _PARTITIONS: Final = 3
 _ROUTING_KEYS: Final = ("datawarehouse.#",)
 #: However long it takes to put a backlog into the queue or to read it from the topic, in seconds.
@@ -86,7 +85,7 @@ def private_rig() -> Iterator[Rig]:
         # Nothing has to be kept, so it is not asked to end.
         stack.callback(rabbitmq.kill)
         rabbitmq.start()
-        kafka = stack.enter_context(Kafka(folder / "kafka", _JARS))
+        kafka = stack.enter_context(Kafka(folder / "kafka"))
         yield Rig(rabbitmq, kafka, folder)
 
 

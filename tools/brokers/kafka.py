@@ -30,9 +30,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
 )
 from confluent_kafka.cimpl import NewTopic
 
+from tools import PROJECT
 from tools.processes import Process, ProcessError, free_port, listens, run
 
 _HOST = "127.0.0.1"
+
+#: Where `scripts/setup.sh` puts Kafka's libraries.
+_JARS = PROJECT / ".cache" / "kafka"
 
 #: No settings: the default of parameters that take some.
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -83,9 +87,9 @@ class Record:
 class Kafka(Process):
     """A Kafka broker, its own controller, with everything it keeps in `folder`.
 
-    `jars` is the folder of Kafka's libraries, as `scripts/setup.sh` fetches them. `settings` are
-    broker settings on top of those here, or instead of them. The port and the data stay the same
-    over restarts. A topic is there only once it was created.
+    Its libraries are those that `scripts/setup.sh` fetches. `settings` are broker settings on top
+    of those here, or instead of them. The port and the data stay the same over restarts. A topic is
+    there only once it was created.
 
     With `users`, their passwords by name, there is a second listener, `sasl_bootstrap`, where they
     log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else.
@@ -94,7 +98,6 @@ class Kafka(Process):
     def __init__(
         self,
         folder: Path,
-        jars: Path,
         *,
         settings: Mapping[str, str] = _NONE,
         users: Mapping[str, str] = _NONE,
@@ -114,7 +117,7 @@ class Kafka(Process):
         self._settings = self.folder / "server.properties"
         properties = _properties(controller_port, self._data) | listeners | dict(settings)
         self._settings.write_text("".join(f"{name}={properties[name]}\n" for name in properties))
-        self._jars = jars.absolute()
+        self._jars = _JARS
         self._program = _find_java()
         self._archive = self._jars / f"classes-{_digest(self._program)}.jsa"
         self._new_archive = self._jars / f".classes-{os.getpid()}-{self.port}.jsa"

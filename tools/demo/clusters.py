@@ -10,7 +10,6 @@ from confluent_kafka import KafkaException
 from tools.brokers.kafka import Kafka, MockKafka
 from tools.demo.interrupts import Interrupts
 from tools.demo.topic import Topic
-from tools.notifier import PROJECT
 
 #: The daemon's own default, for a Kafka that nobody else uses.
 TOPIC = "kafka.tx.cki.ready-for-test"
@@ -49,7 +48,7 @@ def mock(stack: contextlib.ExitStack) -> Cluster:
 
 def real(stack: contextlib.ExitStack, folder: Path) -> Cluster:
     """Start a real broker; it ends with the stack."""
-    kafka = Kafka(folder, PROJECT / ".cache" / "kafka")
+    kafka = Kafka(folder)
     # Before the start, so that it is ended however far the start came. Nothing has to be kept.
     stack.callback(kafka.kill)
     kafka.start()

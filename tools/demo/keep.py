@@ -4,11 +4,11 @@ import sys
 import time
 from datetime import datetime
 
+from tools import PROJECT
 from tools.demo.interrupts import Interrupted, Interrupts
 from tools.demo.play import UnexpectedError
 from tools.demo.screen import Screen
 from tools.demo.stage import Stage, by_hand
-from tools.notifier import PROJECT
 
 _TICK_SECONDS = 0.2
 

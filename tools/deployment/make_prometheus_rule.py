@@ -6,9 +6,10 @@
 """
 
 import sys
-from pathlib import Path
 
-ALERTS = Path(__file__).resolve().parents[2] / "deploy" / "monitoring" / "alerts.yaml"
+from tools import PROJECT
+
+ALERTS = PROJECT / "deploy" / "monitoring" / "alerts.yaml"
 HEAD = """\
 # Made of deploy/monitoring/alerts.yaml: change the rules there, and then run
 # python tools/deployment/make_prometheus_rule.py > deploy/kubernetes/base/prometheus-rule.yaml

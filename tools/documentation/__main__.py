@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tools import PROJECT
 from tools.documentation import (
     asyncapi,
     command_line,
@@ -22,8 +23,6 @@ from tools.documentation import (
     reasons,
 )
 from tools.documentation.markdown import put
-
-_PROJECT = Path(__file__).resolve().parents[2]
 
 #: Files that are made as a whole.
 WHOLE: Mapping[str, Callable[[], str]] = {
@@ -61,7 +60,7 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; name what is not up to date"
     )
-    parser.add_argument("--project", type=Path, default=_PROJECT, help="the folder to work on")
+    parser.add_argument("--project", type=Path, default=PROJECT, help="the folder to work on")
     parsed = parser.parse_args()
     stale = [
         (path, text)

@@ -9,12 +9,13 @@ from typing import Final
 
 from cki_notifier.message.contract import VERSION, schema
 from cki_notifier.notification.models import Stage
+from tools import PROJECT
 from tools.documentation.examples import record
 from tools.documentation.fields import fields
 from tools.documentation.headers import HEADERS
 
 #: The consumer that the page shows.
-CONSUMER: Final = Path(__file__).resolve().parents[2] / "docs" / "examples" / "consumer.py"
+CONSUMER: Final = PROJECT / "docs" / "examples" / "consumer.py"
 #: The prose, with marks where something is put in: `<!-- made: fields -->` and the like.
 _TEMPLATE: Final = Path(__file__).with_name("contract.template.md")
 _MARK: Final = re.compile(r"<!-- (.*?) -->")

@@ -5,7 +5,6 @@ The samples are one merge request's checkout as the warehouse, GitLab and Jira s
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,8 +17,9 @@ from cki_notifier.message.event import record_of
 from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, Stage, Status
 from cki_notifier.notification.parse import parse
 from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument, trailers
+from tools import PROJECT
 
-SAMPLES: Final = Path(__file__).resolve().parents[2] / "tests" / "samples"
+SAMPLES: Final = PROJECT / "tests" / "samples"
 #: The warehouse that the records come from.
 SOURCE: Final = "https://datawarehouse.example.com"
 #: What the warehouse announces a stage by, and when: the builds come hours before the outcome.

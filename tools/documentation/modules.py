@@ -4,7 +4,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[2] / "cki_notifier"
+from tools import PROJECT
+
+_PACKAGE = PROJECT / "cki_notifier"
 
 
 def part() -> str:

@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 
 from cki_notifier.notification.reasons import (
     DeadLetterReason,
@@ -12,9 +11,10 @@ from cki_notifier.notification.reasons import (
     IgnoreReason,
     SentReason,
 )
+from tools import PROJECT
 from tools.documentation.markdown import code, table
 
-_PACKAGE = Path(__file__).resolve().parents[2] / "cki_notifier"
+_PACKAGE = PROJECT / "cki_notifier"
 _OUTCOMES: dict[str, type[SentReason | IgnoreReason | DelayReason | DeadLetterReason]] = {
     "sent": SentReason,
     "ignored": IgnoreReason,

@@ -7,10 +7,10 @@ site has no such file, so there it leads into the repository.
 
 import logging
 import re
-from pathlib import Path
 from typing import Any
 
-_PROJECT = Path(__file__).resolve().parents[2]
+from tools import PROJECT
+
 _REPOSITORY = "https://gitlab.com/cki-project/cki-notifier"
 _CALLED_BY_FILE = re.compile(r"\[([\w-]+\.md)\](?=\(\1[)#])")
 _LINK = re.compile(r"(?<=\]\()\.\./([^)#\s]*)")
@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """
 
     def led(link: re.Match[str]) -> str:
-        path = _PROJECT / link[1]
+        path = PROJECT / link[1]
         if not path.exists():
             logger.warning("%s links to %s, which is not there", page.file.src_uri, link[0])
         kind = "tree" if path.is_dir() else "blob"
@@ -39,5 +39,5 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 
 def _called_by_title(link: re.Match[str]) -> str:
-    heading = (_PROJECT / "docs" / link[1]).read_text().partition("\n")[0]
+    heading = (PROJECT / "docs" / link[1]).read_text().partition("\n")[0]
     return f"[{heading.removeprefix('# ')}]"

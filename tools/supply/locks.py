@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
+from tools import PROJECT
 
 #: The oldest Python, which the locks are resolved for, and those that are to install from them.
 OLDEST_PYTHON: Final = "3.11"

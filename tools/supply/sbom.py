@@ -29,8 +29,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cki_notifier import __version__
+from tools import PROJECT
 from tools.supply.licences import expression_of
-from tools.supply.locks import PROJECT, RUN_TIME, Pin, pins_of
+from tools.supply.locks import RUN_TIME, Pin, pins_of
 
 #: A name and a version in what pycurl tells of itself: "PycURL/7.45 libcurl/8.14 OpenSSL/3.5 ...".
 _BUILT_WITH: Final = re.compile(r"(\S+)/(\d\S*)")

@@ -1,0 +1,201 @@
+"""The settings for Kafka: from variables and from a properties file, checked by librdkafka."""
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import revealed
+from tests.factories.environment import environment, faults, only_fault, read
+
+SASL = {
+    "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "notifier",
+    "KAFKA_SASL_PASSWORD": "hush",
+}
+
+
+@pytest.fixture(name="properties")
+def _properties(tmp_path: Path) -> Path:
+    """Return where a test may write its properties file."""
+    return tmp_path / "client.properties"
+
+
+def settings(**changes: str | None) -> dict[str, str]:
+    """Return librdkafka's settings of a changed environment, but for the brokers' addresses."""
+    config = read(environment(**changes)).kafka
+    assert config is not None
+    told = revealed(config.settings)
+    assert told.pop("bootstrap.servers") == "kafka.example:9092"
+    return told
+
+
+def with_file(properties: Path, content: str, **changes: str | None) -> dict[str, str]:
+    """Return an environment with a properties file."""
+    properties.write_text(content)
+    return environment(KAFKA_CONFIG_FILE=str(properties), **changes)
+
+
+def test_each_variable_is_a_setting_of_librdkafka(tmp_path: Path) -> None:
+    """The variables' values reach librdkafka under its own names."""
+    authority = trustme.CA()
+    client = authority.issue_cert("client.example")
+    paths = {name: str(tmp_path / name) for name in ("ca", "certificate", "key")}
+    authority.cert_pem.write_to_path(paths["ca"])
+    client.cert_chain_pems[0].write_to_path(paths["certificate"])
+    client.private_key_pem.write_to_path(paths["key"])
+    changes = SASL | {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SSL_CA_LOCATION": paths["ca"],
+        "KAFKA_SSL_CERTIFICATE_LOCATION": paths["certificate"],
+        "KAFKA_SSL_KEY_LOCATION": paths["key"],
+        "KAFKA_SSL_KEY_PASSWORD": "not needed",
+    }
+    assert settings(**changes) == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "notifier",
+        "sasl.password": "hush",
+        "ssl.ca.location": paths["ca"],
+        "ssl.certificate.location": paths["certificate"],
+        "ssl.key.location": paths["key"],
+        "ssl.key.password": "not needed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("KAFKA_SECURITY_PROTOCOL", {"KAFKA_SECURITY_PROTOCOL": "TLS"}),
+        ("KAFKA_SASL_MECHANISM", SASL | {"KAFKA_SASL_MECHANISM": "NOPE"}),
+        ("KAFKA_SASL_USERNAME", SASL | {"KAFKA_SASL_USERNAME": None}),
+        ("KAFKA_SASL_PASSWORD", SASL | {"KAFKA_SASL_PASSWORD": None}),
+        *[
+            (name, {"KAFKA_SECURITY_PROTOCOL": "SSL", name: "/nowhere"})
+            for name in (
+                "KAFKA_SSL_CA_LOCATION",
+                "KAFKA_SSL_CERTIFICATE_LOCATION",
+                "KAFKA_SSL_KEY_LOCATION",
+            )
+        ],
+    ],
+)
+def test_what_librdkafka_refuses_is_reported_by_its_variable(
+    name: str, changes: dict[str, str | None]
+) -> None:
+    """Faults only librdkafka can find, a missing credential among them, name the variable."""
+    variable, text = only_fault(environment(**changes))
+    assert variable == name
+    assert "librdkafka refuses" in text
+    assert "hush" not in text
+
+
+def test_a_file_can_hold_any_setting(properties: Path) -> None:
+    """The file is a Java properties file, with its comments, separators and long lines."""
+    content = "# comment\ncompression.type = zstd\nsocket.timeout.ms: 30000\nclient.id=a\\\n  b\n"
+    properties.write_text(content)
+    assert settings(KAFKA_CONFIG_FILE=str(properties)) == {
+        "compression.type": "zstd",
+        "socket.timeout.ms": "30000",
+        "client.id": "ab",
+    }
+
+
+def test_a_variable_comes_before_the_file(properties: Path) -> None:
+    """What is set in both places has the variable's value."""
+    properties.write_text("sasl.username=other\nsasl.password=other\n")
+    told = settings(KAFKA_CONFIG_FILE=str(properties), **SASL)
+    assert (told["sasl.username"], told["sasl.password"]) == ("notifier", "hush")
+
+
+def test_a_file_complements_the_variables(properties: Path) -> None:
+    """Credentials may be in the file while the rest is in variables."""
+    properties.write_text("sasl.username=other\nsasl.password=other\n")
+    changes = SASL | {"KAFKA_SASL_USERNAME": None, "KAFKA_SASL_PASSWORD": None}
+    told = settings(KAFKA_CONFIG_FILE=str(properties), **changes)
+    assert told["sasl.password"] == "other"
+
+
+def test_nothing_of_a_file_is_shown(properties: Path) -> None:
+    """Any setting of a file may be a secret, so all are treated as one."""
+    config = read(with_file(properties, "ssl.key.pem=hush\nsasl.password=hush\n")).kafka
+    assert config is not None
+    assert config.settings["ssl.key.pem"] == Secret("hush")
+    assert "hush" not in f"{config} {config!r} {config.settings}"
+
+
+@pytest.mark.parametrize("line", ["acks=1", "acks=0", "request.required.acks=1"])
+@pytest.mark.parametrize("also", ["", "enable.idempotence=false"])
+def test_a_file_can_not_weaken_the_delivery(properties: Path, line: str, also: str) -> None:
+    """Neither acks nor idempotence can be set to anything less, and each is told."""
+    found = faults(with_file(properties, f"{line}\n{also}\n"))
+    assert len(found) == (2 if also else 1)
+    assert all(fault.startswith("KAFKA_CONFIG_FILE: sets ") for fault in found)
+    assert any(line in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "retries=0",
+        "max.in.flight.requests.per.connection=10",
+        "queuing.strategy=lifo",
+    ],
+)
+def test_a_file_can_not_contradict_idempotence(properties: Path, line: str) -> None:
+    """What an idempotent producer can't do is a fault instead of a surprise."""
+    name, text = only_fault(with_file(properties, line))
+    assert name == "KAFKA_CONFIG_FILE"
+    assert "enable.idempotence" in text
+    assert line.partition("=")[0] in text
+
+
+@pytest.mark.parametrize("line", ["acks=all", "acks=-1", "acks=ALL", "enable.idempotence=true"])
+def test_a_file_may_say_what_is_promised_anyway(properties: Path, line: str) -> None:
+    """Saying it once more does no harm."""
+    properties.write_text(line)
+    assert settings(KAFKA_CONFIG_FILE=str(properties)) == {}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "no.such.setting=hush",
+        "linger.ms=hush",
+        "error_cb=hush",
+        "default.topic.config=hush",
+        "sasl.jaas.config=hush",
+        "socket.timeout.ms=-1",
+    ],
+)
+def test_a_faulty_setting_of_the_file_is_named(properties: Path, setting: str) -> None:
+    """The fault names the variable and the setting, whatever librdkafka calls it, not the value."""
+    name, text = only_fault(with_file(properties, setting))
+    assert name == "KAFKA_CONFIG_FILE"
+    assert setting.partition("=")[0] in text
+    assert "hush" not in text
+    assert text.isprintable()
+
+
+def test_all_faulty_settings_are_reported_together(properties: Path) -> None:
+    """Several faults of the file and of the variables come at once."""
+    content = "no.such.setting=1\nlinger.ms=x\nacks=0\n"
+    found = faults(with_file(properties, content, KAFKA_SECURITY_PROTOCOL="x"))
+    names = sorted(fault.partition(":")[0] for fault in found)
+    assert names == [*["KAFKA_CONFIG_FILE"] * 3, "KAFKA_SECURITY_PROTOCOL"]
+
+
+def test_a_file_that_is_no_properties_file_is_a_fault(properties: Path) -> None:
+    """The fault does not quote what may be a piece of a secret."""
+    name, text = only_fault(with_file(properties, "sasl.password=a\\uhush"))
+    assert name == "KAFKA_CONFIG_FILE"
+    assert "no properties file" in text
+    assert "hush" not in text
+
+
+def test_a_file_is_checked_even_where_nothing_is_sent(properties: Path) -> None:
+    """A fault shows before the configuration reaches production."""
+    environ = with_file(properties, "acks=0", CKI_DEPLOYMENT_ENVIRONMENT=None)
+    assert only_fault(environ, needs_kafka=False)[0] == "KAFKA_CONFIG_FILE"

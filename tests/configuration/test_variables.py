@@ -1,0 +1,72 @@
+"""The table of variables: exactly what is read, and what is told about each."""
+
+from collections.abc import Iterator, Mapping
+
+from cki_notifier.configuration.settings import read_operator_config, read_with_faults
+from cki_notifier.configuration.variables import GROUPS, VARIABLES, holds
+from cki_notifier.doctor.configuration import findings
+from tests.factories.environment import environment
+
+
+class Recorded(Mapping[str, str]):
+    """An environment that knows what it was asked for."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        """Ask nothing yet."""
+        self._environ = environ
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self._environ[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
+
+
+def test_every_variable_that_is_read_is_listed_and_the_other_way_round() -> None:
+    """Nothing is read that the table does not tell, and the table tells nothing that is not."""
+    environ = Recorded(environment())
+    read_with_faults(environ)
+    files = {f"{variable.name}_FILE" for variable in VARIABLES if variable.is_secret}
+    assert environ.asked == {variable.name for variable in VARIABLES} | files
+
+
+def test_what_dead_letters_needs_is_listed_under_rabbitmq_and_the_log() -> None:
+    """The operator's commands read those of RabbitMQ and of the log alone."""
+    environ = Recorded(environment())
+    read_operator_config(environ)
+    names = {variable.name for variable in GROUPS["RabbitMQ"]}
+    assert environ.asked == names | {
+        "RABBITMQ_PASSWORD_FILE",
+        "CKI_LOGGING_LEVEL",
+        "CKI_LOGGING_FORMAT",
+    }
+
+
+def test_a_default_is_what_counts_without_the_variable() -> None:
+    """With every default written out, nothing is a fault, and nothing is different."""
+    defaults = {variable.name: variable.default for variable in VARIABLES if variable.default}
+    assert read_with_faults(environment(**defaults)) == read_with_faults(environment())
+
+
+def test_the_doctor_says_what_a_faulty_variable_has_to_hold() -> None:
+    """Its advice has the words of the table, for a secret's file too, and never guesses."""
+    changes = {"RABBITMQ_PORT": "x", "SENTRY_DSN_FILE": "/nowhere", "A_TOKEN_FILE": "/nowhere"}
+    config, faults = read_with_faults(
+        environment(GITLAB_TOKENS='{"gitlab.example": "A_TOKEN"}', **changes)
+    )
+    rows = {row.name: row.advice for row in findings(config, faults)}
+    assert "has to hold the port of RabbitMQ's nodes;" in rows["configuration RABBITMQ_PORT"]
+    assert "the path of a file with the address" in rows["configuration SENTRY_DSN_FILE"]
+    assert rows["configuration A_TOKEN_FILE"].startswith("mend A_TOKEN_FILE; docs/")
+
+
+def test_only_a_secret_has_a_file() -> None:
+    """What is no secret has no second variable, and what nobody knows has no meaning."""
+    assert holds("RABBITMQ_PORT")
+    assert not holds("RABBITMQ_PORT_FILE")
+    assert not holds("PATH")

@@ -1,0 +1,68 @@
+"""What Prometheus sees of a running daemon."""
+
+import time
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.brokers.stage import Stage, eventually
+from tools.processes import free_port
+from tools.stand_ins import documents
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(port: int) -> Samples:
+    """Read the metrics as Prometheus does."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    """Return a sample's value, 0 when there is none."""
+    return samples.get((f"cki_notifier_{name}", frozenset(labels.items())), 0)
+
+
+def test_metrics_tell_what_became_of_the_notifications(stage: Stage) -> None:
+    """Each settled notification is counted by status, outcome and reason; odd statuses as other."""
+    checkout = documents.checkout("redhat:1")
+    stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    port = free_port()
+    daemon = stage.daemon(CKI_METRICS_ENABLED="true", CKI_METRICS_PORT=str(port))
+    stage.publish(
+        documents.notification(checkout, "build_setups_finished"),
+        documents.notification(checkout, "any-thing-at-all"),
+        b"no json",
+    )
+    eventually(lambda: len(daemon.settled()) == 3)
+    samples = scrape(port)
+    total = "notifications_total"
+    sent = {"status": "build_setups_finished", "outcome": "sent", "reason": "pre-test"}
+    assert value(samples, total, **sent) == 1
+    assert value(samples, total, status="other", outcome="ignored", reason="status") == 1
+    assert value(samples, total, status="other", outcome="dead-lettered", reason="malformed") == 1
+    assert value(samples, "messages_sent_total", stage="pre-test") == 1
+    assert value(samples, "processing_seconds_count", outcome="sent") == 1
+    assert value(samples, "in_flight") == 0
+    assert value(samples, "request_seconds_count", service="datawarehouse", code="200") == 2
+    assert value(samples, "kafka_delivery_seconds_count") == 1
+    assert value(samples, "dead_letters_total", reason="malformed") == 1
+    assert time.time() - 300 < value(samples, "last_sent_timestamp_seconds", stage="pre-test")
+    for dependency in ("rabbitmq", "kafka", "datawarehouse"):
+        assert value(samples, "connected", dependency=dependency) == 1
+
+
+def test_a_port_in_use_is_a_fault_of_the_configuration(stage: Stage) -> None:
+    """The second process on a port says so and ends with exit code 2."""
+    port = str(free_port())
+    settings = {"CKI_METRICS_ENABLED": "true", "CKI_METRICS_PORT": port}
+    stage.daemon(settings)
+    second = stage.command(environment=stage.environment | settings)
+    assert second.returncode == 2
+    assert "CKI_METRICS_PORT" in second.stderr
+    assert port in second.stderr

@@ -1,0 +1,137 @@
+"""Dead letters as the daemon leaves them, and the command line that looks after them."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pika
+
+from cki_notifier.configuration.settings import OperatorConfig, read_operator_config
+from cki_notifier.notification.errors import InvalidDocument, Malformed, NotifierError
+from cki_notifier.rabbitmq.connection import connect, ensure_queue
+from cki_notifier.rabbitmq.queues import declare_retry_queues
+from cki_notifier.rabbitmq.republish import copied_properties
+from cki_notifier.rabbitmq.retries import History, destination_of
+from tests.brokers.stage import Stage
+from tools.notifier import complete
+
+#: When the first of the letters was received; each next one a second later.
+BEGAN = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
+_PROMPT = b"[y/N] "
+
+
+def only_rabbitmq(stage: Stage) -> dict[str, str]:
+    """Return what the command needs to know, and nothing else."""
+    needed = {name: text for name, text in stage.environment.items() if "RABBITMQ" in name}
+    return needed | {"CKI_LOGGING_LEVEL": "WARNING", "CKI_LOGGING_FORMAT": "text"}
+
+
+def operator_config(stage: Stage) -> OperatorConfig:
+    """Read the configuration as the command does."""
+    return read_operator_config(only_rabbitmq(stage))
+
+
+def run(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``cki-notifier dead-letters`` to its end."""
+    return stage.command("dead-letters", *arguments, environment=only_rabbitmq(stage))
+
+
+def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
+    """Start ``cki-notifier dead-letters``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cki_notifier", "dead-letters", *arguments],
+        env=complete(only_rabbitmq(stage)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_on_terminal(stage: Stage, *arguments: str, answer: str = "") -> tuple[int, str]:
+    """Run it on a terminal, answer what it asks; return its exit code and what is to be seen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cki_notifier", "dead-letters", *arguments],
+        env=complete(only_rabbitmq(stage)),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while piece := _read(ours):
+            if _PROMPT in seen + piece and _PROMPT not in seen:
+                os.write(ours, f"{answer}\n".encode())
+            seen += piece
+    finally:
+        os.close(ours)
+    return process.wait(timeout=30), seen.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # what Linux says when nobody else has the terminal open
+        return b""
+
+
+def listed(stage: Stage, *arguments: str) -> list[dict[str, Any]]:
+    """List letters as JSON."""
+    result = run(stage, "list", "--json", *arguments)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def declare(stage: Stage) -> None:
+    """Declare the dead-letter queue as the daemon does, and a main queue without a consumer."""
+    connection = connect(operator_config(stage).rabbitmq, "test")
+    declare_retry_queues(connection, stage.queue)
+    ensure_queue(connection, stage.queue, {})
+    connection.close()
+
+
+def dead_letter(
+    stage: Stage,
+    bodies: Sequence[bytes],
+    error: NotifierError = Malformed("the body is no notification"),  # noqa: B008  # never changed
+    *,
+    began: datetime = BEGAN,
+    **properties: Any,
+) -> None:
+    """Put bodies into the dead-letter queue with the headers the daemon gives them."""
+    with stage.channel() as channel:
+        channel.confirm_delivery()
+        for number, body in enumerate(bodies):
+            first_seen = began + timedelta(seconds=number)
+            history = History(0, first_seen, stage.exchange, "datawarehouse.checkout.any")
+            parked = destination_of(
+                error,
+                history,
+                queue=stage.queue,
+                retry_for=timedelta(hours=72),
+                now=first_seen + timedelta(hours=1),
+            )
+            copy = copied_properties(pika.BasicProperties(**properties), parked.headers)
+            channel.basic_publish("", parked.queue, body, copy, mandatory=True)
+
+
+def bodies(stage: Stage, queue: str) -> list[bytes]:
+    """Take all bodies out of a queue."""
+    return [letter.body for letter in stage.take(queue, stage.waiting(queue))]
+
+
+def about(checkout_id: str, **more: Any) -> bytes:
+    """Return a notification about a checkout."""
+    body = {"object_type": "checkout", "status": "build_setups_finished", "id": checkout_id}
+    return json.dumps(body | more).encode()
+
+
+def invalid() -> InvalidDocument:
+    """Return the other reason for a dead letter."""
+    return InvalidDocument("datawarehouse: $.tree_name is no string")

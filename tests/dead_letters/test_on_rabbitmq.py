@@ -1,0 +1,465 @@
+"""What an operator does with dead letters, on a real RabbitMQ: seen, put back, never lost."""
+
+import json
+import re
+import signal
+from collections import Counter
+from itertools import pairwise
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.brokers.stage import Stage, eventually
+from tests.dead_letters.letters import (
+    BEGAN,
+    about,
+    bodies,
+    dead_letter,
+    declare,
+    invalid,
+    listed,
+    operator_config,
+    run,
+    run_on_terminal,
+    start,
+)
+from tools.stand_ins import documents
+
+MANY = 300
+
+
+def dead(stage: Stage) -> str:
+    """Return the name of the dead-letter queue."""
+    return f"{stage.queue}.dead-letter"
+
+
+def many(count: int = MANY) -> list[bytes]:
+    """Return different bodies."""
+    return [about(f"redhat:{number}") for number in range(count)]
+
+
+def test_the_list_shows_what_the_daemon_dead_lettered_and_why(stage: Stage) -> None:
+    """A row for each: id, time, tries, reason, checkout and error; a summary; nothing is taken."""
+    checkout = documents.checkout("redhat:1", tree_name=5)
+    stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    stage.daemon()
+    stage.publish(b"no json", about("redhat:1"))
+    eventually(lambda: stage.waiting(dead(stage)) == 2)
+    result = run(stage, "list")
+    assert result.returncode == 0
+    heading, *rows = result.stdout.splitlines()
+    assert heading.split() == [
+        "ID",
+        "FIRST",
+        "SEEN",
+        "(UTC)",
+        "TRIES",
+        "REASON",
+        "CHECKOUT",
+        "ERROR",
+    ]
+    form = r"[0-9a-f]{12}  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d      1  "
+    (first, second) = sorted(rows, key=lambda row: "redhat" in row)
+    assert re.match(rf"{form}malformed +- +the body is not JSON: ", first)
+    assert re.match(rf"{form}invalid-document +redhat:1 +.*\$\.tree_name", second)
+    assert (
+        result.stderr == f"2 dead letters in {dead(stage)}: 1 malformed, 1 invalid-document\n"
+        or (result.stderr == f"2 dead letters in {dead(stage)}: 1 invalid-document, 1 malformed\n")
+    )
+    assert run(stage, "list").stdout == result.stdout
+    assert stage.waiting(dead(stage)) == 2
+
+
+def test_looking_keeps_the_order_and_the_ids(stage: Stage) -> None:
+    """Whoever looks finds the same letters in the same order as whoever looked before."""
+    declare(stage)
+    dead_letter(stage, many())
+    first = listed(stage)
+    assert [letter["checkout_id"] for letter in first] == [f"redhat:{it}" for it in range(MANY)]
+    assert len({letter["id"] for letter in first}) == MANY
+    assert listed(stage) == first
+    assert bodies(stage, dead(stage)) == many()
+
+
+def test_a_list_can_be_of_one_reason_and_short(stage: Stage) -> None:
+    """The reason and the limit choose; the summary says how many there are."""
+    declare(stage)
+    dead_letter(stage, many(4))
+    dead_letter(stage, [about("redhat:x"), about("redhat:y")], invalid())
+    chosen = listed(stage, "--reason", "invalid-document")
+    assert [letter["checkout_id"] for letter in chosen] == ["redhat:x", "redhat:y"]
+    result = run(stage, "list", "--limit", "1")
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr == f"6 dead letters in {dead(stage)}, 1 shown\n"
+    nothing = run(stage, "list", "--reason", "not-found")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert nothing.stderr == (
+        f"6 dead letters in {dead(stage)}, 0 shown: 4 malformed, 2 invalid-document\n"
+    )
+
+
+def test_show_tells_all_and_nothing_reaches_the_terminal_raw(stage: Stage) -> None:
+    """Body, headers and error may hold anything; it is shown, escaped."""
+    declare(stage)
+    evil = "\x1b]0;owned\x07\x9b31m\u202e"
+    body = json.dumps({"id": "redhat:\x1b[2J", "status": evil}, ensure_ascii=False).encode()
+    dead_letter(stage, [body.replace(b"\x1b", b"\\u001b").replace(b"\x07", b"\\u0007")])
+    dead_letter(stage, [b"\xff\x1b[2Jbinary"], headers={f"evil{evil}": evil}, app_id=evil)
+    for arguments in (
+        ("list",),
+        ("list", "--json"),
+        ("show", "--all"),
+        ("show", "--all", "--json"),
+        ("retry", evil),
+        ("retry", "--reason", evil),
+    ):
+        code, seen = run_on_terminal(stage, *arguments)
+        assert code == (1 if arguments[0] == "retry" else 0)
+        assert not [it for it in seen if not it.isprintable() and it not in "\r\n"]
+    shown = run(stage, "show", "redhat:\x1b[2J").stdout
+    assert r'  "id": "redhat:\u001b[2J",' in shown, "the JSON body, indented"
+    assert "reason       malformed: the body is no notification\n" in shown
+    assert f"exchange     {stage.exchange}\n" in shown
+    assert "first seen   2026-11-20 10:15:00\n" in shown
+
+
+def test_show_as_json_gives_bodies_back_byte_for_byte(stage: Stage) -> None:
+    """A letter can be saved before it is discarded."""
+    declare(stage)
+    dead_letter(stage, [about("redhat:ü"), b"\xff\x00"], message_id="m-1", headers={"a": [1, None]})
+    shown = [json.loads(it) for it in run(stage, "show", "--all", "--json").stdout.splitlines()]
+    assert [letter.get("body") for letter in shown] == [about("redhat:ü").decode(), None]
+    assert shown[1]["body_base64"] == "/wA="
+    assert shown[0]["properties"] == {"delivery_mode": 2, "message_id": "m-1"}
+    assert shown[0]["headers"]["a"] == [1, None]
+    assert shown[0]["headers"]["x-cki-first-seen"] == BEGAN.isoformat()
+
+
+def test_a_letter_put_back_is_handled_by_the_daemon(stage: Stage) -> None:
+    """After the cause is mended the letter of a checkout is put back, and its message is sent."""
+    wrong = documents.checkout("redhat:1", tree_name=5)
+    stage.services.warehouse.add(documents.everything(wrong, [documents.build(wrong)]))
+    daemon = stage.daemon()
+    stage.publish(about("redhat:1"), b"no json")
+    eventually(lambda: stage.waiting(dead(stage)) == 2)
+    right = documents.checkout("redhat:1")
+    stage.services.warehouse.add(documents.everything(right, [documents.build(right)]))
+    result = run(stage, "retry", "redhat:1")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == f"1 of 2 dead letters put back into {stage.queue}\n"
+    assert stage.records(1)[0].key == "redhat:1"
+    assert [letter["reason"] for letter in listed(stage)] == ["malformed"]
+    stage.finish(daemon)
+
+
+def test_what_is_put_back_is_the_original_begun_anew(stage: Stage) -> None:
+    """Body, properties and headers as they came, no past tries, and nothing that drops it."""
+    declare(stage)
+    dead_letter(
+        stage,
+        [b"\xff raw"],
+        message_id="m-1",
+        content_type="text/x",
+        expiration="1",
+        user_id="somebody",
+        headers={"kept": "yes", "x-death": [{"reason": "expired"}], "CC": ["elsewhere"]},
+    )
+    (letter,) = listed(stage)
+    assert run(stage, "retry", letter["id"]).returncode == 0
+    (back,) = stage.take(stage.queue)
+    assert back.body == b"\xff raw"
+    assert (back.properties.message_id, back.properties.content_type) == ("m-1", "text/x")
+    assert (back.properties.expiration, back.properties.user_id) == (None, None)
+    assert back.properties.delivery_mode == 2
+    assert {name: it for name, it in back.headers.items() if name != "x-delivery-count"} == {
+        "kept": "yes",
+        "x-cki-expiration": "1",
+        "x-cki-user-id": "somebody",
+        "x-cki-exchange": stage.exchange,
+        "x-cki-routing-key": "datawarehouse.checkout.any",
+    }
+    assert stage.waiting(dead(stage)) == 0
+
+
+def test_several_can_be_put_back_by_reason_and_the_others_stay_in_place(stage: Stage) -> None:
+    """The chosen ones are in the main queue in their order, the others where they were."""
+    declare(stage)
+    letters = many(120)
+    for body in letters:
+        number = int(body.decode().rpartition(":")[2].strip('"}'))
+        dead_letter(stage, [body], *([invalid()] if number % 3 == 0 else []))
+    result = run(stage, "retry", "--reason", "invalid-document", "--limit", "39")
+    assert result.stderr == f"39 of 120 dead letters put back into {stage.queue}\n"
+    result = run(stage, "retry", "--reason", "invalid-document")
+    assert result.stderr == f"1 of 81 dead letters put back into {stage.queue}\n"
+    assert bodies(stage, stage.queue) == letters[::3]
+    assert bodies(stage, dead(stage)) == [it for it in letters if it not in letters[::3]]
+
+
+def test_all_put_back_come_again_without_end_but_the_command_ends(stage: Stage) -> None:
+    """Letters that are dead-lettered anew while it works are left for next time."""
+    daemon = stage.daemon()
+    stage.publish(*[b"no json %d" % number for number in range(60)])
+    eventually(lambda: stage.waiting(dead(stage)) == 60)
+    result = run(stage, "retry", "--all")
+    assert (result.returncode, result.stderr) == (
+        0,
+        f"60 of 60 dead letters put back into {stage.queue}\n",
+    )
+    eventually(lambda: stage.waiting(dead(stage)) == 60)
+    stage.finish(daemon)
+
+
+def test_nothing_that_matches_is_said_and_is_exit_code_1(stage: Stage) -> None:
+    """A name that is none is named; an empty queue is fine where all of it was meant."""
+    declare(stage)
+    empty = run(stage, "retry", "--all")
+    assert (empty.returncode, empty.stderr) == (0, f"no dead letters in {dead(stage)}\n")
+    dead_letter(stage, [about("redhat:1")])
+    result = run(stage, "retry", "redhat:1", "redhat:2")
+    assert result.returncode == 1
+    assert "no dead letter has the id, or the checkout id, redhat:2\n" in result.stderr
+    assert bodies(stage, stage.queue) == [about("redhat:1")], "what matches is done"
+    dead_letter(stage, [b"x"])
+    result = run(stage, "discard", "--yes", "--reason", "malformde")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "no dead letter has the reason malformde",
+        f"1 dead letter in {dead(stage)}, 0 discarded: 1 malformed",
+    ]
+
+
+def test_only_what_was_chosen_is_discarded(stage: Stage) -> None:
+    """Letters are told apart by their ids, also those about one checkout."""
+    declare(stage)
+    dead_letter(stage, [about("redhat:1"), about("redhat:1"), about("redhat:2")])
+    first, second, _ = listed(stage)
+    result = run(stage, "discard", first["id"], "--yes")
+    assert (result.returncode, result.stderr) == (0, "1 of 3 dead letters discarded\n")
+    assert listed(stage)[0]["id"] == second["id"]
+    assert stage.waiting(dead(stage)) == 2
+    assert run(stage, "discard", "--all", "--yes").returncode == 0
+    assert stage.waiting(dead(stage)) == 0
+    assert stage.waiting(stage.queue) == 0
+
+
+def test_discarding_asks_first(stage: Stage) -> None:
+    """On a terminal it shows what it is about and asks; elsewhere it wants to be told --yes."""
+    declare(stage)
+    dead_letter(stage, many(25))
+    result = run(stage, "discard", "--all")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--yes" in result.stderr
+    code, seen = run_on_terminal(stage, "discard", "--all", answer="")
+    assert code == 1
+    assert "redhat:19 " in seen
+    assert "… and 5 more" in seen
+    assert "nothing was discarded" in seen
+    assert stage.waiting(dead(stage)) == 25
+    code, seen = run_on_terminal(stage, "discard", "redhat:3", "redhat:4", "redhat:x", answer="y")
+    assert code == 1, "one of them is not there"
+    assert "Discard 2 dead letters for good? [y/N]" in seen
+    assert "2 of 25 dead letters discarded" in seen
+    assert bodies(stage, dead(stage)) == [it for it in many(25) if it not in many(25)[3:5]]
+
+
+@pytest.mark.parametrize("after", [1, 60, 200])
+def test_nothing_is_lost_when_it_is_killed_midway(stage: Stage, after: int) -> None:
+    """Killed by SIGKILL, each letter is in one of the queues, at most one in both."""
+    declare(stage)
+    dead_letter(stage, many())
+    process = start(stage, "retry", "--all")
+    eventually(lambda: stage.waiting(stage.queue) >= after, what="letters put back")
+    process.kill()
+    process.communicate()
+    assert process.returncode == -9, "it was midway"
+    eventually(lambda: stage.waiting(dead(stage)) + stage.waiting(stage.queue) >= MANY)
+    left = stage.waiting(dead(stage))
+    assert 0 < left < MANY
+    assert left + stage.waiting(stage.queue) <= MANY + 1
+    result = run(stage, "retry", "--all")
+    assert result.stderr == f"{left} of {left} dead letters put back into {stage.queue}\n"
+    copies = Counter(bodies(stage, stage.queue))
+    assert set(copies) == set(many())
+    assert copies.total() <= MANY + 1
+
+
+def test_nothing_is_lost_when_the_broker_ends_the_connection(stage: Stage) -> None:
+    """It says so, with exit code 1; each letter is in one of the queues, at most one in both."""
+    declare(stage)
+    dead_letter(stage, many(1500))
+    process = start(stage, "retry", "--all")
+    eventually(lambda: stage.waiting(stage.queue))
+    stage.rabbitmq.ctl("close_all_connections", "maintenance")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1, errors
+    assert errors.startswith("cki-notifier: rabbitmq: ConnectionClosedByBroker: ")
+    eventually(lambda: stage.waiting(dead(stage)) + stage.waiting(stage.queue) >= 1500)
+    copies = Counter(bodies(stage, dead(stage)) + bodies(stage, stage.queue))
+    assert set(copies) == set(many(1500))
+    assert copies.total() <= 1501
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_it_end_in_order(stage: Stage, number: signal.Signals) -> None:
+    """The letter in work is finished, the others are given back, and it says so."""
+    declare(stage)
+    dead_letter(stage, many())
+    process = start(stage, "retry", "--all")
+    eventually(lambda: stage.waiting(stage.queue) >= 20, what="letters put back")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    done = stage.waiting(stage.queue)
+    assert errors == (
+        f"ended by a signal; {done} dead letters put back, the others are where they were\n"
+    )
+    assert bodies(stage, stage.queue) + bodies(stage, dead(stage)) == many()
+
+
+def test_a_bar_shows_how_far_it_is_on_a_terminal_only(stage: Stage) -> None:
+    """While there are many it is told how far it is; at the end the line is taken away."""
+    declare(stage)
+    dead_letter(stage, many(1500))
+    assert run(stage, "list", "--limit", "1499").stderr.count("\n") == 1
+    code, seen = run_on_terminal(stage, "retry", "--all")
+    assert code == 0
+    bars = re.findall(r"\r\x1b\[K\[#* *\] +(\d+) % of 1,500, [\d,]+ put back", seen)
+    assert bars
+    assert all(before <= after for before, after in pairwise(map(int, bars)))
+    assert f"\r\x1b[K1,500 of 1,500 dead letters put back into {stage.queue}\r\n" in seen
+
+
+def test_a_queue_that_is_missing_is_explained(stage: Stage) -> None:
+    """No dead letter ever: fine. No main queue either: probably another name was meant."""
+    wrong = run(stage, "list")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert f"there is neither a queue {stage.queue} nor {dead(stage)}" in wrong.stderr
+    with stage.channel() as channel:
+        channel.queue_declare(stage.queue)
+    new = run(stage, "list")
+    assert (new.returncode, new.stdout) == (0, "")
+    assert new.stderr.startswith(f"no dead letters: there is no {dead(stage)} yet")
+    assert run(stage, "retry", "--all").returncode == 0
+    assert run(stage, "retry", "redhat:1").returncode == 1
+
+
+def test_without_a_main_queue_nothing_is_put_back_or_lost(stage: Stage) -> None:
+    """A letter that reaches no queue stays where it is."""
+    declare(stage)
+    dead_letter(stage, many(3))
+    with stage.channel() as channel:
+        channel.queue_delete(stage.queue)
+    result = run(stage, "retry", "--all")
+    assert result.returncode == 1
+    assert f"there is no queue {stage.queue}\n" in result.stderr
+    assert "0 dead letters put back, the others are where they were" in result.stderr
+    assert bodies(stage, dead(stage)) == many(3)
+
+
+def test_a_main_queue_that_takes_no_more_is_explained(stage: Stage) -> None:
+    """What the queue refuses stays a dead letter."""
+    declare(stage)
+    dead_letter(stage, many(60))
+    with stage.channel() as channel:
+        channel.queue_delete(stage.queue)
+        arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare(stage.queue, arguments=arguments)
+    result = run(stage, "retry", "--all")
+    assert result.returncode == 1
+    assert f"the queue {stage.queue} takes no more messages" in result.stderr
+    assert bodies(stage, dead(stage)) == many(60)[1:]
+    assert bodies(stage, stage.queue) == many(60)[:1]
+
+
+def test_a_broker_that_is_away_is_exit_code_1(stage: Stage) -> None:
+    """One line says what can't be reached."""
+    result = stage.command(
+        *("dead-letters", "retry", "--all"),
+        environment={"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_PORT": "1"},
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("cki-notifier: rabbitmq: can't connect to 127.0.0.1:1: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_reader_that_hangs_up_ends_it_quietly(stage: Stage) -> None:
+    """As in ``… list | head -1``."""
+    declare(stage)
+    dead_letter(stage, [about("redhat:1", filler="x" * 1_000_000)])
+    process = start(stage, "show", "--all")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("id ")
+    process.stdout.close()
+    process.wait(timeout=30)
+    assert process.stderr is not None
+    with process.stderr as errors:
+        assert errors.read() == ""
+
+
+def test_our_queue_keeps_what_is_looked_at_often(stage: Stage) -> None:
+    """Its deliveries are not limited; of another queue it is said that it may drop letters."""
+    declare(stage)
+    dead_letter(stage, many(1))
+    look_often(stage)
+    assert run(stage, "list").stderr == f"1 dead letter in {dead(stage)}: 1 malformed\n"
+    with stage.channel() as channel:
+        channel.queue_delete(dead(stage))
+        channel.queue_declare(dead(stage), durable=True, arguments={"x-queue-type": "quorum"})
+    dead_letter(stage, many(1))
+    look_often(stage)
+    assert run(stage, "list").stderr.startswith(f"Careful: letters in {dead(stage)} were looked at")
+
+
+def refuse(channel: BlockingChannel, queue: str) -> None:
+    """Take a message and give it back at once."""
+    method, _, _ = channel.basic_get(queue)
+    assert method is not None
+    channel.basic_nack(method.delivery_tag or 0, requeue=True)
+
+
+def look_often(stage: Stage) -> None:
+    """Look at the dead letters as often as RabbitMQ 4 would allow, less a few."""
+    with stage.channel() as channel:
+        for _ in range(16):
+            refuse(channel, dead(stage))
+            eventually(lambda: stage.waiting(dead(stage)) == 1)
+
+
+def test_what_the_broker_dead_lettered_itself_is_shown_too(stage: Stage) -> None:
+    """Such a letter has the broker's reason, time and exchange, and can be put back."""
+    declare(stage)
+    with stage.channel() as channel:
+        channel.queue_delete(stage.queue)
+        limited = {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 1,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": dead(stage),
+        }
+        channel.queue_declare(stage.queue, durable=True, arguments=limited)
+        channel.queue_bind(stage.queue, stage.exchange, "#")
+    stage.publish(about("redhat:1"), properties=pika.BasicProperties(message_id="m-1"))
+    with stage.channel() as channel:
+        for _ in range(2):
+            eventually(lambda: stage.waiting(stage.queue) == 1)
+            refuse(channel, stage.queue)
+    eventually(lambda: stage.waiting(dead(stage)) == 1)
+    (letter,) = listed(stage)
+    assert letter["reason"] == "delivery_limit"
+    assert letter["first_seen"].startswith("20")
+    assert letter["exchange"] == stage.exchange
+    assert letter["attempts"] == 0
+    assert listed(stage, "--reason", "delivery_limit") == [letter]
+    assert run(stage, "retry", "--reason", "delivery_limit").returncode == 0
+    (back,) = stage.take(stage.queue)
+    assert back.properties.message_id == "m-1"
+    assert "x-death" not in back.headers
+
+
+def test_the_configuration_of_the_services_is_not_needed(stage: Stage) -> None:
+    """The operator's machine knows RabbitMQ and nothing else."""
+    config = operator_config(stage)
+    assert config.rabbitmq.queue == stage.queue
+    assert (config.logging_level, config.logging_format) == ("WARNING", "text")

@@ -1,0 +1,22 @@
+"""What the demo's notifications should lead to, told by the addresses of compose.yaml."""
+
+import contextlib
+
+from cki_notifier.configuration.settings import read_config
+from tests.deploy.compose import project
+from tools.demo.scenario import scenario
+from tools.demo.scenes import Decision, Scene
+from tools.stand_ins.configured import configured
+
+
+def scenes() -> list[Scene]:
+    """Return the demo's scenes."""
+    variables = project.environment("publish")
+    config = read_config(variables, needs_rabbitmq=False, needs_kafka=False)
+    with contextlib.closing(configured(config)) as services:
+        return list(scenario(services))
+
+
+def decision(scene: Scene) -> Decision:
+    """Return what becomes of a notification when the services are as at the demo's end: up."""
+    return scene.later or scene.expected

@@ -1,0 +1,73 @@
+"""The programs of `tools/` beside the daemon: what they refuse, and how they say so."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.deploy.compose import project
+from tools import PROJECT
+from tools.notifier import complete
+
+
+def run(*words: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    """Run a module with the variables of the stand-ins, changed; None takes a variable out."""
+    variables = project.environment("stand-ins") | changes
+    given = {name: value for name, value in variables.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        env=complete(given),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DATAWAREHOUSE_URL", None, "DATAWAREHOUSE_URL: is not set"),
+        ("DATAWAREHOUSE_URL", "https://datawarehouse:8001", "https://datawarehouse:8001: "),
+        ("GITLAB_TOKENS", None, "GITLAB_TOKENS: "),
+        (
+            "GITLAB_TOKENS",
+            json.dumps({"one": "GITLAB_TOKEN", "two": "GITLAB_TOKEN"}),
+            "GITLAB_TOKENS: ",
+        ),
+        ("JIRA_SERVER", None, "JIRA_SERVER"),
+    ],
+)
+def test_stand_ins_say_where_they_cannot_stand(name: str, value: str | None, said: str) -> None:
+    """Variables that lead to no stand-in are a fault that is named, with exit code 2."""
+    result = run("tools.stand_ins", **{name: value})
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_stand_ins_say_that_an_address_is_not_theirs() -> None:
+    """An address that this machine does not have is a fault, too."""
+    result = run("tools.stand_ins", "--listen", "192.0.2.1")
+    assert result.returncode == 2
+    assert "can't be started" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--demo", "--checkout-id", "redhat:1"),
+        ("--demo", "file.json"),
+        ("file.json", "--outcome-changed"),
+        ("--checkout-id", "redhat:1"),
+    ],
+)
+def test_what_is_to_be_published_is_said_once(words: tuple[str, ...]) -> None:
+    """All of the demo, a file or a checkout with a status; else nothing is connected."""
+    result = run("tools.demo.publish", "--amqp", "amqp://192.0.2.1", *words)
+    assert result.returncode == 2
+    assert "usage: " in result.stderr

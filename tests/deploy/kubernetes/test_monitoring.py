@@ -1,0 +1,67 @@
+"""Prometheus and Grafana get in the cluster what they get elsewhere."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.deploy.kubernetes.manifests import DEPLOY, OVERLAYS, overlay
+from tests.deploy.monitoring.files import ALERTS, DASHBOARD
+
+each_overlay = pytest.mark.parametrize("name", OVERLAYS)
+
+
+def test_the_rules_are_what_their_script_writes() -> None:
+    """Who changes ``alerts.yaml`` runs ``tools/deployment/make_prometheus_rule.py``."""
+    script = DEPLOY.parents[1] / "tools/deployment/make_prometheus_rule.py"
+    result = subprocess.run([sys.executable, script], capture_output=True, check=True, text=True)
+    assert result.stdout == (DEPLOY / "base" / "prometheus-rule.yaml").read_text()
+
+
+@each_overlay
+def test_the_rules_are_those_of_the_alerts(name: str) -> None:
+    """Each rule is there as it is, with the address of its section in the runbook."""
+    spec = overlay(name).one("PrometheusRule")["spec"]
+    assert spec == yaml.safe_load(ALERTS.read_text())
+    rules = [rule for group in spec["groups"] for rule in group["rules"]]
+    assert all("/docs/runbook.md#" in rule["annotations"]["runbook_url"] for rule in rules)
+
+
+@each_overlay
+def test_the_job_is_the_one_the_alerts_ask_for(name: str) -> None:
+    """The operator names the job by the Service, and the first alert misses it by that name."""
+    manifests = overlay(name)
+    monitor = manifests.one("ServiceMonitor")["spec"]
+    assert "jobLabel" not in monitor
+    jobs = set(re.findall(r'up\{job="([^"]+)"\}', ALERTS.read_text()))
+    assert jobs == {manifests.one("Service")["metadata"]["name"]}
+
+
+@each_overlay
+def test_metrics_are_scraped_often_enough_and_from_every_replica(name: str) -> None:
+    """At least once a minute, of each pod by itself, be it ready or not."""
+    (endpoint,) = overlay(name).one("ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["path"] == "/metrics"
+    assert int(endpoint["interval"].removesuffix("s")) <= 60
+    assert int(endpoint["scrapeTimeout"].removesuffix("s")) <= int(endpoint["interval"][:-1])
+    service = overlay(name).one("Service")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+
+
+def test_grafana_s_sidecar_finds_one_dashboard() -> None:
+    """It is the project's, once for both environments, and small enough for ``kubectl apply``."""
+    found = [
+        item
+        for name in OVERLAYS
+        for item in overlay(name).all("ConfigMap")
+        if item["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
+    ]
+    (dashboard,) = found
+    (text,) = dashboard["data"].values()
+    assert json.loads(text) == json.loads(DASHBOARD.read_text())
+    assert len(text.encode()) < 250_000  # what an annotation may hold is 256 KiB
+    assert dashboard["metadata"]["name"] == "cki-notifier-dashboard"

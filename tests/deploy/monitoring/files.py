@@ -1,0 +1,97 @@
+"""The files for Prometheus and Grafana, and the documentation of them, as the tests read them."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tools import PROJECT
+
+ALERTS = PROJECT / "deploy" / "monitoring" / "alerts.yaml"
+DASHBOARD = PROJECT / "deploy" / "monitoring" / "dashboard.json"
+RUNBOOK = PROJECT / "docs" / "runbook.md"
+METRICS = PROJECT / "docs" / "metrics.md"
+CASES = sorted(Path(__file__).parent.glob("*.test.yaml"))
+
+_ROW = re.compile(r"^\| `(cki_notifier_\w+)` \| (\w+) \|([^|]*)\| .+ \|$", re.MULTILINE)
+_VALUES = re.compile(r"^\| `(\w+)` \| (`[^|]+) \|$", re.MULTILINE)
+_FIRING = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
+
+
+class Documented(NamedTuple):
+    """A metric, as the table in docs/metrics.md has it."""
+
+    name: str
+    kind: str
+    labels: frozenset[str]
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Return the alerts."""
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def cases() -> Iterator[tuple[str, bool]]:
+    """Return for each case of promtool the alert it is about, and whether it expects it to fire."""
+    for file in CASES:
+        for test in yaml.safe_load(file.read_text())["tests"]:
+            (expected,) = test["promql_expr_test"]
+            found = _FIRING.match(expected["expr"])
+            assert found, expected["expr"]
+            fires = bool(expected.get("exp_samples"))
+            says = "fires" if fires else "stays silent"
+            assert test["name"].startswith(f"{found[1]} {says} "), test["name"]
+            yield found[1], fires
+
+
+def dashboard() -> dict[str, Any]:
+    """Return the dashboard."""
+    document: dict[str, Any] = json.loads(DASHBOARD.read_text())
+    return document
+
+
+def panels() -> list[dict[str, Any]]:
+    """Return the dashboard's panels, without the titles of its rows."""
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+
+
+def panel_queries() -> list[str]:
+    """Return the queries of the dashboard's panels, with Grafana's interval filled in."""
+    return [
+        target["expr"].replace("$__rate_interval", "5m")
+        for panel in panels()
+        for target in panel["targets"]
+    ]
+
+
+def variable_queries() -> list[str]:
+    """Return the selectors that the dashboard's variables take their values from."""
+    variables = dashboard()["templating"]["list"]
+    return [item["definition"] for item in variables if item["type"] == "query"]
+
+
+def documented() -> set[Documented]:
+    """Return the table of metrics."""
+    return {
+        Documented(name, kind, frozenset(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in _ROW.findall(METRICS.read_text())
+    }
+
+
+def documented_values() -> dict[str, set[str]]:
+    """Return the values of each label; those of a label of which not all are told are left out."""
+    return {
+        label: set(re.findall(r"`([^`]+)`", values))
+        for label, values in _VALUES.findall(METRICS.read_text())
+        if "…" not in values
+    }
+
+
+def sections(file: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitLab makes them."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,0 +1,153 @@
+"""The site: every link leads somewhere, nothing comes from elsewhere, and pages look as written."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.brokers.stage import eventually
+from tests.docs.files import DOCS, README, links
+from tests.docs.site import Outline, Page, Site
+from tests.web.browser.chromium import NARROW, WIDE, Chromium
+from tools import PROJECT
+from tools.documentation.site import on_page_markdown
+
+REPOSITORY = "https://gitlab.com/cki-project/cki-notifier/-"
+PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
+
+
+def written(folder: Path, html: str) -> Site:
+    """Return a site of one page, beside a page with an anchor and a picture."""
+    (folder / "page.html").write_text(html)
+    (folder / "other.html").write_text('<article><h2 id="there">There</h2></article>')
+    (folder / "picture.svg").write_text("<svg/>")
+    return Site(folder)
+
+
+def test_every_link_leads_somewhere(site: Site) -> None:
+    """To a file and an anchor that the site has, or to a proper address elsewhere."""
+    assert len(site.pages) > len(DOCS)
+    assert list(site.dead_links()) == []
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Site) -> None:
+    """No script, style, font or picture: who reads this is told to nobody."""
+    assert list(site.loaded_from_elsewhere()) == []
+
+
+@pytest.mark.parametrize(
+    ("html", "fault"),
+    [
+        ('<a href="missing.html">', "is not there"),
+        ('<a href="other.html#nowhere">', "has no such anchor"),
+        ('<a href="#nowhere">', "has no such anchor"),
+        ('<img src="missing.svg">', "is not there"),
+        ('<a href="https:///path">', "is no address"),
+        ('<a href="htps://host/">', "is no address"),
+    ],
+)
+def test_a_dead_link_is_noticed(tmp_path: Path, html: str, fault: str) -> None:
+    """The check sees each kind."""
+    (found,) = written(tmp_path, html).dead_links()
+    assert found.endswith(fault)
+
+
+def test_a_link_that_leads_somewhere_is_fine(tmp_path: Path) -> None:
+    """The check takes what is right."""
+    page = '<a href="other.html#there"></a><a href="https://kafka.apache.org/"></a><p id="here">'
+    assert not list(
+        written(tmp_path, f'{page}<a href="#here"><img src="picture.svg">').dead_links()
+    )
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example/a.js"></script>',
+        '<script src="//cdn.example/a.js"></script>',
+        '<link rel="stylesheet" href="https://cdn.example/a.css">',
+        '<link rel="preconnect" href="https://fonts.example" crossorigin>',
+        '<img src="https://cdn.example/a.svg">',
+        '<style>@import "https://cdn.example/a.css";</style>',
+        '<p style="background: url(https://cdn.example/a.png)">',
+    ],
+)
+def test_what_comes_from_elsewhere_is_noticed(tmp_path: Path, html: str) -> None:
+    """The check sees each kind; a link that somebody may follow is none."""
+    assert len(list(written(tmp_path, html).loaded_from_elsewhere())) == 1
+    assert not list(written(tmp_path, '<a href="https://a.example/">').loaded_from_elsewhere())
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda it: it.stem)
+def test_the_site_shows_a_page_as_the_repository_does(
+    site: Site, tmp_path: Path, page: Path
+) -> None:
+    """As many headings, lists, tables and blocks: the site's Markdown is not the repository's.
+
+    GitLab's is CommonMark. mkdocs wants lists indented by four spaces, and makes one paragraph of
+    what is less.
+    """
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(page.read_text())
+    (tmp_path / "page.html").write_text(f"<article>{html}</article>")
+    shown = site.pages[site.folder / f"{page.stem}.html"]
+    assert Outline.of(shown.article) == Outline.of(Page(tmp_path / "page.html").article)
+
+
+def test_pages_can_be_read_in_a_browser(served: str, tmp_path: Path) -> None:
+    """On a desktop and on a phone: no error, no request to others, nothing wider than the screen.
+
+    The browser can't reach any other host, and complains of whatever it would ask one for.
+    """
+    pages = ("index", "configuration", "how-it-works", "status-page")
+    with Chromium(tmp_path / "chromium") as chromium:
+        for size, scheme in ((WIDE, "light"), (NARROW, "dark")):
+            chromium.look(size, scheme)
+            for name in pages:
+                chromium.driver.get(f"{served}/{name}.html")
+                too_wide = chromium.driver.execute_script(
+                    "return document.documentElement.scrollWidth > window.innerWidth"
+                )
+                assert (name, chromium.complaints(), too_wide) == (name, [], False)
+        chromium.look()
+        chromium.driver.get(f"{served}/index.html?q=CKINotifierTokenRefused")
+        script = "return [...document.querySelectorAll('.md-search-result a')].map(a => a.href)"
+        eventually(
+            lambda: any("runbook" in it for it in chromium.driver.execute_script(script)),
+            what="the page that was searched",
+        )
+        assert chromium.complaints() == []
+
+
+def test_a_link_out_of_the_pages_leads_into_the_repository() -> None:
+    """To a file, a folder, or a part of a file."""
+    text = "[a](../cki_notifier/cli.py), [b](../tools), [c](rules.md), [d](../README.md#try-it)"
+    assert on_page_markdown(text, page=PAGE) == (
+        f"[a]({REPOSITORY}/blob/main/cki_notifier/cli.py), [b]({REPOSITORY}/tree/main/tools), "
+        f"[c](rules.md), [d]({REPOSITORY}/blob/main/README.md#try-it)"
+    )
+
+
+def test_a_page_that_is_called_by_its_file_has_its_title_in_the_site() -> None:
+    """Whatever the anchor; a page that is called otherwise is left alone."""
+    text = "[rules.md](rules.md), [delivery.md](delivery.md#order), [order](delivery.md#order)"
+    shown = "[Rules](rules.md), [Delivery](delivery.md#order), [order](delivery.md#order)"
+    assert on_page_markdown(text, page=PAGE) == shown
+
+
+def test_a_link_to_no_file_fails_the_build(caplog: pytest.LogCaptureFixture) -> None:
+    """By a warning, which a strict build takes for an error."""
+    with caplog.at_level(logging.WARNING, "mkdocs.hooks.site"):
+        on_page_markdown("[a](../cki_notifier/nowhere.py)", page=PAGE)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("mkdocs.hooks.site", "WARNING")
+    assert record.getMessage() == "a.md links to ../cki_notifier/nowhere.py, which is not there"
+
+
+def test_readme_is_a_screen_and_leads_somewhere() -> None:
+    """It has few lines, and each file that it links to is there."""
+    assert len(README.read_text().splitlines()) <= 60
+    inside = [link for link in links(README) if "://" not in link]
+    assert inside
+    assert [link for link in inside if not (PROJECT / link.partition("#")[0]).exists()] == []

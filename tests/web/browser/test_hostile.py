@@ -1,0 +1,105 @@
+"""The status page shows whatever a notification or a service holds, and does none of it."""
+
+import pytest
+
+from cki_notifier.web.status import Row
+from tests.brokers.stage import eventually
+from tests.factories.website import Scene
+from tests.web.browser.view import View
+
+HOSTILE = (
+    "<script>window.hacked = true</script>",
+    '"><img src=x onerror="window.hacked = true">',
+    "' onmouseover='window.hacked = true' x='",
+    "javascript:window.hacked=true",
+    "JaVaScRiPt:window.hacked=true//https://gitlab.com/a/b/-/merge_requests/1",
+    "data:text/html,<script>window.hacked = true</script>",
+    "</td></tr></table></template><svg onload='window.hacked = true'>",
+    "<!--", "]]>", "&lt;b&gt;", "$outcome ${outcome} $$", "%s {0} {outcome}",
+    "\u202e8:tahder", "redhat:\x00\x1b[31m\r\n1", "\u2066\u200b\ufeff", "קרנל:1", "\U0001f427" * 3,
+    "https://gitlab.com/\n/merge_requests/1", "https://user@evil.example/-/merge_requests/1",
+    "x" * 100_000,
+)  # fmt: skip
+
+
+def settle_hostile(scene: Scene) -> None:
+    """Have notifications settled that hold hostile texts in every field."""
+    for text in HOSTILE:
+        scene.settle(
+            text, "delayed", "unavailable", status=text, merge_request=text, error=text, seconds=1
+        )
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_hostile_text_is_shown_as_text(scene: Scene, view: View, *, scripts: bool) -> None:
+    """No text becomes markup, a script or an address of another scheme, and none turns around."""
+    settle_hostile(scene)
+    if scripts:
+        view.open()
+    else:
+        view.open_without_scripts()
+    rows = view.find("#rows")
+    for kind in (".checkout", ".status", ".error"):
+        cells = rows.find_elements("css selector", kind)
+        shown = [it.get_attribute("textContent") for it in reversed(cells)]
+        assert shown == [as_text(text) for text in HOSTILE]
+    made = "script, img, svg, b, [onmouseover], [onerror], [onload], [style]"
+    assert rows.find_elements("css selector", made) == []
+    links = [str(it.get_attribute("href")) for it in rows.find_elements("css selector", "a[href]")]
+    assert len(links) > len(HOSTILE) / 2
+    assert all(link.startswith("https://") for link in links)
+    assert view.run("return window.hacked") is None
+
+
+def as_text(text: str) -> str:
+    """Return what is shown of a text: as it is, what is not visible escaped, not too long."""
+    whole = text if text.isprintable() else text.encode("unicode_escape").decode()
+    return whole if len(text) <= 500 else whole[:499] + "…"
+
+
+def test_the_policy_is_in_force(view: View) -> None:
+    """Were there a hole, its script would not run: the browser refuses it and says so."""
+    view.open()
+    view.run(
+        "const it = document.createElement('script'); it.textContent = 'window.hacked = true';"
+        "document.body.append(it);"
+        "document.body.insertAdjacentHTML('beforeend', '<p onclick=\"hacked = true\">x</p>');"
+        "document.body.lastElementChild.click()"
+    )
+    refused: list[str] = []
+
+    def look() -> bool:
+        refused.extend(view.chromium.complaints())
+        return len(refused) == 2
+
+    eventually(look, what="two complaints")
+    assert all("Content Security Policy" in it for it in refused)
+    assert view.run("return window.hacked") is None
+
+
+def test_a_hostile_search_finds_nothing_and_does_nothing(scene: Scene, view: View) -> None:
+    """What the address asks for is looked for, literally."""
+    scene.settle("redhat:1")
+    view.open("?q=%3Cscript%3Ewindow.hacked%3Dtrue%3C/script%3E&outcome=%22%3E%3Cimg%20src=x%3E")
+    assert view.find("#q").get_attribute("value") == "<script>window.hacked=true</script>"
+    view.shows()
+    assert view.run("return window.hacked") is None
+
+
+def test_nothing_comes_from_elsewhere(view: View) -> None:
+    """Script, style and data are the process' own."""
+    view.open()
+    loaded = view.run("return performance.getEntriesByType('resource').map((it) => it.name)")
+    origin = f"http://127.0.0.1:{view.port}/"
+    assert {it.removeprefix(origin).partition("?")[0] for it in loaded} == {
+        "page.css",
+        "page.js",
+        "outcomes.json",
+    }
+
+
+def test_every_field_of_a_row_is_covered_above() -> None:
+    """The fields that can hold a stranger's text are those that the tests fill."""
+    strangers = {"checkout_id", "merge_request", "status", "error"}
+    ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds"}
+    assert set(Row.__struct_fields__) == strangers | ours | {"checkout_url", "merge_request_url"}
