@@ -17,10 +17,10 @@ from tools.documentation import (
     command_line,
     configuration,
     contract,
+    house,
     metrics,
-    modules,
-    picture,
     reasons,
+    way,
 )
 from tools.documentation.markdown import put
 
@@ -28,13 +28,14 @@ from tools.documentation.markdown import put
 WHOLE: Mapping[str, Callable[[], str]] = {
     "docs/asyncapi.yaml": asyncapi.page,
     "docs/contract.md": contract.page,
-    "docs/how-it-works.svg": picture.svg,
+    "docs/house.svg": house.svg,
+    "docs/how-it-works.svg": way.svg,
 }
 #: Pages in which a part is made, between marks.
 PARTS: Mapping[str, Callable[[], str]] = {
     "docs/command-line.md": command_line.part,
     "docs/configuration.md": configuration.part,
-    "docs/how-it-works.md": modules.part,
+    "docs/how-it-works.md": house.part,
     "docs/metrics.md": metrics.part,
     "docs/reasons.md": reasons.part,
 }

@@ -1,25 +1,22 @@
-"""The picture in docs/how-it-works.md: the way of a notification, with the code's own reasons.
-
-One picture for light and dark pages: every text is in a box with a colour of its own.
-"""
+"""The picture of the way of a notification in docs/how-it-works.md, with the code's own reasons."""
 
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
 from cki_notifier.rabbitmq.queues import DELAYS, delay_queue
 from cki_notifier.rules.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
 from cki_notifier.rules.rule import Rule
+from tools.documentation.drawing import Box, arrow_down, line, picture
 from tools.documentation.reasons import deciders
 
 _BROKER, _STEP, _SERVICE = "#8a3ffc", "#3f51b5", "#00695c"
-_IGNORED, _DELAYED, _DEAD, _LINE = "#546e7a", "#8a5a00", "#b23c17", "#808890"
-_WIDTH, _TOP, _ROW, _HEIGHT = 900, 10, 58, 38
+_IGNORED, _DELAYED, _DEAD = "#546e7a", "#8a5a00", "#b23c17"
+_TOP, _ROW, _HEIGHT = 10, 58, 38
 #: Where the columns begin, and how wide they are.
 _LEFT, _MIDDLE, _RIGHT = (10, 170), (270, 250), (590, 300)
-_LETTERS, _LINE_HEIGHT = 42, 15
+_LETTERS = 42
 
 
 class Row(NamedTuple):
@@ -60,16 +57,11 @@ def rows() -> list[Row]:
 def svg() -> str:
     """Return the picture."""
     steps = rows()
-    body = [piece for index, row in enumerate(steps) for piece in _drawn(index, row)]
-    arrows = [_arrow(_center(index), index) for index in range(len(steps) - 1)]
-    notes = list(_notes(len(steps)))
-    height = _y(len(steps) + 2)
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        'font-family="system-ui, sans-serif" font-size="13" fill="#fff">'
-    )
-    title = "<title>The way of a notification, from RabbitMQ to Kafka</title>"
-    return "\n".join([head, title, *arrows, *body, *notes, "</svg>", ""])
+    boxes = [piece for index, row in enumerate(steps) for piece in _drawn(index, row)]
+    middle = _MIDDLE[0] + _MIDDLE[1] // 2
+    arrows = [arrow_down(middle, _y(at) + _HEIGHT, _y(at + 1)) for at in range(len(steps) - 1)]
+    title = "The way of a notification, from RabbitMQ to Kafka"
+    return picture(title, _y(len(steps) + 2), [*arrows, *boxes, *_notes(len(steps))])
 
 
 def _ignored(rules: Iterable[Rule[Any]]) -> str:
@@ -88,17 +80,13 @@ def _y(index: int) -> int:
     return _TOP + index * _ROW
 
 
-def _center(index: int) -> int:
-    return _y(index) + _HEIGHT
-
-
 def _drawn(index: int, row: Row) -> Iterator[str]:
     middle = _y(index) + _HEIGHT // 2
     if row.asks:
-        yield _line(sum(_LEFT), middle, _MIDDLE[0], middle)
+        yield line(sum(_LEFT), middle, _MIDDLE[0], middle)
         yield from _box(_LEFT, index, row.asks, _SERVICE)
     if row.end:
-        yield _line(sum(_MIDDLE), middle, _RIGHT[0], middle)
+        yield line(sum(_MIDDLE), middle, _RIGHT[0], middle)
         yield from _box(_RIGHT, index, row.end, row.colour)
     yield from _box(_MIDDLE, index, row.step, row.fill)
 
@@ -118,20 +106,5 @@ def _box(
     column: tuple[int, int], index: int, text: str, fill: str, letters: int = _LETTERS
 ) -> Iterator[str]:
     left, width = column
-    size = f'width="{width}" height="{_HEIGHT}" rx="6"'
-    yield f'<rect x="{left}" y="{_y(index)}" {size} fill="{fill}"/>'
     lines = wrap(text, letters, break_on_hyphens=False)
-    first = _y(index) + _HEIGHT // 2 + 5 - (len(lines) - 1) * _LINE_HEIGHT // 2
-    for number, line in enumerate(lines):
-        place = f'x="{left + width // 2}" y="{first + number * _LINE_HEIGHT}"'
-        yield f'<text {place} text-anchor="middle">{escape(line)}</text>'
-
-
-def _arrow(y: int, index: int) -> str:
-    x = _MIDDLE[0] + _MIDDLE[1] // 2
-    end = _y(index + 1)
-    return f'{_line(x, y, x, end - 6)}<path d="M{x - 5} {end - 8} h10 l-5 8 z" fill="{_LINE}"/>'
-
-
-def _line(x1: int, y1: int, x2: int, y2: int) -> str:
-    return f'<path d="M{x1} {y1} L{x2} {y2}" stroke="{_LINE}" stroke-width="1.5"/>'
+    return Box(left, _y(index), width, _HEIGHT, fill, lines).svg()
