@@ -10,10 +10,10 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
+from cki_notifier.web.queue_lengths import QueueLengths
+from cki_notifier.web.routes import Routes
 from cki_notifier.web.server import Server
-from cki_notifier.web.site import Site
 from cki_notifier.web.status import Status
-from cki_notifier.web.waiting import Waiting
 
 
 class Website:
@@ -28,7 +28,7 @@ class Website:
 
     def __init__(self, port: int) -> None:
         self._server = Server(port)
-        self._waiting: Waiting | None = None
+        self._queue_lengths: QueueLengths | None = None
 
     def open(
         self, config: Config, liveness: Liveness, outcomes: Outcomes, publisher: Publisher | None
@@ -44,14 +44,14 @@ class Website:
         metrics.introduce(config.environment)
         if config.rabbitmq is not None and config.sends:
             ask = partial(connect, config.rabbitmq, "queue lengths")
-            self._waiting = Waiting(ask, config.rabbitmq.queue)
+            self._queue_lengths = QueueLengths(ask, config.rabbitmq.queue)
         health = Health(liveness, publisher.check if publisher else None)
-        counts = self._waiting.counts if self._waiting else dict
+        counts = self._queue_lengths.counts if self._queue_lengths else dict
         status = Status(config, health, outcomes, counts)
-        self._server.start(Site(health, Metrics(counts), status).answer)
+        self._server.start(Routes(health, Metrics(counts), status).answer)
 
     def close(self) -> None:
         """Give the port back and end all threads."""
-        if self._waiting is not None:
-            self._waiting.close()
+        if self._queue_lengths is not None:
+            self._queue_lengths.close()
         self._server.close()

@@ -12,8 +12,8 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
+from cki_notifier.web.routes import Routes
 from cki_notifier.web.server import Server
-from cki_notifier.web.site import Site
 from cki_notifier.web.status import Status
 from tests.factories.environment import environment, read
 from tools.processes import free_port
@@ -55,11 +55,11 @@ class Scene:
         result = Result(outcome, reason, merge_request, error)
         self.outcomes.add(Identity(checkout_id, status), result, seconds)
 
-    def site(self) -> Site:
+    def site(self) -> Routes:
         """Return a new site that tells of all this."""
         health = Health(self.liveness, self.check_kafka if self.config.sends else None)
         status = Status(self.config, health, self.outcomes, self._counts)
-        return Site(health, Metrics(self._counts), status)
+        return Routes(health, Metrics(self._counts), status)
 
     def _counts(self) -> dict[str, int]:
         return self.waiting

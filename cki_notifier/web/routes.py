@@ -15,7 +15,7 @@ _UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
-class Site:
+class Routes:
     """Answers requests; in any thread.
 
     Args:

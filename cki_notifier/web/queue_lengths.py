@@ -26,7 +26,7 @@ _LONGEST_KEPT_SECONDS = 60.0
 _TICK_SECONDS = 0.2
 
 
-class Waiting:
+class QueueLengths:
     """Asks in a thread of its own, which nothing else depends on.
 
     Args:
