@@ -135,11 +135,13 @@ class Stage:
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 channel.basic_publish(self.exchange, routing_key, data, properties, mandatory=True)
 
+    def records_until(self, enough: Callable[[list[Record]], bool]) -> list[Record]:
+        """Read the topic until there are enough records, or for as long as patience lasts."""
+        return read_topic(self.bootstrap, self.topic, seconds=PATIENCE, until=enough)
+
     def records(self, count: int) -> list[Record]:
         """Read the topic until there are so many records; return them all."""
-        found = read_topic(
-            self.bootstrap, self.topic, seconds=PATIENCE, until=lambda seen: len(seen) >= count
-        )
+        found = self.records_until(lambda seen: len(seen) >= count)
         assert len(found) >= count, f"{len(found)} records instead of {count}"
         return found
 
@@ -149,12 +151,7 @@ class Stage:
 
     def keys(self, count: int) -> set[str]:
         """Read the topic until there are records with so many different keys; return the keys."""
-        found = read_topic(
-            self.bootstrap,
-            self.topic,
-            seconds=PATIENCE,
-            until=lambda seen: len({record.key for record in seen}) >= count,
-        )
+        found = self.records_until(lambda seen: len({record.key for record in seen}) >= count)
         return {record.key for record in found}
 
     def waiting(self, queue: str) -> int:
