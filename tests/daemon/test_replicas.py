@@ -32,9 +32,9 @@ def declare(stage: Stage, **arguments: object) -> None:
         )
 
 
-def is_finished(record: Record) -> bool:
-    """Tell whether a message says that its checkout is tested."""
-    return bool(json.loads(record.value)["cki_finished"])
+def event(record: Record) -> tuple[str, bool]:
+    """Return what tells a message from others: its checkout, and whether that is tested."""
+    return record.key, bool(json.loads(record.value)["cki_finished"])
 
 
 def stages(stage: Stage, count: int) -> dict[str, list[bool]]:
@@ -43,14 +43,10 @@ def stages(stage: Stage, count: int) -> dict[str, list[bool]]:
     Return for each checkout whether its messages say that it is tested, in their order.
     """
     seen = defaultdict(list)
-    for record in stage.records_until(lambda found: len(set(map(event, found))) >= count):
-        seen[record.key].append(is_finished(record))
+    found = stage.records_until(lambda records: len(set(map(event, records))) >= count)
+    for checkout_id, is_tested in map(event, found):
+        seen[checkout_id].append(is_tested)
     return seen
-
-
-def event(record: Record) -> tuple[str, bool]:
-    """Return what tells a message from others: its checkout, and its stage."""
-    return record.key, is_finished(record)
 
 
 def test_two_replicas_share_the_work(stage: Stage) -> None:
