@@ -163,7 +163,7 @@ def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
     http = HTTP(Transfers(certificates))
     loader = Loader(
         DataWarehouse(http, config.datawarehouse),
-        GitLab(http, config.gitlab_tokens),
+        GitLab(http, config.gitlab_tokens, places=max(1, config.in_flight // 2)),
         _jira_issues(config.jira, certificates) if config.jira else None,
     )
     return Pipeline(loader, publisher, source=config.datawarehouse.url)

@@ -8,16 +8,15 @@ from functools import partial
 
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
 from cki_notifier.kafka.sent_events import SentEvents
-from cki_notifier.notification.errors import Interrupted, NotifierError
-from cki_notifier.notification.models import Ignored, Outcome
-from cki_notifier.notification.parse import event_id
+from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
+from cki_notifier.notification.models import Ignored, Notification, Outcome, Sent
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
-from cki_notifier.rabbitmq.queues import declare_main, declare_retry_queues, declare_temporary
+from cki_notifier.rabbitmq.queues import MainQueue, RetryQueues
 from cki_notifier.rabbitmq.republish import Republisher
-from cki_notifier.rabbitmq.retries import destination_of, history_of
+from cki_notifier.rabbitmq.retries import Destination, destination_of, history_of
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.log import FIELDS
 from cki_notifier.telemetry.outcomes import Outcomes, Result
@@ -30,6 +29,13 @@ logger = logging.getLogger(__name__)
 #: For all that is done for one notification, in seconds: far below the 30 minutes after which
 #: RabbitMQ takes a delivery back that nobody settled.
 NOTIFICATION_SECONDS = 600.0
+#: So many notifications are fetched for each that is handled: there is room for those that wait.
+_PREFETCH = 4
+#: One checkout, and one queue that takes no copies, have this part of what is fetched at most.
+_SHARE = 1 / 8
+#: What is handled, and what is put into other queues, is bounded in bytes as well: a notification
+#: may have any size.
+_MOST_BYTES = 32 * 1024 * 1024
 
 
 class Daemon:
@@ -56,71 +62,113 @@ class Daemon:
         self._outcomes = outcomes
         self.liveness = Liveness()
         self._stopping = threading.Event()
+        self._interrupting = threading.Event()
         self._sent = SentEvents()
-        self._lanes = Lanes(config.in_flight)
+        self._prefetch = _PREFETCH * config.in_flight
+        share = max(1, int(_SHARE * self._prefetch))
+        self._lanes = Lanes(config.in_flight, most_behind=share, most_bytes=_MOST_BYTES)
         metrics.in_flight.set_function(lambda: self._lanes.running)
-        declare = declare_main if config.sends else declare_temporary
         self._consumer = Consumer(
             connect=partial(connect, rabbitmq, "consumer", self.liveness.tick),
-            declare=lambda connection: declare(connection, rabbitmq),
-            # One that is handled and one that waits, for each worker: nobody runs dry, and a crash
-            # gives back no more than this.
-            prefetch=2 * config.in_flight,
-            deliver=self._deliver,
+            queue=MainQueue(rabbitmq, is_temporary=not config.sends),
+            handler=self,
+            prefetch=self._prefetch,
             liveness=self.liveness,
         )
         self._republisher = Republisher(
             connect=partial(connect, rabbitmq, "republisher"),
-            declare=lambda connection: declare_retry_queues(connection, rabbitmq.queue),
+            queues=RetryQueues(rabbitmq.queue),
             is_current=self._consumer.is_current,
+            most_waiting=share,
         )
 
     def run(self) -> None:
         """Consume; after :meth:`stop`, return when what is in flight is done, or time is over."""
-        self._consumer.run(self._stopping, self._drained, self._emptied)
+        self._consumer.run(self._stopping)
 
     def stop(self) -> None:
         """Take no new work; from any thread."""
         self._stop_by = time.monotonic() + self._config.shutdown_seconds
-        self._lanes.stop()
+        if not self._consumer.has_orphans:
+            self._interrupt()
         self._stopping.set()
 
-    def _emptied(self) -> bool:
-        """Tell whether all that was handed out is handled."""
-        return self._lanes.empty and self._republisher.idle
+    def look(self) -> None:
+        """See to the copies that can't be put where they belong, and tell of them."""
+        held = self._republisher
+        held.relieve()
+        self.liveness.held_up = held.troubles
+        self.liveness.stands_still = held.held >= self._prefetch or (
+            held.held > 0 and held.bytes > _MOST_BYTES
+        )
 
-    def _drained(self) -> bool:
-        """Tell whether nothing is in flight any more, or the time for waiting is over."""
-        if self._lanes.idle and self._republisher.idle:
+    def is_overfull(self) -> bool:
+        """Tell whether the copies that are not confirmed take up too much memory."""
+        return self._republisher.bytes > _MOST_BYTES
+
+    def _interrupt(self) -> None:
+        """Begin nothing more, and let nobody wait."""
+        self._lanes.stop()
+        self._interrupting.set()
+
+    def has_emptied(self) -> bool:
+        """Tell whether all that was handed out is handled."""
+        return not self._lanes.left and not self._republisher.waiting
+
+    def has_drained(self) -> bool:
+        """Tell whether nothing is in flight any more, or the time for waiting is over.
+
+        What waits for its turn stays in the queue, unless that was deleted: then it is finished.
+        """
+        has_orphans = self._consumer.has_orphans and not self._interrupting.is_set()
+        if self.has_emptied() if has_orphans else self._lanes.idle and self._republisher.idle:
             return True
         if time.monotonic() < self._stop_by:
             return False
-        logger.warning("time is over; what is in flight still stays in the queue")
+        if has_orphans:
+            text = "time is over; %d notifications of a queue that was deleted are lost"
+            logger.error(text, self._lanes.left)
+        else:
+            logger.warning("time is over; what is in flight still stays in the queue")
+        self._interrupt()
         return True
 
-    def _deliver(self, delivery: Delivery) -> None:
-        self._lanes.submit(delivery.identity.checkout_id, partial(self._handle, delivery))
+    def deliver(self, delivery: Delivery) -> None:
+        """Decide about a delivery what needs nothing loaded; have a worker handle it else."""
+        try:
+            begun = self._pipeline.begin(delivery.body)
+        except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
+            self._on_failure(delivery, error, delivery.received)
+            return
+        if isinstance(begun, Ignored):
+            self._on_outcome(delivery, begun, delivery.received)
+            return
+        handle = partial(self._handle, delivery, begun)
+        if refusal := self._lanes.submit(begun.checkout_id, handle, len(delivery.body)):
+            held = Unavailable("cki-notifier", refusal, held=True)
+            self._on_failure(delivery, held, delivery.received)
 
-    def _handle(self, delivery: Delivery) -> None:
+    def _handle(self, delivery: Delivery, notification: Notification) -> None:
         """Handle a delivery in a worker thread and settle it."""
         if not self._consumer.is_current(delivery):
             return  # it waited while the connection was lost, and is handed out again
-        if delivery.redelivered and event_id(delivery.body) in self._sent:
+        if delivery.redelivered and notification.event_id in self._sent:
             logger.debug("%s: Kafka has it already", delivery.identity.checkout_id)
             self._consumer.acknowledge(delivery)
             return
         started = time.monotonic()
         try:
-            deadline = Deadline(NOTIFICATION_SECONDS, self._stopping)
-            outcome = self._pipeline.handle(delivery.body, deadline)
+            seconds = delivery.received + NOTIFICATION_SECONDS - started
+            deadline = Deadline(seconds, self._interrupting, self._lanes)
+            deadline.check()
+            outcome = self._pipeline.handle(notification, deadline)
         except Interrupted as error:
             logger.info("%s: %s; it stays in the queue", delivery.identity.checkout_id, error)
-        except NotifierError as error:
-            self._on_failure(delivery, error, started)
-        except Exception as error:  # a bug must not cost a notification: it is tried again
-            logger.exception("%s: a bug", delivery.identity.checkout_id)
+        except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
             self._on_failure(delivery, error, started)
         else:
+            if isinstance(outcome, Sent):
+                self._sent.add(notification.event_id)
             self._on_outcome(delivery, outcome, started)
 
     def _on_outcome(self, delivery: Delivery, outcome: Outcome, started: float) -> None:
@@ -130,7 +178,6 @@ class Daemon:
         if isinstance(outcome, Ignored):
             result = Result("ignored", outcome.reason, outcome.merge_request)
         else:
-            self._sent.add(event_id(delivery.body))
             if self._config.sends:
                 metrics.sent(outcome.stage)
             result = Result("sent", outcome.stage, outcome.merge_request)
@@ -138,6 +185,8 @@ class Daemon:
 
     def _on_failure(self, delivery: Delivery, error: Exception, started: float) -> None:
         """Have a copy of what failed put where it belongs; where nothing is sent, only say so."""
+        if not isinstance(error, NotifierError):  # it must not cost a notification: tried again
+            logger.error("%s: a bug", delivery.identity.checkout_id, exc_info=error)
         now = datetime.now(UTC)
         history = history_of(
             delivery.properties.headers,
@@ -152,13 +201,18 @@ class Daemon:
         logger.log(
             level, "%s: to be %s: %s", delivery.identity.checkout_id, destination.outcome, error
         )
-        result = Result(destination.outcome, destination.reason, error=str(error))
-        settle = partial(self._settle, delivery, result, started)
+        confirmed = partial(self._on_copy, delivery, error, started)
         if self._config.sends:
-            self._republisher.put(delivery, destination, settle)
+            self._republisher.put(delivery, destination, confirmed)
         else:
             show(f"{delivery.identity.checkout_id}: would be {destination.outcome}: {error}")
-            settle()
+            confirmed(destination)
+
+    def _on_copy(
+        self, delivery: Delivery, error: Exception, started: float, destination: Destination
+    ) -> None:
+        result = Result(destination.outcome, destination.reason, error=str(error))
+        self._settle(delivery, result, started)
 
     def _settle(self, delivery: Delivery, result: Result, started: float) -> None:
         """Acknowledge what is sent, ignored, or safe in another queue, and tell of it."""

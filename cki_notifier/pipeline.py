@@ -49,13 +49,23 @@ class Pipeline:
         self._publisher = publisher
         self._source = source
 
-    def handle(self, body: bytes, deadline: Deadline) -> Outcome:
-        """Take a notification all the way, from its body to Kafka's confirmation.
+    @staticmethod
+    def begin(body: bytes) -> Notification | Ignored:
+        """Parse a body and decide what needs nothing loaded; never waits.
+
+        Raises:
+            Malformed: the body is no notification.
+        """
+        notification = parse(body)
+        reason = first_match(BEFORE_LOADING, notification, SILENT)
+        return Ignored(reason) if reason else notification
+
+    def handle(self, notification: Notification, deadline: Deadline) -> Outcome:
+        """Take a notification all the way to Kafka's confirmation.
 
         Raises:
             NotifierError: its class says what is to be done with the notification.
         """
-        notification = parse(body)
         decision = self.decide(notification, deadline)
         if isinstance(decision, Announcement):
             return self.announce(decision, notification, deadline)
@@ -91,6 +101,7 @@ class Pipeline:
         routed = route(notification, loaded, stage, trail)
         if isinstance(routed, IgnoreReason):
             return Ignored(routed, about)
+        merge_request = self._loader.with_issues(merge_request, deadline)
         message = build_message(loaded, merge_request, routed, datetime.now(UTC))
         return Announcement(routed, message)
 

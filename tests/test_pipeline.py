@@ -15,6 +15,7 @@ from cki_notifier.notification.models import (
     Loaded,
     MergeRequest,
     Notification,
+    Outcome,
     Sent,
     Stage,
     Status,
@@ -65,6 +66,14 @@ class KnowingLoader(Loader):
         assert checkout == self.known.checkout
         self.asked.append(("merge request", None))
         return self.known_merge_request
+
+    def with_issues(
+        self, merge_request: MergeRequest | None, deadline: Deadline
+    ) -> MergeRequest | None:
+        """Tell of the issues, which only a message needs."""
+        assert deadline.remaining() > 0
+        self.asked.append(("issues", None))
+        return merge_request
 
 
 class Kept:
@@ -168,6 +177,12 @@ def test_filters_come_before_a_stage_that_is_not_reached(case: Case) -> None:
     assert decided(loader, factories.notification("unknown")) == case.reason
 
 
+def handled(pipeline: Pipeline, body: bytes) -> Outcome:
+    """Take a body all the way, as the daemon does."""
+    begun = pipeline.begin(body)
+    return begun if isinstance(begun, Ignored) else pipeline.handle(begun, Deadline(60))
+
+
 def test_every_reason_is_covered_here() -> None:
     """No reason to ignore is left out of the tests above and below."""
     assert {case.reason for case in CASES} | {"stage-not-reached"} == set(IgnoreReason)
@@ -193,7 +208,8 @@ def test_a_status_leads_to_its_message(
     loader = knowing(misc=misc)
 
     assert decided(loader, factories.notification(status)) == expected
-    assert loader.asked == [*zip(ALL[:2], stages, strict=True), (ALL[2], None)]
+    issues = [] if expected == IgnoreReason.STAGE_NOT_REACHED else [("issues", None)]
+    assert loader.asked == [*zip(ALL[:2], stages, strict=True), (ALL[2], None), *issues]
 
 
 def test_a_checkout_without_a_merge_request_goes_all_the_way() -> None:
@@ -235,7 +251,7 @@ def test_a_notification_is_handled_from_its_body_to_the_topic() -> None:
     kept = Kept()
     pipeline = Pipeline(knowing(), kept, "https://datawarehouse.example.com")
 
-    sent = pipeline.handle(json.dumps(BODY).encode(), Deadline(60))
+    sent = handled(pipeline, json.dumps(BODY).encode())
     assert sent == Sent(Stage.POST_TEST, factories.MERGE_REQUEST_URL)
     (record,) = kept.records
     assert record.key == factories.CHECKOUT_ID
@@ -249,10 +265,10 @@ def test_what_is_ignored_or_malformed_is_not_published() -> None:
     kept = Kept()
     pipeline = Pipeline(knowing(), kept, "")
 
-    ignored = pipeline.handle(json.dumps(BODY | {"status": "new"}).encode(), Deadline(60))
+    ignored = handled(pipeline, json.dumps(BODY | {"status": "new"}).encode())
     assert ignored == Ignored(IgnoreReason.STATUS)
     with pytest.raises(Malformed):
-        pipeline.handle(b"{}", Deadline(60))
+        handled(pipeline, b"{}")
     assert kept.records == []
 
 
@@ -261,4 +277,4 @@ def test_what_could_not_be_published_is_not_said_to_be_sent() -> None:
     pipeline = Pipeline(knowing(), Kept(Unavailable("kafka", "it is down")), "")
 
     with pytest.raises(Unavailable, match="kafka: it is down"):
-        pipeline.handle(json.dumps(BODY).encode(), Deadline(60))
+        handled(pipeline, json.dumps(BODY).encode())

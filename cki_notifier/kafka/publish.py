@@ -117,6 +117,7 @@ class Publisher:
             Unavailable: it was not sent.
         """
         self._gate.enter(deadline)
+        started = time.monotonic()
         try:
             self._send(record, deadline)
         except TooLarge:
@@ -124,7 +125,7 @@ class Publisher:
             raise
         except Unavailable as error:
             metrics.kafka_failures.inc()
-            self._gate.failed(record.key, whole=error.hiccup)
+            self._gate.failed(record.key, whole=error.hiccup, since=started)
             raise
         self._gate.passed()
         logger.debug("%s: confirmed by Kafka", record.key)
@@ -152,7 +153,7 @@ class Publisher:
             return delivered.result(min(longest, deadline.remaining()))
         except FutureTimeoutError as error:
             text = "no delivery report came in time"
-            raise DeliveryUnknown("kafka", text, hiccup=True) from error
+            raise DeliveryUnknown("kafka", text, hiccup=True, held=True) from error
 
     def check(self) -> None:
         """Return when Kafka answers for the topic, within 2 s; from any thread.
@@ -165,9 +166,9 @@ class Publisher:
         try:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
-            metrics.connected.labels("kafka").set(0)
+            metrics.connected.set("kafka", works=False)
             raise Unavailable("kafka", str(error.args[0].str())) from error
-        metrics.connected.labels("kafka").set(1)
+        metrics.connected.set("kafka", works=True)
         refusal = found.topics[self._topic].error
         if refusal is not None:
             raise Unavailable("kafka", f"{self._topic}: {refusal.str()}")
@@ -238,7 +239,7 @@ class Publisher:
 
     def _on_error(self, error: KafkaError) -> None:
         """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
-        metrics.connected.labels("kafka").set(0)
+        metrics.connected.set("kafka", works=False)
         now = time.monotonic()
         level = logging.WARNING if now > self._quiet_until else logging.DEBUG
         if level == logging.WARNING:
@@ -267,4 +268,5 @@ def _translated(error: KafkaError) -> NotifierError:
     """
     if error.code() in _TOO_LARGE:
         return TooLarge(f"kafka: {error.str()}")
-    return DeliveryUnknown("kafka", error.str(), hiccup=error.code() not in _REFUSED)
+    is_clusters = error.code() not in _REFUSED
+    return DeliveryUnknown("kafka", error.str(), hiccup=is_clusters, held=is_clusters)

@@ -61,15 +61,24 @@ class Unavailable(NotifierError):
         service: who is unavailable, as in the metrics' labels.
         hiccup: whether trying again at once may help.
         retry_after: the seconds the service asked us to wait, 0 when it did not.
+        held: whether the notification was only held back, and nothing is known to be wrong with
+            what it asks for: then it is tried again soon, however often that happens.
     """
 
     def __init__(
-        self, service: str, text: str, *, hiccup: bool = False, retry_after: float = 0.0
+        self,
+        service: str,
+        text: str,
+        *,
+        hiccup: bool = False,
+        retry_after: float = 0.0,
+        held: bool = False,
     ) -> None:
         super().__init__(f"{service}: {text}")
         self.service = service
         self.hiccup = hiccup
         self.retry_after = retry_after
+        self.held = held
 
 
 class DeliveryUnknown(Unavailable):

@@ -46,6 +46,8 @@ UNREADABLE = (OverflowError, ValueError)
 #: Of properties, headers included, so much is read, in bytes: a copy of ours adds up to 8 KiB, and
 #: all has to fit into one frame of 128 KiB.
 _MOST_PROPERTIES = 64 * 1024
+#: Of a frame with properties, what is none of them, in bytes (AMQP 0-9-1, 4.2.3 and 4.2.6).
+_FRAME_OVERHEAD = 8 + 14
 #: Headers in headers, so deep: the broker's own are two deep.
 _DEEPEST_HEADERS = 16
 #: How often a message may be handed out by a queue that has no other to give it up to.
@@ -59,6 +61,18 @@ _NO_EXCHANGE = {"alternate-exchange": 0}
 _NO_NEW_QUEUE = {"x-expires": 0}
 
 Arguments = Mapping[str, Any]
+
+
+class Refused(Unavailable):
+    """The broker does not take a message; the connection stays usable.
+
+    Attributes:
+        alone: whether that is about this message, and not about its queue.
+    """
+
+    def __init__(self, text: str, *, alone: bool) -> None:
+        super().__init__("rabbitmq", text)
+        self.alone = alone
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -224,6 +238,14 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
     channel.close()
 
 
+def declare_temporary(connection: BlockingConnection) -> str:
+    """Declare a queue that only this connection sees and that ends with it; return its name."""
+    channel = connection.channel()
+    declared = channel.queue_declare("", exclusive=True, auto_delete=True)
+    channel.close()
+    return str(declared.method.queue)
+
+
 def is_quorum_queue_like(connection: BlockingConnection, name: str, arguments: Arguments) -> bool:
     """Tell whether an existing queue is the quorum queue :func:`ensure_queue` would make it."""
     return compare_queue(connection, name, of_quorum(arguments)) is None
@@ -347,18 +369,35 @@ def publish_to_queue(
         properties: its own.
 
     Raises:
-        Unavailable: it is not known to be in the queue; where the queue is missing or refuses, the
-            text says so.
+        Refused: the queue is missing or takes nothing, or the broker takes no message like this.
+        Unavailable: it is not known to be in the queue.
     """
     try:
         with translated():
             channel.basic_publish("", queue, body, properties, mandatory=True)
     except Unavailable as error:
-        if isinstance(error.__cause__, pika.exceptions.UnroutableError):
-            raise Unavailable("rabbitmq", f"there is no queue {queue}") from error
-        if isinstance(error.__cause__, pika.exceptions.NackError):
-            raise Unavailable("rabbitmq", f"the queue {queue} takes no more messages") from error
+        cause = error.__cause__
+        if isinstance(cause, pika.exceptions.UnroutableError):
+            raise Refused(f"there is no queue {queue}", alone=False) from error
+        if isinstance(cause, pika.exceptions.NackError):
+            raise Refused(f"the queue {queue} takes no more messages", alone=False) from error
+        if isinstance(cause, pika.exceptions.ChannelClosedByBroker):
+            is_messages = cause.reply_code == PRECONDITION_FAILED
+            text = f"a copy for {queue} is refused: {cause.reply_text}"
+            raise Refused(text, alone=is_messages) from error
         raise
+
+
+def most_properties(channel: BlockingChannel) -> int:
+    """Return how many bytes of properties fit into a frame, as it was agreed with the broker."""
+    # pika tells nobody else what was agreed on.
+    implementation: Any = channel.connection._impl  # type: ignore[attr-defined]  # noqa: SLF001
+    return int(implementation.params.frame_max) - _FRAME_OVERHEAD
+
+
+def size_of(properties: BasicProperties) -> int:
+    """Return how many bytes properties take."""
+    return sum(map(len, properties.encode()))
 
 
 def close(connection: BlockingConnection) -> None:

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -28,12 +29,19 @@ from cki_notifier.rabbitmq.connection import (
     translated,
 )
 from cki_notifier.rabbitmq.liveness import Liveness
+from cki_notifier.rabbitmq.queues import MainQueue
 from cki_notifier.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
 #: The loop looks about at least so often, in seconds.
 TICK_SECONDS = 0.5
+#: What is bound may have come undone, so it is bound again so often, in seconds.
+_BIND_SECONDS = 30.0
+#: While too much is in memory, a little is read so often, in seconds, so that heartbeats go on.
+_BRAKED_SECONDS = 1.0
+#: A consumer that was there for so long was no mere attempt, in seconds.
+_STEADY_SECONDS = 0.5
 #: For what a queue had handed out before it was deleted, in seconds.
 _ORPHANS_SECONDS = 60.0
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
@@ -46,12 +54,14 @@ class Delivery(msgspec.Struct, frozen=True):
     Attributes:
         connection: which of our connections it came by, counted from 1.
         tag: its number there.
+        received: when, in the seconds of ``time.monotonic()``.
         redelivered: whether the broker handed it out before.
         identity: whom it is about.
     """
 
     connection: int
     tag: int
+    received: float
     redelivered: bool
     body: bytes
     properties: BasicProperties
@@ -60,54 +70,70 @@ class Delivery(msgspec.Struct, frozen=True):
     identity: Identity
 
 
+class Handler(Protocol):
+    """Whoever takes the deliveries; called in the I/O thread, so it must never wait."""
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Take a delivery."""
+
+    def look(self) -> None:
+        """Do what is to be done twice a second."""
+
+    def is_overfull(self) -> bool:
+        """Tell whether nothing more should be read for now."""
+
+    def has_emptied(self) -> bool:
+        """Tell whether all that was delivered is handled."""
+
+    def has_drained(self) -> bool:
+        """Tell, after the consuming was stopped, whether nothing is waited for any more."""
+
+
 class Consumer:
     """Consumes a queue until it is told to stop, and connects anew whenever it has to.
 
     Args:
         connect: opens a connection; raises :class:`Unavailable`.
-        declare: makes sure that what is to be consumed is there; returns the queue's name.
+        queue: is consumed.
+        handler: takes the deliveries.
         prefetch: how many deliveries the broker hands out unsettled.
-        deliver: takes each delivery; called in the I/O thread, so it must not wait.
         liveness: is told how the loop does.
     """
 
     def __init__(
         self,
         connect: Callable[[], BlockingConnection],
-        declare: Callable[[BlockingConnection], str],
+        queue: MainQueue,
+        handler: Handler,
         prefetch: int,
-        deliver: Callable[[Delivery], None],
         liveness: Liveness,
     ) -> None:
         self._connect = connect
-        self._declare = declare
+        self._queue = queue
+        self._handler = handler
         self._prefetch = prefetch
-        self._deliver = deliver
         self._liveness = liveness
         self._lock = threading.Lock()
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
         self._number = 0
         self._settled = SettledTags()
+        self._has_settled = threading.Event()
+        self._consuming_since: float | None = None
+        self._next_look = self._next_bind = 0.0
+        #: Whether the broker ended our consumer: then what it handed out is nowhere else any more.
+        self.has_orphans = False
 
-    def run(
-        self, stopping: threading.Event, drain: Callable[[], bool], emptied: Callable[[], bool]
-    ) -> None:
-        """Consume until ``stopping`` is set, then settle what ``drain`` still waits for.
-
-        Args:
-            stopping: ends the consuming.
-            drain: called again and again after that, until it returns True.
-            emptied: whether all that was handed out is handled.
-        """
+    def run(self, stopping: threading.Event) -> None:
+        """Consume until ``stopping`` is set, and then until the handler has drained."""
         failures = 0
         while not stopping.is_set():
             self._liveness.tick()
             try:
-                self._consume(stopping, drain, emptied)
+                self._consume(stopping)
             except Unavailable as error:
                 self._liveness.missing = str(error)
-                failures = 0 if self._was_live() else failures + 1
+                failures = 0 if self._was_steady() else failures + 1
                 self._forget()
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
                 logger.warning("%s; connecting anew in %.1f s", error, pause)
@@ -129,32 +155,34 @@ class Consumer:
                     self._connection.add_callback_threadsafe(self._flush)
             except Unavailable as error:
                 logger.debug("%s; the broker hands it out again", error)
+            self._has_settled.set()
 
     def is_current(self, delivery: Delivery) -> bool:
         """Tell whether a delivery can still be settled."""
         with self._lock:
             return self._connection is not None and delivery.connection == self._number
 
-    def _consume(
-        self, stopping: threading.Event, drain: Callable[[], bool], emptied: Callable[[], bool]
-    ) -> None:
+    def _consume(self, stopping: threading.Event) -> None:
         with translated():
             connection = self._connect()
             try:
-                queue = self._declare(connection)
+                queue = self._queue.declare(connection)
+                self._next_bind = time.monotonic() + _BIND_SECONDS
                 channel = connection.channel()
                 channel.basic_qos(prefetch_count=self._prefetch)
                 self._begin(connection, channel)
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
-                metrics.connected.labels("rabbitmq").set(1)
+                self._consuming_since = time.monotonic()
+                metrics.connected.set("rabbitmq", works=True)
                 self._liveness.missing = ""
-                self._pump(connection, channel, stopping, emptied)
+                self._pump(connection, channel, queue, stopping)
                 self._liveness.missing = "rabbitmq: the process is stopping"
-                channel.basic_cancel(tag)
-                while not drain():
-                    self._liveness.tick()
-                    connection.process_data_events(TICK_SECONDS / 10)
+                if channel.consumer_tags:
+                    channel.basic_cancel(tag)
+                else:
+                    self._finish_orphans(connection, stopping)
+                self._pump_until(connection, self._handler.has_drained)
                 self._flush()
             finally:
                 close(connection)
@@ -169,44 +197,82 @@ class Consumer:
     def _forget(self) -> None:
         with self._lock:
             self._connection = None
-        metrics.connected.labels("rabbitmq").set(0)
+        self.has_orphans = False
+        self._consuming_since = None
+        metrics.connected.set("rabbitmq", works=False)
 
-    def _was_live(self) -> bool:
-        with self._lock:
-            return self._connection is not None
+    def _was_steady(self) -> bool:
+        since = self._consuming_since
+        return since is not None and time.monotonic() - since > _STEADY_SECONDS
 
     def _pump(
         self,
         connection: BlockingConnection,
         channel: BlockingChannel,
+        queue: str,
         stopping: threading.Event,
-        emptied: Callable[[], bool],
     ) -> None:
-        """Do I/O until told to stop.
+        """Do I/O until told to stop, or until the broker ends the consumer.
 
-        A queue that is deleted ends its consumer without a word while the connection stays open,
-        so a consumer that is gone without our doing is an error. What it was handed before is
-        nowhere else any more, so that is finished first.
+        A queue that is deleted ends its consumer without a word while the connection stays open.
 
         Raises:
-            Unavailable: the broker ended the consumer.
+            Unavailable: the broker closed the channel, or can't be understood.
         """
-        while not stopping.is_set():
-            self._liveness.tick()
-            try:
-                connection.process_data_events(TICK_SECONDS)
-            except UNREADABLE as error:
-                text = f"a frame can't be decoded, {type(error).__name__}: {error}"
-                raise Unavailable("rabbitmq", text) from error
-            if not channel.is_open:
-                raise Unavailable("rabbitmq", "the broker closed our channel")
-            if not channel.consumer_tags:
-                self._liveness.missing = "rabbitmq: the broker ended our consumer"
-                end = time.monotonic() + _ORPHANS_SECONDS
-                while not emptied() and time.monotonic() < end:
-                    self._liveness.tick()
-                    connection.process_data_events(TICK_SECONDS / 10)
-                raise Unavailable("rabbitmq", "the broker ended our consumer")
+        while channel.is_open and channel.consumer_tags and not stopping.is_set():
+            self._go_round(connection)
+            if time.monotonic() > self._next_bind:
+                self._bind_again(connection, queue)
+        if not channel.is_open:
+            raise Unavailable("rabbitmq", "the broker closed our channel")
+
+    def _go_round(self, connection: BlockingConnection, seconds: float = TICK_SECONDS) -> None:
+        """Do I/O once, and look about twice a second."""
+        self._liveness.tick()
+        if time.monotonic() > self._next_look:
+            self._handler.look()
+            self._next_look = time.monotonic() + TICK_SECONDS
+        if self._handler.is_overfull():
+            self._has_settled.wait(_BRAKED_SECONDS)
+            seconds = 0
+        self._has_settled.clear()
+        try:
+            connection.process_data_events(seconds)
+        except UNREADABLE as error:
+            text = f"a frame can't be decoded, {type(error).__name__}: {error}"
+            raise Unavailable("rabbitmq", text) from error
+
+    def _pump_until(self, connection: BlockingConnection, done: Callable[[], bool]) -> None:
+        while not done():
+            self._go_round(connection, TICK_SECONDS / 10)
+
+    def _bind_again(self, connection: BlockingConnection, queue: str) -> None:
+        """Bind the queue, in case that somebody deleted the exchange or the bindings."""
+        self._next_bind = time.monotonic() + _BIND_SECONDS
+        try:
+            with translated():
+                self._queue.bind(connection, queue)
+        except Unavailable as error:
+            if not connection.is_open:
+                raise
+            logger.warning("the queue can't be bound: %s", error)
+
+    def _finish_orphans(self, connection: BlockingConnection, stopping: threading.Event) -> None:
+        """Finish what the consumer was handed: after its queue was deleted it is nowhere else.
+
+        Raises:
+            Unavailable: the broker ended the consumer, and the process goes on.
+        """
+        self.has_orphans = True
+        self._liveness.missing = "rabbitmq: the broker ended our consumer"
+        metrics.connected.set("rabbitmq", works=False)
+        end = time.monotonic() + _ORPHANS_SECONDS
+        self._pump_until(
+            connection,
+            lambda: self._handler.has_emptied() or stopping.is_set() or time.monotonic() > end,
+        )
+        if not stopping.is_set():
+            raise Unavailable("rabbitmq", "the broker ended our consumer")
 
     def _on_message(
         self,
@@ -215,10 +281,11 @@ class Consumer:
         properties: BasicProperties,
         body: bytes,
     ) -> None:
-        self._deliver(
+        self._handler.deliver(
             Delivery(
                 self._number,
                 method.delivery_tag or 0,
+                time.monotonic(),
                 method.redelivered is True,
                 body,
                 properties,

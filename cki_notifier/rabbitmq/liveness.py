@@ -1,6 +1,7 @@
 """Whether the loop that talks to RabbitMQ is alive and consumes, for the probes."""
 
 import time
+from collections.abc import Sequence
 
 
 class Liveness:
@@ -8,10 +9,14 @@ class Liveness:
 
     Attributes:
         missing: what keeps it from consuming; ``""`` while it consumes.
+        held_up: what holds copies of notifications up, a sentence for each queue.
+        stands_still: whether nothing can go on because of that.
     """
 
     def __init__(self) -> None:
         self.missing = "rabbitmq: not connected yet"
+        self.held_up: Sequence[str] = ()
+        self.stands_still = False
         self._ticked = time.monotonic()
 
     def tick(self) -> None:

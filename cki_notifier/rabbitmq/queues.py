@@ -3,7 +3,12 @@
 from typing import Any
 
 from cki_notifier.configuration.settings import RabbitMQConfig
-from cki_notifier.rabbitmq.connection import BlockingConnection, ensure_exchange, ensure_queue
+from cki_notifier.rabbitmq.connection import (
+    BlockingConnection,
+    declare_temporary,
+    ensure_exchange,
+    ensure_queue,
+)
 
 #: The pauses before a notification is tried again, in seconds; the last one is repeated.
 DELAYS = (5, 30, 120, 600, 3600)
@@ -38,40 +43,62 @@ def retry_arguments(queue: str) -> dict[str, dict[str, Any]]:
     return arguments
 
 
-def declare_retry_queues(connection: BlockingConnection, queue: str) -> None:
-    """Make sure that the dead-letter queue and the delay queues are there."""
-    for name, arguments in retry_arguments(queue).items():
-        ensure_queue(connection, name, arguments)
+class RetryQueues:
+    """The delay queues and the dead-letter queue.
 
+    Args:
+        main: the main queue's name.
 
-def declare_main(connection: BlockingConnection, config: RabbitMQConfig) -> str:
-    """Make sure that exchange and queues are there, the main one bound; return its name.
-
-    The queues that catch what fails come first, so that nothing falls beside them.
+    Attributes:
+        main: the same.
+        names: theirs.
     """
-    declare_retry_queues(connection, config.queue)
-    ensure_exchange(connection, config.exchange)
-    ensure_queue(connection, config.queue, main_arguments(config.queue))
-    _bind(connection, config.queue, config)
-    return config.queue
+
+    def __init__(self, main: str) -> None:
+        self.main = main
+        self._arguments = retry_arguments(main)
+        self.names = tuple(self._arguments)
+
+    def declare(self, connection: BlockingConnection, name: str) -> None:
+        """Make sure that one of them is there."""
+        ensure_queue(connection, name, self._arguments[name])
 
 
-def declare_temporary(connection: BlockingConnection, config: RabbitMQConfig) -> str:
-    """Make a queue that only this connection sees and that ends with it; return its name."""
-    ensure_exchange(connection, config.exchange)
-    channel = connection.channel()
-    declared = channel.queue_declare("", exclusive=True, auto_delete=True)
-    channel.close()
-    name = str(declared.method.queue)
-    _bind(connection, name, config)
-    return name
+class MainQueue:
+    """The queue that is consumed.
 
+    Args:
+        config: its name, and what it is bound to.
+        is_temporary: whether only the connection that declares it sees it; it ends with that.
+    """
 
-def _bind(connection: BlockingConnection, queue: str, config: RabbitMQConfig) -> None:
-    channel = connection.channel()
-    for key in config.routing_keys:
-        channel.queue_bind(queue, config.exchange, key)
-    channel.close()
+    def __init__(self, config: RabbitMQConfig, *, is_temporary: bool) -> None:
+        self._config = config
+        self._is_temporary = is_temporary
+
+    def declare(self, connection: BlockingConnection) -> str:
+        """Make sure that it is there and bound; return its name.
+
+        The queues that catch what fails come first, so that nothing falls beside them.
+        """
+        if self._is_temporary:
+            name = declare_temporary(connection)
+        else:
+            retries = RetryQueues(self._config.queue)
+            for name in retries.names:
+                retries.declare(connection, name)
+            name = self._config.queue
+            ensure_queue(connection, name, main_arguments(name))
+        self.bind(connection, name)
+        return name
+
+    def bind(self, connection: BlockingConnection, name: str) -> None:
+        """Make sure that the exchange is there and the queue bound to it; nothing is done twice."""
+        ensure_exchange(connection, self._config.exchange)
+        channel = connection.channel()
+        for key in self._config.routing_keys:
+            channel.queue_bind(name, self._config.exchange, key)
+        channel.close()
 
 
 def _dead_lettered_to(queue: str) -> dict[str, Any]:

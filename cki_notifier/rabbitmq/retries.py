@@ -10,19 +10,22 @@ from typing import Any
 
 from msgspec import Struct
 
-from cki_notifier.notification.errors import Invalid, NotFound, NotifierError
+from cki_notifier.notification.errors import Invalid, NotFound, NotifierError, Unavailable
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 
 REASON = "x-cki-reason"
 ERROR = "x-cki-error"
 ATTEMPTS = "x-cki-attempts"
+HELD = "x-cki-held"
 FIRST_SEEN = "x-cki-first-seen"
 EXCHANGE = "x-cki-exchange"
 ROUTING_KEY = "x-cki-routing-key"
 
 #: An object that still can't be read after these delays does not exist, in seconds.
 _NOT_FOUND_DELAYS = DELAYS[:4]
+#: What was only held back is tried again so soon, and at most so late, in seconds.
+_HELD_DELAYS = DELAYS[:2]
 #: A header is no place for more of an error's text than this, in characters.
 _LONGEST_ERROR = 1000
 #: A count above this is not ours, and AMQP could not carry the next one.
@@ -33,7 +36,8 @@ class History(Struct, frozen=True):
     """What a notification went through before.
 
     Attributes:
-        attempts: how often it was tried and failed.
+        attempts: how often it was tried and failed, or held back.
+        held: how many of these it was only held back, as by a service that is down.
         first_seen: when it was first received, in UTC.
         exchange, routing_key: how it came the first time.
     """
@@ -42,6 +46,7 @@ class History(Struct, frozen=True):
     first_seen: datetime
     exchange: str
     routing_key: str
+    held: int = 0
 
 
 class Destination(Struct, frozen=True):
@@ -76,6 +81,7 @@ def history_of(
     attempts, origin, key = (headers.get(name) for name in (ATTEMPTS, EXCHANGE, ROUTING_KEY))
     return History(
         attempts=_count(attempts),
+        held=min(_count(headers.get(HELD)), _count(attempts)),
         first_seen=min(_time(headers.get(FIRST_SEEN)) or now, now),
         exchange=origin if isinstance(origin, str) else exchange,
         routing_key=key if isinstance(key, str) else routing_key,
@@ -95,20 +101,42 @@ def destination_of(
         retry_for: for how long it is tried again.
         now: in UTC.
     """
-    attempts = history.attempts + 1
+    is_held = isinstance(error, Unavailable) and error.held
+    attempts, held = history.attempts + 1, history.held + is_held
+    failures = attempts - held
     time_is_over = now - history.first_seen >= retry_for
-    reason = _final_reason(error, attempts, time_is_over=time_is_over)
-    headers = {
+    reason = _final_reason(error, failures, time_is_over=time_is_over)
+    headers: dict[str, Any] = {
         ERROR: _encodable(str(error)[:_LONGEST_ERROR]),
         ATTEMPTS: attempts,
         FIRST_SEEN: history.first_seen.isoformat(),
         EXCHANGE: history.exchange,
         ROUTING_KEY: history.routing_key,
-    }
+    } | ({HELD: held} if held else {})
     if reason:
         return Destination(dead_letter_queue(queue), reason, True, headers | {REASON: reason.value})  # noqa: FBT003  # is_final
-    delay = DELAYS[min(attempts, len(DELAYS)) - 1]
+    delay = _HELD_DELAYS[min(held, 2) - 1] if is_held else DELAYS[min(failures, len(DELAYS)) - 1]
     return Destination(delay_queue(queue, delay), _delay_reason(error), False, headers)  # noqa: FBT003  # is_final
+
+
+def detours(destination: Destination, queue: str) -> list[Destination]:
+    """Return where a copy can wait instead when its queue does not take it, the best first.
+
+    From a delay queue it comes back and is decided about again, so that nothing is lost by that.
+
+    Args:
+        destination: whose queue does not take it.
+        queue: the main queue's name.
+    """
+    attempts = destination.headers[ATTEMPTS]
+    wanted = DELAYS[min(attempts, len(DELAYS)) - 1]
+    longer_first = sorted(DELAYS, key=lambda seconds: (seconds < wanted, seconds))
+    headers = {name: it for name, it in destination.headers.items() if name != REASON}
+    return [
+        Destination(name, DelayReason.UNAVAILABLE, False, headers)  # noqa: FBT003  # is_final
+        for seconds in longer_first
+        if (name := delay_queue(queue, seconds)) != destination.queue
+    ]
 
 
 def _delay_reason(error: Exception) -> DelayReason:
@@ -118,13 +146,13 @@ def _delay_reason(error: Exception) -> DelayReason:
 
 
 def _final_reason(
-    error: Exception, attempts: int, *, time_is_over: bool
+    error: Exception, failures: int, *, time_is_over: bool
 ) -> DeadLetterReason | None:
     """Return why it is not tried again, None when it is."""
     if isinstance(error, Invalid):
         return error.reason
     if isinstance(error, NotFound):
-        over = time_is_over or attempts > len(_NOT_FOUND_DELAYS)
+        over = time_is_over or failures > len(_NOT_FOUND_DELAYS)
         return DeadLetterReason.NOT_FOUND if over else None
     return DeadLetterReason.RETRIES_EXHAUSTED if time_is_over else None
 

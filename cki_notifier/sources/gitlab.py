@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_project
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
+from cki_notifier.sources.hosts import Hosts
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
@@ -71,11 +73,39 @@ class Trailers(Struct, frozen=True):
 
 
 class GitLab:
-    """Reads merge requests and the pipelines that belong to them."""
+    """Reads merge requests and the pipelines that belong to them.
 
-    def __init__(self, http: HTTP, tokens: Mapping[str, Secret]) -> None:
+    Args:
+        http: our HTTP edge.
+        tokens: by host.
+        places: so many checkouts have to do with one host at once.
+    """
+
+    def __init__(self, http: HTTP, tokens: Mapping[str, Secret], places: int = 16) -> None:
         self._http = http
         self._tokens = tokens
+        self._hosts = Hosts("gitlab", places, http.is_full)
+
+    def check(self, checkout_id: str) -> None:
+        """Raise at once where a checkout's merge request is known to be out of reach now.
+
+        Raises:
+            Unavailable: its host is down, and enough checkouts wait for it already.
+        """
+        self._hosts.check(checkout_id)
+
+    def place(self, checkout_id: str, url: str, deadline: Deadline) -> AbstractContextManager[None]:
+        """Have a place before the host of a merge request, for all that is asked of it.
+
+        Raises:
+            Unavailable: the host gets nobody ready, and enough checkouts wait for it already.
+            Interrupted: the process is stopping.
+        """
+        try:
+            link = merge_request_link(url)
+        except ValueError:
+            return nullcontext()  # as whoever asks for the merge request finds out
+        return self._hosts.place(checkout_id, link, deadline)
 
     def merge_request(self, url: str, field: str, deadline: Deadline) -> MergeRequestDocument:
         """Read a merge request; errors as :meth:`HTTP.get`.
@@ -142,7 +172,11 @@ def server_of(origin: str, host: str, token: Secret | None) -> Server:
     if token is not None:
         headers.append(f"PRIVATE-TOKEN: {token.reveal()}")
     return Server(
-        name="gitlab", url=origin, headers=headers, token_variable=f"GITLAB_TOKENS for {host}"
+        name="gitlab",
+        url=origin,
+        headers=headers,
+        token_variable=f"GITLAB_TOKENS for {host}",
+        host=host,
     )
 
 

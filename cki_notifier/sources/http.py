@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.sources.hosts import MOST_WAITING
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
@@ -49,6 +50,8 @@ _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
 _LONGEST_RETRY_AFTER = LONGEST_PROBE_SECONDS
 _MOST_REDIRECTS = 3
+#: So many servers are told apart; they are named by the documents of others.
+_MOST_GATES = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
 MOST_PAGES = 200
 #: These tell of the service, not of the one object that was asked for.
@@ -66,12 +69,14 @@ class Server(msgspec.Struct, frozen=True):
         url: scheme, host, port and perhaps a path, without a slash at the end.
         headers: whole header lines for every request, with the token, which go to no other server.
         token_variable: where the token is configured, for the one who has to replace it.
+        host: tells services of one name apart; ``""`` for one that all notifications need.
     """
 
     name: str
     url: str
     headers: list[str]
     token_variable: str
+    host: str = ""
 
     def __repr__(self) -> str:
         return f"Server({self.name!r}, {self.url!r})"  # not the headers: they hold the token
@@ -144,6 +149,7 @@ class Pending(Generic[T]):
 
     def _start(self, path: str) -> Future["T | _Redirect"]:
         self._gate.enter(self._deadline)
+        self._since = time.monotonic()
         return self._http.transfers.digest(
             self._server.url + path,
             self._server.headers,
@@ -161,7 +167,7 @@ class Pending(Generic[T]):
             future = self._start(found.path)
         found = self._wait(future)
         if isinstance(found, _Redirect):
-            self._gate.failed(self.path, whole=False)
+            self._gate.failed(self.path, whole=False, since=self._since)
             raise Unavailable(
                 self._server.name, f"GET {self.path} answered {found.code} again and again"
             )
@@ -169,7 +175,7 @@ class Pending(Generic[T]):
 
     def _wait(self, future: Future["T | _Redirect"]) -> "T | _Redirect":
         try:
-            return future.result(self._deadline.remaining() + _GRACE_SECONDS)
+            return self._deadline.wait_for(future, self._deadline.remaining() + _GRACE_SECONDS)
         except FutureTimeoutError as error:
             text = f"no response to GET {self.path} in time"
             raise Unavailable(self._server.name, text, hiccup=True) from error
@@ -185,7 +191,7 @@ class Pending(Generic[T]):
         seconds = time.monotonic() - started
         metrics.request_seconds.labels(self._server.name, code).observe(seconds)
         if isinstance(outcome, TransferError):
-            self._gate.failed(self.path, whole=True)
+            self._gate.failed(self.path, whole=True, since=self._since)
             text = f"no response to GET {self.path}: {outcome!r}"
             raise Unavailable(self._server.name, text, hiccup=True)
         if outcome.code in _REDIRECTS:
@@ -196,11 +202,13 @@ class Pending(Generic[T]):
 
     def _note(self, response: Response) -> None:
         if response.code in _OVERLOADED:
-            self._gate.failed(self.path, whole=True, retry_after=_patience(response))
+            self._gate.failed(
+                self.path, whole=True, retry_after=_patience(response), since=self._since
+            )
         elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
             self._gate.passed()
         else:
-            self._gate.failed(self.path, whole=False)
+            self._gate.failed(self.path, whole=False, since=self._since)
 
     def _redirect(self, response: Response, path: str) -> _Redirect:
         """Return where a redirect leads to on the same server, which alone gets our token."""
@@ -208,7 +216,7 @@ class Pending(Generic[T]):
         if _origin(target) != _origin(self._server.url) or not target.startswith(
             self._server.url + "/"
         ):
-            self._gate.failed(self.path, whole=False)
+            self._gate.failed(self.path, whole=False, since=self._since)
             place = _origin(target) or "nowhere"
             text = f"GET {path} is redirected to {place}, where no token is sent"
             raise Unavailable(self._server.name, text)
@@ -257,7 +265,24 @@ class HTTP:
     def gate(self, server: Server) -> Gate:
         """Return the gate before a server, the same for all that have its address."""
         with self._lock:
-            return self._gates.setdefault(server.url, Gate(server.name))
+            gate = self._gates.get(server.url)
+            if gate is None:
+                gate = Gate(server.name, server.host, MOST_WAITING if server.host else None)
+                self._gates[server.url] = gate
+                self._forget_one()
+            return gate
+
+    def is_full(self, url: str) -> bool:
+        """Tell whether a server is down, with as many waiting for it as may."""
+        with self._lock:
+            gate = self._gates.get(url)
+        return gate is not None and gate.is_full
+
+    def _forget_one(self) -> None:
+        """Forget a host that nobody has asked about for long, when there are too many."""
+        if len(self._gates) > _MOST_GATES:
+            url = next(url for url, gate in self._gates.items() if gate.host)
+            metrics.connected.forget(self._gates[url].service, self._gates.pop(url).host)
 
     def get(self, server: Server, path: str, reading: Reading[T], deadline: Deadline) -> Pending[T]:
         """Start to get a document; ``result()`` of what is returned waits for it.

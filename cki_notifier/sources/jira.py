@@ -175,7 +175,7 @@ class JiraIssues:
             threading.Thread(target=self._run, args=(future, sorted(asked)), daemon=True).start()
         else:
             future.set_exception(BlockingIOError("earlier look-ups still wait for an answer"))
-        return LookUp(keys, future, self._seconds)
+        return LookUp(keys, future, self._seconds, self._gate)
 
     def _run(self, future: Future[_Found], keys: list[str]) -> None:
         started = time.monotonic()
@@ -184,7 +184,7 @@ class JiraIssues:
             found = self._search(keys)
         except _FAILURES as error:
             code = error.status_code if isinstance(error, jira.JIRAError) else None
-            self._gate.failed(keys[0], whole=code != _BAD_REQUEST)
+            self._gate.failed(keys[0], whole=code != _BAD_REQUEST, since=started)
             future.set_exception(error)
         else:
             self._gate.passed()
@@ -208,16 +208,21 @@ class JiraIssues:
 class LookUp:
     """A look-up on its way."""
 
-    def __init__(self, keys: Mapping[str, str], future: Future[_Found], seconds: float) -> None:
+    def __init__(
+        self, keys: Mapping[str, str], future: Future[_Found], seconds: float, gate: Gate
+    ) -> None:
         self._keys = keys
         self._future = future
         self._seconds = seconds
+        self._gate = gate
+        self._started = time.monotonic()
 
     def result(self, deadline: Deadline) -> tuple[JiraIssue, ...] | None:
         """Return the issues in the order of their links, None when Jira did not answer properly."""
         try:
-            found = self._future.result(min(self._seconds, deadline.remaining()))
+            found = deadline.wait_for(self._future, min(self._seconds, deadline.remaining()))
         except FutureTimeoutError:
+            self._gate.failed(next(iter(self._keys)), whole=True, since=self._started)
             self._warn(f"no answer within {self._seconds:g} s")
         except jira.JIRAError as error:
             self._warn(f"it answered {error.status_code}")

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from cki_notifier.checkout.documents import Checkout
+from msgspec.structs import replace
+
+from cki_notifier.checkout.documents import Checkout, MergeRequestLink
 from cki_notifier.checkout.links import merge_request_of, own_pipeline_id
 from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from cki_notifier.sources.datawarehouse import DataWarehouse
@@ -26,6 +28,7 @@ class Loader:
 
     def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:
         """Read a checkout with what its stage needs; without a stage, the checkout alone."""
+        self._gitlab.check(checkout_id)
         if stage is Stage.PRE_TEST:
             return self._warehouse.checkout_with_builds(checkout_id, deadline)
         if stage is Stage.POST_TEST:
@@ -42,14 +45,28 @@ class Loader:
         return loaded
 
     def merge_request(self, checkout: Checkout, deadline: Deadline) -> MergeRequest | None:
-        """Read the checkout's merge request, its newest pipelines and its issues; None without."""
+        """Read the checkout's merge request and its newest pipelines; None without."""
         found = merge_request_of(checkout)
         if found is None or not found[1].url:
             return None
-        field, url = found[0], found[1].url
+        with self._gitlab.place(checkout.id, found[1].url, deadline):
+            return self._merge_request(checkout, *found, deadline)
+
+    def with_issues(
+        self, merge_request: MergeRequest | None, deadline: Deadline
+    ) -> MergeRequest | None:
+        """Add the issues that a merge request names; without Jira's answer it stays as it is."""
+        look_up = self._jira.start(merge_request.jira) if self._jira and merge_request else None
+        if merge_request is None or look_up is None:
+            return merge_request
+        return replace(merge_request, jira_issues=look_up.result(deadline))
+
+    def _merge_request(
+        self, checkout: Checkout, field: str, found: MergeRequestLink, deadline: Deadline
+    ) -> MergeRequest:
+        url = found.url or ""
         document = self._gitlab.merge_request(url, field, deadline)
         links = trailers(document.description)
-        look_up = self._jira.start(links.jira) if self._jira else None
         head = document.head_pipeline
         own = own_pipeline_id(checkout)
         asks = head is not None and own not in {0, head.id} and document.state != "merged"
@@ -67,5 +84,4 @@ class Loader:
             bugzilla=links.bugzilla,
             head_pipeline_id=head.id if head else None,
             downstream_pipeline_ids=downstream,
-            jira_issues=look_up.result(deadline) if look_up else None,
         )

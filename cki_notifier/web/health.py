@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.rabbitmq.liveness import Liveness
@@ -43,6 +43,11 @@ class Health:
         return self._liveness.missing
 
     @property
+    def held_up(self) -> Sequence[str]:
+        """What holds copies of notifications up, a sentence for each queue."""
+        return self._liveness.held_up
+
+    @property
     def kafka(self) -> str:
         """What keeps messages from Kafka, ``""`` when nothing does; known within some seconds."""
         with self._lock:
@@ -54,7 +59,8 @@ class Health:
 
     def missing(self) -> list[str]:
         """Return what is missing for being ready, in a sentence each."""
-        return [text for text in (self.rabbitmq, self.kafka) if text]
+        held_up = self.held_up if self._liveness.stands_still else ()
+        return [text for text in (self.rabbitmq, self.kafka, *held_up) if text]
 
     def _ask_kafka(self) -> str:
         if self._check_kafka is None:

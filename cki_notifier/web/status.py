@@ -10,10 +10,13 @@ from cki_notifier import __version__
 from cki_notifier.checkout.links import merge_request_link
 from cki_notifier.configuration.settings import Config
 from cki_notifier.notification.reasons import sentence
-from cki_notifier.telemetry.metrics import REGISTRY
+from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Entry, Outcomes
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.web.health import Health
+
+#: No more of GitLab's hosts are shown: the documents of others name them.
+_MOST_HOSTS = 20
 
 
 class Process(Struct, frozen=True):
@@ -35,7 +38,8 @@ class Connection(Struct, frozen=True):
     """How it is with one of those we talk to.
 
     Attributes:
-        id: as in the metrics' labels.
+        id: as in the metrics' labels, with the host behind a colon where there are several;
+            ``copies`` for the queues that copies are put into.
         about: what we have to do with it.
         state: ``up``, ``down``, ``unknown`` (not asked yet) or ``unused``.
         says: the state in a few words.
@@ -127,7 +131,7 @@ class Status:
         return Snapshot(
             now=_iso(datetime.now(UTC)),
             process=self._process,
-            connections=[self._rabbitmq(), self._kafka(), *self._services()],
+            connections=[self._rabbitmq(), *self._copies(), self._kafka(), *self._services()],
             in_flight=int(_value("cki_notifier_in_flight") or 0),
             waiting=self._counts(),
             last_sent=_iso(last_sent) if last_sent else None,
@@ -143,6 +147,17 @@ class Status:
         problem = f"The queue in RabbitMQ is not consumed ({missing}). Notifications wait in it."
         return Connection("rabbitmq", "RabbitMQ", about, "down", "not consumed", problem)
 
+    def _copies(self) -> list[Connection]:
+        """Return how it is with the queues that copies go to, where there are any."""
+        if not self._config.sends:
+            return []
+        name = "Retry and dead-letter queues"
+        held_up = [text.removeprefix("rabbitmq: ") for text in self._health.held_up]
+        if not held_up:
+            return [Connection("copies", name, "", "up", "take copies")]
+        problem = f"{'; '.join(held_up)}. These notifications stay in the main queue meanwhile."
+        return [Connection("copies", name, "", "down", "take no copies", printable(problem))]
+
     def _kafka(self) -> Connection:
         if self._config.kafka is None:
             text = "nothing is sent here"
@@ -156,14 +171,25 @@ class Status:
 
     def _services(self) -> list[Connection]:
         config = self._config
-        hosts = ", ".join(config.gitlab_tokens) or "anonymously"
         warehouse = urlsplit(config.datawarehouse.url).netloc
         jira = urlsplit(config.jira.url).netloc if config.jira else None
         delayed = "Notifications that need it wait, or are delayed."
         return [
             _service("datawarehouse", "DataWarehouse", warehouse, delayed),
-            _service("gitlab", "GitLab", hosts, delayed),
+            *self._gitlab_hosts(delayed),
             _service("jira", "Jira", jira, "Messages are sent without their issues."),
+        ]
+
+    def _gitlab_hosts(self, consequence: str) -> list[Connection]:
+        """Return how it is with each GitLab that is configured or was asked, the bad ones first."""
+        asked = metrics.connected.hosts("gitlab")
+        hosts = sorted(
+            asked.keys() | self._config.gitlab_tokens, key=lambda it: (asked.get(it, True), it)
+        )
+        if not hosts:
+            return [_service("gitlab", "GitLab", "anonymously", consequence)]
+        return [
+            _service("gitlab", "GitLab", host, consequence, host) for host in hosts[:_MOST_HOSTS]
         ]
 
     def _row(self, settled: Entry) -> Row:
@@ -191,21 +217,25 @@ class Status:
         return f"{self._config.datawarehouse.url}/kcidb/checkouts/{encoded}"
 
 
-def _service(dependency: str, name: str, about: str | None, consequence: str) -> Connection:
+def _service(
+    dependency: str, name: str, about: str | None, consequence: str, host: str = ""
+) -> Connection:
     """Return how it is with a service that is asked over HTTP; ``about`` is None for none."""
+    identifier = f"{dependency}:{printable(host)}" if host else dependency
     if about is None:
-        return Connection(dependency, name, "", "unused", "not configured")
-    value = _value("cki_notifier_connected", dependency=dependency)
-    if value is None:
-        return Connection(dependency, name, about, "unknown", "not asked yet")
-    if value:
-        return Connection(dependency, name, about, "up", "answers")
-    problem = f"{name} did not answer when it was last asked. {consequence}"
-    return Connection(dependency, name, about, "down", "did not answer", problem)
+        return Connection(identifier, name, "", "unused", "not configured")
+    about = printable(about)
+    works = metrics.connected.hosts(dependency).get(host)
+    if works is None:
+        return Connection(identifier, name, about, "unknown", "not asked yet")
+    if works:
+        return Connection(identifier, name, about, "up", "answers")
+    problem = f"{name} at {about} did not answer when it was last asked. {consequence}"
+    return Connection(identifier, name, about, "down", "did not answer", problem)
 
 
 def _value(name: str, **labels: str) -> float | None:
-    return REGISTRY.get_sample_value(name, labels)
+    return metrics.REGISTRY.get_sample_value(name, labels)
 
 
 def _iso(time: datetime) -> str:

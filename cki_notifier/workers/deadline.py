@@ -1,9 +1,29 @@
-"""One deadline for everything that is done for a notification."""
+"""One deadline for all that is done for a notification, and the one way to wait meanwhile."""
 
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
-from cki_notifier.notification.errors import Interrupted
+from cki_notifier.notification.errors import Interrupted, Unavailable
+
+T = TypeVar("T")
+
+#: Who waits for no longer than this keeps its worker, in seconds.
+SHORT_SECONDS = 0.25
+
+
+class Workers(Protocol):
+    """Those who work, each on one thing at a time."""
+
+    def leave(self) -> None:
+        """Let somebody else have the caller's worker; never waits."""
+
+    def come_back(self) -> None:
+        """Return when the caller has a worker again."""
 
 
 class Deadline:
@@ -12,15 +32,34 @@ class Deadline:
     Args:
         seconds: how long from now.
         stopping: when set, nobody begins to wait any more, and who waits is woken.
+        workers: get the caller's worker for as long as the caller only waits.
     """
 
-    def __init__(self, seconds: float, stopping: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        stopping: threading.Event | None = None,
+        workers: Workers | None = None,
+    ) -> None:
         self._end = time.monotonic() + seconds
         self._stopping = stopping or threading.Event()
+        self._workers = workers
 
     def remaining(self) -> float:
         """Return the seconds left, 0 when there are none."""
         return max(0.0, self._end - time.monotonic())
+
+    def check(self) -> None:
+        """Return while there is time.
+
+        Raises:
+            Interrupted: the process is stopping.
+            Unavailable: the deadline is reached.
+        """
+        if self._stopping.is_set():
+            raise Interrupted("stopping, so nothing is tried again")
+        if not self.remaining():
+            raise Unavailable("cki-notifier", "its time is over", held=True)
 
     def pause(self, seconds: float) -> bool:
         """Wait before trying again; return False at once when that would take too long.
@@ -30,6 +69,39 @@ class Deadline:
         """
         if seconds >= self.remaining():
             return False
-        if self._stopping.wait(seconds):
-            raise Interrupted("stopping, so nothing is tried again")
+        with self.waiting():
+            if self._stopping.wait(seconds):
+                raise Interrupted("stopping, so nothing is tried again")
         return True
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Leave the worker to somebody else while the caller only waits."""
+        workers, self._workers = self._workers, None  # inside of this, there is none to leave
+        if workers is not None:
+            workers.leave()
+        try:
+            yield
+        finally:
+            if workers is not None:
+                workers.come_back()
+            self._workers = workers
+
+    def wait_for(self, future: Future[T], seconds: float) -> T:
+        """Return what a future holds, and leave the worker when that takes long.
+
+        Args:
+            future: is waited for.
+            seconds: at most.
+
+        Raises:
+            TimeoutError: it holds nothing by then.
+        """
+        short = min(seconds, SHORT_SECONDS)
+        try:
+            return future.result(short)
+        except FutureTimeoutError:
+            if future.done():
+                raise
+        with self.waiting():
+            return future.result(max(0.0, seconds - short))

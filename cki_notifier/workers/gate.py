@@ -1,14 +1,15 @@
 """Holds requests back while a service is down, so that an outage makes no storm.
 
 While a service is down as a whole, one request a second is let through to see whether it is back,
-and all others wait, with their notifications unacknowledged and in the queue's order. The first
-proper answer lets everybody through. One object that can't be had does not close the gate.
+and all others wait, first come, first served. The first proper answer lets everybody through. One
+object that can't be had does not close the gate.
 """
 
 import logging
 import random
 import threading
 import time
+from collections import deque
 
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.telemetry import metrics
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 #: While a service is down it is asked so often, in seconds; a little is added by chance.
 PROBE_SECONDS = 1.0
 #: A service that asks for patience is asked less often, but so often at least, in seconds: it may
-#: be back sooner than it thought.
+#: be back sooner than it thought. One that does not answer is asked again after so long, too.
 LONGEST_PROBE_SECONDS = 10.0
 #: Who waits looks up so often, in seconds.
 _LOOK_SECONDS = 0.2
@@ -32,64 +33,128 @@ class Gate:
 
     Args:
         service: its name in errors, logs and metrics.
+        host: tells services of one name apart.
+        most_waiting: so many wait while it is down; None for any number.
+
+    Attributes:
+        service, host: the same.
     """
 
-    def __init__(self, service: str) -> None:
-        self._service = service
-        self._lock = threading.Lock()
+    def __init__(self, service: str, host: str = "", most_waiting: int | None = None) -> None:
+        self.service = service
+        self.host = host
+        self._most_waiting = most_waiting
+        self._it = host or "it"
+        self._name = f"{service} {host}".rstrip()
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()
         self._failing: set[str] = set()
+        self._passed_at = -1.0
         self._down_since: float | None = None
+        self._asked_at = 0.0
         self._next_probe = 0.0
 
     def enter(self, deadline: Deadline) -> None:
         """Return when it is this caller's turn to ask the service.
 
         Raises:
-            Unavailable: the service is down, and the deadline is reached.
+            Unavailable: the service is down, and too many wait already, or the deadline is reached.
             Interrupted: the process is stopping.
         """
-        while not self.may_ask():
-            if not deadline.pause(_LOOK_SECONDS):
-                raise Unavailable(self._service, "it is down, and nobody is let through to it")
+        with self._changed:
+            if self._admits(None):
+                return
+            if self._is_full():
+                text = f"{self._it} is down, and enough wait for it"
+                raise Unavailable(self.service, text, held=True)
+            ticket = object()
+            self._line.append(ticket)
+        with deadline.waiting():
+            try:
+                self._wait(ticket, deadline)
+            finally:
+                with self._changed:
+                    self._line.remove(ticket)
+                    self._changed.notify_all()
 
     def may_ask(self) -> bool:
         """Tell whether a caller that will not wait may ask the service now."""
-        with self._lock:
-            if self._down_since is None:
-                return True
-            now = time.monotonic()
-            if now < self._next_probe:
-                return False
-            self._next_probe = now + PROBE_SECONDS * random.uniform(1, 1.2)  # noqa: S311  # jitter
-            return True
+        with self._changed:
+            return self._admits(None)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        with self._changed:
+            return len(self._line)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the service is down, and as many wait for it as may."""
+        with self._changed:
+            return self._down_since is not None and self._is_full()
 
     def passed(self) -> None:
         """Note that the service answered properly, whatever it said."""
-        with self._lock:
+        with self._changed:
+            self._passed_at = time.monotonic()
             was_down, self._down_since = self._down_since, None
             self._failing.clear()
+            self._changed.notify_all()
         if was_down is not None:
-            logger.warning("%s: back after %.1f s", self._service, time.monotonic() - was_down)
-        metrics.connected.labels(self._service).set(1)
+            logger.warning("%s: back after %.1f s", self._name, time.monotonic() - was_down)
+        metrics.connected.set(self.service, works=True, host=self.host)
 
-    def failed(self, what: str, *, whole: bool, retry_after: float = 0.0) -> None:
+    def failed(self, what: str, *, whole: bool, since: float, retry_after: float = 0.0) -> None:
         """Note that it did not answer properly.
 
         Args:
             what: was asked for.
             whole: whether that tells of the service as a whole, and not perhaps of ``what`` alone.
+                Where the service answered others properly meanwhile, it does not.
+            since: when it was asked, in the seconds of ``time.monotonic()``.
             retry_after: the seconds it asked us to wait.
         """
-        with self._lock:
+        with self._changed:
             self._failing.add(what)
-            if not whole and len(self._failing) < _ENOUGH:
+            now = time.monotonic()
+            if self._down_since is not None:
+                self._next_probe = max(self._asked_at + _jittered(PROBE_SECONDS), now)
+                if retry_after:
+                    self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
+                return
+            if (not whole or self._passed_at > since) and len(self._failing) < _ENOUGH:
                 return
             self._failing.clear()
-            now = time.monotonic()
-            if self._down_since is None or retry_after:
-                self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
-            if self._down_since is not None:
-                return
             self._down_since = now
-        logger.warning("%s: down; it is asked about once a second until it is back", self._service)
-        metrics.connected.labels(self._service).set(0)
+            self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
+        logger.warning("%s: down; it is asked about once a second until it is back", self._name)
+        metrics.connected.set(self.service, works=False, host=self.host)
+
+    def _wait(self, ticket: object, deadline: Deadline) -> None:
+        with self._changed:
+            while not self._admits(ticket):
+                if not deadline.remaining():
+                    text = f"{self._it} is down, and nobody is let through to it"
+                    raise Unavailable(self.service, text, held=True)
+                deadline.check()
+                self._changed.wait(_LOOK_SECONDS)
+
+    def _admits(self, ticket: object | None) -> bool:
+        """Tell whether one may go on, who stands in the line or, without a ticket, behind it."""
+        if self._down_since is None:
+            return True
+        now = time.monotonic()
+        is_first = self._line[0] is ticket if self._line else True
+        if not is_first or now < self._next_probe:
+            return False
+        self._asked_at = now
+        self._next_probe = now + LONGEST_PROBE_SECONDS  # unless it answers, or fails, before
+        return True
+
+    def _is_full(self) -> bool:
+        return self._most_waiting is not None and len(self._line) >= self._most_waiting
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(1, 1.2)  # noqa: S311  # jitter

@@ -1,92 +1,177 @@
 """Worker threads that keep the order within a lane and let lanes pass each other.
 
 The notifications of one checkout share a lane, so they are handled one after the other, in the
-order of the queue; those of different checkouts are handled at once.
+order of the queue; those of different checkouts are handled at once. A job that only waits leaves
+its worker to another job, so that any number may wait.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from msgspec import Struct
+
 from cki_notifier.workers.threads import start_vital
 
-Job = Callable[[], None]
+logger = logging.getLogger(__name__)
+
+Run = Callable[[], None]
+
+
+class _Job(Struct, frozen=True):
+    lane: str
+    run: Run
+    size: int
 
 
 class Lanes:
     """Runs jobs; none of them may raise.
 
     Args:
-        workers: how many jobs run at once.
+        workers: how many jobs run at once; those that have left their worker don't count.
+        most_behind: how many jobs may wait behind the one of their lane that has begun.
+        most_bytes: the sizes of all jobs together; a single larger one may be alone.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, most_behind: int, most_bytes: int) -> None:
+        self._workers = workers
+        self._most_behind = most_behind
+        self._most_bytes = most_bytes
         self._lock = threading.Lock()
-        self._waiting: dict[str, deque[Job]] = {}
-        self._ready: SimpleQueue[tuple[str | None, Job]] = SimpleQueue()
-        self._running = 0
+        self._free = workers
+        self._behind: dict[str, deque[_Job]] = {}
+        self._ready: deque[_Job] = deque()
+        self._coming_back: deque[threading.Event] = deque()
+        self._handed_out: SimpleQueue[_Job] = SimpleQueue()
+        self._idle_threads = 0
+        self._threads = 0
+        self._begun = 0
         self._left = 0
+        self._bytes = 0
         self._stopping = False
-        for number in range(workers):
-            start_vital(f"worker {number}", self._work)
+        for _ in range(workers):
+            self._start_thread()
 
-    def submit(self, lane: str | None, job: Job) -> None:
-        """Have a job run after all earlier ones of its lane; None is a lane of its own."""
+    def submit(self, lane: str, run: Run, size: int = 0) -> str:
+        """Have a job run after all earlier ones of its lane; never waits.
+
+        Args:
+            lane: its name.
+            run: the job.
+            size: the bytes that it keeps in memory until it is done.
+
+        Returns:
+            Why it is not taken, ``""`` when it is.
+        """
+        job = _Job(lane, run, size)
         with self._lock:
+            if self._bytes and self._bytes + size > self._most_bytes:
+                return f"notifications of {self._bytes} bytes are being handled already"
+            behind = self._behind.get(lane)
+            if behind is not None and len(behind) >= self._most_behind:
+                return f"{len(behind)} notifications of its checkout wait already"
             self._left += 1
-            if lane is not None and lane in self._waiting:
-                self._waiting[lane].append(job)
+            self._bytes += size
+            if behind is None:
+                self._behind[lane] = deque()
+                self._ready.append(job)
+            else:
+                behind.append(job)
+            self._hand_out()
+            return ""
+
+    def leave(self) -> None:
+        """Let another job have the worker of the one that calls, which only waits."""
+        with self._lock:
+            self._free += 1
+            self._hand_out()
+
+    def come_back(self) -> None:
+        """Return when there is a worker for the job that calls."""
+        with self._lock:
+            if self._free > 0 or self._stopping:
+                self._free -= 1
                 return
-            if lane is not None:
-                self._waiting[lane] = deque()
-        self._ready.put((lane, job))
+            has_worker = threading.Event()
+            self._coming_back.append(has_worker)
+        has_worker.wait()
 
     def stop(self) -> None:
-        """Begin no further job; those that wait are dropped."""
+        """Begin no further job; those that wait for their turn are dropped."""
         with self._lock:
             self._stopping = True
+            while self._coming_back:
+                self._free -= 1
+                self._coming_back.popleft().set()
 
     @property
     def running(self) -> int:
-        """How many jobs run."""
+        """How many jobs run; those that have left their worker don't."""
         with self._lock:
-            return self._running
+            return self._workers - self._free
+
+    @property
+    def wanted(self) -> int:
+        """How many jobs wait for a worker: to begin, or to go on."""
+        with self._lock:
+            return len(self._ready) + len(self._coming_back)
 
     @property
     def idle(self) -> bool:
-        """Whether no job runs."""
+        """Whether no job has begun and not ended."""
         with self._lock:
-            return not self._running
+            return not self._begun
 
     @property
-    def empty(self) -> bool:
-        """Whether all jobs that were submitted are done."""
+    def left(self) -> int:
+        """How many of the jobs that were taken are not done."""
         with self._lock:
-            return not self._left
+            return self._left
+
+    def _hand_out(self) -> None:
+        """Give free workers to those who come back, and then to those who begin."""
+        while self._free > 0 and not self._stopping:
+            if self._coming_back:
+                self._coming_back.popleft().set()
+            elif self._ready and (self._idle_threads or self._start_thread()):
+                self._idle_threads -= 1
+                self._begun += 1
+                self._handed_out.put(self._ready.popleft())
+            else:
+                return
+            self._free -= 1
+
+    def _start_thread(self) -> bool:
+        """Start a thread; tell whether there is one more now."""
+        try:
+            start_vital(f"worker {self._threads}", self._work)
+        except RuntimeError as error:
+            if not self._threads:
+                raise
+            logger.warning("%s; a notification waits until another one is done", error)
+            return False
+        self._threads += 1
+        self._idle_threads += 1
+        return True
 
     def _work(self) -> None:
         while True:
-            lane, job = self._ready.get()
-            if self._begin():
-                job()
-                self._end(lane)
+            job = self._handed_out.get()
+            job.run()
+            self._end(job)
 
-    def _begin(self) -> bool:
-        with self._lock:
-            if self._stopping:
-                return False
-            self._running += 1
-            return True
-
-    def _end(self, lane: str | None) -> None:
+    def _end(self, job: _Job) -> None:
         """Make the lane's next job ready, or close the lane."""
         with self._lock:
-            self._running -= 1
+            self._free += 1
+            self._idle_threads += 1
+            self._begun -= 1
             self._left -= 1
-            if lane is None:
-                return
-            if self._waiting[lane]:
-                self._ready.put((lane, self._waiting[lane].popleft()))
+            self._bytes -= job.size
+            if self._behind[job.lane]:
+                self._ready.append(self._behind[job.lane].popleft())
             else:
-                del self._waiting[lane]
+                del self._behind[job.lane]
+            self._hand_out()

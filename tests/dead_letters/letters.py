@@ -14,7 +14,7 @@ import pika
 from cki_notifier.configuration.settings import OperatorConfig, read_operator_config
 from cki_notifier.notification.errors import InvalidDocument, Malformed, NotifierError
 from cki_notifier.rabbitmq.connection import connect, ensure_queue
-from cki_notifier.rabbitmq.queues import declare_retry_queues
+from cki_notifier.rabbitmq.queues import RetryQueues
 from cki_notifier.rabbitmq.republish import copied_properties
 from cki_notifier.rabbitmq.retries import History, destination_of
 from tests.brokers.stage import Stage
@@ -91,7 +91,9 @@ def listed(stage: Stage, *arguments: str) -> list[dict[str, Any]]:
 def declare(stage: Stage) -> None:
     """Declare the dead-letter queue as the daemon does, and a main queue without a consumer."""
     connection = connect(operator_config(stage).rabbitmq, "test")
-    declare_retry_queues(connection, stage.queue)
+    queues = RetryQueues(stage.queue)
+    for name in queues.names:
+        queues.declare(connection, name)
     ensure_queue(connection, stage.queue, {})
     connection.close()
 

@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 
 from cki_notifier.configuration.settings import read_operator_config
 from cki_notifier.rabbitmq.connection import connect
-from cki_notifier.rabbitmq.queues import declare_main
+from cki_notifier.rabbitmq.queues import MainQueue
 from tests.brokers.stage import Stage
 
 #: What makes a queue; how many messages it holds rabbitmqctl learns too late.
@@ -48,7 +48,7 @@ def declare(stage: Stage) -> None:
     """Declare exchange and queues as the daemon does, and consume nothing."""
     config = read_operator_config(stage.environment).rabbitmq
     connection = connect(config, "test")
-    declare_main(connection, config)
+    MainQueue(config, is_temporary=False).declare(connection)
     connection.close()
 
 

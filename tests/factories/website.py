@@ -87,7 +87,7 @@ def answering(**services: bool) -> Iterator[None]:
     """Have services answer, or not, for as long as the context lasts; others are not known."""
     metrics.connected.clear()
     for service, answers in services.items():
-        metrics.connected.labels(service).set(answers)
+        metrics.connected.set(service, works=answers)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from cki_notifier.notification.models import MergeRequest
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.load import Loader
+from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Services, Status, documents
 
@@ -49,7 +50,7 @@ def test_a_merge_request_comes_with_its_pipelines_and_issues(
     loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
 ) -> None:
     """Everything the rules and the message need of it."""
-    read = loader.merge_request(checkout, deadline)
+    read = loader.with_issues(loader.merge_request(checkout, deadline), deadline)
     assert read is not None
     assert read.jira_issues is not None
     assert [issue.key for issue in read.jira_issues] == ["RHEL-40001"]
@@ -105,7 +106,7 @@ def test_bridges_are_asked_for_only_where_they_decide(
     read = loader.merge_request(checkout, Deadline(20))
     assert read is not None
     assert (read.head_pipeline_id, read.downstream_pipeline_ids) == (head, frozenset())
-    assert asked(services) == [MERGE_REQUEST, "/rest/api/2/search"]
+    assert asked(services) == [MERGE_REQUEST]
 
 
 def test_without_a_pipeline_no_bridges_are_asked_for(
@@ -117,18 +118,29 @@ def test_without_a_pipeline_no_bridges_are_asked_for(
     read = loader.merge_request(msgspec.structs.replace(checkout, misc=misc), deadline)
     assert read is not None
     assert read.downstream_pipeline_ids == frozenset()
-    assert asked(services) == [MERGE_REQUEST, "/rest/api/2/search"]
+    assert asked(services) == [MERGE_REQUEST]
 
 
-def test_bridges_and_issues_are_read_side_by_side(
+def test_the_issues_are_asked_for_only_when_they_are_wanted(
     loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
 ) -> None:
-    """Jira is asked while GitLab is: two steps of requests, not three."""
-    services.gitlab.latency = services.jira.latency = 1.0
-    assert loader.merge_request(checkout, deadline) is not None
-    (search,) = services.jira.requests
-    *_, bridges = services.gitlab.requests
-    assert abs(search.at - bridges.at) < 1.0
+    """What a rule ignores does not wait for Jira, nor costs it a look-up."""
+    services.jira.down()
+    before = failures()
+    merge_request = loader.merge_request(checkout, deadline)
+    assert merge_request is not None
+    assert (merge_request.jira, merge_request.jira_issues) == ((ISSUE,), None)
+    assert (services.jira.requests, failures()) == ([], before)
+    assert loader.with_issues(merge_request, deadline) == merge_request
+    assert failures() == before + 1
+
+
+def failures() -> float:
+    """Return how many messages went without their issues."""
+    labels = {"service": "jira"}
+    return (
+        metrics.REGISTRY.get_sample_value("cki_notifier_enrichment_failures_total", labels) or 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +156,7 @@ def test_jira_is_asked_only_with_trailers(
     """Most merge requests need no look-up."""
     head = services.gitlab.pipeline_url(PROJECT, 77)
     add_merge_request(services, head, description=description)
-    read = loader.merge_request(checkout, deadline)
+    read = loader.with_issues(loader.merge_request(checkout, deadline), deadline)
     assert read is not None
     assert (read.jira, read.jira_issues) == ((), None)
     assert services.jira.requests == []
@@ -154,7 +166,8 @@ def test_without_a_jira_nothing_is_looked_up(
     warehouse: DataWarehouse, gitlab: GitLab, deadline: Deadline, checkout: Checkout
 ) -> None:
     """The links are there all the same."""
-    read = Loader(warehouse, gitlab, None).merge_request(checkout, deadline)
+    loader = Loader(warehouse, gitlab, None)
+    read = loader.with_issues(loader.merge_request(checkout, deadline), deadline)
     assert read is not None
     assert (read.jira, read.jira_issues) == ((ISSUE,), None)
 
@@ -164,7 +177,7 @@ def test_a_jira_that_fails_costs_the_extra_alone(
 ) -> None:
     """All the rest of the merge request is there."""
     services.jira.down()
-    read = loader.merge_request(checkout, deadline)
+    read = loader.with_issues(loader.merge_request(checkout, deadline), deadline)
     assert read is not None
     assert (read.jira, read.jira_issues) == ((ISSUE,), None)
     assert read.downstream_pipeline_ids == frozenset({55, 56})

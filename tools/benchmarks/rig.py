@@ -19,7 +19,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.rabbitmq.connection import close, connect
-from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, declare_main, delay_queue
+from cki_notifier.rabbitmq.queues import DELAYS, MainQueue, dead_letter_queue, delay_queue
 from tools.benchmarks.meter import processes_in
 from tools.benchmarks.programs import Task
 from tools.benchmarks.warehouse import COUNTS_PATH, GITLAB_TOKEN, WAREHOUSE_TOKEN
@@ -218,7 +218,7 @@ class Scene:
             routing_keys=_ROUTING_KEYS,
         )
         connection = connect(config, "benchmark")
-        declare_main(connection, config)
+        MainQueue(config, is_temporary=False).declare(connection)
         close(connection)
         self._stack.callback(self._delete)
 

@@ -67,12 +67,16 @@ function show(status) {
 
 function showConnections(connections) {
   const wrong = connections.filter((it) => it.problem);
-  for (const it of connections) {
-    const item = byId(`connection-${it.id}`);
-    item.dataset.state = it.state;
-    setTextIn(item, ".about", it.about);
-    setTextIn(item, ".says", it.says);
+  const list = byId("connections");
+  const items = connections.map((it) => byId(`connection-${it.id}`) ?? connectionOf(it));
+  if (items.some((item, at) => item !== list.children[at]) || list.children.length > items.length) {
+    list.replaceChildren(...items); // another host, or another order
   }
+  connections.forEach((it, at) => {
+    items[at].dataset.state = it.state;
+    setTextIn(items[at], ".about", it.about);
+    setTextIn(items[at], ".says", it.says);
+  });
   const problems = byId("problems");
   const texts = wrong.map((it) => it.problem);
   if (texts.join("\n") !== [...problems.children].map((it) => it.textContent).join("\n")) {
@@ -80,6 +84,13 @@ function showConnections(connections) {
   }
   problems.hidden = !texts.length;
   verdict(texts.length ? "problem" : "fine", verdictOf(texts.length));
+}
+
+function connectionOf(it) {
+  const item = byId("connections").firstElementChild.cloneNode(true);
+  item.id = `connection-${it.id}`;
+  setTextIn(item, ".name", it.name);
+  return item;
 }
 
 function verdictOf(problems) {

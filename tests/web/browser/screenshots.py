@@ -32,7 +32,7 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
         url = f"http://127.0.0.1:{port}/"
         light = _picture(chromium, url, folder / "status-light.png")
         narrow = _picture(chromium, url, folder / "status-narrow.png", size=NARROW)
-        metrics.connected.labels("jira").set(0)
+        metrics.connected.set("jira", works=False)
         dark = _picture(chromium, url, folder / "status-dark.png", scheme="dark")
     chromium.look()
     return [light, dark, narrow]

@@ -1,0 +1,94 @@
+"""Keeps what needs one host to a share, so that a host that hangs can't use everything up."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cki_notifier.notification.errors import NotifierError, Unavailable
+from cki_notifier.workers.deadline import SHORT_SECONDS, Deadline
+
+#: A host that has nobody ready for so long is stuck, in seconds.
+_STUCK_SECONDS = 2.0
+#: Who waits looks up so often, in seconds.
+_LOOK_SECONDS = 0.2
+
+
+class Bulkhead:
+    """The places before one host, given in the order in which they are asked for; for all threads.
+
+    Args:
+        service: its name in errors.
+        host: tells services of one name apart.
+        places: so many have one at once.
+        most_waiting: so many wait for a place while nobody gets ready; else any number does.
+    """
+
+    def __init__(self, service: str, host: str, places: int, most_waiting: int) -> None:
+        self._service = service
+        self._host = host
+        self._most_waiting = most_waiting
+        self._lock = threading.Lock()
+        self._free = places
+        self._line: deque[threading.Event] = deque()
+        self._moved_at = 0.0
+
+    @contextmanager
+    def place(self, deadline: Deadline) -> Iterator[None]:
+        """Have a place for as long as the context lasts.
+
+        Raises:
+            Unavailable: nobody gets ready, and too many wait already, or the deadline is reached.
+            Interrupted: the process is stopping.
+        """
+        self._take(deadline)
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        with self._lock:
+            return len(self._line)
+
+    def _take(self, deadline: Deadline) -> None:
+        with self._lock:
+            if self._free and not self._line:
+                self._free -= 1
+                self._moved_at = time.monotonic()
+                return
+            turn = threading.Event()
+            self._line.append(turn)
+        if turn.wait(SHORT_SECONDS):
+            return
+        with deadline.waiting():
+            while not turn.wait(_LOOK_SECONDS):
+                self._check(turn, deadline)
+
+    def _give_back(self) -> None:
+        """Give the place to the first in the line."""
+        with self._lock:
+            self._moved_at = time.monotonic()
+            if self._line:
+                self._line.popleft().set()
+            else:
+                self._free += 1
+
+    def _check(self, turn: threading.Event, deadline: Deadline) -> None:
+        """Leave the line when there is no use in waiting."""
+        with self._lock:
+            if turn.is_set():
+                return
+            is_stuck = time.monotonic() - self._moved_at > _STUCK_SECONDS
+            is_one_of_many = self._line.index(turn) >= self._most_waiting
+            try:
+                deadline.check()
+                if not deadline.remaining() or (is_stuck and is_one_of_many):
+                    text = f"{self._host} gets nobody ready, and enough wait for it"
+                    raise Unavailable(self._service, text, held=True)
+            except NotifierError:
+                self._line.remove(turn)
+                raise
