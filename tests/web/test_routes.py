@@ -212,15 +212,66 @@ def test_it_tells_what_it_is_connected_to() -> None:
         connections = document(scene)["connections"]
     assert [(it["id"], it["about"], it["state"]) for it in connections] == [
         ("rabbitmq", "other.queue", "up"),
+        ("copies", "", "up"),
         ("kafka", "other-topic", "down"),
         ("datawarehouse", "datawarehouse.example", "up"),
-        ("gitlab", "gitlab.com", "unknown"),
+        ("gitlab:gitlab.com", "gitlab.com", "unknown"),
         ("jira", "jira.example", "down"),
     ]
     assert [it["problem"] for it in connections if it["problem"]] == [
         "Kafka does not answer (it is down). Notifications wait until it does.",
-        "Jira did not answer when it was last asked. Messages are sent without their issues.",
+        (
+            "Jira at jira.example did not answer when it was last asked. "
+            "Messages are sent without their issues."
+        ),
     ]
+
+
+def test_each_gitlab_is_told_of_by_itself() -> None:
+    """One that answers does not hide one that is down; those that are down come first."""
+    scene = Scene(read(full_environment()))
+    with answering(datawarehouse=True):
+        metrics.connected.set("gitlab", works=True, host="gitlab.com")
+        metrics.connected.set("gitlab", works=False, host="down.example:8443")
+        metrics.connected.set("gitlab", works=True, host="evil\x1b.example")
+        connections = [it for it in document(scene)["connections"] if it["name"] == "GitLab"]
+        shown = page(scene)
+        samples = show(scene, "/metrics").body.decode()
+    assert [(it["id"], it["state"]) for it in connections] == [
+        ("gitlab:down.example:8443", "down"),
+        ("gitlab:evil\\x1b.example", "up"),
+        ("gitlab:gitlab.com", "up"),
+    ]
+    assert "GitLab at down.example:8443 did not answer" in connections[0]["problem"]
+    assert '<li id="connection-gitlab:down.example:8443" data-state="down">' in shown
+    assert 'connected{dependency="gitlab",host="down.example:8443"} 0.0' in samples
+    assert 'connected{dependency="gitlab",host="gitlab.com"} 1.0' in samples
+    assert 'connected{dependency="datawarehouse"} 1.0' in samples
+
+
+def test_no_more_gitlabs_are_shown_than_fit_on_a_page() -> None:
+    """Any document may name one; what is down is shown before all others."""
+    scene = Scene(read(full_environment()))
+    with answering():
+        for number in range(100):
+            metrics.connected.set("gitlab", works=number != 77, host=f"{number}.example")
+        connections = [it for it in document(scene)["connections"] if it["name"] == "GitLab"]
+    assert len(connections) == 20
+    assert connections[0]["id"] == "gitlab:77.example"
+
+
+def test_copies_that_are_held_up_are_a_problem() -> None:
+    """The page never says that all is well while a queue takes nothing."""
+    scene = Scene()
+    scene.liveness.held_up = ["rabbitmq: 3 copies wait for the queue q.dead-letter: it is full"]
+    (copies,) = [it for it in document(scene)["connections"] if it["id"] == "copies"]
+    assert (copies["state"], copies["says"]) == ("down", "take no copies")
+    assert "3 copies wait for the queue q.dead-letter: it is full" in copies["problem"]
+    assert show(scene, "/ready").code == HTTPStatus.OK
+    scene.liveness.stands_still = True
+    answer = show(scene, "/ready")
+    assert answer.code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "q.dead-letter" in answer.body.decode()
 
 
 def test_an_onlooker_says_that_it_sends_nothing() -> None:
