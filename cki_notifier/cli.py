@@ -39,6 +39,7 @@ from cki_notifier.telemetry import log
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.terminal import show
 from cki_notifier.web.website import Website
+from cki_notifier.workers.shares import shares_of
 from cki_notifier.workers.threads import start_vital
 
 if TYPE_CHECKING:
@@ -160,10 +161,11 @@ def _dead_letters(parsed: argparse.Namespace) -> int:
 
 def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
     certificates = certificate_authorities()
-    http = HTTP(Transfers(certificates))
+    shares = shares_of(config.in_flight)
+    http = HTTP(Transfers(certificates), shares)
     loader = Loader(
         DataWarehouse(http, config.datawarehouse),
-        GitLab(http, config.gitlab_tokens, places=max(1, config.in_flight // 2)),
+        GitLab(http, config.gitlab_tokens, shares),
         _jira_issues(config.jira, certificates) if config.jira else None,
     )
     return Pipeline(loader, publisher, source=config.datawarehouse.url)

@@ -23,16 +23,13 @@ from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.telemetry.terminal import decision, show
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.lanes import Lanes
+from cki_notifier.workers.shares import shares_of
 
 logger = logging.getLogger(__name__)
 
 #: For all that is done for one notification, in seconds: far below the 30 minutes after which
 #: RabbitMQ takes a delivery back that nobody settled.
 NOTIFICATION_SECONDS = 600.0
-#: So many notifications are fetched for each that is handled: there is room for those that wait.
-_PREFETCH = 4
-#: One checkout, and one queue that takes no copies, have this part of what is fetched at most.
-_SHARE = 1 / 8
 #: What is handled, and what is put into other queues, is bounded in bytes as well: a notification
 #: may have any size.
 _MOST_BYTES = 32 * 1024 * 1024
@@ -64,22 +61,21 @@ class Daemon:
         self._stopping = threading.Event()
         self._interrupting = threading.Event()
         self._sent = SentEvents()
-        self._prefetch = _PREFETCH * config.in_flight
-        share = max(1, int(_SHARE * self._prefetch))
-        self._lanes = Lanes(config.in_flight, most_behind=share, most_bytes=_MOST_BYTES)
+        self._shares = shares = shares_of(config.in_flight)
+        self._lanes = Lanes(config.in_flight, most_behind=shares.behind, most_bytes=_MOST_BYTES)
         metrics.in_flight.set_function(lambda: self._lanes.running)
         self._consumer = Consumer(
             connect=partial(connect, rabbitmq, "consumer", self.liveness.tick),
             queue=MainQueue(rabbitmq, is_temporary=not config.sends),
             handler=self,
-            prefetch=self._prefetch,
+            prefetch=shares.prefetch,
             liveness=self.liveness,
         )
         self._republisher = Republisher(
             connect=partial(connect, rabbitmq, "republisher"),
             queues=RetryQueues(rabbitmq.queue),
             is_current=self._consumer.is_current,
-            most_waiting=share,
+            most_waiting=shares.copies,
         )
 
     def run(self) -> None:
@@ -98,7 +94,7 @@ class Daemon:
         held = self._republisher
         held.relieve()
         self.liveness.held_up = held.troubles
-        self.liveness.stands_still = held.held >= self._prefetch or (
+        self.liveness.stands_still = held.held >= self._shares.prefetch or (
             held.held > 0 and held.bytes > _MOST_BYTES
         )
 

@@ -343,7 +343,7 @@ class _Outbox:
         with translated():
             channel = self._channel_to_publish()
             properties = copied_properties(job.delivery.properties, job.destination.headers)
-            properties = _fitting(properties, most_properties(channel), job.destination.headers)
+            properties = fitting(properties, most_properties(channel), job.destination.headers)
         publish_to_queue(channel, self.queue, job.delivery.body, properties)
 
     def _channel_to_publish(self) -> BlockingChannel:
@@ -386,7 +386,7 @@ def _pause(failures: int) -> float:
     return _PAUSES[min(failures, len(_PAUSES) - 1)]
 
 
-def _fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> BasicProperties:
+def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> BasicProperties:
     """Leave out of a copy's properties what does not fit into one frame of the broker.
 
     Args:

@@ -15,6 +15,7 @@ from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.sources.hosts import Hosts
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.shares import USUAL, Shares
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +79,13 @@ class GitLab:
     Args:
         http: our HTTP edge.
         tokens: by host.
-        places: so many checkouts have to do with one host at once.
+        shares: of one host.
     """
 
-    def __init__(self, http: HTTP, tokens: Mapping[str, Secret], places: int = 16) -> None:
+    def __init__(self, http: HTTP, tokens: Mapping[str, Secret], shares: Shares = USUAL) -> None:
         self._http = http
         self._tokens = tokens
-        self._hosts = Hosts("gitlab", places, http.is_full)
+        self._hosts = Hosts("gitlab", shares, http.is_full)
 
     def check(self, checkout_id: str) -> None:
         """Raise at once where a checkout's merge request is known to be out of reach now.

@@ -10,11 +10,10 @@ from cki_notifier.checkout.links import ProjectLink
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.workers.bulkhead import Bulkhead
 from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.shares import Shares
 
 T = TypeVar("T")
 
-#: While a host is down or stuck, so many wait for it; the others are delayed.
-MOST_WAITING = 4
 #: Of so many checkouts it is remembered which host they need, and so many hosts are told apart.
 _MOST_CHECKOUTS, _MOST_HOSTS = 10_000, 200
 
@@ -24,13 +23,13 @@ class Hosts:
 
     Args:
         service: its name in errors.
-        places: so many checkouts have to do with one host at once.
+        shares: of one host.
         is_full: tells of a host's origin whether it is down, with enough who wait for it.
     """
 
-    def __init__(self, service: str, places: int, is_full: Callable[[str], bool]) -> None:
+    def __init__(self, service: str, shares: Shares, is_full: Callable[[str], bool]) -> None:
         self._service = service
-        self._places = places
+        self._shares = shares
         self._is_full = is_full
         self._lock = threading.Lock()
         self._bulkheads: OrderedDict[str, Bulkhead] = OrderedDict()
@@ -43,7 +42,7 @@ class Hosts:
         with self._lock:
             _remember(self._needed, checkout_id, link, _MOST_CHECKOUTS)
             bulkhead = self._bulkheads.get(link.origin) or Bulkhead(
-                self._service, link.host, self._places, MOST_WAITING
+                self._service, link.host, self._shares.places, self._shares.waiting
             )
             _remember(self._bulkheads, link.origin, bulkhead, _MOST_HOSTS)
         return bulkhead.place(deadline)

@@ -30,11 +30,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.sources.hosts import MOST_WAITING
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
+from cki_notifier.workers.shares import USUAL, Shares
 
 logger = logging.getLogger(__name__)
 
@@ -257,8 +257,9 @@ class Pending(Generic[T]):
 class HTTP:
     """Gets documents from servers."""
 
-    def __init__(self, transfers: Transfers) -> None:
+    def __init__(self, transfers: Transfers, shares: Shares = USUAL) -> None:
         self.transfers = transfers
+        self._most_waiting = shares.waiting
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
 
@@ -267,7 +268,7 @@ class HTTP:
         with self._lock:
             gate = self._gates.get(server.url)
             if gate is None:
-                gate = Gate(server.name, server.host, MOST_WAITING if server.host else None)
+                gate = Gate(server.name, server.host, self._most_waiting if server.host else None)
                 self._gates[server.url] = gate
                 self._forget_one()
             return gate

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import pytest
 from pika.spec import BasicProperties
 
-from cki_notifier.rabbitmq.republish import copied_properties
+from cki_notifier.rabbitmq.connection import size_of
+from cki_notifier.rabbitmq.republish import copied_properties, fitting
 
 OURS: dict[str, Any] = {"x-cki-attempts": 1, "x-cki-error": "datawarehouse: 503"}
 
@@ -85,3 +86,15 @@ def test_the_original_stays_as_it_is() -> None:
     copied_properties(original, OURS)
     assert original.headers == {"CC": ["x"]}
     assert (original.expiration, original.user_id, original.delivery_mode) == ("5", "u", 1)
+
+
+def test_what_does_not_fit_into_a_frame_is_left_out() -> None:
+    """The broker would end the connection over it, again and again; ours are always kept."""
+    ours = OURS | {"x-cki-error": "e" * 1_000}
+    sender = {f"header-{number}": "x" * 1_000 for number in range(8)}
+    properties = copied_properties(BasicProperties(headers=sender, content_type="a/b"), ours)
+    assert fitting(properties, 100_000, ours) is properties
+    fits = fitting(properties, 4_096, ours)
+    assert size_of(fits) <= 4_096
+    assert fits.headers == ours | {"x-cki-error": "e" * 200}
+    assert (fits.content_type, fits.delivery_mode) == ("a/b", 2)

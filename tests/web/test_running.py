@@ -207,7 +207,7 @@ def test_queue_lengths_are_the_brokers(stage: Stage, port: int) -> None:
     held = Held()
     stage.services.warehouse.answer("/checkouts", held)
     stage.daemon(CKI_NOTIFIER_IN_FLIGHT="1", CKI_NOTIFIER_SHUTDOWN_SECONDS="1")
-    stage.publish(*(fill(stage, f"redhat:{number}") for number in range(8)))
+    stage.publish(*(fill(stage, f"redhat:{number}") for number in range(20)))
     with stage.channel() as channel:
         for queue in ("retry.10m", "retry.1h", "retry.1h", "dead-letter"):
             channel.basic_publish("", f"{stage.queue}.{queue}", b"any")
