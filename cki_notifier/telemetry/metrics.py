@@ -124,7 +124,8 @@ class _Connected(Collector):
             "cki_notifier_connected",
             "Whether there is a connection that works, 1 or 0. rabbitmq: the queue is consumed; "
             "kafka: it answers; others: how they answered last, missing until they are asked; "
-            "gitlab: for each host.",
+            "gitlab: for each host; the others have no host.",
+            labels=("dependency", "host"),
         )
         with self._lock:
             works = dict(self._works)

@@ -38,7 +38,9 @@ def scrape(port: int) -> list[Metric]:
 
 def of_a_day(stage: Stage) -> list[Metric]:
     """Let a daemon send, ignore, dead-letter and delay a notification; return its metrics."""
-    checkouts = [documents.checkout(f"redhat:{number}") for number in (1, 2)]
+    url = stage.services.gitlab.merge_request_url("group/kernel", 1)
+    stage.services.gitlab.add_merge_request(documents.merge_request(url))
+    checkouts = [documents.checkout(f"redhat:{number}", merge_request=url) for number in (1, 2)]
     for checkout in checkouts:
         stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     stage.services.warehouse.answer("redhat%3A2", Status(404))
