@@ -161,7 +161,8 @@ CKI_METRICS_PORT: Final = Variable("CKI_METRICS_PORT", "the number of that port"
 CKI_NOTIFIER_IN_FLIGHT: Final = Variable(
     "CKI_NOTIFIER_IN_FLIGHT",
     "how many notifications are handled at once",
-    "Four times as many, and at least 16, are fetched from the queue; what only waits is not counted.",
+    "Four times as many, and at least 16, are fetched from the queue. What only waits is not "
+    "counted.",
     default="32",
 )
 CKI_NOTIFIER_SHUTDOWN_SECONDS: Final = Variable(

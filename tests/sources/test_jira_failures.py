@@ -108,6 +108,18 @@ def test_a_slow_jira_is_not_waited_for(
     assert "the message goes without" in caplog.text
 
 
+def test_a_jira_that_drips_for_ever_is_down(
+    jira: JiraIssues, issues: Jira, deadline: Deadline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the next messages one waits for it, though the first look-up never ends by itself."""
+    issues.answer("", Drip(0.01))
+    for count in (1, 5):
+        for look_up in [jira.start(LINKS) for _ in range(count)]:
+            assert look_up is not None
+            assert look_up.result(deadline) is None
+    assert caplog.text.count("it is down, and asked about once a second") == 4
+
+
 def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: Jira) -> None:
     """What is left of the deadline may be less than what Jira is given."""
     issues.answer("", Hang(30))

@@ -2,8 +2,9 @@
 
 import re
 
+from cki_notifier.telemetry import metrics
 from tests.brokers.stage import eventually
-from tests.factories.website import Scene, served
+from tests.factories.website import Scene, answering, served
 from tests.web.browser.chromium import Chromium
 from tests.web.browser.view import View
 
@@ -179,6 +180,24 @@ def test_what_is_wrong_is_said(scene: Scene, view: View) -> None:
     view.refresh_now()
     eventually(lambda: view.text("#verdict") == "working")
     assert (view.text("#problems"), view.driver.title) == ("", "cki-notifier")
+
+
+def test_a_gitlab_that_was_not_known_before_appears(view: View) -> None:
+    """Hosts come with the documents that name them; one that is down comes first, and is named."""
+    with answering(datawarehouse=True):
+        view.open()
+        assert "not asked yet" in view.text("#connection-gitlab")
+        metrics.connected.set("gitlab", works=True, host="up.example")
+        metrics.connected.set("gitlab", works=False, host="down.example:8443")
+        view.refresh_now()
+        eventually(lambda: view.text("#verdict") == "1 problem")
+        assert "GitLab at down.example:8443 did not answer" in view.text("#problems")
+        names = [it.text for it in view.driver.find_elements("css selector", "#connections .about")]
+        assert names[-3:] == ["down.example:8443", "up.example", ""]
+        assert not view.driver.find_elements("id", "connection-gitlab")
+        metrics.connected.set("gitlab", works=True, host="down.example:8443")
+        view.refresh_now()
+        eventually(lambda: view.text("#verdict") == "working")
 
 
 def test_a_process_that_is_away_is_told_from_one_that_is_back(
