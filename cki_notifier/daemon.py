@@ -6,10 +6,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from msgspec.structs import replace
+
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
 from cki_notifier.kafka.sent_events import SentEvents
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Outcome, Sent
+from cki_notifier.notification.parse import Identity, identify
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery
@@ -132,15 +135,18 @@ class Daemon:
     def deliver(self, delivery: Delivery) -> None:
         """Decide about a delivery what needs nothing loaded; have a worker handle it else."""
         try:
-            begun = self._pipeline.begin(delivery.body)
+            notification, ignored = self._pipeline.begin(delivery.body)
         except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
+            delivery = replace(delivery, identity=identify(delivery.body))
             self._on_failure(delivery, error, delivery.received)
             return
-        if isinstance(begun, Ignored):
-            self._on_outcome(delivery, begun, delivery.received)
+        identity = Identity(notification.checkout_id, notification.status)
+        delivery = replace(delivery, identity=identity)
+        if ignored:
+            self._on_outcome(delivery, ignored, delivery.received)
             return
-        handle = partial(self._handle, delivery, begun)
-        if refusal := self._lanes.submit(begun.checkout_id, handle, len(delivery.body)):
+        handle = partial(self._handle, delivery, notification)
+        if refusal := self._lanes.submit(notification.checkout_id, handle, len(delivery.body)):
             held = Unavailable("cki-notifier", refusal, held=True)
             self._on_failure(delivery, held, delivery.received)
 

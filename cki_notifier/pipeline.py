@@ -50,15 +50,18 @@ class Pipeline:
         self._source = source
 
     @staticmethod
-    def begin(body: bytes) -> Notification | Ignored:
+    def begin(body: bytes) -> tuple[Notification, Ignored | None]:
         """Parse a body and decide what needs nothing loaded; never waits.
+
+        Returns:
+            The notification, and what was decided, None when more has to be known.
 
         Raises:
             Malformed: the body is no notification.
         """
         notification = parse(body)
         reason = first_match(BEFORE_LOADING, notification, SILENT)
-        return Ignored(reason) if reason else notification
+        return notification, Ignored(reason) if reason else None
 
     def handle(self, notification: Notification, deadline: Deadline) -> Outcome:
         """Take a notification all the way to Kafka's confirmation.

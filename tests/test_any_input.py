@@ -15,7 +15,7 @@ from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import DataWarehouseConfig
 from cki_notifier.kafka.publish import Record
 from cki_notifier.notification.errors import NotifierError
-from cki_notifier.notification.models import Ignored, Outcome, Sent
+from cki_notifier.notification.models import Outcome, Sent
 from cki_notifier.notification.reasons import DeadLetterReason
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.retries import REASON, destination_of, history_of
@@ -107,8 +107,8 @@ def outcome_of(body: bytes, answered: dict[str, bytes]) -> Outcome | None:
     pipeline = Pipeline(Loader(warehouse, GitLab(http, {}), None), received, "http://w")
     now = datetime.now(UTC)
     try:
-        begun = pipeline.begin(body)
-        outcome = begun if isinstance(begun, Ignored) else pipeline.handle(begun, Deadline(0.1))
+        notification, ignored = pipeline.begin(body)
+        outcome = ignored or pipeline.handle(notification, Deadline(0.1))
     except NotifierError as error:
         history = history_of({}, exchange="e", routing_key="k", now=now)
         parked = destination_of(error, history, queue="q", retry_for=timedelta(hours=1), now=now)

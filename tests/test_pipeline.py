@@ -179,8 +179,8 @@ def test_filters_come_before_a_stage_that_is_not_reached(case: Case) -> None:
 
 def handled(pipeline: Pipeline, body: bytes) -> Outcome:
     """Take a body all the way, as the daemon does."""
-    begun = pipeline.begin(body)
-    return begun if isinstance(begun, Ignored) else pipeline.handle(begun, Deadline(60))
+    notification, ignored = pipeline.begin(body)
+    return ignored or pipeline.handle(notification, Deadline(60))
 
 
 def test_every_reason_is_covered_here() -> None:

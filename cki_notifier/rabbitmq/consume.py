@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from cki_notifier.notification.errors import Unavailable
-from cki_notifier.notification.parse import Identity, identify
+from cki_notifier.notification.parse import Identity
 from cki_notifier.rabbitmq.acknowledgements import SettledTags
 from cki_notifier.rabbitmq.connection import (
     UNREADABLE,
@@ -56,7 +56,7 @@ class Delivery(msgspec.Struct, frozen=True):
         tag: its number there.
         received: when, in the seconds of ``time.monotonic()``.
         redelivered: whether the broker handed it out before.
-        identity: whom it is about.
+        identity: whom it is about, as far as whoever handles it knows.
     """
 
     connection: int
@@ -67,7 +67,7 @@ class Delivery(msgspec.Struct, frozen=True):
     properties: BasicProperties
     exchange: str
     routing_key: str
-    identity: Identity
+    identity: Identity = Identity()
 
 
 class Handler(Protocol):
@@ -291,7 +291,6 @@ class Consumer:
                 properties,
                 method.exchange or "",
                 method.routing_key or "",
-                identify(body),
             )
         )
 

@@ -185,6 +185,8 @@ class _Outbox:
         self.queue = queue
         #: Why the queue, or one of the copies, can't be served; "" when nothing is wrong.
         self.trouble = ""
+        #: Of all copies that are not confirmed, together.
+        self.bytes = 0
         self._connect = connect
         self._queues = queues
         self._is_current = is_current
@@ -202,6 +204,7 @@ class _Outbox:
         """Have a copy published after those that came before."""
         with self._changed:
             self._waiting.append(job)
+            self.bytes += job.size
             self._changed.notify()
         self._ensure_thread()
 
@@ -210,12 +213,6 @@ class _Outbox:
         """How many copies are not confirmed."""
         with self._changed:
             return len(self._waiting)
-
-    @property
-    def bytes(self) -> int:
-        """Their bytes together."""
-        with self._changed:
-            return sum(job.size for job in self._waiting)
 
     @property
     def is_stuck(self) -> bool:
@@ -240,8 +237,7 @@ class _Outbox:
         given_up: list[_Copy] = []
         now = time.monotonic()
         with self._changed:
-            left = len(self._waiting)
-            bytes_left = sum(job.size for job in self._waiting)
+            left, bytes_left = len(self._waiting), self.bytes
             for job in reversed(self._waiting):
                 is_late = now - job.since > _LONGEST_WAIT_SECONDS
                 if job is self._at_work or job.failures:
@@ -252,6 +248,7 @@ class _Outbox:
                     bytes_left -= job.size
             for job in given_up:
                 self._waiting.remove(job)
+            self.bytes = bytes_left
         return given_up
 
     def _is_stuck(self) -> bool:
@@ -334,6 +331,7 @@ class _Outbox:
     def _done(self, job: _Copy) -> None:
         with self._changed:
             self._waiting.remove(job)
+            self.bytes -= job.size
             self._at_work = None
             self._failures, self._not_before = 0, 0.0
             if not any(it.failures for it in self._waiting):
