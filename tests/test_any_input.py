@@ -23,7 +23,7 @@ from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.load import Loader
-from cki_notifier.sources.transfer import Digest, Response, Transfers
+from cki_notifier.sources.transfer import Digest, Response, Transfers, Wanted
 from cki_notifier.workers.deadline import Deadline
 from tests.factories.contract import VALIDATOR
 from tests.properties import PATIENT
@@ -54,16 +54,12 @@ class Canned(Transfers):
 
     def digest(
         self,
-        url: str,
-        headers: list[str],  # noqa: ARG002  # as its base class
-        seconds: float,  # noqa: ARG002  # likewise
+        wanted: Wanted,
         digest: Digest[T],
-        *,
-        wants_headers: bool = False,  # noqa: ARG002  # likewise
     ) -> Future[T]:
         """Digest the answer to the end of the path, or a 404."""
         future: Future[T] = Future()
-        path = url.partition("?")[0].rpartition("/")[2]
+        path = wanted.url.partition("?")[0].rpartition("/")[2]
         found = self._answers.get(path)
         try:
             future.set_result(digest(Response(404 if found is None else 200, {}, found or b"")))

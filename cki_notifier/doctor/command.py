@@ -18,8 +18,6 @@ from cki_notifier.telemetry.output import Output
 from cki_notifier.telemetry.terminal import show
 
 FINE, FAILED, WRONG = 0, 1, 2
-#: No answer that is asked for here is larger.
-_LARGEST_BODY_BYTES = 4 * 1024 * 1024
 _FAULTY = "its configuration has faults"
 
 
@@ -46,7 +44,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _findings(config: Config, faults: Sequence[str], seconds: float) -> list[Finding]:
-    transfers = Transfers(certificate_authorities(), _LARGEST_BODY_BYTES)
+    transfers = Transfers(certificate_authorities())
     try:
         checks = [*_brokers(config, faults), *services.checks(transfers, config, faults)]
         return [*configuration.findings(config, faults), *examine(checks, seconds)]

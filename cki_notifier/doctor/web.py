@@ -22,6 +22,8 @@ _SLOW_SECONDS = 5.0
 _APART_SECONDS = 60.0
 _MOST_REDIRECTS = 3
 _LONGEST_REQUEST_SECONDS = 25.0
+#: No answer that is asked for here is larger.
+_LARGEST_BYTES = 4 * 1024 * 1024
 _GRACE_SECONDS = 1.0
 _REDIRECTS = range(300, 400)
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -106,7 +108,9 @@ def _get(transfers: Transfers, url: str, headers: list[str], deadline: Deadline)
     seconds = min(deadline.remaining(), _LONGEST_REQUEST_SECONDS)
     began, now = time.monotonic(), time.time()
     try:
-        response = transfers.start(url, headers, seconds).result(seconds + _GRACE_SECONDS)
+        response = transfers.start(url, headers, seconds, _LARGEST_BYTES).result(
+            seconds + _GRACE_SECONDS
+        )
     except FutureTimeoutError as error:
         raise TransferError(f"nothing within {seconds:g} s") from error
     took = time.monotonic() - began

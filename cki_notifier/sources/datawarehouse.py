@@ -19,6 +19,10 @@ _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
 _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
 _EVERYTHING_PATH = "/api/1/kcidb/checkouts/{}/all"
 _CHECKOUT, _BUILD_PAGE = whole(Checkout), whole(BuildPage)
+#: Of the document with everything, which reaches tens of megabytes: so many bytes and objects.
+_LARGEST_BYTES, _MOST_OBJECTS = 96 * 1024 * 1024, 1_000_000
+#: No checkout has more builds.
+_MOST_BUILDS = 20_000
 _IID = re.compile("[0-9]{1,18}")
 #: Answered with little, and to a good token alone.
 PROBE = "/api/1/kcidb/checkouts?limit=1"
@@ -34,30 +38,39 @@ class DataWarehouse:
     def checkout(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read a checkout alone; errors as :meth:`HTTP.get`."""
         path = _CHECKOUT_PATH.format(_encoded(checkout_id))
-        checkout = self._http.get(self._server, path, _CHECKOUT, deadline).result()
+        checkout = self._http.get(self._server, path, _CHECKOUT, deadline, checkout_id).result()
         return Loaded(checkout=_expected(checkout, checkout_id))
 
     def checkout_with_builds(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read a checkout and its builds, side by side; errors as :meth:`HTTP.get`."""
         builds = self._first_builds(checkout_id, deadline)
         loaded = self.checkout(checkout_id, deadline)
-        return Loaded(checkout=loaded.checkout, builds=self._all_builds(builds, deadline))
+        return Loaded(
+            checkout=loaded.checkout, builds=self._all_builds(checkout_id, builds, deadline)
+        )
 
     def builds(self, checkout_id: str, deadline: Deadline) -> tuple[Build, ...]:
         """Read a checkout's builds, page by page; errors as :meth:`HTTP.get`."""
-        return self._all_builds(self._first_builds(checkout_id, deadline), deadline)
+        return self._all_builds(checkout_id, self._first_builds(checkout_id, deadline), deadline)
 
     def everything(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read the one document with all of a checkout; errors as :meth:`HTTP.get`."""
         path = _EVERYTHING_PATH.format(_encoded(checkout_id))
-        reading = Reading(Everything, partial(_loaded, checkout_id, path))
-        return self._http.get(self._server, path, reading, deadline).result()
+        reading = Reading(
+            Everything,
+            partial(_loaded, checkout_id, path),
+            most_bytes=_LARGEST_BYTES,
+            most_objects=_MOST_OBJECTS,
+        )
+        return self._http.get(self._server, path, reading, deadline, checkout_id).result()
 
     def _first_builds(self, checkout_id: str, deadline: Deadline) -> Pending[BuildPage]:
         path = _BUILDS_PATH.format(_encoded(checkout_id))
-        return self._http.get(self._server, path, _BUILD_PAGE, deadline)
+        return self._http.get(self._server, path, _BUILD_PAGE, deadline, checkout_id)
 
-    def _all_builds(self, first: Pending[BuildPage], deadline: Deadline) -> tuple[Build, ...]:
+    def _all_builds(
+        self, checkout_id: str, first: Pending[BuildPage], deadline: Deadline
+    ) -> tuple[Build, ...]:
         """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
         page = first.result()
         builds = {build.id: build for build in page.results}
@@ -65,10 +78,12 @@ class DataWarehouse:
         seen = {""}
         while page.next:
             query = page.next.partition("?")[2].partition("#")[0]
-            if query in seen or len(seen) >= MOST_PAGES:
+            if query in seen or len(seen) >= MOST_PAGES or len(builds) > _MOST_BUILDS:
                 raise Unavailable("datawarehouse", f"the pages of GET {path} never end")
             seen.add(query)
-            page = self._http.get(self._server, f"{path}?{query}", _BUILD_PAGE, deadline).result()
+            page = self._http.get(
+                self._server, f"{path}?{query}", _BUILD_PAGE, deadline, checkout_id
+            ).result()
             builds |= {build.id: build for build in page.results}
         return tuple(builds.values())
 

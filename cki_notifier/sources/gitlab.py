@@ -4,16 +4,18 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from typing import Annotated
 from urllib.parse import quote
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_project
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.sources.hosts import Hosts
-from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server, whole
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.shares import USUAL, Shares
 
@@ -25,6 +27,11 @@ _BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
+#: Any host may be named in a merge request's address: none of its documents is larger, in bytes,
+#: and none is waited for longer, in seconds.
+_LARGEST_BYTES, _REQUEST_SECONDS = 8 * 1024 * 1024, 30.0
+#: No more trailers are looked at, and no longer link is one, in characters.
+_MOST_TRAILERS, _LONGEST_LINK = 1_000, 2_000
 #: One link of the header. Whatever a server sends, no part of it is looked at twice.
 _LINK = re.compile(r"<([^<>]*+)>\s*+;([^,<]*+)")
 _IS_NEXT = re.compile(r'\brel="?next\b')
@@ -48,14 +55,17 @@ class Bridge(Document, frozen=True):
     downstream_pipeline: Pipeline | None = None
 
 
-class MergeRequestDocument(Document, frozen=True):
-    """A merge request."""
+#: GitLab's own labels have up to 255 characters, and nobody gives a merge request hundreds.
+_Labels = Annotated[tuple[Annotated[str, Meta(max_length=1_000)], ...], Meta(max_length=1_000)]
 
-    state: str
+
+class MergeRequestDocument(Document, frozen=True):
+    """A merge request, as GitLab tells of it."""
+
+    state: Annotated[str, Meta(max_length=100)]
     draft: bool | None = None
-    labels: tuple[str, ...] | None = None
+    labels: _Labels | None = None
     description: str | None = None
-    sha: str | None = None
     head_pipeline: Pipeline | None = None
 
 
@@ -71,6 +81,16 @@ class Trailers(Struct, frozen=True):
 
     jira: tuple[str, ...]
     bugzilla: tuple[str, ...]
+
+
+class ReadMergeRequest(Struct, frozen=True):
+    """What is wanted of a merge request; its description is not kept."""
+
+    state: str
+    is_draft: bool
+    labels: tuple[str, ...]
+    links: Trailers
+    head_pipeline: Pipeline | None
 
 
 class GitLab:
@@ -108,7 +128,7 @@ class GitLab:
             return nullcontext()  # as whoever asks for the merge request finds out
         return self._hosts.place(checkout_id, link, deadline)
 
-    def merge_request(self, url: str, field: str, deadline: Deadline) -> MergeRequestDocument:
+    def merge_request(self, url: str, field: str, deadline: Deadline) -> ReadMergeRequest:
         """Read a merge request; errors as :meth:`HTTP.get`.
 
         Args:
@@ -124,7 +144,7 @@ class GitLab:
         except ValueError as error:
             raise InvalidDocument(f"datawarehouse: `{field}`: {error}") from error
         path = _MERGE_REQUEST_PATH.format(quote(link.project, safe=""), link.number)
-        return self._http.get(self._server(link), path, _DOCUMENT, deadline).result()
+        return self._http.get(self._server(link), path, _DOCUMENT, deadline, url).result()
 
     def downstream_pipeline_ids(
         self, url: str, head: Pipeline, deadline: Deadline
@@ -144,13 +164,15 @@ class GitLab:
         path = _BRIDGES_PATH.format(quote(project, safe=""), head.id)
         query: str | None = f"per_page={_PER_PAGE}"
         seen: set[str] = set()
+        count = 0
         while query:
-            if query in seen or len(seen) >= MOST_PAGES:
+            if query in seen or len(seen) >= MOST_PAGES or count > MOST_PAGES * _PER_PAGE:
                 raise Unavailable("gitlab", f"the pages of GET {path} never end")
             seen.add(query)
             page = self._http.get(
-                self._server(link), f"{path}?{query}", _BRIDGES, deadline
+                self._server(link), f"{path}?{query}", _BRIDGES, deadline, url
             ).result()
+            count += len(page.ids)
             yield from page.ids
             query = page.next_query
 
@@ -184,8 +206,8 @@ def server_of(origin: str, host: str, token: Secret | None) -> Server:
 def trailers(description: str | None) -> Trailers:
     """Find the links of a description's ``JIRA:`` and ``Bugzilla:`` trailers."""
     links: dict[str, dict[str, None]] = {"jira": {}, "bugzilla": {}}
-    for found in _TRAILER.finditer(description or ""):
-        if found["link"].isprintable():
+    for found in islice(_TRAILER.finditer(description or ""), _MOST_TRAILERS):
+        if found["link"].isprintable() and len(found["link"]) <= _LONGEST_LINK:
             links[found["name"].lower()][found["link"]] = None
     return Trailers(tuple(links["jira"]), tuple(links["bugzilla"]))
 
@@ -208,5 +230,24 @@ def _bridge_page(page: Page[tuple[Bridge, ...]]) -> _BridgePage:
     return _BridgePage(tuple(it.id for it in triggered if it), _next_query(page.headers))
 
 
-_DOCUMENT = whole(MergeRequestDocument)
-_BRIDGES = Reading(tuple[Bridge, ...], _bridge_page, wants_headers=True)
+def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
+    document = page.document
+    return ReadMergeRequest(
+        state=document.state,
+        is_draft=document.draft is True,
+        labels=document.labels or (),
+        links=trailers(document.description),
+        head_pipeline=document.head_pipeline,
+    )
+
+
+_DOCUMENT = Reading(
+    MergeRequestDocument, _read, most_bytes=_LARGEST_BYTES, seconds=_REQUEST_SECONDS
+)
+_BRIDGES = Reading(
+    tuple[Bridge, ...],
+    _bridge_page,
+    wants_headers=True,
+    most_bytes=_LARGEST_BYTES,
+    seconds=_REQUEST_SECONDS,
+)

@@ -9,9 +9,13 @@ What a response means:
 404                                     :class:`NotFound`
 401, 403                                :class:`Unavailable`, loudly: the token is bad or replaced
 429, 5xx, no response                   :class:`Unavailable`, after a few tries at once
+more than one of our bounds             :class:`Unavailable`, at once
 redirect to the same server             followed, a few times; to another one never: Unavailable
 anything else                           :class:`Unavailable`
 ======================================  ==========================================================
+
+These tell of the service, and not perhaps of the one object that was asked for: it can't be
+reached, or sends no first byte, or answers 429.
 """
 
 import logging
@@ -30,7 +34,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.sources.transfer import Response, TransferError, Transfers
+from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
@@ -41,8 +45,6 @@ logger = logging.getLogger(__name__)
 D = TypeVar("D")
 T = TypeVar("T")
 
-#: One request takes no longer, in seconds.
-_REQUEST_SECONDS = 60.0
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
 _GRACE_SECONDS = 5.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
@@ -54,8 +56,6 @@ _MOST_REDIRECTS = 3
 _MOST_GATES = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
 MOST_PAGES = 200
-#: These tell of the service, not of the one object that was asked for.
-_OVERLOADED = frozenset({429, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _JSON_START = re.compile(rb"\s*[\[{]")
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
@@ -97,20 +97,35 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
         read: returns what is wanted; the document itself is then forgotten. Called in the thread
             of the transfers, so it must not wait. May raise InvalidDocument.
         wants_headers: whether ``read`` looks at the page's headers; they are empty else.
+        most_bytes: of the document, decompressed.
+        most_objects: in it, each of which needs far more memory than its bytes.
+        seconds: one request takes no longer.
     """
 
     type_: type[Any]
     read: Callable[[Page[Any]], T]
     wants_headers: bool = False
+    most_bytes: int = 16 * 1024 * 1024
+    most_objects: int = 100_000
+    seconds: float = 60.0
 
 
 def whole(type_: type[T]) -> Reading[T]:
     """Want all of a document."""
+    return Reading(type_, _document)
 
-    def document(page: Page[T]) -> T:
-        return page.document
 
-    return Reading(type_, document)
+def _document(page: Page[T]) -> T:
+    return page.document
+
+
+class _Asked(msgspec.Struct, Generic[T], frozen=True):
+    """What was asked for, of whom, and what it is about."""
+
+    server: Server
+    path: str
+    reading: Reading[T]
+    about: str
 
 
 class _Redirect(msgspec.Struct, frozen=True):
@@ -123,17 +138,16 @@ class _Redirect(msgspec.Struct, frozen=True):
 class Pending(Generic[T]):
     """A document on its way: started already, so that several can be awaited side by side."""
 
-    def __init__(
-        self, http: "HTTP", server: Server, path: str, reading: Reading[T], deadline: Deadline
-    ) -> None:
+    def __init__(self, http: "HTTP", asked: _Asked[T], deadline: Deadline) -> None:
         self._http = http
-        self._server = server
+        self._server = asked.server
         #: As it was asked for, from the server's address on.
-        self.path = path
-        self._reading = reading
+        self.path = asked.path
+        self._about = asked.about
+        self._reading = asked.reading
         self._deadline = deadline
-        self._gate = http.gate(server)
-        self._future: Future[T | _Redirect] | None = self._start(path)
+        self._gate = http.gate(asked.server)
+        self._future: Future[T | _Redirect] | None = self._start(asked.path)
 
     def result(self) -> T:
         """Wait for the document; see :meth:`HTTP.get`."""
@@ -149,14 +163,16 @@ class Pending(Generic[T]):
 
     def _start(self, path: str) -> Future["T | _Redirect"]:
         self._gate.enter(self._deadline)
-        self._since = time.monotonic()
-        return self._http.transfers.digest(
+        patience = self._deadline.remaining()
+        wanted = Wanted(
             self._server.url + path,
             self._server.headers,
-            min(_REQUEST_SECONDS, self._deadline.remaining()),
-            partial(self._digest, path, time.monotonic()),
+            seconds=min(self._reading.seconds, patience),
+            patience=patience,
+            most_bytes=self._reading.most_bytes,
             wants_headers=self._reading.wants_headers,
         )
+        return self._http.transfers.digest(wanted, partial(self._digest, path, time.monotonic()))
 
     def _try(self) -> T:
         future, self._future = self._future or self._start(self.path), None
@@ -167,7 +183,7 @@ class Pending(Generic[T]):
             future = self._start(found.path)
         found = self._wait(future)
         if isinstance(found, _Redirect):
-            self._gate.failed(self.path, whole=False, since=self._since)
+            self._gate.failed(self._about, whole=False, since=time.monotonic())
             raise Unavailable(
                 self._server.name, f"GET {self.path} answered {found.code} again and again"
             )
@@ -191,24 +207,26 @@ class Pending(Generic[T]):
         seconds = time.monotonic() - started
         metrics.request_seconds.labels(self._server.name, code).observe(seconds)
         if isinstance(outcome, TransferError):
-            self._gate.failed(self.path, whole=True, since=self._since)
-            text = f"no response to GET {self.path}: {outcome!r}"
-            raise Unavailable(self._server.name, text, hiccup=True)
+            is_whole = not outcome.has_begun
+            self._gate.failed(self._about, whole=is_whole, since=started)
+            what = "no response" if is_whole else "no whole response"
+            text = f"{what} to GET {self.path}: {outcome}"
+            again = not outcome.is_bound
+            raise Unavailable(self._server.name, text, hiccup=again, held=is_whole)
         if outcome.code in _REDIRECTS:
             return self._redirect(outcome, path)
-        self._note(outcome)
+        self._note(outcome, started)
         self._check(outcome)
         return self._reading.read(Page(self._decode(outcome), outcome.headers))
 
-    def _note(self, response: Response) -> None:
-        if response.code in _OVERLOADED:
-            self._gate.failed(
-                self.path, whole=True, retry_after=_patience(response), since=self._since
-            )
+    def _note(self, response: Response, started: float) -> None:
+        if response.code == HTTPStatus.TOO_MANY_REQUESTS:
+            patience = _patience(response)
+            self._gate.failed(self._about, whole=True, since=started, retry_after=patience)
         elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
             self._gate.passed()
         else:
-            self._gate.failed(self.path, whole=False, since=self._since)
+            self._gate.failed(self._about, whole=False, since=started)
 
     def _redirect(self, response: Response, path: str) -> _Redirect:
         """Return where a redirect leads to on the same server, which alone gets our token."""
@@ -216,7 +234,7 @@ class Pending(Generic[T]):
         if _origin(target) != _origin(self._server.url) or not target.startswith(
             self._server.url + "/"
         ):
-            self._gate.failed(self.path, whole=False, since=self._since)
+            self._gate.failed(self._about, whole=False, since=time.monotonic())
             place = _origin(target) or "nowhere"
             text = f"GET {path} is redirected to {place}, where no token is sent"
             raise Unavailable(self._server.name, text)
@@ -224,6 +242,9 @@ class Pending(Generic[T]):
 
     def _decode(self, response: Response) -> Any:
         where = f"{self._server.name}: the answer to GET {self.path}"
+        most = self._reading.most_objects
+        if response.body.count(b"{") > most:
+            raise InvalidDocument(f"{where} can't be used: it has more than {most} objects")
         try:
             return msgspec.json.decode(response.body, type=self._reading.type_)
         except msgspec.ValidationError as error:
@@ -250,8 +271,10 @@ class Pending(Generic[T]):
         if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             logger.error("%s: %s; check the token in %s", server.name, text, server.token_variable)
             raise Unavailable(server.name, f"{text}; check the token in {server.token_variable}")
-        again = code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR
-        raise Unavailable(server.name, text, hiccup=again, retry_after=_patience(response))
+        is_whole = code == HTTPStatus.TOO_MANY_REQUESTS
+        again = is_whole or code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        patience = _patience(response)
+        raise Unavailable(server.name, text, hiccup=again, retry_after=patience, held=is_whole)
 
 
 class HTTP:
@@ -285,7 +308,14 @@ class HTTP:
             url = next(url for url, gate in self._gates.items() if gate.host)
             metrics.connected.forget(self._gates[url].service, self._gates.pop(url).host)
 
-    def get(self, server: Server, path: str, reading: Reading[T], deadline: Deadline) -> Pending[T]:
+    def get(
+        self,
+        server: Server,
+        path: str,
+        reading: Reading[T],
+        deadline: Deadline,
+        about: str = "",
+    ) -> Pending[T]:
         """Start to get a document; ``result()`` of what is returned waits for it.
 
         Args:
@@ -293,6 +323,7 @@ class HTTP:
             path: from the server's address on, percent-encoded, beginning with a slash.
             reading: what is wanted of it.
             deadline: for all tries together.
+            about: what all requests for one object have in common; the path if there is nothing.
 
         Raises (from ``result()``):
             NotFound: the server does not know it.
@@ -300,7 +331,7 @@ class HTTP:
             Unavailable: everything else; few tries were made.
             Interrupted: the process is stopping.
         """
-        return Pending(self, server, path, reading, deadline)
+        return Pending(self, _Asked(server, path, reading, about or path), deadline)
 
 
 def _is_json(response: Response) -> bool:

@@ -8,7 +8,7 @@ from cki_notifier.checkout.documents import Checkout, MergeRequestLink
 from cki_notifier.checkout.links import merge_request_of, own_pipeline_id
 from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from cki_notifier.sources.datawarehouse import DataWarehouse
-from cki_notifier.sources.gitlab import GitLab, trailers
+from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.workers.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Loader:
     ) -> MergeRequest:
         url = found.url or ""
         document = self._gitlab.merge_request(url, field, deadline)
-        links = trailers(document.description)
         head = document.head_pipeline
         own = own_pipeline_id(checkout)
         asks = head is not None and own not in {0, head.id} and document.state != "merged"
@@ -78,10 +77,10 @@ class Loader:
         return MergeRequest(
             url=url,
             state=document.state,
-            is_draft=document.draft is True,
-            labels=document.labels or (),
-            jira=links.jira,
-            bugzilla=links.bugzilla,
+            is_draft=document.is_draft,
+            labels=document.labels,
+            jira=document.links.jira,
+            bugzilla=document.links.bugzilla,
             head_pipeline_id=head.id if head else None,
             downstream_pipeline_ids=downstream,
         )

@@ -13,6 +13,11 @@ class OneAtATime(Generic[T]):
         self._has: T | None = None
         self._waiting: deque[T] = deque()
 
+    @property
+    def waiting(self) -> tuple[T, ...]:
+        """Those who wait, in their order."""
+        return tuple(self._waiting)
+
     def take(self, one: T) -> bool:
         """Tell whether it is this one's turn; if not, it waits from now on."""
         if self._has is None:

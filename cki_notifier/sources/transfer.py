@@ -6,15 +6,18 @@ drives all transfers costs less than a thread for each. A transfer never follows
 never repeats itself: both are decided in :mod:`cki_notifier.sources.http`.
 
 A body lives in that thread alone, and only until it is digested: read into the little that its
-reader wants of it. Many large ones at once would fill the memory, so they take turns; see
-:mod:`cki_notifier.sources.one_at_a_time`.
+reader wants of it. Many large ones at once would fill the memory, so they take turns, and wait
+before they are asked for: a server would not wait for us while it sends. One that turns out to be
+large while another has the turn is given up, and asked for again. Bodies are decompressed here,
+because libcurl knows no bound for how much a body may grow by that.
 """
 
 import os
 import select
 import threading
 import time
-from collections import deque
+import zlib
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -29,14 +32,23 @@ from cki_notifier.workers.threads import start_vital
 
 T = TypeVar("T")
 
-#: No body we read is larger; a service that sends more is out of order.
-LARGEST_BODY_BYTES = 256 * 1024 * 1024
-#: A body that is larger waits for its turn, so that no two of them are in the memory.
+#: No body is larger that nobody set another bound for.
+LARGEST_BODY_BYTES = 16 * 1024 * 1024
+#: A body that is larger has to have its turn, so that no two of them are in the memory.
 LARGE_BODY_BYTES = 1024 * 1024
+#: A large body has no more bytes than so many for each that came over the wire. Documents of ours
+#: shrink to a tenth or a thirtieth; gzip can make one byte of a thousand.
+_MOST_GROWTH = 100
+#: So many addresses are remembered at which something large was found.
+_MOST_LARGE = 1_000
+#: How gzip begins (RFC 1952, 2.3.1), which no JSON does; and zlib's word for "with gzip's header".
+_GZIP, _GZIP_BITS = b"\x1f\x8b", 31
 _CONNECT_SECONDS = 10
 #: A body that arrives slower than this for so long is given up: bytes a second, seconds.
 _SLOWEST_BYTES_A_SECOND, _SLOW_SECONDS = 100, 30
 _KEPT_CONNECTIONS = 128
+#: libcurl's code for what is no HTTP (CURLE_UNSUPPORTED_PROTOCOL).
+_NOT_HTTP = 1
 _STOPPING = "the process is stopping"
 _READABLE, _WRITABLE, _BROKEN = (
     select.EPOLLIN | select.EPOLLHUP,
@@ -46,7 +58,17 @@ _READABLE, _WRITABLE, _BROKEN = (
 
 
 class TransferError(Exception):
-    """The transfer did not end with a whole response; the text says what happened."""
+    """The transfer did not end with a whole response; the text says what happened.
+
+    Attributes:
+        has_begun: whether the server had begun to answer.
+        is_bound: whether the answer went beyond one of our bounds, and will again.
+    """
+
+    def __init__(self, text: str, *, has_begun: bool = False, is_bound: bool = False) -> None:
+        super().__init__(text)
+        self.has_begun = has_begun
+        self.is_bound = is_bound
 
 
 class Response(Struct, frozen=True):
@@ -70,20 +92,76 @@ class Response(Struct, frozen=True):
 Digest = Callable[[Response | TransferError], T]
 
 
+class Wanted(Struct, frozen=True):
+    """What is asked for.
+
+    Attributes:
+        url: percent-encoded, built of checked parts.
+        headers: whole header lines.
+        seconds: after which the transfer fails, whatever it is doing then; waiting for the turn of
+            a large body does not count.
+        patience: for so long somebody waits for it in any case, in seconds.
+        most_bytes: of the body, decompressed.
+        wants_headers: whether ``digest`` looks at the headers, which cost as much as a body.
+    """
+
+    url: str
+    headers: list[str]
+    seconds: float
+    patience: float
+    most_bytes: int = LARGEST_BODY_BYTES
+    wants_headers: bool = False
+
+
 class _Transfer(Generic[T]):
     """One transfer on its way: what has arrived so far, and who waits for what of it."""
 
-    def __init__(
-        self, url: str, headers: list[str], seconds: float, digest: Digest[T], *, whole: bool
-    ) -> None:
-        self.url = url
-        self.headers = headers
-        self.seconds = seconds
-        self.head: list[bytes] | None = [] if whole else None
-        self.body = bytearray()
+    def __init__(self, wanted: Wanted, digest: Digest[T]) -> None:
+        self.wanted = wanted
         self.future: Future[T] = Future()
-        self.waiting_since = 0.0
+        self.wanted_until = time.monotonic() + wanted.patience
         self._digest = digest
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what has arrived."""
+        self.head: list[bytes] | None = [] if self.wanted.wants_headers else None
+        self.body = bytearray()
+        self.fault: TransferError | None = None
+        self.waits = False
+        self._wire_bytes = 0
+        self._gunzip: zlib._Decompress | None = None
+
+    def take(self, chunk: bytes) -> bool:
+        """Take a piece of the body; tell whether it can be taken."""
+        if not self._wire_bytes and chunk.startswith(_GZIP):
+            self._gunzip = zlib.decompressobj(_GZIP_BITS)
+        self._wire_bytes += len(chunk)
+        most = self.wanted.most_bytes
+        most_grown = max(LARGE_BODY_BYTES, _MOST_GROWTH * self._wire_bytes)
+        if self._gunzip is None:
+            self.body += chunk
+        else:
+            room = min(most, most_grown) + 1 - len(self.body)
+            try:
+                self.body += self._gunzip.decompress(chunk, room)
+            except zlib.error as error:
+                self.fault = TransferError(str(error), has_begun=True)
+                return False
+        size = len(self.body)
+        if size > most:
+            self._refuse(f"the body is larger than {most} bytes")
+        elif size > most_grown:
+            self._refuse(f"the body grows more than {_MOST_GROWTH} times by being decompressed")
+        return self.fault is None
+
+    def _refuse(self, text: str) -> None:
+        self.fault = TransferError(text, has_begun=True, is_bound=True)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing of what was compressed, and nothing is behind it."""
+        return self._gunzip is None or (self._gunzip.eof and not self._gunzip.unused_data)
 
     def end(self, outcome: Response | TransferError) -> None:
         """Digest what came of it, and tell who waits."""
@@ -101,12 +179,10 @@ class Transfers:
 
     Args:
         certificates: a file with the certificate authorities to trust for https.
-        largest_body_bytes: a larger body, as decoded, is a failure.
     """
 
-    def __init__(self, certificates: str, largest_body_bytes: int = LARGEST_BODY_BYTES) -> None:
+    def __init__(self, certificates: str) -> None:
         self._certificates = certificates
-        self._largest_body_bytes = largest_body_bytes
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -116,8 +192,8 @@ class Transfers:
         self._due: float | None = None
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._spare: list[pycurl.Curl] = []
-        self._turns: OneAtATime[pycurl.Curl] = OneAtATime()
-        self._paused: list[pycurl.Curl] = []
+        self._turns: OneAtATime[_Transfer[Any]] = OneAtATime()
+        self._large: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._new: deque[_Transfer[Any]] = deque()
         self._closed = False
@@ -125,37 +201,29 @@ class Transfers:
         self._sockets.register(self._wake, select.EPOLLIN)
         self._thread = start_vital("transfers", self._run)
 
-    def start(self, url: str, headers: list[str], seconds: float) -> Future[Response]:
+    def start(
+        self, url: str, headers: list[str], seconds: float, most_bytes: int = LARGEST_BODY_BYTES
+    ) -> Future[Response]:
         """Start a GET request; the future's exception is a :class:`TransferError`.
 
         Args:
             url: percent-encoded, built of checked parts.
             headers: whole header lines.
             seconds: after which the transfer fails, whatever it is doing then.
+            most_bytes: of the body, decompressed.
         """
-        return self.digest(url, headers, seconds, _whole, wants_headers=True)
+        wanted = Wanted(url, headers, seconds, seconds, most_bytes, wants_headers=True)
+        return self.digest(wanted, _whole)
 
-    def digest(
-        self,
-        url: str,
-        headers: list[str],
-        seconds: float,
-        digest: Digest[T],
-        *,
-        wants_headers: bool = False,
-    ) -> Future[T]:
+    def digest(self, wanted: Wanted, digest: Digest[T]) -> Future[T]:
         """Start a GET request whose outcome is digested as soon as it is there.
 
         Args:
-            url: percent-encoded, built of checked parts.
-            headers: whole header lines.
-            seconds: after which the transfer fails, whatever it is doing then; waiting for the
-                turn of a large body does not count.
+            wanted: what is asked for.
             digest: called with the outcome in the thread of the transfers, so it must not wait;
                 what it returns or raises becomes the future's. It must not keep the body.
-            wants_headers: whether ``digest`` looks at the headers, which cost as much as a body.
         """
-        transfer = _Transfer(url, headers, seconds, digest, whole=wants_headers)
+        transfer = _Transfer(wanted, digest)
         with self._lock:  # so that none begins behind the end, where it would wait for ever
             closed, first = self._closed, not self._new
             if not closed:
@@ -185,12 +253,11 @@ class Transfers:
             if self._due is not None and self._due <= time.monotonic():
                 self._due = None
                 self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            self._suspend()
             self._collect()
         for curl, transfer in list(self._transfers.items()):
             self._multi.remove_handle(curl)
             transfer.end(TransferError(_STOPPING))
-        for transfer in self._taken():
+        for transfer in (*self._taken(), *self._turns.waiting):
             transfer.end(TransferError(_STOPPING))
         self._multi.close()
         self._sockets.close()
@@ -208,14 +275,19 @@ class Transfers:
 
     def _begin(self) -> None:
         for transfer in self._taken() if self._new else ():
-            curl = self._spare.pop() if self._spare else self._new_handle()
-            try:
-                self._prepare(curl, transfer)
-                self._transfers[curl] = transfer
-                self._multi.add_handle(curl)
-            except (pycurl.error, ValueError) as error:
-                self._transfers.pop(curl, None)
-                transfer.end(TransferError(str(error)))
+            if transfer.wanted.url not in self._large or self._turns.take(transfer):
+                self._ask(transfer)
+
+    def _ask(self, transfer: "_Transfer[Any]") -> None:
+        curl = self._spare.pop() if self._spare else self._new_handle()
+        try:
+            self._prepare(curl, transfer)
+            self._transfers[curl] = transfer
+            self._multi.add_handle(curl)
+        except (pycurl.error, ValueError) as error:
+            self._transfers.pop(curl, None)
+            transfer.end(TransferError(str(error)))
+            self._leave(transfer)
 
     def _new_handle(self) -> pycurl.Curl:
         """Make a handle with all that is the same for each of its transfers."""
@@ -224,7 +296,6 @@ class Transfers:
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)  # or newer
         curl.setopt(pycurl.USERAGENT, f"cki-notifier/{__version__}")
-        curl.setopt(pycurl.ACCEPT_ENCODING, "")  # whatever libcurl can decode
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.CAINFO, self._certificates)
         curl.setopt(pycurl.NOSIGNAL, 1)
@@ -234,24 +305,23 @@ class Transfers:
         return curl
 
     def _prepare(self, curl: pycurl.Curl, transfer: "_Transfer[Any]") -> None:
-        curl.setopt(pycurl.URL, transfer.url)
-        curl.setopt(pycurl.HTTPHEADER, transfer.headers)
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(transfer.seconds * 1000)))
-        curl.setopt(pycurl.WRITEFUNCTION, lambda chunk: self._write(curl, transfer, chunk))
+        wanted = transfer.wanted
+        curl.setopt(pycurl.URL, wanted.url)
+        curl.setopt(pycurl.HTTPHEADER, [*wanted.headers, "Accept-Encoding: gzip"])
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(wanted.seconds * 1000)))
+        curl.setopt(pycurl.WRITEFUNCTION, lambda chunk: self._write(transfer, chunk))
         if transfer.head is None:
             curl.unsetopt(pycurl.HEADERFUNCTION)
         else:
             curl.setopt(pycurl.HEADERFUNCTION, transfer.head.append)
 
-    def _write(self, curl: pycurl.Curl, transfer: "_Transfer[Any]", chunk: bytes) -> int:
-        """Take a piece of a body, or have libcurl give it again later."""
-        size = len(transfer.body) + len(chunk)
-        if size > self._largest_body_bytes:
-            return -1  # makes libcurl give up
-        if size > LARGE_BODY_BYTES and not self._turns.take(curl):
-            self._paused.append(curl)
-            return pycurl.WRITEFUNC_PAUSE
-        transfer.body += chunk
+    def _write(self, transfer: "_Transfer[Any]", chunk: bytes) -> int:
+        """Take a piece of a body, or have libcurl give up."""
+        if not transfer.take(chunk):
+            return -1
+        if len(transfer.body) > LARGE_BODY_BYTES and not self._turns.take(transfer):
+            transfer.waits = True
+            return -1
         return len(chunk)
 
     def _watch_socket(self, what: int, socket: int, _multi: object, _data: object) -> None:
@@ -272,13 +342,6 @@ class Transfers:
         """Wake libcurl after a time, or never for -1 (its M_TIMERFUNCTION)."""
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
-    def _suspend(self) -> None:
-        """Stop the clocks of what has to wait for its turn; libcurl allows it only here."""
-        for curl in self._paused:
-            self._transfers[curl].waiting_since = time.monotonic()
-            curl.setopt(pycurl.TIMEOUT_MS, 0)
-        self._paused.clear()
-
     def _collect(self) -> None:
         """End what libcurl has done with."""
         left = 1
@@ -286,26 +349,50 @@ class Transfers:
             left, done, failed = self._multi.info_read()
             for curl in done:
                 self._finish(curl, None)
-            for curl, _code, text in failed:
-                self._finish(curl, TransferError(text))
+            for curl, code, text in failed:
+                has_begun = code == _NOT_HTTP or curl.getinfo(pycurl.HEADER_SIZE) > 0
+                self._finish(curl, TransferError(text, has_begun=has_begun))
 
     def _finish(self, curl: pycurl.Curl, error: TransferError | None) -> None:
         self._multi.remove_handle(curl)
         transfer = self._transfers.pop(curl)
-        transfer.end(error or _response(curl, transfer))
-        del transfer  # and its body with it, before the next large one gets its turn
+        if len(transfer.body) > LARGE_BODY_BYTES:
+            self._remember(transfer.wanted.url)
+        waits = transfer.waits
+        if not waits:
+            transfer.end(_outcome(curl, transfer, error))
+        transfer.begin()  # once more when it has its turn; and without its body before others have
         curl.unsetopt(pycurl.WRITEFUNCTION)
         self._spare.append(curl)
-        following = self._turns.leave(curl)
-        if following is not None:
-            self._resume(following)
+        if not waits:
+            self._leave(transfer)
 
-    def _resume(self, curl: pycurl.Curl) -> None:
-        """Go on with a body whose turn has come; the time it waited is given back."""
-        transfer = self._transfers[curl]
-        transfer.seconds += time.monotonic() - transfer.waiting_since
-        curl.setopt(pycurl.TIMEOUT_MS, int(transfer.seconds * 1000))
-        curl.pause(pycurl.PAUSE_CONT)
+    def _remember(self, url: str) -> None:
+        """Remember where something large is: the next time it waits before it is asked for."""
+        self._large[url] = None
+        self._large.move_to_end(url)
+        if len(self._large) > _MOST_LARGE:
+            self._large.popitem(last=False)
+
+    def _leave(self, transfer: "_Transfer[Any]") -> None:
+        """Give the turn to the next one, if this one had it; who is waited for no more is over."""
+        following = self._turns.leave(transfer)
+        while following is not None and following.wanted_until < time.monotonic():
+            following.end(TransferError("nobody waits for it any more", has_begun=True))
+            following = self._turns.leave(following)
+        if following is not None:
+            self._ask(following)
+
+
+def _outcome(
+    curl: pycurl.Curl, transfer: "_Transfer[Any]", error: TransferError | None
+) -> "Response | TransferError":
+    fault = transfer.fault or error
+    if fault is not None:
+        return fault
+    if not transfer.is_whole:
+        return TransferError("the compressed body is not whole", has_begun=True)
+    return _response(curl, transfer)
 
 
 def _whole(outcome: Response | TransferError) -> Response:

@@ -89,6 +89,12 @@ class Gate:
             return len(self._line)
 
     @property
+    def is_down(self) -> bool:
+        """Whether only one request a second is let through."""
+        with self._changed:
+            return self._down_since is not None
+
+    @property
     def is_full(self) -> bool:
         """Whether the service is down, and as many wait for it as may."""
         with self._changed:

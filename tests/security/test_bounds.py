@@ -36,8 +36,8 @@ class EndlessPages:
 
 @pytest.fixture
 def http() -> Iterator[HTTP]:
-    """The HTTP edge, which takes bodies up to a megabyte."""
-    transfers = Transfers(certificate_authorities(), largest_body_bytes=1_000_000)
+    """The HTTP edge."""
+    transfers = Transfers(certificate_authorities())
     yield HTTP(transfers)
     transfers.close()
 

@@ -7,7 +7,7 @@ import pytest
 
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.sources.gitlab import GitLab, Pipeline
+from cki_notifier.sources.gitlab import GitLab, Pipeline, trailers
 from cki_notifier.sources.http import HTTP
 from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Garbage, Gitlab, Services, Status, documents
@@ -33,16 +33,21 @@ def url_of(service: Gitlab) -> str:
 
 def test_a_merge_request_is_read(gitlab: GitLab, service: Gitlab, deadline: Deadline) -> None:
     """The project's path is one part of the request's, and the token goes along."""
-    document = gitlab.merge_request(url_of(service), FIELD, deadline)
-    assert (document.state, document.draft, document.labels) == ("opened", False, documents.LABELS)
-    assert document.description == documents.DESCRIPTION
-    assert document.head_pipeline == Pipeline(id=77, web_url=service.pipeline_url(PROJECT, 77))
+    read = gitlab.merge_request(url_of(service), FIELD, deadline)
+    assert (read.state, read.is_draft, read.labels) == ("opened", False, documents.LABELS)
+    assert read.links == trailers(documents.DESCRIPTION)
+    assert read.links.jira
+    assert read.head_pipeline == Pipeline(id=77, web_url=service.pipeline_url(PROJECT, 77))
     [seen] = service.requests
     assert seen.target == PATH
     assert seen.headers["private-token"] == "gitlab-token"
 
 
-@pytest.mark.parametrize("name", ["draft", "labels", "description", "sha", "head_pipeline"])
+#: What some fields become.
+READ_AS = {"draft": "is_draft", "description": "links.jira"}
+
+
+@pytest.mark.parametrize("name", ["draft", "labels", "description", "head_pipeline"])
 def test_only_the_state_has_to_be_there(
     gitlab: GitLab, service: Gitlab, deadline: Deadline, name: str
 ) -> None:
@@ -50,7 +55,9 @@ def test_only_the_state_has_to_be_there(
     for value in (None, documents.MISSING):
         document = documents.changed(documents.merge_request(url_of(service)), {name: value})
         service.add_merge_request(document)
-        assert getattr(gitlab.merge_request(url_of(service), FIELD, deadline), name) is None
+        read = gitlab.merge_request(url_of(service), FIELD, deadline)
+        assert read.state == "opened"
+        assert not getattr(read, READ_AS.get(name, name), None)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +69,6 @@ def test_only_the_state_has_to_be_there(
         ({"labels": "x"}, "$.labels"),
         ({"labels": [{"name": "x"}]}, "$.labels[0]"),
         ({"description": []}, "$.description"),
-        ({"sha": 1}, "$.sha"),
         ({"head_pipeline": [7]}, "$.head_pipeline"),
         ({"head_pipeline": {"id": "7"}}, "$.head_pipeline.id"),
         ({"head_pipeline": {"web_url": "x"}}, "id"),
@@ -138,3 +144,39 @@ def test_an_unknown_merge_request_is_not_found(
     """It may be a race, like the warehouse's."""
     with pytest.raises(NotFound, match="gitlab: "):
         gitlab.merge_request(service.merge_request_url(PROJECT, 8), FIELD, deadline)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"labels": ["x"] * 1_001}, "labels"),
+        ({"labels": ["x" * 1_001]}, "labels"),
+        ({"state": "x" * 101}, "state"),
+    ],
+)
+def test_what_no_gitlab_has_is_invalid(
+    gitlab: GitLab,
+    service: Gitlab,
+    deadline: Deadline,
+    changes: dict[str, object],
+    field: str,
+) -> None:
+    """Whoever may name a host may send anything from there: it does not get into our memory."""
+    document = documents.changed(documents.merge_request(url_of(service)), changes)
+    service.add_merge_request(document)
+    with pytest.raises(InvalidDocument, match=field):
+        gitlab.merge_request(url_of(service), FIELD, deadline)
+
+
+def test_a_long_description_is_not_kept(
+    gitlab: GitLab, service: Gitlab, deadline: Deadline
+) -> None:
+    """Of its trailers there are a thousand at most, none longer than two thousand characters."""
+    lines = [f"JIRA: https://issues.redhat.com/browse/RHEL-{number}" for number in range(1_500)]
+    long = "Bugzilla: https://bugzilla.redhat.com/" + "1" * 2_000
+    description = "\n".join([long, *lines])
+    document = documents.merge_request(url_of(service))
+    service.add_merge_request(documents.changed(document, {"description": description}))
+    read = gitlab.merge_request(url_of(service), FIELD, deadline)
+    assert len(read.links.jira) == 999
+    assert read.links.bugzilla == ()

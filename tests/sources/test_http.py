@@ -1,16 +1,26 @@
 """The HTTP edge: what each response means."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
-from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
+from tests.sources.raw import Raw
 from tests.sources.reading import PATH, Get, Item
-from tools.stand_ins import Garbage, Status, Warehouse
+from tools.processes import free_port
+from tools.stand_ins import (
+    Drip,
+    Fault,
+    Garbage,
+    Hang,
+    Html,
+    Redirect,
+    RedirectLoop,
+    Reset,
+    Status,
+    Truncated,
+    Warehouse,
+)
 
 
 def test_the_json_that_is_expected_is_the_document(get: Get, service: Warehouse) -> None:
@@ -123,15 +133,98 @@ def test_documents_are_read_side_by_side(http: HTTP, service: Warehouse, server:
     assert second.at - first.at < service.latency
 
 
-@pytest.fixture
-def bounded() -> Iterator[HTTP]:
-    """An HTTP edge that takes no body over a hundred bytes."""
-    transfers = Transfers(certificate_authorities(), largest_body_bytes=100)
-    yield HTTP(transfers)
-    transfers.close()
+def test_a_document_over_its_bound_is_asked_for_once(
+    http: HTTP, service: Warehouse, server: Server
+) -> None:
+    """Each document has a bound of its own; one that is larger will be so the next time, too."""
+    reading = Reading(Item, lambda page: page.document, most_bytes=100)
+    with pytest.raises(Unavailable, match="the body is larger than 100 bytes") as error:
+        http.get(server, PATH, reading, Deadline(20)).result()
+    assert (error.value.hiccup, error.value.held) == (False, False)
+    assert len(service.requests) == 1
+    assert http.get(server, PATH, whole(Item), Deadline(20)).result() == Item("redhat:1")
 
 
-def test_a_body_over_the_bound_is_unavailable(bounded: HTTP, server: Server) -> None:
-    """A service that sends without end is out of order."""
-    with pytest.raises(Unavailable, match="no response"):
-        bounded.get(server, PATH, whole(Item), Deadline(0.2)).result()
+def test_a_document_of_too_many_objects_is_invalid(
+    http: HTTP, service: Warehouse, server: Server
+) -> None:
+    """Few bytes can become many objects, which need far more room."""
+    reading = Reading(Item, lambda page: page.document, most_objects=1_000)
+    for count, is_fine in ((999, True), (1_000, False)):
+        service.clear()
+        more = b", ".join([b"{}"] * count)
+        service.answer("", Garbage(b'{"id": "redhat:1", "more": [' + more + b"]}"))
+        if is_fine:
+            assert http.get(server, PATH, reading, Deadline(20)).result() == Item("redhat:1")
+        else:
+            with pytest.raises(InvalidDocument, match=f"{PATH}.*more than 1000 objects"):
+                http.get(server, PATH, reading, Deadline(20)).result()
+
+
+#: What a response says of the service: (fault, whether it is about the service as a whole).
+JUDGED: list[tuple[Fault, bool]] = [
+    (Hang(30), True),
+    (Reset(0), False),
+    (Status(429), True),
+    *((Status(code), False) for code in (500, 502, 503, 504, 401, 403, 418)),
+    (Truncated(), False),
+    (Truncated(0), False),
+    (Reset(), False),
+    (Drip(1), False),
+    (Html(), False),
+    (Garbage(b"x"), False),
+    (Redirect("http://elsewhere.invalid/"), False),
+    (RedirectLoop(), False),
+]
+
+
+@pytest.mark.parametrize("judged", JUDGED, ids=lambda it: repr(it[0]))
+def test_one_object_is_told_from_the_service(
+    http: HTTP, service: Warehouse, server: Server, judged: tuple[Fault, bool]
+) -> None:
+    """What begins to answer is there: whatever it then says is about that one object."""
+    fault, is_service = judged
+    service.answer("redhat:1", fault)
+    reading = Reading(Item, lambda page: page.document, seconds=0.3)
+    for path in (PATH, f"{PATH}/builds", f"{PATH}/all"):
+        with pytest.raises(Unavailable):
+            http.get(server, path, reading, Deadline(0.5), "redhat:1").result()
+    gate = http.gate(server)
+    assert gate.is_down == is_service
+
+
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 OK\r\n", b"x", b"SSH-2.0-OpenSSH_9.6\r\n"])
+def test_a_first_byte_is_enough(
+    http: HTTP, service: Warehouse, server: Server, data: bytes
+) -> None:
+    """A connection that is closed without one tells of the service, anything else of the object."""
+    service.answer("redhat:1", Raw(data))
+    with pytest.raises(Unavailable):
+        http.get(server, PATH, whole(Item), Deadline(0.1), "redhat:1").result()
+    assert http.gate(server).is_down == (not data)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:{}", "http://nobody.invalid", "https://127.0.0.1:{}"]
+)
+def test_who_can_not_be_reached_is_down(http: HTTP, service: Warehouse, url: str) -> None:
+    """Refused, unknown, or without TLS where TLS was asked for."""
+    port = free_port() if url.startswith("http:") else int(service.url.rpartition(":")[2])
+    server = Server("datawarehouse", url.format(port), [], "DATAWAREHOUSE_TOKEN")
+    with pytest.raises(Unavailable, match="no response") as error:
+        http.get(server, PATH, whole(Item), Deadline(0.1)).result()
+    assert error.value.held
+    assert http.gate(server).is_down
+
+
+def test_three_objects_in_a_row_are_the_service(
+    http: HTTP, service: Warehouse, server: Server
+) -> None:
+    """When nothing at all can be had, the service is down, whatever it answers."""
+    service.answer("", Status(500))
+    gate = http.gate(server)
+    for number in range(3):
+        assert not gate.is_down
+        with pytest.raises(Unavailable):
+            http.get(server, PATH, whole(Item), Deadline(0.1), f"redhat:{number}").result()
+    assert gate.is_down

@@ -2,11 +2,14 @@
 
 import gzip
 import itertools
+import json
+import os
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import TypeVar
 
 import pytest
 
@@ -16,7 +19,9 @@ from cki_notifier.sources.transfer import (
     Response,
     TransferError,
     Transfers,
+    Wanted,
 )
+from tests.sources.raw import Raw
 from tools.stand_ins import (
     Answer,
     Drip,
@@ -30,6 +35,8 @@ from tools.stand_ins import (
     Status,
     Truncated,
 )
+
+T = TypeVar("T")
 
 PATIENCE = 30.0
 LARGE = bytes(2 * LARGE_BODY_BYTES)
@@ -48,18 +55,6 @@ class Plain(Service):
         self.threads.add(threading.current_thread())
         body = LARGE if request.path.startswith("/large") else b"hello"
         return Answer(200, body, {"X-Path": request.path, "X-Empty": ""})
-
-
-@dataclass(frozen=True)
-class Raw:
-    """Bytes in place of the answer, after which the connection is closed."""
-
-    data: bytes
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the bytes."""
-        exchange.connection.write(self.data)
-        exchange.connection.close()
 
 
 class Stall:
@@ -159,7 +154,8 @@ def test_the_time_limit_covers_the_whole_transfer(
         Raw(b""),
         Raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
         Raw(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
-        Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\nhello"),
+        Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\x1f\x8bello"),
+        Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + gzip.compress(b"hello")[:20]),
         Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello"),
         Raw(b"HTTP/1.1 200 OK\r\n" + b"X-More: and more\r\n" * 100_000),
     ],
@@ -193,42 +189,75 @@ def test_a_request_that_can_not_be_made_is_an_error(
         transfers.start(url, [header], 5).result(10)
 
 
-def test_a_body_over_the_bound_is_given_up(plain: Plain) -> None:
-    """It is the decoded body that counts, so that a small one can't become a huge one."""
-    body = gzip.compress(bytes(2_000_000))
+def test_a_compressed_body_is_decompressed(transfers: Transfers, plain: Plain) -> None:
+    """Gzip is asked for, and told by how it begins."""
+    body = json.dumps([{"number": number} for number in range(100_000)]).encode()
+    plain.answer("", Status(200, gzip.compress(body), {"Content-Encoding": "gzip"}))
+    assert transfers.start(plain.url, [], 5).result().body == body
+    assert plain.requests[0].headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("path", ["/bomb", "/large"])
+def test_a_body_over_the_bound_is_given_up(transfers: Transfers, plain: Plain, path: str) -> None:
+    """It is the decompressed body that counts, so that a small one can't become a huge one."""
+    body = gzip.compress(os.urandom(1_000_001))
     plain.answer("/bomb", Status(200, body, {"Content-Encoding": "gzip"}))
     plain.answer("/large", Status(200, bytes(1_000_001)))
     plain.answer("/fits", Status(200, bytes(1_000_000)))
-    transfers = Transfers(certificate_authorities(), largest_body_bytes=1_000_000)
-    for path in ("/bomb", "/large"):
-        with pytest.raises(TransferError):
-            transfers.start(plain.url + path, [], 5).result()
-    assert len(transfers.start(f"{plain.url}/fits", [], 5).result().body) == 1_000_000
-    transfers.close()
+    with pytest.raises(TransferError, match="larger than 1000000 bytes") as error:
+        transfers.start(plain.url + path, [], 5, 1_000_000).result()
+    assert error.value.is_bound
+    assert len(transfers.start(f"{plain.url}/fits", [], 5, 1_000_000).result().body) == 1_000_000
 
 
-def test_large_bodies_take_turns(plain: Plain) -> None:
+def test_a_body_that_grows_a_thousandfold_is_given_up(transfers: Transfers, plain: Plain) -> None:
+    """Long before the bound for its size."""
+    plain.answer("", Status(200, gzip.compress(bytes(64 * 1024 * 1024)), {}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TransferError, match="grows more than 100 times") as error:
+            transfers.start(plain.url, [], 5, 256 * 1024 * 1024).result()
+        assert tracemalloc.get_traced_memory()[1] < 20 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert error.value.is_bound
+
+
+def large(
+    transfers: Transfers,
+    url: str,
+    digest: Callable[[Response | TransferError], T],
+    seconds: float = PATIENCE,
+    patience: float = PATIENCE,
+) -> Future[T]:
+    """Ask for a large body."""
+    wanted = Wanted(url, [], seconds, patience, most_bytes=256 * 1024 * 1024)
+    return transfers.digest(wanted, digest)
+
+
+def size(outcome: Response | TransferError) -> int:
+    """Return the size of a whole body, -1 when there is none."""
+    return len(outcome.body) if isinstance(outcome, Response) else -1
+
+
+def test_large_bodies_take_turns(transfers: Transfers, plain: Plain) -> None:
     """They are read one after the other, and waiting costs a transfer nothing of its time."""
     ends: list[float] = []
 
     def digest(outcome: Response | TransferError) -> int:
-        assert isinstance(outcome, Response), outcome
         time.sleep(1)  # so long the others wait, the last one for longer than it has
         ends.append(time.monotonic())
-        return len(outcome.body)
+        return size(outcome)
 
-    transfers = Transfers(certificate_authorities())
-    futures = [transfers.digest(f"{plain.url}/large", [], 2.5, digest) for _ in range(5)]
+    futures = [large(transfers, f"{plain.url}/large", digest, 2.5) for _ in range(5)]
     assert [it.result(PATIENCE) for it in futures] == [len(LARGE)] * 5
     assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(ends))
-    transfers.close()
 
 
-def test_no_more_than_one_large_body_is_in_the_memory(plain: Plain) -> None:
+def test_no_more_than_one_large_body_is_in_the_memory(transfers: Transfers, plain: Plain) -> None:
     """Many of them at once need little more room than one."""
-    large, many = 16 * 1024 * 1024, 12
-    plain.answer("/large", Status(200, bytes(large)))
-    transfers = Transfers(certificate_authorities())
+    each, many = 16 * 1024 * 1024, 12
+    plain.answer("/large", Status(200, bytes(each)))
 
     def measured(outcome: Response | TransferError) -> int:
         assert isinstance(outcome, Response), outcome
@@ -237,35 +266,66 @@ def test_no_more_than_one_large_body_is_in_the_memory(plain: Plain) -> None:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        futures = [transfers.digest(f"{plain.url}/large", [], 30, measured) for _ in range(many)]
+        futures = [large(transfers, f"{plain.url}/large", measured) for _ in range(many)]
         most = max(it.result(PATIENCE) for it in futures) - before
     finally:
         tracemalloc.stop()
-    assert large <= most < 2 * large + many * LARGE_BODY_BYTES
-    transfers.close()
+    assert each <= most < 2 * each + many * LARGE_BODY_BYTES
 
 
-def test_a_large_body_that_fails_gives_its_turn_away(plain: Plain) -> None:
+def test_a_server_that_sends_something_large_is_never_kept_waiting(
+    transfers: Transfers, plain: Plain
+) -> None:
+    """One that hangs up on slow readers would: so a large body is asked for when it has its turn.
+
+    The second one is given up when it turns out to be large, and asked for again; from then on it
+    is known to be large, and waits before it is asked for.
+    """
+    plain.answer("/large/slow", Stall(), times=1)
+    slow = large(transfers, f"{plain.url}/large/slow", size, seconds=2)
+    while not plain.requests:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    other = large(transfers, f"{plain.url}/large/other", size)
+    assert slow.result(PATIENCE) == -1
+    assert other.result(PATIENCE) == len(LARGE)
+    paths = [seen.path for seen in plain.requests]
+    assert paths == ["/large/slow", "/large/other", "/large/other"]
+    again = [large(transfers, f"{plain.url}/large/other", size) for _ in range(3)]
+    assert [it.result(PATIENCE) for it in again] == [len(LARGE)] * 3
+    assert len(plain.requests) == 6
+
+
+def test_nothing_is_asked_for_that_nobody_waits_for_any_more(
+    transfers: Transfers, plain: Plain
+) -> None:
+    """Whoever waited too long for the turn of a large body is passed over."""
+    assert large(transfers, f"{plain.url}/large", size).result(PATIENCE) == len(LARGE)
+    plain.answer("/large", Stall(), times=1)
+    slow = large(transfers, f"{plain.url}/large", size, seconds=1)
+    impatient = large(transfers, f"{plain.url}/large", size, patience=0.1)
+    patient = large(transfers, f"{plain.url}/large", size)
+    assert [it.result(PATIENCE) for it in (slow, impatient, patient)] == [-1, -1, len(LARGE)]
+    assert len(plain.requests) == 3
+
+
+def test_a_large_body_that_fails_gives_its_turn_away(transfers: Transfers, plain: Plain) -> None:
     """Whoever has the turn and breaks off, or waits for it and does, holds nobody up."""
     plain.answer("/broken", Truncated(0.75))
-    transfers = Transfers(certificate_authorities())
-    broken = [transfers.start(f"{plain.url}/large/broken", [], 30) for _ in range(3)]
-    whole = [transfers.start(f"{plain.url}/large/whole", [], 30) for _ in range(3)]
-    for future in broken:
-        with pytest.raises(TransferError):
-            future.result(PATIENCE)
-    assert [len(it.result(PATIENCE).body) for it in whole] == [len(LARGE)] * 3
-    transfers.close()
+    broken = [large(transfers, f"{plain.url}/large/broken", size) for _ in range(3)]
+    whole = [large(transfers, f"{plain.url}/large/whole", size) for _ in range(3)]
+    assert [it.result(PATIENCE) for it in broken] == [-1] * 3
+    assert [it.result(PATIENCE) for it in whole] == [len(LARGE)] * 3
 
 
 def test_a_large_body_does_not_hold_up_a_small_one(plain: Plain) -> None:
-    """Only large ones wait for each other."""
+    """Only large ones wait for each other; all end when the process does."""
     plain.answer("/large", Stall())
     transfers = Transfers(certificate_authorities())
-    under_way = [transfers.start(f"{plain.url}/large", [], 60) for _ in range(2)]
+    under_way = [large(transfers, f"{plain.url}/large", size) for _ in range(2)]
     assert transfers.start(f"{plain.url}/small", [], 30).result(PATIENCE).code == 200
     transfers.close()
-    assert all(future.exception() for future in under_way)
+    assert [it.result(PATIENCE) for it in under_way] == [-1] * 2
 
 
 def test_closing_ends_what_is_under_way(plain: Plain) -> None:
