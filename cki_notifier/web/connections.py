@@ -31,7 +31,7 @@ _LONGEST = 16_384
 #: it. The status page has up to 0.9 MB, and what is not taken is in our memory.
 _MOST_SENDING, _MOST_WAITING, _MOST_TAKING = 256, 64, 32
 #: So many answers are made at once, besides one for each probe.
-_THREADS = 4
+_THREADS = 2
 #: When there is no file descriptor, and none to be had: for so long, in seconds.
 _PAUSE_SECONDS = 0.2
 #: That connections are hung up on is told so often, in seconds.

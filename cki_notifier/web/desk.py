@@ -8,6 +8,10 @@ from threading import Thread
 
 from cki_notifier.web.answer import Answer
 
+#: After an answer a thread rests for so many times the processor time it took, so that neither
+#: the daemon's work nor a probe waits for many pages: Python runs one thread at a time.
+_REST = 3
+
 Job = Callable[[], Answer]
 
 
@@ -46,7 +50,9 @@ class Desk:
         while (task := self._jobs.get()) is not None:
             future, job = task
             if future.set_running_or_notify_cancel():
+                began = time.thread_time()
                 try:
                     future.set_result(job())
                 except Exception as error:  # noqa: BLE001  # whoever waits for the answer is told
                     future.set_exception(error)
+                time.sleep(_REST * (time.thread_time() - began))

@@ -14,6 +14,7 @@ import pytest
 from cki_notifier.configuration.shutdown import REQUESTS_SECONDS
 from cki_notifier.web import connections
 from cki_notifier.web.answer import Answer, Request, text
+from cki_notifier.web.desk import Desk
 from cki_notifier.web.routes import PROBES
 from cki_notifier.web.server import Server
 from tests.web.test_server import PATIENCE, ask, say
@@ -217,6 +218,27 @@ def test_liveness_waits_for_no_readiness(site: Site) -> None:
         site.may_answer.set()
         assert b"200 OK" in held.recv(65_536)
     server.close()
+
+
+def test_many_expensive_answers_leave_time_for_others() -> None:
+    """However many are asked for, they take no more than half of a processor."""
+
+    def compute() -> Answer:
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+        return text("computed")
+
+    desk = Desk("http test", 2)
+    futures = [desk.submit(compute) for _ in range(200)]
+    worked, started = time.process_time(), time.monotonic()
+    time.sleep(0.5)
+    share = (time.process_time() - worked) / (time.monotonic() - started)
+    for future in futures:
+        future.cancel()
+    desk.close(time.monotonic() + PATIENCE)
+    assert sum(future.done() and not future.cancelled() for future in futures) > 2
+    assert share < 0.7
 
 
 def test_no_thread_is_needed_later(

@@ -12,9 +12,12 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cki_notifier.notification.errors import ConfigurationError
 from cki_notifier.web.answer import Answer, Request, text
+from cki_notifier.web.handler import Handler
 from cki_notifier.web.routes import PROBES
 from cki_notifier.web.server import Server
 from tools.processes import free_port
@@ -147,6 +150,13 @@ def test_garbage_disturbs_nobody(port: int, data: bytes) -> None:
     """Whatever comes, the next request is served."""
     assert b"200" not in say(port, data)
     assert ask(port)[0].status == HTTPStatus.OK
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"GET ", b"GET / HTTP/1.1\r\n", b"HEAD /?"]))
+def test_any_bytes_are_understood_or_refused(data: bytes, start: bytes) -> None:
+    """Nothing that can be sent is a bug, and what is refused is not answered as well."""
+    handler = Handler(start + data + b"\r\n\r\n", "127.0.0.1")
+    assert handler.asked is None or handler.written == b""
 
 
 def test_whoever_waits_for_an_answer_holds_up_nobody(port: int, echo: Echo) -> None:
