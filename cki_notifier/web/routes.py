@@ -11,6 +11,8 @@ from cki_notifier.web.page import Page, asset
 from cki_notifier.web.status import Status
 
 _UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
+#: Whoever runs the process asks these, and ends it when they are not answered.
+PROBES = ("/live", "/ready")
 #: A number of an outcome; longer ones there are none.
 _NUMBER = re.compile("[0-9]{1,18}")
 

@@ -11,7 +11,7 @@ from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.queue_lengths import QueueLengths
-from cki_notifier.web.routes import Routes
+from cki_notifier.web.routes import PROBES, Routes
 from cki_notifier.web.server import Server
 from cki_notifier.web.status import Status
 
@@ -48,7 +48,7 @@ class Website:
         health = Health(liveness, publisher.check if publisher else None)
         counts = self._queue_lengths.counts if self._queue_lengths else dict
         status = Status(config, health, outcomes, counts)
-        self._server.start(Routes(health, Metrics(counts), status).answer)
+        self._server.start(Routes(health, Metrics(counts), status).answer, PROBES)
 
     def close(self) -> None:
         """Give the port back and end all threads."""

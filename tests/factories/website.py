@@ -12,7 +12,7 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
-from cki_notifier.web.routes import Routes
+from cki_notifier.web.routes import PROBES, Routes
 from cki_notifier.web.server import Server
 from cki_notifier.web.status import Status
 from tests.factories.environment import environment, read
@@ -75,7 +75,7 @@ def served(scene: Scene, port: int = 0) -> Iterator[int]:
     """Serve a scene on a port of its own, or on the one given; yield it."""
     port = port or free_port()
     server = Server(port)
-    server.start(scene.site().answer)
+    server.start(scene.site().answer, PROBES)
     try:
         yield port
     finally:

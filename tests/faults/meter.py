@@ -1,5 +1,6 @@
-"""How much memory the daemon takes, as Linux counts it."""
+"""How much memory and processor the daemon takes, as Linux counts it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -31,3 +32,12 @@ def peak(pid: int) -> float:
     found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) / 1024
+
+
+def worked(pid: int) -> float:
+    """Return for how long all threads of a process have run together, in seconds.
+
+    Source: proc(5), `utime` and `stime` in `/proc/<pid>/stat`; the name before may hold anything.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,9 +1,12 @@
 """The HTTP port of a running daemon: probes, queue lengths, outcomes, and that it is given back."""
 
+import contextlib
 import html
 import json
+import resource
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import pytest
 from tests.brokers.mock_kafka import MockCluster
 from tests.brokers.stage import PATIENCE, Stage, eventually
 from tests.daemon.test_metrics import scrape
+from tests.faults import meter
 from tools.brokers.kafka import Kafka
 from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RabbitMQ
@@ -236,6 +240,37 @@ def test_an_onlooker_has_the_port_as_well(stage: Stage, port: int) -> None:
 
 def _version(port: int) -> str:
     return str(json.loads(get(port, "/outcomes.json")[1])["process"]["version"])
+
+
+def test_a_daemon_without_file_descriptors_lives_and_ends(stage: Stage, port: int) -> None:
+    """A probe waits, and nothing spins; where somebody says nothing, the probe has that place."""
+    daemon = stage.daemon()
+    process = meter.find(daemon.log.parent)
+    limits = leave_no_descriptor(process)
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as waiting:
+        waiting.sendall(b"GET /live HTTP/1.1\r\n\r\n")
+        worked = meter.worked(process)
+        time.sleep(1)
+        assert meter.worked(process) - worked < 0.3
+        resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
+        assert b"200 OK" in waiting.recv(65_536)
+    with contextlib.ExitStack() as silent:
+        for _ in range(5):
+            silent.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+        assert get(port, "/live")[0] == 200
+        leave_no_descriptor(process)
+        assert get(port, "/live")[0] == 200
+        assert get(port, "/ready")[0] in {200, 503}  # connecting to Kafka needs one as well
+        assert get(port, "/live")[0] == 200
+        assert daemon.stop() == 0
+
+
+def leave_no_descriptor(process: int) -> tuple[int, int]:
+    """Have a process not get another file descriptor; return the limits it had."""
+    numbers = {int(it.name) for it in Path(f"/proc/{process}/fd").iterdir()}
+    free = next(number for number in range(len(numbers) + 1) if number not in numbers)
+    hard = resource.prlimit(process, resource.RLIMIT_NOFILE)[1]
+    return resource.prlimit(process, resource.RLIMIT_NOFILE, (free, hard))
 
 
 def test_a_daemon_that_stops_is_live_and_not_ready_and_gives_the_port_back(

@@ -1,17 +1,24 @@
 """The HTTP port: what it takes, what it refuses, and that nothing of it is left."""
 
 import contextlib
+import errno
 import http.client
+import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cki_notifier.notification.errors import ConfigurationError
 from cki_notifier.web.answer import Answer, Request, text
+from cki_notifier.web.handler import Handler
+from cki_notifier.web.routes import PROBES
 from cki_notifier.web.server import Server
 from tools.processes import free_port
 
@@ -47,7 +54,7 @@ def _port(echo: Echo) -> Iterator[int]:
     """Return the port of a server that answers."""
     port = free_port()
     server = Server(port)
-    server.start(echo.answer)
+    server.start(echo.answer, PROBES)
     yield port
     echo.may_answer.set()
     server.close()
@@ -145,6 +152,13 @@ def test_garbage_disturbs_nobody(port: int, data: bytes) -> None:
     assert ask(port)[0].status == HTTPStatus.OK
 
 
+@given(st.binary(max_size=300), st.sampled_from([b"", b"GET ", b"GET / HTTP/1.1\r\n", b"HEAD /?"]))
+def test_any_bytes_are_understood_or_refused(data: bytes, start: bytes) -> None:
+    """Nothing that can be sent is a bug, and what is refused is not answered as well."""
+    handler = Handler(start + data + b"\r\n\r\n", "127.0.0.1")
+    assert handler.asked is None or handler.written == b""
+
+
 def test_whoever_waits_for_an_answer_holds_up_nobody(port: int, echo: Echo) -> None:
     """Requests are answered side by side."""
     echo.may_answer.clear()
@@ -175,24 +189,109 @@ def test_a_bug_in_one_answer_ends_nothing_else(port: int, caplog: pytest.LogCapt
 
 
 def test_too_many_at_once_are_hung_up_on(port: int, echo: Echo) -> None:
-    """No more than 64 are served at a time; when they are done there is room again."""
+    """No more than 64 wait for an answer at a time; the oldest makes room for the newest."""
     echo.may_answer.clear()
-    opened = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(64)]
-    try:
-        for connection in opened:
+    with contextlib.ExitStack() as opened:
+        asking = []
+        for _ in range(65):
+            address = ("127.0.0.1", port)
+            connection = socket.create_connection(address, timeout=PATIENCE)
+            asking.append(opened.enter_context(connection))
             connection.sendall(b"GET /slow HTTP/1.1\r\n\r\n")
-        for _ in opened:
-            assert echo.waiting.acquire(timeout=PATIENCE)
-        assert say(port, b"GET / HTTP/1.1\r\n\r\n") == b""
+            if len(asking) == 1:
+                assert echo.waiting.acquire(timeout=PATIENCE)
+        assert asking[0].recv(1) == b""
         echo.may_answer.set()
-        for connection in opened:
+        for connection in asking[1:]:
             assert b"200 OK" in connection.recv(65_536)
-    finally:
-        for connection in opened:
-            connection.close()
-    end = time.monotonic() + PATIENCE
-    while b"200 OK" not in say(port, b"GET / HTTP/1.1\r\n\r\n"):
-        assert time.monotonic() < end
+    assert ask(port)[0].status == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_request_may_come_in_pieces(port: int, end: bytes, size: int) -> None:
+    """Wherever the network cuts it, it is the same request; lines may end without a return."""
+    said = end.join([b"GET /page?a=b HTTP/1.1", b"Host: a", b"Accept: any", b"", b""])
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(said), size):
+            connection.sendall(said[start : start + size])
+            time.sleep(0.001)
+        assert connection.recv(65_536).endswith(b"/page {'a': ['b']} any\n")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_both_families_are_listened_to(port: int, host: str) -> None:
+    """A cluster may have IPv4, IPv6 or both."""
+    if host == "::1" and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"200 OK" in connection.recv(65_536)
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine can speak to itself over IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as trial:
+            trial.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def without_a_family(create: Any, socket_family: int) -> Callable[..., socket.socket]:
+    """Return what makes sockets on a kernel that was built, or started, without a family."""
+
+    def made(*arguments: Any, family: int = socket.AF_INET, **more: Any) -> socket.socket:
+        if family == socket_family:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        return cast("socket.socket", create(*arguments, family=family, **more))
+
+    return made
+
+
+@pytest.mark.parametrize("has_sockets", [True, False])
+def test_without_ipv6_there_is_ipv4(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch, *, has_sockets: bool
+) -> None:
+    """IPv6 is switched off: there are no such sockets, or they can't be bound."""
+    if has_sockets:
+        without = without_a_family(socket.create_server, socket.AF_INET6)
+        monkeypatch.setattr(socket, "create_server", without)
+    else:
+        monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    port = free_port()
+    server = Server(port)
+    server.start(echo.answer, PROBES)
+    assert ask(port)[0].status == HTTPStatus.OK
+    server.close()
+
+
+def test_without_ipv4_there_is_ipv6(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket of IPv4 is needed."""
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    without = without_a_family(socket.create_server, socket.AF_INET)
+    monkeypatch.setattr(socket, "create_server", without)
+    port = free_port()
+    server = Server(port)
+    server.start(echo.answer, PROBES)
+    with socket.create_connection(("::1", port), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"200 OK" in connection.recv(65_536)
+    server.close()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::", "::1"])  # noqa: S104  # all of them
+def test_a_port_that_is_taken_in_one_family_is_taken(host: str) -> None:
+    """Whoever has it there would get what is meant for us."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET6 and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    port = free_port()
+    with socket.create_server((host, port), family=family), pytest.raises(ConfigurationError):
+        Server(port)
 
 
 def test_a_port_in_use_is_a_fault_of_the_configuration(port: int) -> None:
@@ -208,7 +307,7 @@ def test_nothing_is_left_of_a_server_that_is_closed(echo: Echo) -> None:
     """No thread, though somebody still holds a connection, and the port is free at once."""
     port, before = free_port(), set(threading.enumerate())
     server = Server(port)
-    server.start(echo.answer)
+    server.start(echo.answer, PROBES)
     echo.may_answer.clear()
     with (
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as silent,
