@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.faults import table
 from tests.faults.kafka import AUTHORIZED
+from tests.faults.neighbours import judgement
+from tests.faults.neighbours.judgement import Judgement
 from tests.faults.scene import Brokers, Scene, SceneToBe, opened
-from tests.faults.verdict import Verdict
+from tests.faults.table import Table
+from tests.faults.verdict import HEADINGS, Verdict
 from tools import PROJECT
 from tools.brokers.kafka import Kafka
 from tools.brokers.proxy import Proxy
@@ -19,8 +21,8 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services
 
-VERDICTS = pytest.StashKey[list[Verdict]]()
-NOTES = pytest.StashKey[list[str]]()
+FAULTS = pytest.StashKey[Table]()
+NEIGHBOURS = pytest.StashKey[Table]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,8 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of what only the full form does."""
     config.addinivalue_line("markers", "full: part of the full form of the fault suite only")
-    config.stash[VERDICTS] = []
-    config.stash[NOTES] = []
+    config.stash[FAULTS] = Table("<!-- made by scripts/test-faults --write -->", HEADINGS)
+    config.stash[NEIGHBOURS] = Table(
+        "<!-- neighbours, made by scripts/test-faults --write -->", judgement.HEADINGS
+    )
     # It reports every connection it loses, and here many are.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
@@ -51,16 +55,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """Show the table, and write that of a full run, if wanted and everything is as it should."""
-    verdicts, notes = config.stash[VERDICTS], config.stash[NOTES]
-    if verdicts or notes:
-        terminalreporter.section("faults")
-        for line in (*table.plain(verdicts), *notes):
-            terminalreporter.write_line(line)
+    """Show the tables, and write those of a full run, if wanted and everything is as it should."""
     options = config.option
     is_whole = getattr(options, "full", False) and not options.keyword
-    if is_whole and options.write and not exitstatus:
-        table.write(PROJECT / "docs" / "reliability.md", verdicts, notes)
+    for name, key in (("faults", FAULTS), ("bad neighbours", NEIGHBOURS)):
+        table = config.stash[key]
+        if lines := table.plain():
+            terminalreporter.section(name)
+            for line in lines:
+                terminalreporter.write_line(line)
+        if table.rows and is_whole and options.write and not exitstatus:
+            table.write(PROJECT / "docs" / "reliability.md")
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +76,28 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def judged(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
-    """Return what adds a row to the table."""
-    return request.config.stash[VERDICTS].append
+    """Return what adds a row to the table of faults."""
+    rows = request.config.stash[FAULTS].rows
+    return lambda verdict: rows.append(verdict.row())
+
+
+@pytest.fixture(scope="session")
+def neighbour_judged(request: pytest.FixtureRequest) -> Callable[[Judgement], None]:
+    """Return what adds a row to the table of bad neighbours."""
+    rows = request.config.stash[NEIGHBOURS].rows
+    return lambda judgement: rows.append(judgement.row())
 
 
 @pytest.fixture(scope="session")
 def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return what adds a sentence below the table."""
-    return request.config.stash[NOTES].append
+    """Return what adds a sentence below the table of faults."""
+    return request.config.stash[FAULTS].notes.append
+
+
+@pytest.fixture(scope="session")
+def neighbour_note(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return what adds a sentence below the table of bad neighbours."""
+    return request.config.stash[NEIGHBOURS].notes.append
 
 
 @pytest.fixture(scope="session")

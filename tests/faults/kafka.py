@@ -91,17 +91,27 @@ def _configure(scene: Scene, name: str, value: str) -> None:
 
 
 def _refuse(scene: Scene) -> None:
-    """Take the right to write to the topic away, and give it again."""
-    others = _rule(scene, AclOperation.ALL, AclPermissionType.ALLOW)
-    writing = _rule(scene, AclOperation.WRITE, AclPermissionType.DENY)
-    admin = _admin(scene)
-    for done in admin.create_acls([others, writing]).values():
-        done.result(_REQUEST_SECONDS)
+    forbid(scene)
     try:
         time.sleep(5)
     finally:
-        for found in admin.delete_acls([_all_rules(scene)]).values():
-            found.result(_REQUEST_SECONDS)
+        permit(scene)
+
+
+def forbid(scene: Scene) -> None:
+    """Take the right to write to the topic away."""
+    others = _rule(scene, AclOperation.ALL, AclPermissionType.ALLOW)
+    writing = _rule(scene, AclOperation.WRITE, AclPermissionType.DENY)
+    admin = _admin(scene)  # gone with its last name, before anything is done
+    for done in admin.create_acls([others, writing]).values():
+        done.result(_REQUEST_SECONDS)
+
+
+def permit(scene: Scene) -> None:
+    """Give it again."""
+    admin = _admin(scene)
+    for found in admin.delete_acls([_all_rules(scene)]).values():
+        found.result(_REQUEST_SECONDS)
 
 
 def _rule(scene: Scene, operation: AclOperation, permission: AclPermissionType) -> AclBinding:

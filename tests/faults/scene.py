@@ -108,6 +108,7 @@ def opened(
     seed: int,
     settings: Mapping[str, str] = NO_CHANGES,
     mocked: bool = False,
+    waits: bool = True,
 ) -> Iterator[Scene]:
     """Set a scene: an exchange, a topic, a daemon and a stream for it.
 
@@ -118,6 +119,7 @@ def opened(
         seed: of the stream.
         settings: changes to the daemon's environment.
         mocked: whether a mock takes the place of Kafka.
+        waits: whether the daemon counts as started when it says that it consumes; else at once.
     """
     with ExitStack() as stack:
         mock = stack.enter_context(closing(MockCluster())) if mocked else None
@@ -133,7 +135,7 @@ def opened(
             "KAFKA_TOPIC": stage.topic,
             "RABBITMQ_PORT": str(brokers.amqp_proxy.port),
         }
-        daemon = Notifier(folder / "notifier", environment | dict(settings))
+        daemon = Notifier(folder / "notifier", environment | dict(settings), waits=waits)
         stream = Stream(brokers.rabbitmq, stage.exchange, services, seed=seed, rate=RATE)
         yield Scene(brokers, stage, daemon, stream, mock)
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.brokers.stage import Stage
 from tests.faults import meter
+from tests.faults.publisher import Published
 from tests.faults.scene import Fault, Scene, SceneToBe, nothing
-from tests.faults.stream import Published
 from tests.faults.verdict import come_to_rest, judge
 
 TOTAL, START = 50_000, 5_000

@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 from tests.brokers.stage import Letter
+from tests.faults.publisher import Expected
 from tests.faults.scene import Fault, Scene
-from tests.faults.stream import Expected
 from tools.brokers.kafka import Record, read_topic
 
 #: So many starts the daemon gets to work off what comes back at each end.
@@ -20,6 +20,9 @@ _READ_SECONDS = 20.0
 #: The log is for people: about each notification one line at these levels, and a few aside.
 _COMPLAINTS, _COMPLAINTS_ASIDE = frozenset({"WARNING", "ERROR", "CRITICAL"}), 50
 _PAUSE_SECONDS = 0.2
+
+
+HEADINGS = ("fault", "sent", "lost", "duplicates", "dead letters", "seconds to recover", "tries/s")
 
 
 @dataclass
@@ -38,6 +41,18 @@ class Verdict:
     dead_letters: int = 0
     seconds: float = 0.0
     tries_a_second: float | None = None
+
+    def row(self) -> list[str]:
+        """Return the texts of a row of the table."""
+        return [
+            self.fault.id,
+            str(self.sent),
+            str(len(self.lost)),
+            str(self.duplicates),
+            str(self.dead_letters),
+            f"{self.seconds:.1f}",
+            "" if self.tries_a_second is None else f"{self.tries_a_second:.1f}",
+        ]
 
     @property
     def is_good(self) -> bool:
@@ -93,16 +108,18 @@ def come_to_rest(scene: Scene, patience: float) -> bool:
 def is_at_rest(scene: Scene) -> bool:
     """Whether all that was published is in the topic, or dead-lettered, and no queue holds more."""
     stage = scene.stage
-    if any(stage.waiting(queue) for queue in _queues(scene)):
+    if any(stage.waiting(queue) for queue in queues(scene)):
         return False
-    expected = sum(each.expected is not Expected.IGNORED for each in scene.stream.published)
+    published = scene.stream.published
+    expected = {each.checkout_id for each in published if each.expected is not Expected.IGNORED}
     dead = stage.waiting(dead_letter_queue(stage.queue))
     kept = {record.key for record in scene.kept}
     found = kept | {record.key for record in read_all(stage.bootstrap, stage.topic)}
-    return len(found) + dead >= expected
+    return len(found) + dead >= len(expected)
 
 
-def _queues(scene: Scene) -> list[str]:
+def queues(scene: Scene) -> list[str]:
+    """Return the names of the queues that are to be empty in the end."""
     queue = scene.stage.queue
     return [queue, *(delay_queue(queue, delay) for delay in DELAYS)]
 
@@ -115,7 +132,7 @@ def judge(scene: Scene, fault: Fault) -> Verdict:
     _judge_each(verdict, scene, records, letters)
     known = {each.checkout_id for each in scene.stream.published}
     verdict.unexplained += [f"{key}: nobody sent it" for key in sorted(records.keys() - known)]
-    for queue in _queues(scene):
+    for queue in queues(scene):
         if left := scene.stage.waiting(queue):
             verdict.unexplained.append(f"{left} left in {queue}")
     if fault.gives_up and not verdict.dead_letters:
@@ -144,8 +161,8 @@ def _judge_each(
             verdict.unexplained.append(f"{each.checkout_id}: dead-lettered, {dead[0].headers}")
         if each.expected is Expected.SENT and not own and not dead:
             verdict.lost.append(each.checkout_id)
-        if each.expected is Expected.TOO_LARGE and not dead:
-            verdict.lost.append(f"{each.checkout_id}, too large")
+        if each.expected.is_dead and not dead:
+            verdict.lost.append(f"{each.checkout_id}, {each.expected.value}")
         if each.expected is not Expected.SENT and own:
             verdict.wrong.append(each.checkout_id)
         if len({record.headers["ce_id"] for record in own}) > 1:
@@ -161,8 +178,8 @@ def _dead_letters_explained(dead: list[Letter], expected: Expected, fault: Fault
         str(letter.headers.get("x-cki-reason") or letter.headers.get("x-first-death-reason"))
         for letter in dead
     )
-    if expected is Expected.TOO_LARGE:
-        return set(reasons) == {"too-large"}
+    if expected.is_dead:
+        return set(reasons) == {expected.value}
     return fault.gives_up and set(reasons) == {"delivery_limit"}
 
 

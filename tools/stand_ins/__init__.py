@@ -23,10 +23,13 @@ from .faults import (
     Garbage,
     Hang,
     Html,
+    Late,
+    Paced,
     Redirect,
     RedirectLoop,
     Reset,
     Status,
+    Swollen,
     Truncated,
 )
 from .gitlab import Gitlab
@@ -49,6 +52,8 @@ __all__ = [
     "Hang",
     "Html",
     "Jira",
+    "Late",
+    "Paced",
     "Place",
     "Redirect",
     "RedirectLoop",
@@ -58,6 +63,7 @@ __all__ = [
     "Service",
     "Services",
     "Status",
+    "Swollen",
     "Truncated",
     "Warehouse",
 ]

@@ -9,7 +9,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
@@ -159,6 +159,13 @@ class Connection:
             return True
         finally:
             self._socket.settimeout(None)
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """While it lasts, a write that takes longer raises TimeoutError."""
+        self._socket.settimeout(seconds)
+        yield
+        self._socket.settimeout(None)
 
     def close(self) -> None:
         """End the connection in the ordinary way, after what was written."""

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from .connection import Answer, Connection, Seen
 
+#: What is sent little by little is sent in so many bytes at a time.
+_PIECE = 65_536
 LOGIN_PAGE = b"<!doctype html>\n<title>Log in</title>\n<form method=post>Log in</form>\n"
 
 
@@ -173,3 +175,56 @@ class Reset:
 
 def _part(answer: Answer, share: float) -> bytes:
     return answer.head() + answer.body[: int(len(answer.body) * share)]
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The true answer after so many seconds."""
+
+    seconds: float
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Wait, and send it to a client that is still there."""
+        if exchange.connection.wait(self.seconds):
+            exchange.connection.answer(exchange.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Swollen:
+    """The true answer, a JSON object, with so many bytes of padding inside, sent piece by piece."""
+
+    padding: int
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send it; no more than a piece is ever in the memory."""
+        answer, connection = exchange.answer, exchange.connection
+        head, tail = answer.body[:-1] + b',"padding":"', b'"}'
+        length = str(len(head) + self.padding + len(tail))
+        connection.write(
+            Answer(answer.status, b"", {**answer.headers, "Content-Length": length}).head() + head
+        )
+        piece = b"x" * _PIECE
+        for start in range(0, self.padding, _PIECE):
+            connection.write(piece[: self.padding - start])
+        connection.write(tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """The true answer, its body spread over so many seconds, from a server without much patience.
+
+    A client that takes nothing for `patience` seconds is hung up on.
+    """
+
+    seconds: float
+    patience: float
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send it piece by piece."""
+        body, connection = exchange.answer.body, exchange.connection
+        pause = self.seconds * _PIECE / max(len(body), 1)
+        connection.write(exchange.answer.head())
+        with connection.patience(self.patience):
+            for start in range(0, len(body), _PIECE):
+                time.sleep(pause)
+                connection.write(body[start : start + _PIECE])

@@ -1,0 +1,90 @@
+"""What the daemon says about itself over HTTP, asked again and again."""
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: What is not answered by then is not answered, in seconds.
+TIME_LIMIT = 2.0
+_PERIOD_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at all that it says; a status is 0 where there was no answer in time.
+
+    `metrics` has each value by its series as Prometheus writes it, `page` each connection of the
+    status page by its id.
+    """
+
+    live: int = 0
+    ready: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    page: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Probes:
+    """Asks the daemon on a port of 127.0.0.1."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def is_ready(self) -> bool:
+        """Whether it says that it is ready."""
+        return self._get("/ready")[0] == http.HTTPStatus.OK
+
+    def look(self) -> Seen:
+        """Ask for everything."""
+        _, page = self._get("/outcomes.json?after=999999999")
+        _, metrics = self._get("/metrics")
+        shown = json.loads(page)["connections"] if page else []
+        return Seen(
+            live=self._get("/live")[0],
+            ready=self._get("/ready")[0],
+            metrics=dict(_values(metrics.decode())),
+            page={each["id"]: each for each in shown},
+        )
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[list[Seen]]:
+        """Look again and again, in a thread, while the context lasts; what is seen is added."""
+        looks: list[Seen] = []
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(_PERIOD_SECONDS):
+                looks.append(self.look())
+
+        thread = threading.Thread(target=watch, name="probes")
+        thread.start()
+        try:
+            yield looks
+        finally:
+            over.set()
+            thread.join()
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        """Return the status and the body of an answer, 0 and nothing when there is none in time."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIME_LIMIT)
+        started = time.monotonic()
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            connection.close()
+        return (response.status, body) if time.monotonic() - started < TIME_LIMIT else (0, b"")
+
+
+def _values(text: str) -> Iterator[tuple[str, float]]:
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            series, _, value = line.rpartition(" ")
+            yield series, float(value)
