@@ -1,6 +1,7 @@
 """Kafka: sends messages and waits for the broker's word."""
 
 import logging
+import random
 import threading
 import time
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from cki_notifier.kafka.client import (
 )
 from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.throttle import Throttle
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import Gate
 from cki_notifier.workers.threads import start_vital
@@ -39,7 +41,14 @@ _REFUSED = frozenset(
 _STALLED_SECONDS = 45.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
+#: What goes wrong again and again is told so often, in seconds.
 _QUIET_SECONDS = 60.0
+#: Before a new producer, in seconds: the first time, and at most; twice as long each time, until a
+#: record is confirmed. A cluster that refuses one, as it does without the right to write, refuses
+#: the next one, too.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
+#: One that is new after a refused one is taken for a good one when it was not refused for so long.
+_TRIAL_SECONDS = 5.0
 #: A record that librdkafka only takes for delivered is sent so often, all in all.
 _MOST_SENDS = 3
 #: Who asks whether Kafka answers waits for so long at most, in seconds.
@@ -61,12 +70,18 @@ class Record(Struct, frozen=True):
 
 
 class _Progress:
-    """Whether a producer gets anywhere."""
+    """Whether a producer gets anywhere.
+
+    Attributes:
+        begun_at: when there was the producer, in the seconds of ``time.monotonic()``.
+        confirmed: whether any record was.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way = 0
-        self._since = 0.0
+        self._since = self.begun_at = time.monotonic()
+        self.confirmed = False
 
     def begun(self) -> None:
         """Count a record that was handed over."""
@@ -81,6 +96,7 @@ class _Progress:
             self._under_way -= 1
             if succeeded:
                 self._since = time.monotonic()
+                self.confirmed = True
 
     def stalled_for(self) -> float:
         """Return for how many seconds nothing was confirmed though something is under way."""
@@ -101,9 +117,12 @@ class Publisher:
         self._settings = complete(revealed(config.settings))
         self._lock = threading.Lock()
         self._gate = Gate("kafka")
-        self._quiet_until = 0.0
+        self._throttle = Throttle(_QUIET_SECONDS, most=10)
         self._progress = _Progress()
         self._fatal = ""  # why the producer can't go on, when it can't
+        self._refused = ""  # why there is none to be had, while there is none
+        self._doubt = ""  # why the last one could not go on, until this one is known to
+        self._pause = _FIRST_PAUSE_SECONDS  # before the next new producer
         self._producer = self._new_producer()
         self._stopping = threading.Event()
         self._thread = start_vital("kafka reports", self._poll)
@@ -162,7 +181,10 @@ class Publisher:
             Unavailable: it does not, or the topic can't be had.
         """
         with self._lock:
-            producer = self._producer
+            producer, doubt = self._producer, self._doubted()
+        if doubt:
+            metrics.connected.set("kafka", works=False)
+            raise Unavailable("kafka", doubt)
         try:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
@@ -191,6 +213,8 @@ class Publisher:
         while True:
             try:
                 with self._lock:
+                    if self._refused:
+                        raise Unavailable("kafka", self._refused, hiccup=True, held=True)
                     progress = self._progress
                     self._producer.produce(
                         self._topic,
@@ -214,25 +238,52 @@ class Publisher:
             try:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
-                self._fatal = str(error)
+                self._fatal = str(error.args[0].str())
+            except MemoryError:
+                self._fatal = "no memory is left"
             if self._progress.stalled_for() > _STALLED_SECONDS:
                 self._fatal = self._fatal or "nothing was confirmed for a while"
             if self._fatal:
                 self._renew()
 
     def _renew(self) -> None:
-        """Replace a producer that can't recover; what it has under way is reported as unknown."""
-        logger.error("kafka: %s; making a new producer", self._fatal)
-        metrics.reconnects.labels("kafka").inc()
+        """Replace a producer that can't recover; what it has under way is reported as unknown.
+
+        That takes a pause, in which nothing is sent. Should there be no new producer after it, the
+        next pause begins.
+        """
         with self._lock:
-            old, self._producer = self._producer, self._new_producer()
-            self._fatal = ""
-            self._progress = _Progress()
+            self._refused = self._doubt = self._fatal
+            confirmed, self._progress = self._progress.confirmed, _Progress()
+        pause = _FIRST_PAUSE_SECONDS if confirmed else self._pause
+        self._pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
+        self._tell(logging.ERROR, f"{self._fatal}; making a new producer in {pause:.1f} s")
+        metrics.reconnects.labels("kafka").inc()
+        metrics.connected.set("kafka", works=False)
         try:
-            old.purge()
-            old.poll(0)
-        except KafkaException as error:
+            self._producer.purge()
+            self._producer.poll(0)
+        except (KafkaException, MemoryError) as error:
             logger.debug("kafka: the old producer says %s", error)
+        if self._stopping.wait(pause):
+            return
+        try:
+            producer = self._new_producer()
+        except (KafkaException, MemoryError) as error:
+            self._fatal = f"there is no new producer: {error}"
+            return
+        with self._lock:
+            self._producer = producer
+            self._progress = _Progress()
+            self._fatal = self._refused = ""
+
+    def _doubted(self) -> str:
+        """Return why it can't be said that the producer can go on, nothing when it can."""
+        is_new = time.monotonic() - self._progress.begun_at < _TRIAL_SECONDS
+        if not self._refused and (self._progress.confirmed or not is_new):
+            self._doubt = ""
+        return self._doubt
 
     def _new_producer(self) -> Producer:
         return Producer(self._settings, error_cb=self._on_error, logger=LIBRDKAFKA_LOG)
@@ -240,13 +291,15 @@ class Publisher:
     def _on_error(self, error: KafkaError) -> None:
         """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
         metrics.connected.set("kafka", works=False)
-        now = time.monotonic()
-        level = logging.WARNING if now > self._quiet_until else logging.DEBUG
-        if level == logging.WARNING:
-            self._quiet_until = now + _QUIET_SECONDS
-        logger.log(level, "kafka: %s", error.str())
         if error.fatal():
-            self._fatal = error.str()
+            self._fatal = error.str()  # of which the renewal tells
+        else:
+            self._tell(logging.WARNING, error.str())
+
+    def _tell(self, level: int, text: str) -> None:
+        """Log something once a minute for each level, and whenever we debug."""
+        is_told = self._throttle.let_through(level) is not None
+        logger.log(level if is_told else logging.DEBUG, "kafka: %s", text)
 
 
 def _report(

@@ -2,18 +2,22 @@
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from confluent_kafka import Consumer, Message, TopicPartition, cimpl
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition, cimpl
 
 TOPIC: Final = "kafka.tx.cki.ready-for-test"
 #: Only a failing test waits for so long, in seconds.
 PATIENCE: Final = 30.0
-#: The key of a request to write records (Kafka's protocol, "API keys").
-_PRODUCE_REQUEST: Final = 0
+#: The keys of requests: to write records, and for the identity of a producer, without which it
+#: writes none (Kafka's protocol, "API keys").
+PRODUCE: Final = 0
+INIT_PRODUCER_ID: Final = 22
 #: More than a client of ours tries at once.
 _MANY: Final = 5
+#: More than there are in any test.
+_LASTING: Final = 1000
 
 
 class MockCluster:
@@ -42,16 +46,21 @@ class MockCluster:
         self._library.rd_kafka_destroy(self._client)
 
     @contextmanager
-    def failing(self, code: int, times: int = _MANY) -> Iterator[None]:
-        """Answer records with an error so many times, for as long as the context lasts."""
+    def failing(self, code: int, times: int = _MANY, request: int = PRODUCE) -> Iterator[None]:
+        """Answer a request with an error so many times, for as long as the context lasts."""
         codes = (ctypes.c_int * times)(*[code] * times)
-        request, count = ctypes.c_int16(_PRODUCE_REQUEST), ctypes.c_size_t(times)
+        key, count = ctypes.c_int16(request), ctypes.c_size_t(times)
         push = self._library.rd_kafka_mock_push_request_errors_array
-        push(self._cluster, request, count, codes)
+        push(self._cluster, key, count, codes)
         try:
             yield
         finally:
-            self._library.rd_kafka_mock_clear_request_errors(self._cluster, request)
+            self._library.rd_kafka_mock_clear_request_errors(self._cluster, key)
+
+    def refusing_producers(self) -> AbstractContextManager[None]:
+        """Refuse producers, as where there is no right to write, for as long as it lasts."""
+        code = KafkaError.CLUSTER_AUTHORIZATION_FAILED
+        return self.failing(code, times=_LASTING, request=INIT_PRODUCER_ID)
 
     @contextmanager
     def answering_after(self, milliseconds: int) -> Iterator[None]:

@@ -3,6 +3,7 @@
 The broker is librdkafka's own mock cluster, which answers with whatever error it is told to.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.publish import Publisher, Record
@@ -222,6 +223,132 @@ def test_after_a_fatal_error_there_is_a_new_producer(
             assert publish(sending) == "DeliveryUnknown"
     publish_until_it_works(sending)
     assert "making a new producer" in caplog.text
+
+
+def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
+    cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the right to write there is no storm, of clients or of lines, and nobody waits.
+
+    And once the right is there, it works by itself.
+    """
+    caplog.set_level(logging.INFO)
+    before = renewals()
+    with cluster.refusing_producers():
+        sending = publisher()
+        until(lambda: renewals() > before)
+        for _ in range(3):
+            began = time.monotonic()
+            with pytest.raises(Unavailable, match=r"authorization failed|Purged|nobody is let"):
+                sending.publish(RECORD, Deadline(1))
+            assert time.monotonic() - began < PATIENCE / 3
+            with answering():
+                with pytest.raises(Unavailable, match="Cluster authorization failed"):
+                    sending.check()
+                assert connected("kafka") == 0
+            time.sleep(1)
+        assert 2 <= renewals() - before <= 4  # at first, after 1 s, after 2 s more, and 4 s more
+    publish_until_it_works(sending)
+    check_until_it_passes(sending)
+    lines = [
+        it.getMessage()
+        for it in caplog.records
+        if it.levelno > logging.WARNING and it.name != "librdkafka"
+    ]
+    assert len(lines) == 1
+    assert "making a new producer" in lines[0]
+
+
+def test_after_a_confirmed_record_the_pause_is_short_again(
+    cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bad hour does not make the next hiccup long."""
+    monkeypatch.setattr("cki_notifier.kafka.publish._FIRST_PAUSE_SECONDS", 0.01)
+    with cluster.refusing_producers():
+        sending, before = publisher(), renewals()
+        until(lambda: renewals() - before > 5)
+    publish_until_it_works(sending)
+    with cluster.failing(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER):
+        assert publish(sending) == "DeliveryUnknown"
+    publish_until_it_works(sending)
+    assert sending._pause < 0.1  # noqa: SLF001  # the next one
+
+
+def test_a_producer_whose_reports_can_not_be_had_makes_no_busy_loop(
+    publisher: MakePublisher,
+) -> None:
+    """It is replaced like one that was refused."""
+    sending, broken = publisher(), Broken()
+    sending._producer = broken  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
+    until(lambda: broken.polls)
+    time.sleep(0.5)
+    assert broken.polls <= 2
+    publish_until_it_works(sending)
+
+
+class Broken:
+    """A producer that can nothing."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+
+    def poll(self, _seconds: float) -> int:
+        """Fail, and count that."""
+        self.polls += 1
+        raise KafkaException(KafkaError(KafkaError._FAIL))  # noqa: SLF001  # its own name
+
+    def purge(self) -> None:
+        """Have nothing."""
+
+
+def test_where_no_producer_can_be_made_it_is_tried_again(
+    cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread, descriptor or memory may be left for a while: the process goes on."""
+    monkeypatch.setattr("cki_notifier.kafka.publish._FIRST_PAUSE_SECONDS", 0.01)
+    sending = publisher()
+    publish_until_it_works(sending)
+    make, failures = sending._new_producer, [MemoryError(), KafkaException(KafkaError(-1))]  # noqa: SLF001  # what fails
+
+    def lacking() -> object:
+        if failures:
+            raise failures.pop()
+        return make()
+
+    monkeypatch.setattr(sending, "_new_producer", lacking)
+    with cluster.failing(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER):
+        assert publish(sending) == "DeliveryUnknown"
+    publish_until_it_works(sending)
+    assert not failures
+
+
+def test_it_is_closed_in_the_middle_of_a_pause(
+    cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the process does not wait for a new producer."""
+    monkeypatch.setattr("cki_notifier.kafka.publish._FIRST_PAUSE_SECONDS", 1000.0)
+    monkeypatch.setattr("cki_notifier.kafka.publish._LONGEST_PAUSE_SECONDS", 1000.0)
+    before = renewals()
+    with cluster.refusing_producers():
+        sending = publisher()
+        until(lambda: renewals() > before)
+        began = time.monotonic()
+        sending.close(1)
+        assert time.monotonic() - began < PATIENCE / 2
+
+
+def renewals() -> float:
+    """Return how many producers were replaced, as the metrics say."""
+    labels = {"dependency": "kafka"}
+    return REGISTRY.get_sample_value("cki_notifier_reconnects_total", labels) or 0
+
+
+def until(look: Callable[[], object]) -> None:
+    """Look until it is so."""
+    end = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_what_only_seems_to_be_written_is_sent_again(
