@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -35,10 +34,11 @@ from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.load import Loader
 from cki_notifier.sources.transfer import Transfers
-from cki_notifier.telemetry import log
+from cki_notifier.telemetry import log, streams
 from cki_notifier.telemetry.outcomes import Outcomes
-from cki_notifier.telemetry.terminal import show
+from cki_notifier.telemetry.terminal import show, show_json
 from cki_notifier.web.website import Website
+from cki_notifier.workers import signals
 from cki_notifier.workers.shares import shares_of
 from cki_notifier.workers.threads import start_vital
 
@@ -47,10 +47,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OK, _FAULTY = 0, 2
-_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+_OK, _UNSHOWN, _FAULTY = 0, 1, 2
 #: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
+#: For the last line of who is in a hurry, in seconds.
+_LAST_LINE_SECONDS = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = _parse(arguments)
     if parsed.command == "schema":
-        sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
-        return _OK
+        return _OK if show_json(json.dumps(schema(), indent=2)) else _UNSHOWN
     if parsed.command == "doctor":
         return _doctor(parsed)
     try:
@@ -201,12 +201,8 @@ def _form(parsed: argparse.Namespace) -> manual.Form:
 
 
 def _daemon(config: Config) -> int:
-    """Run the daemon until a signal ends it.
-
-    The signals are blocked in all threads and waited for here, so that no handler interrupts
-    anything, and a process with id 1 gets them too.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """Run the daemon until a signal ends it."""
+    signals.block()
     if config.sentry_dsn is not None:
         # It is large, and most have none.
         from cki_notifier.telemetry.sentry import report_errors  # noqa: PLC0415  # only who has one
@@ -237,13 +233,18 @@ def _watch(daemon: Daemon, seconds: float) -> None:
         seconds: after the signal, for finishing what is in flight. A broker that does not even
             answer our goodbye gets a little more, and is then left without one.
     """
+    endings = signals.endings()
+    if signal.sigtimedwait(endings, 0):
+        return  # it came while we were starting
     thread = start_vital("rabbitmq", daemon.run)
-    while not signal.sigtimedwait(_SIGNALS, _WATCH_SECONDS):
+    while not signal.sigtimedwait(endings, _WATCH_SECONDS):
         pass
     logger.info("stopping: no new work, what is in flight is finished")
     daemon.stop()
     end = time.monotonic() + seconds + GOODBYE_SECONDS
     while thread.is_alive() and time.monotonic() < end:
-        if received := signal.sigtimedwait(_SIGNALS, _STOPPING_WATCH_SECONDS):
+        # A terminal that goes away may send SIGHUP twice, which is no sign of hurry.
+        if received := signal.sigtimedwait(signals.URGENT, _STOPPING_WATCH_SECONDS):
             logger.error("a second signal: ending at once; what is in flight stays in the queue")
+            streams.drain(_LAST_LINE_SECONDS)
             os._exit(128 + received.si_signo)

@@ -46,7 +46,8 @@ def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, form:
         form: what is shown.
 
     Returns:
-        The exit code: 0 sent (or would be), 3 a rule ignored it, 1 it could not be sent.
+        The exit code: 0 sent (or would be), 3 a rule ignored it, 1 it could not be sent, or, where
+        nothing is sent, not be shown.
     """
     # Each run is an event of its own, so the time is part of the body the event's id is made of.
     body = {
@@ -58,20 +59,23 @@ def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, form:
     notification = parse(msgspec.json.encode(body))
     deadline = Deadline(LONGEST_SECONDS)
     trail = Trail(wanted=form != Form.MESSAGE)
+    is_shown = True
 
     try:
         decided = _persist(lambda: pipeline.decide(notification, deadline, _fresh(trail)), deadline)
         outcome = decided if isinstance(decided, Ignored) else Sent(decided.stage)
         if not isinstance(decided, Ignored):
             if form != Form.JSON:
-                show_message(encode(decided.message))
+                is_shown = show_message(encode(decided.message))
             _persist(lambda: pipeline.announce(decided, notification, deadline), deadline)
     except NotifierError as error:
         _explain(form, trail, notification, error)
         show(f"not sent: {error}")
         return FAILED
-    _explain(form, trail, notification, decided)
+    is_shown &= _explain(form, trail, notification, decided)
     show(f"{checkout_id} {status}: {decision(outcome, sends=sends)}")
+    if not (is_shown or sends):
+        return FAILED
     return IGNORED if isinstance(outcome, Ignored) else SENT
 
 
@@ -97,12 +101,13 @@ def _explain(
     trail: Trail,
     notification: Notification,
     decided: Announcement | Ignored | NotifierError,
-) -> None:
+) -> bool:
+    """Show what led to a decision, where that is asked for; tell whether it could be shown."""
     if form == Form.JSON:
-        show_message(msgspec.json.encode(_explanation(trail, notification, decided)))
-        return
+        return show_message(msgspec.json.encode(_explanation(trail, notification, decided)))
     for line in trail.lines():
         show(line)
+    return True
 
 
 def _explanation(

@@ -17,7 +17,15 @@ REQUESTS_SECONDS: Final = 1.0
 #: For what is on its way to Sentry, in seconds.
 SENTRY_SECONDS: Final = 2.0
 
+#: For the last lines on standard output and error, in seconds; nobody may read them.
+LINES_SECONDS: Final = 2.0
+
 #: All of it, one after the other, in seconds: comes on top of ``CKI_NOTIFIER_SHUTDOWN_SECONDS``.
 CLOSING_SECONDS: Final = (
-    GOODBYE_SECONDS + RECORDS_SECONDS + QUEUE_LENGTHS_SECONDS + REQUESTS_SECONDS + SENTRY_SECONDS
+    GOODBYE_SECONDS
+    + RECORDS_SECONDS
+    + QUEUE_LENGTHS_SECONDS
+    + REQUESTS_SECONDS
+    + SENTRY_SECONDS
+    + LINES_SECONDS
 )

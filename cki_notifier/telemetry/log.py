@@ -7,6 +7,7 @@ import time
 import traceback
 from typing import TypeVar
 
+from cki_notifier.telemetry import metrics, streams
 from cki_notifier.telemetry.printable import printable
 
 T = TypeVar("T")
@@ -16,6 +17,8 @@ ROOT = "cki_notifier"
 #: Fields of a settled notification, in the order of its INFO line.
 FIELDS = ("checkout", "status", "outcome", "reason", "duration")
 
+#: What of a record is always fit to be told.
+_CERTAIN = ("name", "levelno", "levelname", "created", "msecs")
 #: Bodies and services may hold any amount of text: more of one is not logged, in characters.
 _LONGEST = 10_000
 
@@ -51,6 +54,25 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(line, default=str)  # in ASCII, so that nothing in it ends the line
 
 
+class _Handler(logging.Handler):
+    """Writes lines to standard error; nothing that goes wrong with one concerns who logs it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record's line."""
+        try:
+            streams.write(sys.stderr, self._line(record) + "\n")
+        except (MemoryError, ValueError):  # there is no room, or no stream any more
+            metrics.log_lines_dropped.inc()
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record)
+        except Exception:  # noqa: BLE001  # by whatever is to be told of
+            less = {name: record.__dict__[name] for name in _CERTAIN}
+            text = f"this can't be told in full: {record.msg!r}"
+            return self.format(logging.makeLogRecord(less | {"msg": text}))
+
+
 def set_up(level: str, form: str) -> None:
     """Set up logging for this process.
 
@@ -60,14 +82,14 @@ def set_up(level: str, form: str) -> None:
     """
     formatter = JSONFormatter() if form == "json" else TextFormatter()
     formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(formatter)
     handler.addFilter(_is_heard)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     logging.getLogger(ROOT).setLevel(level)
     # These report every connection they lose, each time they try; we tell of it once ourselves.
-    for name in ("pika", "librdkafka"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    logging.getLogger("librdkafka").setLevel(logging.CRITICAL + 1)  # even what is fatal it tells us
 
 
 def _cut(value: T) -> T | str:

@@ -150,6 +150,12 @@ enrichment_failures = Counter(
     ["service"],
     registry=REGISTRY,
 )
+log_lines_dropped = Counter(
+    "cki_notifier_log_lines_dropped",
+    "Lines of the log, or shown messages, that standard error or output did not take: nobody reads "
+    "it, or it is full.",
+    registry=REGISTRY,
+)
 info = Gauge(
     "cki_notifier_info",
     "What this process is; always 1.",

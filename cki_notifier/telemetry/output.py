@@ -12,6 +12,8 @@ import tempfile
 from types import TracebackType
 from typing import Self
 
+from cki_notifier.telemetry.streams import silence
+
 #: More than this is kept in a file, in characters.
 _IN_MEMORY = 16_000_000
 _COPIED = 65_536
@@ -47,16 +49,21 @@ class Output:
         self._kept.write(f"{line}\n")
 
     def print(self) -> None:
-        """Print the lines; a reader who has seen enough may hang up."""
+        """Print the lines; a reader who has seen enough may hang up.
+
+        Raises:
+            OSError: standard output can't hold them.
+        """
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         self._kept.seek(0)
         try:
             shutil.copyfileobj(self._kept, sys.stdout, _COPIED)
             sys.stdout.flush()
-        except BrokenPipeError:
-            # Else the interpreter would try, and fail, to write the rest at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            silence(sys.stdout)
+            if not isinstance(error, BrokenPipeError):
+                raise
 
 
 def _width() -> int:

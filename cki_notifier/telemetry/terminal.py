@@ -6,27 +6,45 @@ import sys
 import msgspec
 
 from cki_notifier.notification.models import Ignored, Outcome
+from cki_notifier.telemetry import streams
 from cki_notifier.telemetry.printable import printable
 
 
-def show_message(value: bytes) -> None:
-    """Print a message, indented, in one piece."""
-    text = msgspec.json.format(value, indent=2).decode()
-    sys.stdout.write("\n".join(_escaped(line) for line in text.split("\n")) + "\n")
-    sys.stdout.flush()
+def show_message(value: bytes) -> bool:
+    """Print a message, indented, in one piece; tell whether it could be printed."""
+    return show_json(msgspec.json.format(value, indent=2).decode())
+
+
+def show_json(text: str) -> bool:
+    """Print lines of JSON; tell whether they could be. A reader may hang up who has seen enough."""
+    error = streams.write(sys.stdout, "\n".join(map(_escaped, text.split("\n"))) + "\n")
+    if error is None or isinstance(error, BrokenPipeError):
+        return True
+    show(f"cki-notifier: this can't be printed: {error}")
+    return False
 
 
 def show(text: str) -> None:
-    """Print a line about what happens to standard error."""
-    sys.stderr.write(printable(text) + "\n")
-    sys.stderr.flush()
+    """Print a line about what happens to standard error; what that can't take is lost."""
+    streams.write(sys.stderr, printable(text) + "\n")
 
 
 def _escaped(line: str) -> str:
-    """Escape in a line of JSON what would move a terminal's cursor or turn its text around."""
-    if line.isprintable():
+    """Escape in a line of JSON what standard output can't hold.
+
+    And what would move a terminal's cursor or turn its text around.
+    """
+    if _is_fit(line):
         return line
-    return "".join(it if it.isprintable() else json.dumps(it)[1:-1] for it in line)
+    return "".join(it if _is_fit(it) else json.dumps(it)[1:-1] for it in line)
+
+
+def _is_fit(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return text.isprintable()
 
 
 def decision(outcome: Outcome, *, sends: bool) -> str:

@@ -6,6 +6,9 @@ import sys
 import threading
 from collections.abc import Callable
 
+from cki_notifier.configuration.shutdown import LINES_SECONDS
+from cki_notifier.telemetry import streams
+
 logger = logging.getLogger(__name__)
 
 #: The process' exit code when one of them ends by a bug.
@@ -26,11 +29,19 @@ def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:
             returned = True
         finally:
             if not returned:
-                text = "a bug in the thread %r ends the process"
-                logger.critical(text, name, exc_info=sys.exc_info())
-                logging.shutdown()
-                os._exit(_BUG)
+                _end(name)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def _end(name: str) -> None:
+    """End the process, whatever becomes of the last words."""
+    try:
+        text = "a bug in the thread %r ends the process"
+        logger.critical(text, name, exc_info=sys.exc_info())
+        logging.shutdown()
+        streams.drain(LINES_SECONDS)
+    finally:
+        os._exit(_BUG)

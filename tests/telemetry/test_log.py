@@ -3,7 +3,9 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from cki_notifier.configuration.secret import Secret
 from cki_notifier.telemetry import log
 
 OURS = "cki_notifier.daemon"
-THIRD_PARTIES = ["urllib3", "jira", "pika.adapters", "librdkafka"]
+THIRD_PARTIES = ["urllib3", "jira", "pika.adapters"]
 #: What ends a line, for one reader or another, and what moves a terminal's cursor, or
 #: turns a text around, or hides in it.
 SEPARATORS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
@@ -198,6 +200,47 @@ def test_pikas_errors_are_left_to_us(capsys: pytest.CaptureFixture[str]) -> None
     log.set_up("DEBUG", "text")
     logging.getLogger("pika.adapters.blocking_connection").error("Connection workflow failed")
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_fatal_to_librdkafka_is_left_to_us(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so for each producer that is refused, as critical; we make a new one and say it."""
+    log.set_up("DEBUG", "text")
+    logging.getLogger("librdkafka").critical("FATAL: no rights")
+    assert capsys.readouterr().err == ""
+
+
+class Untellable:
+    """What can't be made a text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise LookupError
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("values", [(Untellable(), 2), (1, "two"), (1,), (1, 2, 3)])
+def test_what_can_not_be_told_in_full_is_told_in_part(
+    capsys: pytest.CaptureFixture[str], form: str, values: tuple[object, ...]
+) -> None:
+    """A bug in a line of the log concerns nobody who logs, and leaves a line all the same."""
+    log.set_up("DEBUG", form)
+    (line,) = logged(capsys, "%s is %d", *values, extra={"reason": Untellable()})
+    assert "%s is %d" in line
+    assert "ERROR" in line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_standard_error_that_takes_nothing_raises_nothing(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Neither to who logs, nor as a traceback of the library's."""
+    log.set_up("DEBUG", form)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        for _ in range(2):
+            logging.getLogger(OURS).error("lost")
+    logging.getLogger(OURS).error("the stream is closed")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_setting_up_twice_does_not_double_the_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,14 @@ import sys
 import threading
 
 from cki_notifier.workers.threads import start_vital
+from tests.factories.alone import unread_pipe
 
 PROGRAM = """
 import logging, time
+from cki_notifier.telemetry import log, streams
 from cki_notifier.workers.threads import start_vital
-logging.basicConfig()
+streams.unblock()
+log.set_up("WARN", "text")
 def fail():
     raise LookupError("nobody expected this")
 start_vital("consumer", fail)
@@ -25,6 +28,15 @@ def test_a_bug_in_one_ends_the_process_with_its_traceback() -> None:
     assert ended.returncode == 70
     assert "a bug in the thread 'consumer' ends the process" in ended.stderr
     assert "LookupError: nobody expected this" in ended.stderr
+
+
+def test_a_bug_in_one_ends_the_process_though_nobody_reads() -> None:
+    """The last words are given some time, and no more."""
+    with (
+        unread_pipe() as pipe,
+        subprocess.Popen([sys.executable, "-c", PROGRAM], stderr=pipe) as process,
+    ):
+        assert process.wait(20) == 70
 
 
 def test_one_that_returns_is_just_over() -> None:
