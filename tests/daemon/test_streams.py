@@ -5,10 +5,12 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.brokers.stage import Stage
 from tests.factories.alone import (
     PATIENCE,
     Process,
@@ -19,6 +21,8 @@ from tests.factories.alone import (
     unread_pipe,
     until,
 )
+from tools.processes import free_port
+from tools.stand_ins import documents
 
 #: What the daemon may take to end when nothing is in flight and nobody reads, in seconds: two for
 #: the last lines, and a slow machine's.
@@ -151,3 +155,34 @@ def test_faults_of_the_configuration_wait_for_no_reader() -> None:
         started(environ=environment(RABBITMQ_HOST=""), stderr=pipe) as process,
     ):
         assert process.wait(PATIENCE) == 2
+
+
+def counted(port: int, name: str) -> float:
+    """Return the sum of a metric's samples, 0 while nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return 0
+    return sum(float(it.split()[-1]) for it in lines if it.startswith(f"cki_notifier_{name}"))
+
+
+def test_an_onlooker_whom_nobody_reads_goes_on(stage: Stage) -> None:
+    """Where messages are shown, they are dropped and counted, and their notifications settled."""
+    checkouts = [documents.checkout(f"redhat:{number}") for number in range(50)]
+    for checkout in checkouts:
+        stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    port = free_port()
+    changes = {
+        "CKI_DEPLOYMENT_ENVIRONMENT": "development",
+        "CKI_METRICS_ENABLED": "true",
+        "CKI_METRICS_PORT": str(port),
+    }
+    environ = environment(**(stage.environment | changes))
+    with unread_pipe() as pipe, started(stdout=pipe, stderr=pipe, environ=environ) as process:
+        until(lambda: counted(port, 'connected{dependency="rabbitmq"}') == 1)
+        for _ in range(20):
+            stage.publish(*(documents.notification(it, "unknown") for it in checkouts))
+        until(lambda: counted(port, "notifications_total") == 1000)
+        assert counted(port, "log_lines_dropped_total") > 1000
+        assert end(process) == 0
