@@ -203,6 +203,7 @@ def _form(parsed: argparse.Namespace) -> manual.Form:
 def _daemon(config: Config) -> int:
     """Run the daemon until a signal ends it."""
     signals.block()
+    streams.unblock()
     if config.sentry_dsn is not None:
         # It is large, and most have none.
         from cki_notifier.telemetry.sentry import report_errors  # noqa: PLC0415  # only who has one

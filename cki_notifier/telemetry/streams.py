@@ -109,11 +109,13 @@ class Backlog(io.RawIOBase):
     def _write_next(self) -> None:
         """Wait for lines and write them; tell of what was dropped when there is room."""
         lines: list[bytes] = []
+        size = 0
         with self._changed:
             self._changed.wait_for(lambda: self._waiting)
-            while self._waiting and sum(map(len, lines)) < _BATCH_BYTES:
+            while self._waiting and size < _BATCH_BYTES:
                 lines.append(self._waiting.popleft())
-            self._size -= sum(map(len, lines))
+                size += len(lines[-1])
+            self._size -= size
             self._is_writing = True
         lost = self._write(lines)
         untold = 0
@@ -167,8 +169,10 @@ def open_missing() -> None:
 def unblock() -> None:
     """From now on no thread waits for who reads standard output or error, whatever writes there.
 
-    At the end of the process it is waited for what is left, for a while.
+    Once is enough. At the end of the process it is waited for what is left, for a while.
     """
+    if _backlogs:
+        return
     errors = Backlog(sys.stderr.fileno(), "standard error")
     if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
         output = errors  # which keeps the order

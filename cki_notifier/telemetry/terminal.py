@@ -41,7 +41,7 @@ def _escaped(line: str) -> str:
 
 def _is_fit(text: str) -> bool:
     try:
-        text.encode(sys.stdout.encoding)
+        text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
     return text.isprintable()
