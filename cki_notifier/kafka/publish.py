@@ -274,7 +274,7 @@ class Publisher:
             self._fatal = f"there is no new producer: {error}"
             return
         with self._lock:
-            self._producer = producer
+            _old, self._producer = self._producer, producer  # taken down without the lock
             self._progress = _Progress()
             self._fatal = self._refused = ""
 
