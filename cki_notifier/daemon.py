@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 NOTIFICATION_SECONDS = 600.0
 #: What is handled, and what is put into other queues, is bounded in bytes as well: a notification
 #: may have any size.
-_MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 class Daemon:
@@ -200,6 +200,8 @@ class Daemon:
             error, history, queue=self._queue, retry_for=self._retry_for, now=now
         )
         level = logging.ERROR if destination.is_final else logging.WARNING
+        if isinstance(error, Unavailable) and error.held:
+            level = logging.INFO  # what holds it is told of once, and there may be many
         logger.log(
             level, "%s: to be %s: %s", delivery.identity.checkout_id, destination.outcome, error
         )

@@ -48,7 +48,7 @@ _STUCK_SECONDS = 5.0
 #: minutes after which RabbitMQ takes a delivery back that nobody settled.
 _LONGEST_WAIT_SECONDS = 600.0
 #: What waits for one queue is bounded in bytes as well.
-_MOST_BYTES = 16 * 1024 * 1024
+_MOST_BYTES = 8 * 1024 * 1024
 #: Headers by which the broker would route the copy elsewhere, or that it counts itself.
 _BROKERS_HEADERS = ("CC", "BCC", "x-death", "x-delivery-count", "x-acquired-count")
 _BROKERS_PREFIXES = ("x-first-death-", "x-last-death-")
@@ -158,16 +158,18 @@ class Republisher:
             others = [it for it in self._outboxes.values() if not it.is_stuck]
             if not others:
                 return
-            for job in outbox.surplus(self._most_waiting):
+            surplus = outbox.surplus(self._most_waiting)
+            if surplus:
+                logger.warning(
+                    "%d copies go to other queues: %s: %s",
+                    len(surplus),
+                    outbox.queue,
+                    outbox.trouble,
+                )
+            for job in surplus:
                 possible = {it.queue: it for it in others}
                 way = next(
                     it for it in detours(job.destination, self._main) if it.queue in possible
-                )
-                logger.warning(
-                    "%s: delayed, because %s takes nothing now: %s",
-                    job.delivery.identity.checkout_id,
-                    outbox.queue,
-                    outbox.trouble,
                 )
                 possible[way.queue].put(_Copy(job.delivery, way, job.confirmed, time.monotonic()))
 

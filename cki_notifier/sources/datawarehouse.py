@@ -20,7 +20,7 @@ _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
 _EVERYTHING_PATH = "/api/1/kcidb/checkouts/{}/all"
 _CHECKOUT, _BUILD_PAGE = whole(Checkout), whole(BuildPage)
 #: Of the document with everything, which reaches tens of megabytes: so many bytes and objects.
-_LARGEST_BYTES, _MOST_OBJECTS = 96 * 1024 * 1024, 1_000_000
+_LARGEST_BYTES, _MOST_OBJECTS = 64 * 1024 * 1024, 500_000
 #: No checkout has more builds.
 _MOST_BUILDS = 20_000
 _IID = re.compile("[0-9]{1,18}")

@@ -55,8 +55,9 @@ class Hosts:
         """
         with self._lock:
             link = self._needed.get(checkout_id)
-        if link is not None and self._is_full(link.origin):
-            text = f"{link.host} is down, and enough wait for it"
+            bulkhead = self._bulkheads.get(link.origin) if link else None
+        if link and bulkhead and (bulkhead.is_full or self._is_full(link.origin)):
+            text = f"{link.host} is out of reach, and enough wait for it"
             raise Unavailable(self._service, text, held=True)
 
 

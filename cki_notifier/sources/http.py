@@ -170,6 +170,7 @@ class Pending(Generic[T]):
             seconds=min(self._reading.seconds, patience),
             patience=patience,
             most_bytes=self._reading.most_bytes,
+            line=self._server.name,
             wants_headers=self._reading.wants_headers,
         )
         return self._http.transfers.digest(wanted, partial(self._digest, path, time.monotonic()))

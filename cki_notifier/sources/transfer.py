@@ -17,7 +17,7 @@ import select
 import threading
 import time
 import zlib
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -27,15 +27,16 @@ import pycurl
 from msgspec import Struct
 
 from cki_notifier import __version__
-from cki_notifier.sources.one_at_a_time import OneAtATime
+from cki_notifier.sources.few_at_a_time import FewAtATime
 from cki_notifier.workers.threads import start_vital
 
 T = TypeVar("T")
 
 #: No body is larger that nobody set another bound for.
 LARGEST_BODY_BYTES = 16 * 1024 * 1024
-#: A body that is larger has to have its turn, so that no two of them are in the memory.
+#: A body that is larger has to have its turn: so many of one service are in the memory at once.
 LARGE_BODY_BYTES = 1024 * 1024
+LARGE_BODIES = 2
 #: A large body has no more bytes than so many for each that came over the wire. Documents of ours
 #: shrink to a tenth or a thirtieth; gzip can make one byte of a thousand.
 _MOST_GROWTH = 100
@@ -102,6 +103,7 @@ class Wanted(Struct, frozen=True):
             a large body does not count.
         patience: for so long somebody waits for it in any case, in seconds.
         most_bytes: of the body, decompressed.
+        line: the large bodies of one line take turns, and hold up those of no other.
         wants_headers: whether ``digest`` looks at the headers, which cost as much as a body.
     """
 
@@ -110,6 +112,7 @@ class Wanted(Struct, frozen=True):
     seconds: float
     patience: float
     most_bytes: int = LARGEST_BODY_BYTES
+    line: str = ""
     wants_headers: bool = False
 
 
@@ -192,7 +195,9 @@ class Transfers:
         self._due: float | None = None
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._spare: list[pycurl.Curl] = []
-        self._turns: OneAtATime[_Transfer[Any]] = OneAtATime()
+        self._turns: defaultdict[str, FewAtATime[_Transfer[Any]]] = defaultdict(
+            lambda: FewAtATime(LARGE_BODIES)
+        )
         self._large: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._new: deque[_Transfer[Any]] = deque()
@@ -257,7 +262,8 @@ class Transfers:
         for curl, transfer in list(self._transfers.items()):
             self._multi.remove_handle(curl)
             transfer.end(TransferError(_STOPPING))
-        for transfer in (*self._taken(), *self._turns.waiting):
+        waiting = [it for turns in self._turns.values() for it in turns.waiting]
+        for transfer in (*self._taken(), *waiting):
             transfer.end(TransferError(_STOPPING))
         self._multi.close()
         self._sockets.close()
@@ -275,7 +281,9 @@ class Transfers:
 
     def _begin(self) -> None:
         for transfer in self._taken() if self._new else ():
-            if transfer.wanted.url not in self._large or self._turns.take(transfer):
+            if transfer.wanted.url not in self._large or self._turns[transfer.wanted.line].take(
+                transfer
+            ):
                 self._ask(transfer)
 
     def _ask(self, transfer: "_Transfer[Any]") -> None:
@@ -319,7 +327,9 @@ class Transfers:
         """Take a piece of a body, or have libcurl give up."""
         if not transfer.take(chunk):
             return -1
-        if len(transfer.body) > LARGE_BODY_BYTES and not self._turns.take(transfer):
+        if len(transfer.body) > LARGE_BODY_BYTES and not self._turns[transfer.wanted.line].take(
+            transfer
+        ):
             transfer.waits = True
             return -1
         return len(chunk)
@@ -376,10 +386,11 @@ class Transfers:
 
     def _leave(self, transfer: "_Transfer[Any]") -> None:
         """Give the turn to the next one, if this one had it; who is waited for no more is over."""
-        following = self._turns.leave(transfer)
+        turns = self._turns[transfer.wanted.line]
+        following = turns.leave(transfer)
         while following is not None and following.wanted_until < time.monotonic():
             following.end(TransferError("nobody waits for it any more", has_begun=True))
-            following = self._turns.leave(following)
+            following = turns.leave(following)
         if following is not None:
             self._ask(following)
 

@@ -49,6 +49,12 @@ class Bulkhead:
             self._give_back()
 
     @property
+    def is_full(self) -> bool:
+        """Whether nobody gets ready, and as many wait for a place as may."""
+        with self._lock:
+            return self._is_stuck() and len(self._line) >= self._most_waiting
+
+    @property
     def waiting(self) -> int:
         """How many wait for a place."""
         with self._lock:
@@ -60,6 +66,8 @@ class Bulkhead:
                 self._free -= 1
                 self._moved_at = time.monotonic()
                 return
+            if self._is_stuck() and len(self._line) >= self._most_waiting:
+                raise self._refusal()
             turn = threading.Event()
             self._line.append(turn)
         if turn.wait(SHORT_SECONDS):
@@ -82,13 +90,18 @@ class Bulkhead:
         with self._lock:
             if turn.is_set():
                 return
-            is_stuck = time.monotonic() - self._moved_at > _STUCK_SECONDS
             is_one_of_many = self._line.index(turn) >= self._most_waiting
             try:
                 deadline.check()
-                if not deadline.remaining() or (is_stuck and is_one_of_many):
-                    text = f"{self._host} gets nobody ready, and enough wait for it"
-                    raise Unavailable(self._service, text, held=True)
+                if is_one_of_many and self._is_stuck():
+                    raise self._refusal()
             except NotifierError:
                 self._line.remove(turn)
                 raise
+
+    def _is_stuck(self) -> bool:
+        return not self._free and time.monotonic() - self._moved_at > _STUCK_SECONDS
+
+    def _refusal(self) -> Unavailable:
+        text = f"{self._host} gets nobody ready, and enough wait for it"
+        return Unavailable(self._service, text, held=True)

@@ -203,14 +203,14 @@ def test_what_is_beyond_the_share_goes_to_a_delay_queue(broker: Broker, copies: 
 
 
 def test_large_copies_that_wait_are_bounded_in_bytes(broker: Broker, copies: Copies) -> None:
-    """Two of ten megabytes are too much, though they are only two."""
+    """Two of five megabytes are too much, though they are only two."""
     broker.answers[DEAD_LETTERS] = refuses
-    copies.put(BAD, bytes(10 * 1024 * 1024), bytes(10 * 1024 * 1024))
+    copies.put(BAD, bytes(5 * 1024 * 1024), bytes(5 * 1024 * 1024))
     eventually(lambda: copies.republisher.held == 2)
-    assert copies.republisher.bytes == 20 * 1024 * 1024
+    assert copies.republisher.bytes == 10 * 1024 * 1024
     copies.republisher.relieve()
     eventually(lambda: copies.outcomes() == {"delayed": 1})
-    assert copies.republisher.bytes == 10 * 1024 * 1024
+    assert copies.republisher.bytes == 5 * 1024 * 1024
 
 
 def test_a_full_delay_queue_is_passed_over(broker: Broker, copies: Copies) -> None:

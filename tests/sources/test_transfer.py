@@ -9,7 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -224,15 +224,11 @@ def test_a_body_that_grows_a_thousandfold_is_given_up(transfers: Transfers, plai
 
 
 def large(
-    transfers: Transfers,
-    url: str,
-    digest: Callable[[Response | TransferError], T],
-    seconds: float = PATIENCE,
-    patience: float = PATIENCE,
+    transfers: Transfers, url: str, digest: Callable[[Response | TransferError], T], **terms: Any
 ) -> Future[T]:
     """Ask for a large body."""
-    wanted = Wanted(url, [], seconds, patience, most_bytes=256 * 1024 * 1024)
-    return transfers.digest(wanted, digest)
+    terms = {"seconds": PATIENCE, "patience": PATIENCE} | terms
+    return transfers.digest(Wanted(url, [], most_bytes=256 * 1024 * 1024, **terms), digest)
 
 
 def size(outcome: Response | TransferError) -> int:
@@ -249,13 +245,29 @@ def test_large_bodies_take_turns(transfers: Transfers, plain: Plain) -> None:
         ends.append(time.monotonic())
         return size(outcome)
 
-    futures = [large(transfers, f"{plain.url}/large", digest, 2.5) for _ in range(5)]
+    futures = [large(transfers, f"{plain.url}/large", digest, seconds=2.5) for _ in range(5)]
     assert [it.result(PATIENCE) for it in futures] == [len(LARGE)] * 5
     assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(ends))
 
 
-def test_no_more_than_one_large_body_is_in_the_memory(transfers: Transfers, plain: Plain) -> None:
-    """Many of them at once need little more room than one."""
+def test_a_large_body_that_is_slow_leaves_a_turn_to_others(
+    transfers: Transfers, plain: Plain
+) -> None:
+    """Nor does it keep those of another service waiting, however many there are of it."""
+    plain.answer("/large/slow", Stall())
+    slow = [large(transfers, f"{plain.url}/large/slow", size, seconds=20)]
+    others = [large(transfers, f"{plain.url}/large/{number}", size) for number in range(3)]
+    assert [it.result(PATIENCE) for it in others] == [len(LARGE)] * 3
+    slow += [large(transfers, f"{plain.url}/large/slow", size, seconds=20) for _ in range(3)]
+    other = large(transfers, f"{plain.url}/large/other", size, line="another service")
+    assert other.result(PATIENCE) == len(LARGE)
+    assert not any(it.done() for it in slow)
+
+
+def test_no_more_than_two_large_bodies_are_in_the_memory(
+    transfers: Transfers, plain: Plain
+) -> None:
+    """Many of them at once need little more room than two."""
     each, many = 16 * 1024 * 1024, 12
     plain.answer("/large", Status(200, bytes(each)))
 
@@ -270,7 +282,7 @@ def test_no_more_than_one_large_body_is_in_the_memory(transfers: Transfers, plai
         most = max(it.result(PATIENCE) for it in futures) - before
     finally:
         tracemalloc.stop()
-    assert each <= most < 2 * each + many * LARGE_BODY_BYTES
+    assert each <= most < 3 * each + many * LARGE_BODY_BYTES
 
 
 def test_a_server_that_sends_something_large_is_never_kept_waiting(
@@ -278,22 +290,22 @@ def test_a_server_that_sends_something_large_is_never_kept_waiting(
 ) -> None:
     """One that hangs up on slow readers would: so a large body is asked for when it has its turn.
 
-    The second one is given up when it turns out to be large, and asked for again; from then on it
-    is known to be large, and waits before it is asked for.
+    The last one is given up when it turns out to be large, and asked for again; from then on it is
+    known to be large, and waits before it is asked for.
     """
-    plain.answer("/large/slow", Stall(), times=1)
-    slow = large(transfers, f"{plain.url}/large/slow", size, seconds=2)
-    while not plain.requests:
+    plain.answer("/large/slow", Stall(), times=2)
+    slow = [large(transfers, f"{plain.url}/large/slow", size, seconds=2) for _ in range(2)]
+    while len(plain.requests) < 2:
         time.sleep(0.01)
     time.sleep(0.5)
     other = large(transfers, f"{plain.url}/large/other", size)
-    assert slow.result(PATIENCE) == -1
+    assert [it.result(PATIENCE) for it in slow] == [-1, -1]
     assert other.result(PATIENCE) == len(LARGE)
     paths = [seen.path for seen in plain.requests]
-    assert paths == ["/large/slow", "/large/other", "/large/other"]
+    assert paths == ["/large/slow"] * 2 + ["/large/other"] * 2
     again = [large(transfers, f"{plain.url}/large/other", size) for _ in range(3)]
     assert [it.result(PATIENCE) for it in again] == [len(LARGE)] * 3
-    assert len(plain.requests) == 6
+    assert len(plain.requests) == 7
 
 
 def test_nothing_is_asked_for_that_nobody_waits_for_any_more(
@@ -301,12 +313,13 @@ def test_nothing_is_asked_for_that_nobody_waits_for_any_more(
 ) -> None:
     """Whoever waited too long for the turn of a large body is passed over."""
     assert large(transfers, f"{plain.url}/large", size).result(PATIENCE) == len(LARGE)
-    plain.answer("/large", Stall(), times=1)
-    slow = large(transfers, f"{plain.url}/large", size, seconds=1)
+    plain.answer("/large", Stall(), times=2)
+    slow, slower = [large(transfers, f"{plain.url}/large", size, seconds=1) for _ in range(2)]
     impatient = large(transfers, f"{plain.url}/large", size, patience=0.1)
     patient = large(transfers, f"{plain.url}/large", size)
-    assert [it.result(PATIENCE) for it in (slow, impatient, patient)] == [-1, -1, len(LARGE)]
-    assert len(plain.requests) == 3
+    assert [it.result(PATIENCE) for it in (slow, slower, impatient)] == [-1] * 3
+    assert patient.result(PATIENCE) == len(LARGE)
+    assert len(plain.requests) == 4
 
 
 def test_a_large_body_that_fails_gives_its_turn_away(transfers: Transfers, plain: Plain) -> None:
