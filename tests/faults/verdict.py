@@ -165,10 +165,11 @@ def _judge_each(
             verdict.lost.append(f"{each.checkout_id}, {each.expected.value}")
         if each.expected is not Expected.SENT and own:
             verdict.wrong.append(each.checkout_id)
+        if each.checkout_id in scene.stream.repeated:
+            continue
         if len({record.headers["ce_id"] for record in own}) > 1:
             verdict.other_ids.append(each.checkout_id)
-        if each.checkout_id not in scene.stream.repeated:
-            verdict.duplicates += max(0, len(own) - 1)
+        verdict.duplicates += max(0, len(own) - 1)
     for key, dead in letters.items():
         verdict.unexplained.append(f"{key}: dead-lettered, {dead[0].headers}")
 
