@@ -271,13 +271,15 @@ class _Outbox:
 
     def _work(self) -> None:
         while True:
-            job = self._next()
-            if job is None:
-                self._serve_heartbeats()
-            elif self._is_current(job.delivery):
-                self._try(job)
-            else:
-                self._done(job)  # the broker hands it out again
+            self._do(self._next())  # in a frame that keeps no copy while it waits
+
+    def _do(self, job: _Copy | None) -> None:
+        if job is None:
+            self._serve_heartbeats()
+        elif self._is_current(job.delivery):
+            self._try(job)
+        else:
+            self._done(job)  # the broker hands it out again
 
     def _next(self) -> _Copy | None:
         """Return the next copy that may be tried, None after some time without one."""

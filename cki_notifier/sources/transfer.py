@@ -171,7 +171,8 @@ class _Transfer(Generic[T]):
         try:
             digested = self._digest(outcome)
         except Exception as error:  # noqa: BLE001  # it is raised where the result is waited for
-            # Its traceback holds the body, which shall not live as long as the error does.
+            # Their tracebacks hold the body, which shall not live as long as the error does.
+            error.__cause__ = error.__context__ = None
             self.future.set_exception(error.with_traceback(None))
         else:
             self.future.set_result(digested)

@@ -158,12 +158,11 @@ class Lanes:
 
     def _work(self) -> None:
         while True:
-            job = self._handed_out.get()
-            job.run()
-            self._end(job)
+            self._do(self._handed_out.get())  # in a frame that keeps no job while it waits
 
-    def _end(self, job: _Job) -> None:
-        """Make the lane's next job ready, or close the lane."""
+    def _do(self, job: _Job) -> None:
+        """Run a job; then make its lane's next one ready, or close the lane."""
+        job.run()
         with self._lock:
             self._free += 1
             self._idle_threads += 1

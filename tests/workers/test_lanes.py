@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -310,6 +311,21 @@ def test_without_another_thread_a_job_waits_for_one_that_is_there(
     assert not done.wait(0.1)
     go_on.set()
     wait_for(done)
+
+
+def test_a_job_is_forgotten_when_it_is_done() -> None:
+    """Idle workers keep nothing of what they did: a notification may be large."""
+
+    class Large:
+        def run(self) -> None:
+            pass
+
+    lanes, jobs = roomy(4), [Large() for _ in range(8)]
+    gone = [weakref.ref(job) for job in jobs]
+    for number, job in enumerate(jobs):
+        lanes.submit(str(number), job.run)
+    del jobs, job
+    wait_until(lambda: not any(ref() for ref in gone))
 
 
 def _wait_for(event: threading.Event) -> None:
