@@ -25,6 +25,8 @@ from tools.stand_ins.documents import Document
 
 _FOR_EVER = 3600.0
 _MIB = 1024 * 1024
+#: An object that can't be had is seen to fail within that, in seconds.
+_FAILING_SECONDS = 8.0
 #: How long a host that hangs may go unnoticed: its requests time out after 30 s; in seconds.
 _NOTICED_SECONDS = 45.0
 #: Bound to one request that hangs until the end, whoever mends the host; in seconds.
@@ -218,6 +220,7 @@ def _object(name: str, *faults: tuple[str, Fault]) -> Neighbour:
         partial(_bad_object, faults),
         _heal_warehouse,
         claims=_warehouse_is_well,
+        stays=_FAILING_SECONDS,
     )
 
 
