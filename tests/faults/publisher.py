@@ -3,6 +3,7 @@
 import contextlib
 import enum
 import time
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,13 +38,14 @@ class Expected(enum.Enum):
 class Published:
     """A notification that the broker confirmed `at` a time; to publish it was `begun` before.
 
-    Both are in seconds since 1970.
+    Both are in seconds since 1970. `digest` tells its body from others.
     """
 
     checkout_id: str
     expected: Expected
     at: float
     begun: float
+    digest: int
 
 
 class Publisher:
@@ -58,12 +60,14 @@ class Publisher:
         self.published: list[Published] = []
         #: Checkouts whose notification may be in the queue twice, because a confirmation got lost.
         self.repeated: set[str] = set()
+        #: For so long one is published again and again, in seconds.
+        self.patience = PATIENCE
         #: How often there was no queue to take a notification.
         self.unroutable = 0
 
     def publish(self, checkout_id: str, expected: Expected, body: bytes) -> None:
         """Publish until the broker confirms that a queue has it."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while True:
             begun = time.time()
             try:
@@ -81,7 +85,9 @@ class Publisher:
                     self.repeated.add(checkout_id)
                 self.disconnect()
             else:
-                self.published.append(Published(checkout_id, expected, time.time(), begun))
+                self.published.append(
+                    Published(checkout_id, expected, time.time(), begun, zlib.crc32(body))
+                )
                 return
             assert time.monotonic() < deadline, "RabbitMQ does not take notifications any more"
             time.sleep(_PAUSE)

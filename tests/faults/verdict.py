@@ -152,6 +152,10 @@ def _judge_each(
     records: dict[str, list[Record]],
     letters: dict[str, list[Letter]],
 ) -> None:
+    bodies = Counter(
+        checkout_id
+        for checkout_id, _ in {(each.checkout_id, each.digest) for each in scene.stream.published}
+    )
     for each in scene.stream.published:
         own = records.get(each.checkout_id, [])
         dead = letters.pop(each.checkout_id, [])
@@ -165,9 +169,7 @@ def _judge_each(
             verdict.lost.append(f"{each.checkout_id}, {each.expected.value}")
         if each.expected is not Expected.SENT and own:
             verdict.wrong.append(each.checkout_id)
-        if each.checkout_id in scene.stream.repeated:
-            continue
-        if len({record.headers["ce_id"] for record in own}) > 1:
+        if len({record.headers["ce_id"] for record in own}) > bodies[each.checkout_id]:
             verdict.other_ids.append(each.checkout_id)
         verdict.duplicates += max(0, len(own) - 1)
     for key, dead in letters.items():

@@ -132,6 +132,8 @@ class Neighbour:
     claims: Callable[[Company], list[Claim]] = no_claims
     #: What is not claimed to be so always has to be by then, in seconds after the good ones.
     told_within: float = 10.0
+    #: It stays for so long at least, after the good ones are through, in seconds.
+    stays: float = 0.0
     #: Everything has to be where it belongs by then, in seconds after it was mended.
     patience: float = 90.0
     #: Whether it is part of every test run.

@@ -61,7 +61,11 @@ class Judgement:
         if self.peak > ROOM:
             found.append(f"it took {self.peak:.0f} MiB")
         if not self.verdict.is_good:
-            found.append(str(self.verdict))
+            found += [
+                f"{name}: {len(lines)}, such as {lines[0]}"
+                for name in ("lost", "unexplained", "other_ids", "wrong")
+                if (lines := getattr(self.verdict, name))
+            ]
         return found
 
     def row(self) -> list[str]:
@@ -152,6 +156,7 @@ def _percentile(times: Iterable[float]) -> float:
 def _untrue(company: Company, neighbour: Neighbour, looks: list[Seen]) -> list[str]:
     """Return the claims that do not hold, after some time for those that need not hold always."""
     claims = [READY, LIVE, *neighbour.claims(company)]
+    time.sleep(neighbour.stays)
     deadline = time.monotonic() + neighbour.told_within
     while True:
         now = company.probes.look()

@@ -9,6 +9,8 @@ from tests.faults.publisher import Expected
 from tools.stand_ins import documents
 
 _COUNT = 80
+#: The exchange is bound again within a minute; in seconds.
+_BOUND_SECONDS = 65.0
 _USER = "without-rights"
 
 
@@ -111,6 +113,7 @@ def _make_exchange_again(company: Company) -> None:
     with stage.channel() as channel:
         channel.exchange_delete(stage.exchange)
         channel.exchange_declare(stage.exchange, "topic", durable=True)
+    company.bad.patience = _BOUND_SECONDS
     company.bring(1, kinds.pre_test, name="first")
 
 

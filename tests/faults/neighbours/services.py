@@ -25,6 +25,8 @@ from tools.stand_ins.documents import Document
 
 _FOR_EVER = 3600.0
 _MIB = 1024 * 1024
+#: An object that can't be had is seen to fail within that, in seconds.
+_FAILING_SECONDS = 8.0
 #: How long a host that hangs may go unnoticed: its requests time out after 30 s; in seconds.
 _NOTICED_SECONDS = 45.0
 #: Bound to one request that hangs until the end, whoever mends the host; in seconds.
@@ -156,13 +158,12 @@ def _same_behind(company: Company) -> None:
     _publish_same(company, _SLOW_ID, 100)
 
 
-def _large_behind(company: Company) -> None:
-    """Have a slow checkout with 20 notifications of 15 MiB behind it."""
+def _large_behind(count: int, company: Company) -> None:
+    """Have a slow checkout with notifications of 15 MiB behind it."""
     _slow(25.0, company)
     body = kinds.post_test(company.scene.services, _SLOW_ID)
-    company.bad.repeated.add(_SLOW_ID)
     _publish_same(company, _SLOW_ID, 1)
-    for number in range(20):
+    for number in range(count):
         padded = {**body, "padding": f"{number:02}" + "x" * 15 * _MIB}
         company.bad.publish(_SLOW_ID, Expected.SENT, json.dumps(padded).encode())
 
@@ -201,9 +202,9 @@ def _bad_object(faults: Sequence[tuple[str, Fault]], company: Company) -> None:
     checkout_id = "redhat:bad-object"
     for part, fault in faults:
         company.scene.services.warehouse.answer(f"bad-object{part}", fault)
-    _publish_same(company, checkout_id, 10)
-    body = json.dumps(kinds.pre_test(company.scene.services, checkout_id)).encode()
     for _ in range(10):
+        _publish_same(company, checkout_id, 1)
+        body = json.dumps(kinds.pre_test(company.scene.services, checkout_id)).encode()
         company.bad.publish(checkout_id, Expected.SENT, body)
 
 
@@ -218,6 +219,7 @@ def _object(name: str, *faults: tuple[str, Fault]) -> Neighbour:
         partial(_bad_object, faults),
         _heal_warehouse,
         claims=_warehouse_is_well,
+        stays=_FAILING_SECONDS,
     )
 
 
@@ -276,11 +278,14 @@ NEIGHBOURS = (
         _same_behind,
         claims=_warehouse_is_well,
     ),
-    Neighbour(
-        "DataWarehouse",
-        "one answer takes 25 s, 20 notifications of 15 MiB behind it",
-        _large_behind,
-        claims=_warehouse_is_well,
+    *(
+        Neighbour(
+            "DataWarehouse",
+            f"one answer takes 25 s, {count} notifications of 15 MiB behind it",
+            partial(_large_behind, count),
+            claims=_warehouse_is_well,
+        )
+        for count in (20, 40)
     ),
     _object("is over the limit: 300 MiB", ("/all", Swollen(300 * _MIB))),
     _object("answers 500 at its three addresses", ("", Status(500))),
