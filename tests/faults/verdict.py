@@ -171,7 +171,8 @@ def _judge_each(
             verdict.wrong.append(each.checkout_id)
         if len({record.headers["ce_id"] for record in own}) > bodies[each.checkout_id]:
             verdict.other_ids.append(each.checkout_id)
-        verdict.duplicates += max(0, len(own) - 1)
+        if each.checkout_id not in scene.stream.repeated:
+            verdict.duplicates += max(0, len(own) - 1)
     for key, dead in letters.items():
         verdict.unexplained.append(f"{key}: dead-lettered, {dead[0].headers}")
 
