@@ -27,9 +27,8 @@ _BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
-#: Any host may be named in a merge request's address: none of its documents is larger, in bytes,
-#: and none is waited for longer, in seconds.
-_LARGEST_BYTES, _REQUEST_SECONDS = 8 * 1024 * 1024, 30.0
+#: None of the documents is waited for longer, in seconds: they are small.
+_REQUEST_SECONDS = 30.0
 #: No more trailers are looked at, and no longer link is one, in characters.
 _MOST_TRAILERS, _LONGEST_LINK = 1_000, 2_000
 #: One link of the header. Whatever a server sends, no part of it is looked at twice.
@@ -241,13 +240,5 @@ def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
     )
 
 
-_DOCUMENT = Reading(
-    MergeRequestDocument, _read, most_bytes=_LARGEST_BYTES, seconds=_REQUEST_SECONDS
-)
-_BRIDGES = Reading(
-    tuple[Bridge, ...],
-    _bridge_page,
-    wants_headers=True,
-    most_bytes=_LARGEST_BYTES,
-    seconds=_REQUEST_SECONDS,
-)
+_DOCUMENT = Reading(MergeRequestDocument, _read, seconds=_REQUEST_SECONDS)
+_BRIDGES = Reading(tuple[Bridge, ...], _bridge_page, wants_headers=True, seconds=_REQUEST_SECONDS)

@@ -105,8 +105,8 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
     type_: type[Any]
     read: Callable[[Page[Any]], T]
     wants_headers: bool = False
-    most_bytes: int = 16 * 1024 * 1024
-    most_objects: int = 100_000
+    most_bytes: int = 8 * 1024 * 1024
+    most_objects: int = 50_000
     seconds: float = 60.0
 
 
