@@ -127,6 +127,16 @@ def translated() -> Iterator[None]:
         raise Unavailable("rabbitmq", describe(error)) from error
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what pika raises for a frame that it can't decode into :class:`Unavailable`."""
+    try:
+        yield
+    except UNREADABLE as error:
+        text = f"a frame can't be decoded, {type(error).__name__}: {error}"
+        raise Unavailable("rabbitmq", text) from error
+
+
 def describe(error: BaseException) -> str:
     """Say in one line what pika means."""
     name = type(error).__name__
@@ -209,6 +219,7 @@ def _parameters(config: RabbitMQConfig, host: str, purpose: str) -> pika.Connect
 def ensure_exchange(connection: BlockingConnection, name: str) -> None:
     """Declare the durable topic exchange unless there is one, whatever its arguments."""
     if not _exists(connection, lambda it: it.exchange_declare(name, passive=True)):
+        logger.warning("there is no exchange %s; declaring it", name)
         channel = connection.channel()
         channel.exchange_declare(name, "topic", durable=True)
         channel.close()

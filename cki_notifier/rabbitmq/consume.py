@@ -26,6 +26,7 @@ from cki_notifier.rabbitmq.connection import (
     BlockingConnection,
     acknowledge,
     close,
+    readable,
     translated,
 )
 from cki_notifier.rabbitmq.liveness import Liveness
@@ -236,11 +237,8 @@ class Consumer:
             self._has_settled.wait(_BRAKED_SECONDS)
             seconds = 0
         self._has_settled.clear()
-        try:
+        with readable():
             connection.process_data_events(seconds)
-        except UNREADABLE as error:
-            text = f"a frame can't be decoded, {type(error).__name__}: {error}"
-            raise Unavailable("rabbitmq", text) from error
 
     def _pump_until(self, connection: BlockingConnection, done: Callable[[], bool]) -> None:
         while not done():
@@ -250,10 +248,10 @@ class Consumer:
         """Bind the queue, in case that somebody deleted the exchange or the bindings."""
         self._next_bind = time.monotonic() + _BIND_SECONDS
         try:
-            with translated():
+            with translated(), readable():
                 self._queue.bind(connection, queue)
         except Unavailable as error:
-            if not connection.is_open:
+            if not connection.is_open or isinstance(error.__cause__, UNREADABLE):
                 raise
             logger.warning("the queue can't be bound: %s", error)
 
