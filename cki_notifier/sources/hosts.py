@@ -42,7 +42,10 @@ class Hosts:
         with self._lock:
             _remember(self._needed, checkout_id, link, _MOST_CHECKOUTS)
             bulkhead = self._bulkheads.get(link.origin) or Bulkhead(
-                self._service, link.host, self._shares.places, self._shares.waiting
+                self._service,
+                link.host,
+                self._shares.places,
+                (self._shares.line, self._shares.waiting),
             )
             _remember(self._bulkheads, link.origin, bulkhead, _MOST_HOSTS)
         return bulkhead.place(deadline)

@@ -5,12 +5,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 from cki_notifier.notification.errors import NotifierError, Unavailable
 from cki_notifier.workers.deadline import SHORT_SECONDS, Deadline
 
-#: A host that has nobody ready for so long is stuck, in seconds.
-_STUCK_SECONDS = 2.0
+#: A host that has nobody ready for so long is slow, and for so much longer stuck, in seconds.
+_SLOW_SECONDS, _STUCK_SECONDS = 1.0, 10.0
 #: Who waits looks up so often, in seconds.
 _LOOK_SECONDS = 0.2
 
@@ -22,17 +23,19 @@ class Bulkhead:
         service: its name in errors.
         host: tells services of one name apart.
         places: so many have one at once.
-        most_waiting: so many wait for a place while nobody gets ready; else any number does.
+        most_waiting: so many wait for a place while the host is slow, and while it is stuck; any
+            number does while it is neither.
     """
 
-    def __init__(self, service: str, host: str, places: int, most_waiting: int) -> None:
+    def __init__(self, service: str, host: str, places: int, most_waiting: tuple[int, int]) -> None:
         self._service = service
         self._host = host
-        self._most_waiting = most_waiting
+        self._most_if_slow, self._most_if_stuck = most_waiting
         self._lock = threading.Lock()
         self._free = places
         self._line: deque[threading.Event] = deque()
         self._moved_at = 0.0
+        self._left_at = -_STUCK_SECONDS
 
     @contextmanager
     def place(self, deadline: Deadline) -> Iterator[None]:
@@ -52,7 +55,7 @@ class Bulkhead:
     def is_full(self) -> bool:
         """Whether nobody gets ready, and as many wait for a place as may."""
         with self._lock:
-            return self._is_stuck() and len(self._line) >= self._most_waiting
+            return len(self._line) >= self._most()
 
     @property
     def waiting(self) -> int:
@@ -66,7 +69,7 @@ class Bulkhead:
                 self._free -= 1
                 self._moved_at = time.monotonic()
                 return
-            if self._is_stuck() and len(self._line) >= self._most_waiting:
+            if len(self._line) >= self._most():
                 raise self._refusal()
             turn = threading.Event()
             self._line.append(turn)
@@ -79,7 +82,7 @@ class Bulkhead:
     def _give_back(self) -> None:
         """Give the place to the first in the line."""
         with self._lock:
-            self._moved_at = time.monotonic()
+            self._moved_at = self._left_at = time.monotonic()
             if self._line:
                 self._line.popleft().set()
             else:
@@ -90,17 +93,21 @@ class Bulkhead:
         with self._lock:
             if turn.is_set():
                 return
-            is_one_of_many = self._line.index(turn) >= self._most_waiting
             try:
                 deadline.check()
-                if is_one_of_many and self._is_stuck():
+                if self._line.index(turn) >= self._most():
                     raise self._refusal()
             except NotifierError:
                 self._line.remove(turn)
                 raise
 
-    def _is_stuck(self) -> bool:
-        return not self._free and time.monotonic() - self._moved_at > _STUCK_SECONDS
+    def _most(self) -> float:
+        """Return how many may wait now."""
+        now = time.monotonic()
+        if self._free or now - self._moved_at < _SLOW_SECONDS:
+            return inf
+        is_stuck = now - self._left_at > _STUCK_SECONDS
+        return self._most_if_stuck if is_stuck else self._most_if_slow
 
     def _refusal(self) -> Unavailable:
         text = f"{self._host} gets nobody ready, and enough wait for it"

@@ -17,6 +17,7 @@ class Shares(Struct, frozen=True):
         copies: wait for one queue that takes no copies.
         places: have to do with one GitLab at once.
         waiting: wait for one GitLab that is down or gets nobody ready.
+        line: wait for one GitLab that is slow.
     """
 
     in_flight: int
@@ -25,6 +26,7 @@ class Shares(Struct, frozen=True):
     copies: int
     places: int
     waiting: int
+    line: int
 
 
 def shares_of(in_flight: int) -> Shares:
@@ -37,6 +39,7 @@ def shares_of(in_flight: int) -> Shares:
         copies=prefetch // 8,
         places=max(1, in_flight // 2),
         waiting=max(1, prefetch // 32),
+        line=prefetch // 4,
     )
 
 

@@ -16,8 +16,8 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def bulkhead() -> Bulkhead:
-    """Two places, and room for one who waits for a host that gets nobody ready."""
-    return Bulkhead("gitlab", "gitlab.example.com", places=2, most_waiting=1)
+    """Two places, and room for one who waits for a stuck host, for three who do for a slow one."""
+    return Bulkhead("gitlab", "gitlab.example.com", places=2, most_waiting=(3, 1))
 
 
 class Visitor:
@@ -91,12 +91,33 @@ def test_when_nobody_gets_ready_all_but_a_few_have_to_go(bulkhead: Bulkhead) -> 
     waits.go()
 
 
+def test_more_wait_for_a_host_that_is_slow_but_answers(bulkhead: Bulkhead) -> None:
+    """One that got somebody ready a moment ago is no dead one; but it does not get everybody."""
+    with bulkhead.place(Deadline(PATIENCE)):
+        pass
+    visitors = [Visitor(bulkhead) for _ in range(8)]
+    _waits_until(lambda: sum(it.error is not None for it in visitors) == 3)
+    time.sleep(1.5)
+    assert bulkhead.is_full
+    assert bulkhead.waiting == 3
+    with pytest.raises(Unavailable), bulkhead.place(Deadline(PATIENCE)):
+        pytest.fail("a place is given to somebody for whom there is none")
+    for _ in range(5):
+        _waits_until(lambda: any(_is_inside(it) for it in visitors))
+        next(it for it in visitors if _is_inside(it)).go()
+    assert sum(it.has_place.is_set() for it in visitors) == 5
+
+
+def _is_inside(visitor: Visitor) -> bool:
+    return visitor.has_place.is_set() and not visitor.gone.is_set()
+
+
 def test_any_number_waits_while_the_host_gets_people_ready(bulkhead: Bulkhead) -> None:
     """A host that works, however many want to get there, sends nobody away."""
     visitors = [Visitor(bulkhead) for _ in range(8)]
     for _ in visitors:
         time.sleep(0.4)
-        next(it for it in visitors if it.has_place.is_set() and not it.gone.is_set()).go()
+        next(it for it in visitors if _is_inside(it)).go()
     assert [it.error for it in visitors] == [None] * 8
 
 
