@@ -309,7 +309,7 @@ class _Outbox:
         except Unavailable as error:
             self._disconnect()
             self._failed(None, str(error))
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this copy a pause and no other
             logger.exception("%s: a bug", job.delivery.identity.checkout_id)
             self._disconnect()
             self._failed(job, f"{type(error).__name__}: {error}")

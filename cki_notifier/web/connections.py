@@ -132,7 +132,7 @@ class Connections:
                 await self._send(connection, handler.written)
         except OSError as error:  # whoever asked went away, or is too slow, or asked for too much
             logger.debug("%s: %s", client, error)
-        except Exception:
+        except Exception:  # it ends this connection, and no other
             logger.exception("a bug in answering %s", client)
 
     async def _answer(self, request: Request) -> Answer:

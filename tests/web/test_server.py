@@ -220,16 +220,6 @@ def test_a_request_may_come_in_pieces(port: int, end: bytes, size: int) -> None:
         assert connection.recv(65_536).endswith(b"/page {'a': ['b']} any\n")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_both_families_are_listened_to(port: int, host: str) -> None:
-    """A cluster may have IPv4, IPv6 or both."""
-    if host == "::1" and not has_ipv6():
-        pytest.skip("this machine has no IPv6")
-    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert b"200 OK" in connection.recv(65_536)
-
-
 def has_ipv6() -> bool:
     """Tell whether this machine can speak to itself over IPv6."""
     try:
@@ -238,6 +228,19 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+#: The addresses of this machine alone, and those of all its interfaces, in the families it has.
+OWN = ["127.0.0.1", *(["::1"] if has_ipv6() else [])]
+ALL = ["0.0.0.0", *(["::"] if has_ipv6() else [])]  # noqa: S104  # all of them
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_both_families_are_listened_to(port: int, host: str) -> None:
+    """A cluster may have IPv4, IPv6 or both."""
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"200 OK" in connection.recv(65_536)
 
 
 def without_a_family(create: Any, socket_family: int) -> Callable[..., socket.socket]:
@@ -270,11 +273,13 @@ def test_without_ipv6_there_is_ipv4(
 
 def test_without_ipv4_there_is_ipv6(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     """No socket of IPv4 is needed."""
-    if not has_ipv6():
-        pytest.skip("this machine has no IPv6")
     without = without_a_family(socket.create_server, socket.AF_INET)
     monkeypatch.setattr(socket, "create_server", without)
     port = free_port()
+    if not has_ipv6():
+        with pytest.raises(ConfigurationError):  # there is no family left
+            Server(port)
+        return
     server = Server(port)
     server.start(echo.answer, PROBES)
     with socket.create_connection(("::1", port), timeout=PATIENCE) as connection:
@@ -283,12 +288,10 @@ def test_without_ipv4_there_is_ipv6(echo: Echo, monkeypatch: pytest.MonkeyPatch)
     server.close()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::", "::1"])  # noqa: S104  # all of them
+@pytest.mark.parametrize("host", [*ALL, *OWN])
 def test_a_port_that_is_taken_in_one_family_is_taken(host: str) -> None:
     """Whoever has it there would get what is meant for us."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    if family == socket.AF_INET6 and not has_ipv6():
-        pytest.skip("this machine has no IPv6")
     port = free_port()
     with socket.create_server((host, port), family=family), pytest.raises(ConfigurationError):
         Server(port)
