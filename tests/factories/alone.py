@@ -17,6 +17,7 @@ from tools.processes import free_port
 #: Only a failing test takes so long, in seconds.
 PATIENCE = 30.0
 _PIPE_BYTES = 4096
+_HEEDING_SIGNALS = ("/usr/bin/env", "--default-signal=HUP,INT,TERM")
 
 Process = subprocess.Popen[bytes]
 
@@ -40,10 +41,13 @@ def environment(**changes: str) -> dict[str, str]:
 def started(
     *arguments: str, script: str = 'exec "$@"', environ: dict[str, str] | None = None, **more: Any
 ) -> Iterator[Process]:
-    """Start the command by a script of the shell's, for redirections; it is killed at last."""
+    """Start the command by a script of the shell's, for redirections; it is killed at last.
+
+    No signal is ignored at its start, as some are where the tests run in the background.
+    """
     command = [sys.executable, "-m", "cki_notifier", *arguments]
     process = subprocess.Popen(
-        ["/bin/sh", "-c", script, "sh", *command],
+        [*_HEEDING_SIGNALS, "/bin/sh", "-c", script, "sh", *command],
         cwd=PROJECT,
         env=environment() if environ is None else environ,
         **more,
