@@ -23,6 +23,7 @@ import random
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -285,7 +286,7 @@ class HTTP:
         self.transfers = transfers
         self._most_waiting = shares.waiting
         self._lock = threading.Lock()
-        self._gates: dict[str, Gate] = {}
+        self._gates: OrderedDict[str, Gate] = OrderedDict()
 
     def gate(self, server: Server) -> Gate:
         """Return the gate before a server, the same for all that have its address."""
@@ -295,6 +296,7 @@ class HTTP:
                 gate = Gate(server.name, server.host, self._most_waiting if server.host else None)
                 self._gates[server.url] = gate
                 self._forget_one()
+            self._gates.move_to_end(server.url)
             return gate
 
     def is_full(self, url: str) -> bool:

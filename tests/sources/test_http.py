@@ -228,3 +228,19 @@ def test_three_objects_in_a_row_are_the_service(
         with pytest.raises(Unavailable):
             http.get(server, PATH, whole(Item), Deadline(0.1), f"redhat:{number}").result()
     assert gate.is_down
+
+
+def test_a_host_that_is_asked_is_not_forgotten_for_many_others(http: HTTP) -> None:
+    """Any document may name a host; the state of one in use does not depend on how many do."""
+
+    def gitlab(name: str) -> Server:
+        return Server("gitlab", f"http://{name}", [], "GITLAB_TOKENS", host=name)
+
+    warehouse = http.gate(Server("datawarehouse", "http://warehouse", [], "DATAWAREHOUSE_TOKEN"))
+    used, unused = http.gate(gitlab("used")), http.gate(gitlab("unused"))
+    for number in range(1_000):
+        http.gate(gitlab(f"host-{number}"))
+        assert http.gate(gitlab("used")) is used
+    assert http.gate(gitlab("unused")) is not unused
+    again = http.gate(Server("datawarehouse", "http://warehouse", [], "DATAWAREHOUSE_TOKEN"))
+    assert again is warehouse
