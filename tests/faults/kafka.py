@@ -143,7 +143,7 @@ def _lose_responses(scene: Scene) -> None:
     asked: set[bytes] = set()
     lost: list[bytes] = []
 
-    def watch(way: Way, data: bytes) -> bool:
+    def watch(way: Way, data: bytes, _port: int) -> bool:
         if way is Way.TO_SERVER:
             asked.update(wire.produces(data))
         elif len(lost) < _LOST_RESPONSES and wire.answers(data) in asked:

@@ -1,5 +1,6 @@
-"""How much memory and processor the daemon takes, as Linux counts it."""
+"""What Linux knows of a daemon: its process, what it takes, and which connections it holds."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -41,3 +42,19 @@ def worked(pid: int) -> float:
     """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def holds(pid: int, port: int) -> bool:
+    """Tell whether a process has a socket of 127.0.0.1 with this port.
+
+    Source: proc(5), `/proc/net/tcp` (the address in hexadecimal, the inode in the tenth column)
+    and `/proc/<pid>/fd`.
+    """
+    address = f"0100007F:{port:04X}"
+    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    sockets = {f"socket:[{columns[9]}]" for columns in table if columns[1] == address}
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # it has closed this one, or ended, meanwhile
+            if str(descriptor.readlink()) in sockets:
+                return True
+    return False

@@ -1,15 +1,18 @@
 """Ends of the daemon's process, at every moment that matters."""
 
-import random
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 from tests.brokers.stage import PATIENCE
-from tests.faults import wire
+from tests.faults import meter, wire
 from tests.faults.scene import Fault, Scene
-from tools.brokers.proxy import Way
+from tools.brokers.proxy import Watch, Way
+from tools.notifier import Notifier
 from tools.stand_ins import Exchange
 
 #: The daemon gets so long for finishing, in seconds.
@@ -18,40 +21,66 @@ _SHUTDOWN_SECONDS = 3
 _CLOSING_SECONDS = 8
 
 
-@dataclass
 class _Killer:
-    """Kills the daemon once, wherever it is called first."""
+    """Kills one daemon, the first whose connection it is called for."""
 
-    scene: Scene
-    done: threading.Event = field(default_factory=threading.Event)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, scene: Scene) -> None:
+        self.victim: Notifier | None = None
+        self.done = threading.Event()
+        self._daemons = {meter.find(each.log.parent): each for each in scene.daemons}
+        self._lock = threading.Lock()
 
-    def kill(self) -> None:
-        """Return when the daemon is dead."""
+    def kill(self, port: int) -> bool:
+        """Kill whose connection it is, by its port, unless one is dead; tell whether it was done.
+
+        It does not wait for the death, so that nothing is held up that was on its way.
+        """
         with self._lock:
-            if not self.done.is_set():
-                self.scene.daemon.kill()
-                self.done.set()
+            pids = () if self.victim else self._daemons
+            pid = next((each for each in pids if meter.holds(each, port)), None)
+            if pid is None:
+                return False
+            os.kill(pid, signal.SIGKILL)
+            self.victim = self._daemons[pid]
+            self.done.set()
+            return True
 
     def deliver(self, exchange: Exchange) -> None:
         """Be a fault of a service: the request arrives, and the one who made it dies."""
-        self.kill()
+        self.kill(exchange.connection.port)
         exchange.connection.close()
 
 
-def _after(prepare: Callable[[Scene, _Killer], None]) -> Callable[[Scene], None]:
-    """Make a fault that waits for the daemon's death and starts it anew, three times."""
+_Moment: TypeAlias = Callable[[Scene, _Killer], None]
+
+
+def _kill(scene: Scene, moment: _Moment) -> None:
+    """Kill the daemon that comes to a moment first, and start it anew."""
+    killer = _Killer(scene)
+    moment(scene, killer)
+    try:
+        assert killer.done.wait(PATIENCE), "the moment does not come"
+    finally:
+        scene.amqp_proxy.watch = scene.kafka_proxy.watch = None
+    assert killer.victim is not None
+    killer.victim.kill()
+    scene.over_at = None
+    scene.restart(killer.victim)
+
+
+def _thrice(moment: _Moment) -> Callable[[Scene], None]:
+    """Make a fault of a moment."""
 
     def strike(scene: Scene) -> None:
         for _ in range(3):
-            killer = _Killer(scene)
-            prepare(scene, killer)
-            assert killer.done.wait(PATIENCE), "the moment does not come"
-            scene.amqp_proxy.watch = scene.kafka_proxy.watch = None
-            scene.over_at = None
-            scene.restart()
+            _kill(scene, moment)
 
     return strike
+
+
+def _at_random_moments(scene: Scene, *, times: int) -> None:
+    for _ in range(times):
+        _kill(scene, scene.choice.choice(_MOMENTS))
 
 
 def _received(scene: Scene, killer: _Killer) -> None:
@@ -74,34 +103,34 @@ def _settled(scene: Scene, killer: _Killer) -> None:
     scene.amqp_proxy.watch = _at_ack(killer, passes=True)
 
 
-def _at_produce(killer: _Killer, *, passes: bool) -> Callable[[Way, bytes], bool]:
+_MOMENTS = (_received, _loaded, _produced, _reported, _settled)
+
+
+def _at_produce(killer: _Killer, *, passes: bool) -> Watch:
     """Kill when a record is on its way to Kafka, which gets it or not."""
 
-    def watch(way: Way, data: bytes) -> bool:
+    def watch(way: Way, data: bytes, port: int) -> bool:
         if way is Way.TO_CLIENT or not wire.produces(data):
             return True
-        killer.kill()
-        return passes
+        return not killer.kill(port) or passes
 
     return watch
 
 
-def _at_ack(killer: _Killer, *, passes: bool) -> Callable[[Way, bytes], bool]:
+def _at_ack(killer: _Killer, *, passes: bool) -> Watch:
     """Kill when an acknowledgement is on its way to RabbitMQ, which gets it or not."""
 
-    def watch(way: Way, data: bytes) -> bool:
+    def watch(way: Way, data: bytes, port: int) -> bool:
         if way is Way.TO_CLIENT or not wire.acknowledges(data):
             return True
-        killer.kill()
-        return passes
+        return not killer.kill(port) or passes
 
     return watch
 
 
 def _again_and_again(scene: Scene) -> None:
-    moments = random.Random(len(scene.stream.published))  # noqa: S311  # not for secrets
     for _ in range(10):
-        time.sleep(moments.uniform(0, 0.5))
+        time.sleep(scene.choice.uniform(0, 0.5))
         scene.daemon.kill()
         scene.over_at = None
         scene.restart()
@@ -125,12 +154,46 @@ def _terminate_without_kafka(scene: Scene) -> None:
 
 
 FAULTS = (
-    Fault("process", "kill -9 when received, three times", _after(_received)),
-    Fault("process", "kill -9 when loaded, three times", _after(_loaded)),
-    Fault("process", "kill -9 when produced, three times", _after(_produced), short=True),
-    Fault("process", "kill -9 when reported, three times", _after(_reported)),
-    Fault("process", "kill -9 when settled, three times", _after(_settled)),
+    Fault("process", "kill -9 when received, three times", _thrice(_received)),
+    Fault("process", "kill -9 when loaded, three times", _thrice(_loaded)),
+    Fault("process", "kill -9 when produced, three times", _thrice(_produced), short=True),
+    Fault("process", "kill -9 when reported, three times", _thrice(_reported)),
+    Fault("process", "kill -9 when settled, three times", _thrice(_settled)),
     Fault("process", "kill -9 ten times in a row", _again_and_again),
+    Fault(
+        "process",
+        "kill -9 at ten random moments",
+        partial(_at_random_moments, times=10),
+        short=True,
+    ),
+    Fault(
+        "process",
+        "kill -9 at a hundred random moments",
+        partial(_at_random_moments, times=100),
+        swift=False,
+    ),
+    Fault(
+        "process",
+        "kill -9 of one of two, at five random moments",
+        partial(_at_random_moments, times=5),
+        processes=2,
+        short=True,
+        swift=False,
+    ),
+    Fault(
+        "process",
+        "kill -9 of one of two, at 50 random moments",
+        partial(_at_random_moments, times=50),
+        processes=2,
+        swift=False,
+    ),
+    Fault(
+        "process",
+        "kill -9 of one of three, at 50 random moments",
+        partial(_at_random_moments, times=50),
+        processes=3,
+        swift=False,
+    ),
     Fault("process", "SIGTERM under load", _terminate),
     Fault(
         "process",

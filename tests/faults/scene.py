@@ -1,12 +1,13 @@
-"""What a fault has in its reach: a daemon, all that it talks to, and proxies in between."""
+"""What a fault has in its reach: daemons, all that they talk to, and proxies in between."""
 
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from tests.brokers.mock_kafka import TOPIC, MockCluster
 from tests.brokers.stage import Stage
@@ -40,21 +41,29 @@ class Brokers(NamedTuple):
 
 @dataclass
 class Scene:
-    """One daemon with a stream of notifications.
+    """One daemon, or several, with a stream of notifications.
 
-    It is not started yet.
+    None is started yet.
     """
 
     brokers: Brokers
     stage: Stage
-    daemon: Notifier
+    #: All of one queue.
+    daemons: list[Notifier]
     stream: Stream
+    #: What is random about a fault depends on the seed alone.
+    choice: random.Random
     #: Stands in for Kafka where a real one can't be made to fail in some way.
     mock: MockCluster | None = None
     #: When the fault was over, in seconds since 1970; None while it is not.
     over_at: float | None = None
     #: What was in the topic before the topic was deleted.
     kept: list[Record] = field(default_factory=list)
+
+    @property
+    def daemon(self) -> Notifier:
+        """The only daemon, or the first one."""
+        return self.daemons[0]
 
     @property
     def kafka(self) -> Kafka:
@@ -68,7 +77,7 @@ class Scene:
 
     @property
     def amqp_proxy(self) -> Proxy:
-        """The daemon's way to RabbitMQ."""
+        """The daemons' way to RabbitMQ."""
         return self.brokers.amqp_proxy
 
     @property
@@ -80,10 +89,27 @@ class Scene:
         """Note that everything outside works again, where that is before the end of the fault."""
         self.over_at = self.over_at or time.time()
 
-    def restart(self) -> None:
-        """Start the daemon again, once it has ended, as whoever watches over it does at once."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have all daemons run while the context lasts."""
+        with ExitStack() as stack:
+            for daemon in self.daemons:
+                stack.enter_context(daemon)
+            yield
+
+    def restart(self, daemon: Notifier | None = None) -> None:
+        """Start a daemon again, once it has ended, as whoever watches over it does at once."""
         self.is_over()
-        self.daemon.start()
+        (daemon or self.daemon).start()
+
+    def stop(self) -> None:
+        """End all daemons."""
+        for daemon in self.daemons:
+            assert daemon.stop() == 0, "SIGTERM ends it with exit code 0"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what the daemons logged, one after the other."""
+        return [line for daemon in self.daemons for line in daemon.lines()]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -109,17 +135,23 @@ def opened(
     settings: Mapping[str, str] = NO_CHANGES,
     mocked: bool = False,
     waits: bool = True,
+    processes: int = 1,
+    apart: bool = False,
+    rate: float = RATE,
 ) -> Iterator[Scene]:
-    """Set a scene: an exchange, a topic, a daemon and a stream for it.
+    """Set a scene: an exchange, a topic, daemons and a stream for them.
 
     Args:
         brokers: are shared.
         services: are the scene's own.
-        folder: for the daemon's log.
-        seed: of the stream.
-        settings: changes to the daemon's environment.
+        folder: for the daemons' logs.
+        seed: of the stream, and of what is random about the fault.
+        settings: changes to the daemons' environment.
         mocked: whether a mock takes the place of Kafka.
-        waits: whether the daemon counts as started when it says that it consumes; else at once.
+        waits: whether a daemon counts as started when it says that it consumes; else at once.
+        processes: so many daemons.
+        apart: whether all but the first go to RabbitMQ without the proxy.
+        rate: so many notifications a second.
     """
     with ExitStack() as stack:
         mock = stack.enter_context(closing(MockCluster())) if mocked else None
@@ -133,11 +165,20 @@ def opened(
         environment = stage.environment | {
             "CKI_LOGGING_LEVEL": "INFO",
             "KAFKA_TOPIC": stage.topic,
-            "RABBITMQ_PORT": str(brokers.amqp_proxy.port),
         }
-        daemon = Notifier(folder / "notifier", environment | dict(settings), waits=waits)
-        stream = Stream(brokers.rabbitmq, stage.exchange, services, seed=seed, rate=RATE)
-        yield Scene(brokers, stage, daemon, stream, mock)
+        ports = [brokers.rabbitmq.port if apart else brokers.amqp_proxy.port] * processes
+        ports[0] = brokers.amqp_proxy.port
+        daemons = [
+            Notifier(
+                folder / f"notifier-{number}",
+                environment | {"RABBITMQ_PORT": str(port)} | dict(settings),
+                waits=waits,
+            )
+            for number, port in enumerate(ports, start=1)
+        ]
+        stream = Stream(brokers.rabbitmq, stage.exchange, services, seed=seed, rate=rate)
+        choice = random.Random(seed)  # noqa: S311  # not for secrets
+        yield Scene(brokers, stage, daemons, stream, choice, mock)
 
 
 def nothing(_scene: Scene) -> None:
@@ -148,8 +189,8 @@ def nothing(_scene: Scene) -> None:
 class Fault:
     """Something that breaks, and is repaired.
 
-    `strike` breaks it and returns when it is repaired. `prepare` is called before the daemon
-    starts. `settings` are changes to the daemon's environment.
+    `strike` breaks it and returns when it is repaired. `prepare` is called before the daemons
+    start. `settings` are changes to their environment.
     """
 
     edge: str
@@ -167,6 +208,12 @@ class Fault:
     gives_up: bool = False
     #: Whether it may be one of a sequence: it is soon over, and nothing is destroyed by it.
     swift: bool = True
+    #: So many processes consume the queue.
+    processes: int = 1
+    #: Whether all but the first go to RabbitMQ without the proxy.
+    apart: bool = False
+    #: So many messages may be in the topic twice, which is to be documented.
+    doubles: int = 0
     #: By then, in seconds after the fault, everything has to be where it belongs.
     patience: float = 60.0
 

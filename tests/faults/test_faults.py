@@ -1,6 +1,6 @@
 """One fault, or a sequence of them, in the middle of a stream: nothing is lost, all is explained.
 
-The daemon is a process of its own; RabbitMQ and Kafka are real.
+The daemons are processes of their own; RabbitMQ and Kafka are real.
 """
 
 import random
@@ -41,7 +41,13 @@ def test_nothing_is_lost(
 ) -> None:
     """Every notification has the outcome it must have, though there was a fault meanwhile."""
     own_seed = number(f"{seed} {fault.id}")
-    with set_scene(seed=own_seed, settings=fault.settings, mocked=fault.mock) as scene:
+    with set_scene(
+        seed=own_seed,
+        settings=fault.settings,
+        mocked=fault.mock,
+        processes=fault.processes,
+        apart=fault.apart,
+    ) as scene:
         verdict = run(scene, fault)
     judged(verdict)
     assert verdict.is_good, verdict
@@ -82,9 +88,9 @@ def sequence(name: str, faults: list[Fault]) -> Fault:
 def run(scene: Scene, fault: Fault) -> Verdict:
     """Strike in the middle of the stream; return what became of it."""
     fault.prepare(scene)
-    with scene.daemon:
+    with scene.running():
         scene.stream.start()
-        eventually(lambda: len(scene.daemon.settled()) >= BEFORE, what="messages")
+        eventually(lambda: _settled(scene) >= BEFORE, what="messages")
         before = fault.tries(scene) if fault.tries else 0
         started = time.monotonic()
         fault.strike(scene)
@@ -99,3 +105,7 @@ def run(scene: Scene, fault: Fault) -> Verdict:
     if not rested:
         verdict.unexplained.append(f"not at rest after {fault.patience:g} s")
     return verdict
+
+
+def _settled(scene: Scene) -> int:
+    return sum(len(daemon.settled()) for daemon in scene.daemons)

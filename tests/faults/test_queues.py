@@ -25,4 +25,5 @@ def test_a_limit_without_dead_lettering_loses_what_is_given_up(
     with set_scene() as scene:
         verdict = run(scene, UNKEPT)
     assert verdict.lost
+    assert not verdict.duplicates
     assert not verdict.dead_letters

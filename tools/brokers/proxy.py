@@ -20,9 +20,10 @@ class Way(enum.Enum):
     TO_CLIENT = enum.auto()
 
 
-#: Is shown what is about to be passed on, in the proxy's own thread, so that nothing moves
-#: meanwhile. Data for which it says False gets lost, and its connection is cut.
-Watch: TypeAlias = Callable[[Way, bytes], bool]
+#: Is shown what is about to be passed on, and the port of the client whose connection it is, in the
+#: proxy's own thread, so that nothing moves meanwhile. Data for which it says False gets lost, and
+#: its connection is cut.
+Watch: TypeAlias = Callable[[Way, bytes, int], bool]
 
 
 @dataclass(eq=False, slots=True)
@@ -31,6 +32,7 @@ class _Link:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
+    port: int
     silent: bool = False
 
     def cut(self) -> None:
@@ -119,7 +121,7 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        link = _Link(writer, back)
+        link = _Link(writer, back, writer.get_extra_info("peername")[1])
         self._links.add(link)
         try:
             await asyncio.gather(
@@ -137,7 +139,7 @@ class Proxy:
             while data := await reader.read(_CHUNK_BYTES):
                 if self._swallows(link):
                     continue
-                if self.watch is not None and not self.watch(way, data):
+                if self.watch is not None and not self.watch(way, data, link.port):
                     link.cut()
                     return
                 writer.write(data)

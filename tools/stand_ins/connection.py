@@ -91,6 +91,11 @@ class Connection:
         #: Whether another request may follow on this connection.
         self.reusable = True
 
+    @property
+    def port(self) -> int:
+        """The client's own."""
+        return int(self._socket.getpeername()[1])
+
     def read(self) -> Seen | None:
         """Wait for the next request; None when the client has closed the connection."""
         line = self._reader.readline(LONGEST_LINE_BYTES)

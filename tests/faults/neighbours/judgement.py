@@ -66,6 +66,8 @@ class Judgement:
                 for name in ("lost", "unexplained", "other_ids", "wrong")
                 if (lines := getattr(self.verdict, name))
             ]
+            if self.verdict.duplicates:
+                found.append(f"duplicates: {self.verdict.duplicates}")
         return found
 
     def row(self) -> list[str]:
