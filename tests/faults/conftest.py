@@ -21,6 +21,8 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services
 
+#: So many notifications get into a storm.
+STORM = 10_000
 FAULTS = pytest.StashKey[Table]()
 NEIGHBOURS = pytest.StashKey[Table]()
 
@@ -30,12 +32,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--full", action="store_true", help="all faults, not a handful")
     group.addoption("--seed", type=int, default=1, help="of the streams and the sequences")
+    group.addoption("--times", type=int, default=1, help="so often, each with the next seed")
+    group.addoption(
+        "--storm",
+        type=int,
+        nargs="?",
+        const=STORM,
+        default=0,
+        metavar="COUNT",
+        help=f"a storm alone, with so many notifications ({STORM})",
+    )
     group.addoption("--write", action="store_true", help="put the table of a full run into docs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark of what only the full form does."""
+    """Register the marks of what not every test run does."""
     config.addinivalue_line("markers", "full: part of the full form of the fault suite only")
+    config.addinivalue_line("markers", "storm: done alone, and only when it is asked for")
     config.stash[FAULTS] = Table("<!-- made by scripts/test-faults --write -->", HEADINGS)
     config.stash[NEIGHBOURS] = Table(
         "<!-- neighbours, made by scripts/test-faults --write -->", judgement.HEADINGS
@@ -45,11 +58,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, but in the full form, what takes long."""
-    if not config.getoption("--full", default=False):
-        left = [item for item in items if item.get_closest_marker("full")]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    """Leave out, but in the full form, what takes long; for a storm leave out all else."""
+    is_storm = bool(config.getoption("--storm", default=0))
+    is_full = config.getoption("--full", default=False)
+
+    def is_left(item: pytest.Item) -> bool:
+        if is_storm or item.get_closest_marker("storm"):
+            return is_storm != bool(item.get_closest_marker("storm"))
+        return not is_full and bool(item.get_closest_marker("full"))
+
+    left = [item for item in items if is_left(item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Do what depends on the seed as often as is asked for."""
+    times = metafunc.config.getoption("--times", default=1)
+    if times > 1 and "seed" in metafunc.fixturenames:
+        first = metafunc.config.getoption("--seed")
+        metafunc.parametrize("seed", range(first, first + times))
 
 
 def pytest_terminal_summary(
@@ -57,7 +85,8 @@ def pytest_terminal_summary(
 ) -> None:
     """Show the tables, and write those of a full run, if wanted and everything is as it should."""
     options = config.option
-    is_whole = getattr(options, "full", False) and not options.keyword
+    is_all = getattr(options, "full", False) and not (options.keyword or options.storm)
+    is_whole = is_all and options.times == 1
     for name, key in (("faults", FAULTS), ("bad neighbours", NEIGHBOURS)):
         table = config.stash[key]
         if lines := table.plain():
@@ -72,6 +101,12 @@ def pytest_terminal_summary(
 def seed(request: pytest.FixtureRequest) -> int:
     """Return what all that is random depends on."""
     return int(request.config.getoption("--seed", default=1))
+
+
+@pytest.fixture(scope="session")
+def storm_size(request: pytest.FixtureRequest) -> int:
+    """Return how many notifications get into a storm."""
+    return int(request.config.getoption("--storm"))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Faults of Kafka and of the way to it."""
 
 import time
+from functools import partial
 from types import MappingProxyType
 
 from confluent_kafka import KafkaError
@@ -31,6 +32,8 @@ AUTHORIZED = MappingProxyType(
     }
 )
 _REQUEST_SECONDS = 10
+#: Longer than a delivery may take, in seconds.
+_LONG_SECONDS = 75
 _LOST_RESPONSES = 5
 
 
@@ -46,12 +49,26 @@ def _kill(scene: Scene) -> None:
         scene.kafka.start()
 
 
-def _freeze(scene: Scene) -> None:
+def _freeze(scene: Scene, *, seconds: float) -> None:
     scene.kafka.freeze()
     try:
-        time.sleep(30)
+        time.sleep(seconds)
     finally:
         scene.kafka.thaw()
+
+
+def _freeze_and_kill(scene: Scene) -> None:
+    """Kill the daemon while Kafka is frozen: what is on its way gets into the log later."""
+    scene.kafka.freeze()
+    try:
+        for seconds in (5, 35):
+            time.sleep(seconds)
+            scene.daemon.kill()
+            scene.restart()
+        time.sleep(_LONG_SECONDS - 40)
+    finally:
+        scene.kafka.thaw()
+    scene.over_at = None
 
 
 def _cut(scene: Scene) -> None:
@@ -176,7 +193,29 @@ def _admin(scene: Scene) -> AdminClient:
 
 FAULTS = (
     Fault("Kafka", "killed -9 and restarted", _kill, tries=_connections, short=True),
-    Fault("Kafka", "frozen for 30 s", _freeze, tries=_connections, swift=False),
+    Fault(
+        "Kafka",
+        "frozen for 30 s",
+        partial(_freeze, seconds=30),
+        tries=_connections,
+        swift=False,
+    ),
+    Fault(
+        "Kafka",
+        f"frozen for {_LONG_SECONDS} s",
+        partial(_freeze, seconds=_LONG_SECONDS),
+        tries=_connections,
+        swift=False,
+        patience=180.0,
+    ),
+    Fault(
+        "Kafka",
+        f"frozen for {_LONG_SECONDS} s, kill -9 twice meanwhile",
+        _freeze_and_kill,
+        tries=_connections,
+        swift=False,
+        patience=180.0,
+    ),
     Fault("Kafka", "connections cut, four times", _cut, tries=_connections),
     Fault("Kafka", "topic deleted and made again", _delete_topic, tries=_connections, swift=False),
     Fault("Kafka", "not enough replicas", _ask_for_replicas, tries=_connections),

@@ -10,12 +10,20 @@ from collections.abc import Callable
 import pytest
 
 from tests.brokers.stage import eventually
-from tests.faults import amqp, http, kafka, process, queues
+from tests.faults import amqp, http, kafka, process, queues, storm, takeover
 from tests.faults.scene import Fault, Scene, SceneToBe
 from tests.faults.verdict import Verdict, come_to_rest, judge
 from tools.stand_ins.documents import number
 
-FAULTS = (*amqp.FAULTS, *kafka.FAULTS, *http.FAULTS, *process.FAULTS, *queues.FAULTS)
+FAULTS = (
+    *amqp.FAULTS,
+    *kafka.FAULTS,
+    *http.FAULTS,
+    *process.FAULTS,
+    *takeover.FAULTS,
+    *queues.FAULTS,
+)
+SWIFT = [fault for fault in FAULTS if fault.swift]
 
 #: So many sequences, and so many faults in each.
 SEQUENCES, LENGTH = 4, 5
@@ -65,13 +73,28 @@ def test_nothing_is_lost_in_a_sequence(
     """Faults of any kind one right after the other, whether the last one is got over or not."""
     own_seed = seed * SEQUENCES + which
     choice = random.Random(own_seed)  # noqa: S311  # not for secrets
-    faults = choice.sample([fault for fault in FAULTS if fault.swift], LENGTH)
+    faults = choice.sample(SWIFT, LENGTH)
     name = f"{which + 1} of seed {seed}"
     with set_scene(seed=own_seed) as scene:
         verdict = run(scene, sequence(name, faults))
     judged(verdict)
     note(f"- sequence {name}: {'; '.join(fault.id for fault in faults)}")
     assert verdict.is_good, verdict
+
+
+@pytest.mark.storm
+def test_nothing_is_lost_in_a_storm(
+    set_scene: Callable[..., SceneToBe],
+    judged: Callable[[Verdict], None],
+    storm_size: int,
+    seed: int,
+) -> None:
+    """Thousands of notifications through two processes, and one fault right after the other."""
+    raging = storm.Storm(SWIFT, storm_size)
+    with set_scene(seed=seed, processes=storm.PROCESSES, rate=storm.RATE) as scene:
+        verdict = run(scene, raging.fault)
+    judged(verdict)
+    assert verdict.is_good, f"{verdict}\n{raging.log()}"
 
 
 def sequence(name: str, faults: list[Fault]) -> Fault:
