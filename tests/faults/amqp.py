@@ -3,6 +3,7 @@
 import time
 
 from tests.brokers.stage import eventually
+from tests.faults.queues import declare_classic
 from tests.faults.scene import Fault, Scene
 from tools.stand_ins import Hang, Status
 
@@ -10,6 +11,9 @@ from tools.stand_ins import Hang, Status
 #: such so often.
 _TIMEOUT_MS, _LOOK_MS = 2_000, 500
 _TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS = 1_800_000, 60_000
+#: RabbitMQ 3.10 leaves the name of a new quorum queue in memory for up to three minutes (the
+#: auto_save of Erlang's dets), and a queue without its name has no leader after the restart.
+_SYNC = "lists:foreach(fun dets:sync/1, dets:all())."
 
 
 def _connections(scene: Scene) -> int:
@@ -36,14 +40,25 @@ def _silence(scene: Scene) -> None:
 
 def _kill(scene: Scene) -> None:
     broker = scene.stage.rabbitmq
-    # RabbitMQ 3.10 leaves the name of a new quorum queue in memory for up to three minutes (the
-    # auto_save of Erlang's dets), and a queue without its name has no leader after the restart.
-    broker.ctl("eval", "lists:foreach(fun dets:sync/1, dets:all()).")
+    broker.ctl("eval", _SYNC)
     broker.kill()
     try:
         time.sleep(2)
     finally:
         broker.start()
+
+
+def _kill_both(scene: Scene) -> None:
+    """Kill the broker before it hears what was settled, and the process: the machine died."""
+    broker = scene.stage.rabbitmq
+    broker.ctl("eval", _SYNC)
+    scene.amqp_proxy.swallow()
+    time.sleep(1)
+    broker.kill()
+    scene.daemon.kill()
+    scene.amqp_proxy.resume()
+    broker.start()
+    scene.restart()
 
 
 def _delete_queue(scene: Scene) -> None:
@@ -94,6 +109,15 @@ FAULTS = (
     Fault("AMQP", "black hole for 5 s", _swallow, tries=_connections),
     Fault("AMQP", "black hole for good", _silence, tries=_connections, swift=False, patience=120),
     Fault("AMQP", "broker killed -9 and restarted", _kill, tries=_connections),
+    Fault("AMQP", "broker and process killed -9 at once", _kill_both, tries=_connections),
+    Fault(
+        "AMQP",
+        "broker and process killed -9 at once, classic queue",
+        _kill_both,
+        declare_classic,
+        tries=_connections,
+        swift=False,
+    ),
     Fault("AMQP", "queue deleted", _delete_queue, tries=_connections, swift=False),
     Fault("AMQP", "memory alarm, and delays meanwhile", _alarm, tries=_connections),
     Fault(

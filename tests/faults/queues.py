@@ -61,7 +61,7 @@ def kill_beyond_the_limit(scene: Scene) -> None:
     scene.restart()
 
 
-def _declare_classic(scene: Scene) -> None:
+def declare_classic(scene: Scene) -> None:
     """Declare the queues as classic ones, the main one without dead-lettering."""
     with scene.stage.channel() as channel:
         for name in (scene.stage.queue, dead_letter_queue(scene.stage.queue)):
@@ -100,7 +100,7 @@ FAULTS = (
         "queue",
         "declared before as a classic one; cuts and kill -9",
         _cut_and_kill,
-        _declare_classic,
+        declare_classic,
         swift=False,
     ),
 )
