@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -35,14 +34,6 @@ GUARDED = {
     "sasl_mechanism": "PLAIN",
     "sasl_username": "writer",
     "sasl_password": "hush",
-}
-
-
-#: A cluster that makes topics by itself, and takes transactions though it has one node.
-SETTINGS = {
-    "auto.create.topics.enable": "true",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
 }
 
 
@@ -84,14 +75,6 @@ class Topic:
 def topic(kafka: Kafka) -> Topic:
     """A topic of three partitions."""
     return Topic(kafka)
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A Kafka with a user who may do nothing yet, and that makes topics by itself."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with Kafka(folder, settings=SETTINGS, users={"writer": "hush"}) as broker:
-        yield broker
 
 
 @pytest.fixture

@@ -15,7 +15,13 @@ from confluent_kafka import KafkaError, KafkaException
 
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.publish import Publisher, Record
-from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.notification.errors import (
+    DeliveryUnknown,
+    Interrupted,
+    NotifierError,
+    TooLarge,
+    Unavailable,
+)
 from cki_notifier.telemetry.metrics import REGISTRY
 from cki_notifier.workers.deadline import Deadline
 from tests.brokers.mock_kafka import PATIENCE, TOPIC, MockCluster
@@ -390,6 +396,36 @@ def test_without_an_answer_it_is_unknown(cluster: MockCluster, publisher: MakePu
     with cluster.answering_after(5000), pytest.raises(DeliveryUnknown) as caught:
         sending.publish(RECORD, Deadline(0.2))
     assert caught.value.service == "kafka"
+
+
+def test_what_is_known_only_later_is_waited_for(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """Once a record is handed over nobody can take it back, so its deadline does not count."""
+    sending = publisher(delivery_timeout_ms="20000")
+    publish_until_it_works(sending)
+    with cluster.answering_after(1000):
+        sending.publish(RECORD, Deadline(0.3, is_ours=lambda: True))
+    assert len(cluster.records()) == 2
+
+
+def test_what_is_not_ours_any_more_is_not_sent(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """The broker hands it out to somebody else; while nobody can tell, it is not sent either."""
+    sending = publisher()
+    publish_until_it_works(sending)
+    with pytest.raises(Interrupted, match="RabbitMQ hands it out again"):
+        sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: False))
+    with pytest.raises(Unavailable, match="nothing is heard of it"):
+        sending.publish(RECORD, Deadline(0.5, is_ours=lambda: None))
+    told = iter([None, None, False])
+    with pytest.raises(Interrupted):
+        sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: next(told)))
+    assert len(cluster.records()) == 1
+    told = iter([None, None, True])
+    sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: next(told)))
+    assert len(cluster.records()) == 2
 
 
 def test_a_broker_that_is_down_is_waited_for_until_the_timeout(
