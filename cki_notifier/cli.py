@@ -23,6 +23,7 @@ from cki_notifier.dead_letters import command as dead_letters
 from cki_notifier.dead_letters.arguments import add_dead_letters
 from cki_notifier.doctor.arguments import add_doctor
 from cki_notifier.kafka.client import setting_faults
+from cki_notifier.kafka.ledger import Ledger
 from cki_notifier.kafka.publish import Publisher
 from cki_notifier.message.contract import schema
 from cki_notifier.message.unsent import Shown, Unsent
@@ -159,7 +160,7 @@ def _dead_letters(parsed: argparse.Namespace) -> int:
     return dead_letters.run(config.rabbitmq, parsed)
 
 
-def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
+def _pipeline(config: Config, publisher: Publishes, ledger: Ledger | None) -> Pipeline:
     certificates = certificate_authorities()
     shares = shares_of(config.in_flight)
     http = HTTP(Transfers(certificates), shares)
@@ -168,7 +169,7 @@ def _pipeline(config: Config, publisher: Publishes) -> Pipeline:
         GitLab(http, config.gitlab_tokens, shares),
         _jira_issues(config.jira, certificates) if config.jira else None,
     )
-    return Pipeline(loader, publisher, source=config.datawarehouse.url)
+    return Pipeline(loader, publisher, config.datawarehouse.url, ledger)
 
 
 def _jira_issues(config: JiraConfig, certificates: str) -> "JiraIssues":
@@ -183,7 +184,7 @@ def _by_hand(config: Config, parsed: argparse.Namespace) -> int:
     sends = config.kafka is not None and not parsed.dry_run
     publisher = Publisher(config.kafka) if config.kafka and sends else None
     code = manual.run(
-        _pipeline(config, publisher or Unsent()),
+        _pipeline(config, publisher or Unsent(), Ledger(config.kafka) if config.kafka else None),
         parsed.status,
         parsed.checkout_id,
         sends=sends,
@@ -214,7 +215,9 @@ def _daemon(config: Config) -> int:
     if config.rabbitmq is None:
         raise ConfigurationError(["RABBITMQ_HOST: is not set"])
     outcomes = Outcomes()
-    daemon = Daemon(config, config.rabbitmq, _pipeline(config, publisher or Shown()), outcomes)
+    ledger = Ledger(config.kafka) if config.kafka else None
+    pipeline = _pipeline(config, publisher or Shown(), ledger)
+    daemon = Daemon(config, config.rabbitmq, pipeline, outcomes)
     if website is not None:
         website.open(config, daemon.liveness, outcomes, publisher)
     _watch(daemon, config.shutdown_seconds)

@@ -9,17 +9,21 @@ from functools import partial
 from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
-from cki_notifier.kafka.sent_events import SentEvents
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
-from cki_notifier.notification.models import Ignored, Notification, Outcome, Sent
-from cki_notifier.notification.parse import Identity, identify
+from cki_notifier.notification.models import Ignored, Notification, Outcome
+from cki_notifier.notification.parse import Envelope, Identity, identify
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.rabbitmq.queues import MainQueue, RetryQueues
 from cki_notifier.rabbitmq.republish import Republisher
-from cki_notifier.rabbitmq.retries import Destination, destination_of, history_of
+from cki_notifier.rabbitmq.retries import (
+    Destination,
+    destination_of,
+    history_of,
+    may_be_repeat,
+)
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.log import FIELDS
 from cki_notifier.telemetry.outcomes import Outcomes, Result
@@ -63,7 +67,6 @@ class Daemon:
         self.liveness = Liveness()
         self._stopping = threading.Event()
         self._interrupting = threading.Event()
-        self._sent = SentEvents()
         self._shares = shares = shares_of(config.in_flight)
         self._lanes = Lanes(config.in_flight, most_behind=shares.behind, most_bytes=_MOST_BYTES)
         metrics.in_flight.set_function(lambda: self._lanes.running)
@@ -135,7 +138,7 @@ class Daemon:
     def deliver(self, delivery: Delivery) -> None:
         """Decide about a delivery what needs nothing loaded; have a worker handle it else."""
         try:
-            notification, ignored = self._pipeline.begin(delivery.body)
+            notification, ignored = self._pipeline.begin(delivery.body, _envelope_of(delivery))
         except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
             delivery = replace(delivery, identity=identify(delivery.body))
             self._on_failure(delivery, error, delivery.received)
@@ -154,14 +157,11 @@ class Daemon:
         """Handle a delivery in a worker thread and settle it."""
         if not self._consumer.is_current(delivery):
             return  # it waited while the connection was lost, and is handed out again
-        if delivery.redelivered and notification.event_id in self._sent:
-            logger.debug("%s: Kafka has it already", delivery.identity.checkout_id)
-            self._consumer.acknowledge(delivery)
-            return
         started = time.monotonic()
         try:
             seconds = delivery.received + NOTIFICATION_SECONDS - started
-            deadline = Deadline(seconds, self._interrupting, self._lanes)
+            is_ours = partial(self._consumer.is_ours, delivery)
+            deadline = Deadline(seconds, self._interrupting, self._lanes, is_ours)
             deadline.check()
             outcome = self._pipeline.handle(notification, deadline)
         except Interrupted as error:
@@ -169,8 +169,6 @@ class Daemon:
         except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
             self._on_failure(delivery, error, started)
         else:
-            if isinstance(outcome, Sent):
-                self._sent.add(notification.event_id)
             self._on_outcome(delivery, outcome, started)
 
     def _on_outcome(self, delivery: Delivery, outcome: Outcome, started: float) -> None:
@@ -180,7 +178,11 @@ class Daemon:
         if isinstance(outcome, Ignored):
             result = Result("ignored", outcome.reason, outcome.merge_request)
         else:
-            if self._config.sends:
+            if outcome.was_there:
+                logger.info(
+                    "%s: its message is in the topic already", delivery.identity.checkout_id
+                )
+            elif self._config.sends:
                 metrics.sent(outcome.stage)
             result = Result("sent", outcome.stage, outcome.merge_request)
         self._settle(delivery, result, started)
@@ -231,3 +233,12 @@ class Daemon:
             *values,
             extra=dict(zip(FIELDS, values, strict=True)),
         )
+
+
+def _envelope_of(delivery: Delivery) -> Envelope:
+    properties = delivery.properties
+    return Envelope(
+        properties.message_id,
+        properties.timestamp,
+        may_be_repeat(properties.headers, redelivered=delivery.redelivered),
+    )

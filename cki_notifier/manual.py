@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from cki_notifier.message.contract import encode
 from cki_notifier.notification.errors import NotifierError, Unavailable
@@ -67,7 +68,7 @@ def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, form:
         if not isinstance(decided, Ignored):
             if form != Form.JSON:
                 is_shown = show_message(encode(decided.message))
-            _persist(lambda: pipeline.announce(decided, notification, deadline), deadline)
+            _send(pipeline, decided, notification, deadline)
     except NotifierError as error:
         _explain(form, trail, notification, error)
         show(f"not sent: {error}")
@@ -77,6 +78,21 @@ def run(pipeline: Pipeline, status: str, checkout_id: str, *, sends: bool, form:
     if not (is_shown or sends):
         return FAILED
     return IGNORED if isinstance(outcome, Ignored) else SENT
+
+
+def _send(
+    pipeline: Pipeline, announcement: Announcement, notification: Notification, deadline: Deadline
+) -> None:
+    """Send until it is confirmed; what may be in the topic after a try is looked up first."""
+    tries = 0
+
+    def send() -> None:
+        nonlocal tries
+        tries += 1
+        again = replace(notification, may_be_repeat=tries > 1)
+        pipeline.announce(announcement, again, deadline)
+
+    _persist(send, deadline)
 
 
 def _persist(act: Callable[[], T], deadline: Deadline) -> T:

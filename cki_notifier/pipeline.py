@@ -1,4 +1,7 @@
-"""The whole way of a notification: parse, filter, load, route, build, publish."""
+"""The whole way of a notification: parse, filter, load, route, build, publish.
+
+What may have been handled before is looked up in the topic first, and once more before it is sent.
+"""
 
 from datetime import UTC, datetime
 from typing import Protocol
@@ -9,9 +12,9 @@ from cki_notifier.checkout.links import merge_request_url
 from cki_notifier.kafka.publish import Record
 from cki_notifier.message.build import build_message
 from cki_notifier.message.contract import ReadyForTest
-from cki_notifier.message.event import record_of
+from cki_notifier.message.event import record_of, stage_of
 from cki_notifier.notification.models import Ignored, Notification, Outcome, Sent, Stage
-from cki_notifier.notification.parse import parse
+from cki_notifier.notification.parse import NO_ENVELOPE, Envelope, parse
 from cki_notifier.notification.reasons import IgnoreReason
 from cki_notifier.rules.explain import SILENT, Trail
 from cki_notifier.rules.filter import BEFORE_LOADING, ON_BUILDS, ON_CHECKOUT, ON_MERGE_REQUEST
@@ -20,12 +23,25 @@ from cki_notifier.rules.rule import first_match
 from cki_notifier.sources.load import Loader
 from cki_notifier.workers.deadline import Deadline
 
+#: While Kafka answers, what somebody handed to it is in the topic after so long, in seconds.
+_ARRIVAL_SECONDS = 1.0
+
 
 class Publishes(Protocol):
     """Whatever takes a record and returns when it is safe: Kafka, or one who only shows it."""
 
     def publish(self, record: Record, deadline: Deadline) -> None:
         """Return when the record is delivered; raise a NotifierError otherwise."""
+
+
+class Remembers(Protocol):
+    """Whatever knows which events were published: the topic."""
+
+    def find(self, event_id: str, existed_at: datetime | None, deadline: Deadline) -> str | None:
+        """Return the type of an event that was published, None for another one.
+
+        Raises a NotifierError when it can't be told.
+        """
 
 
 class Announcement(Struct, frozen=True):
@@ -42,16 +58,24 @@ class Pipeline:
         loader: asks the services.
         publisher: takes the records.
         source: the warehouse's address, by which consumers know where events come from.
+        ledger: knows what was published; None where nothing is.
     """
 
-    def __init__(self, loader: Loader, publisher: Publishes, source: str) -> None:
+    def __init__(
+        self, loader: Loader, publisher: Publishes, source: str, ledger: Remembers | None = None
+    ) -> None:
         self._loader = loader
         self._publisher = publisher
         self._source = source
+        self._ledger = ledger
 
     @staticmethod
-    def begin(body: bytes) -> tuple[Notification, Ignored | None]:
+    def begin(body: bytes, envelope: Envelope = NO_ENVELOPE) -> tuple[Notification, Ignored | None]:
         """Parse a body and decide what needs nothing loaded; never waits.
+
+        Args:
+            body: as it came.
+            envelope: what came with it.
 
         Returns:
             The notification, and what was decided, None when more has to be known.
@@ -59,7 +83,7 @@ class Pipeline:
         Raises:
             Malformed: the body is no notification.
         """
-        notification = parse(body)
+        notification = parse(body, envelope)
         reason = first_match(BEFORE_LOADING, notification, SILENT)
         return notification, Ignored(reason) if reason else None
 
@@ -69,6 +93,8 @@ class Pipeline:
         Raises:
             NotifierError: its class says what is to be done with the notification.
         """
+        if sent := self._sent_before(notification, deadline):
+            return sent
         decision = self.decide(notification, deadline)
         if isinstance(decision, Announcement):
             return self.announce(decision, notification, deadline)
@@ -112,6 +138,10 @@ class Pipeline:
         self, announcement: Announcement, notification: Notification, deadline: Deadline
     ) -> Sent:
         """Send the message and return when it is safe; raises as :meth:`handle`."""
+        if notification.may_be_repeat:
+            deadline.pause(_ARRIVAL_SECONDS)
+            if sent := self._sent_before(notification, deadline):
+                return sent
         record = record_of(
             announcement.message,
             notification,
@@ -121,3 +151,10 @@ class Pipeline:
         )
         self._publisher.publish(record, deadline)
         return Sent(announcement.stage, announcement.message.merge_request.merge_request_url)
+
+    def _sent_before(self, notification: Notification, deadline: Deadline) -> Sent | None:
+        """Look in the topic for the message of what may have been handled before."""
+        if self._ledger is None or not notification.may_be_repeat:
+            return None
+        found = self._ledger.find(notification.event_id, notification.existed_at, deadline)
+        return None if found is None else Sent(stage_of(found), was_there=True)

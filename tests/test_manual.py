@@ -1,9 +1,12 @@
 """One checkout by hand, with a real Kafka."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.brokers.stage import Stage
+from tools.brokers.kafka import Kafka
 from tools.stand_ins import documents
 
 
@@ -33,6 +36,32 @@ def test_two_manual_runs_are_two_events(stage: Stage) -> None:
         run = stage.command("--status", "unknown", "--checkout-id", "redhat:1")
         assert run.returncode == 0, run.stderr
     assert len({record.headers["ce_id"] for record in stage.records(2)}) == 2
+
+
+def test_what_kafka_confirms_too_late_is_not_sent_again(stage: Stage, kafka: Kafka) -> None:
+    """A further try looks first whether the message is in the topic by now."""
+    fill(stage)
+    settings = stage.folder / "client.properties"
+    settings.write_text("delivery.timeout.ms=2000\n")
+    environment = stage.environment | {"KAFKA_CONFIG_FILE": str(settings)}
+    run = stage.command("--status", "unknown", "--checkout-id", "redhat:1", environment=environment)
+    assert run.returncode == 0, run.stderr
+    with ThreadPoolExecutor() as pool:
+        kafka.freeze()
+        try:
+            running = pool.submit(
+                stage.command,
+                "--status=ready_to_report",
+                "--checkout-id=redhat:1",
+                environment=environment,
+            )
+            time.sleep(8)
+        finally:
+            kafka.thaw()
+        run = running.result()
+    assert run.returncode == 0, run.stderr
+    assert "trying again" in run.stderr
+    assert len(stage.records(2)) == 2
 
 
 def test_the_iid_names_a_checkout_too(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -258,6 +259,72 @@ def test_a_notification_is_handled_from_its_body_to_the_topic() -> None:
     assert record.headers["ce_type"] == "org.cki-project.ready-for-test.post"
     assert record.headers["ce_source"] == "https://datawarehouse.example.com"
     assert json.loads(record.value)["status"] == "success"
+
+
+class Topic:
+    """Knows the types of events, from the first question about them or a later one on."""
+
+    def __init__(self, *answers: str | None) -> None:
+        self._answers = list(answers)
+        self.asked: list[tuple[str, datetime | None]] = []
+
+    def find(self, event_id: str, existed_at: datetime | None, deadline: Deadline) -> str | None:
+        """Tell the next answer."""
+        assert deadline.remaining() > 0
+        self.asked.append((event_id, existed_at))
+        return self._answers.pop(0)
+
+
+POST = "org.cki-project.ready-for-test.post"
+EXISTED = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
+
+
+def repeated(**changes: Any) -> Notification:
+    """Return a notification that may have been handled before."""
+    return factories.notification(existed_at=EXISTED, may_be_repeat=True, **changes)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nothing that may be on its way."""
+    monkeypatch.setattr("cki_notifier.pipeline._ARRIVAL_SECONDS", 0.0)
+
+
+def test_what_is_in_the_topic_already_is_not_even_loaded() -> None:
+    """The outcome is what it was the first time: sent, whatever the rules would say today."""
+    loader, kept, topic = knowing(CASES[10]), Kept(), Topic(POST)
+    notification = repeated()
+    outcome = Pipeline(loader, kept, "", topic).handle(notification, Deadline(60))
+
+    assert outcome == Sent(Stage.POST_TEST, was_there=True)
+    assert (loader.asked, kept.records) == ([], [])
+    assert topic.asked == [(notification.event_id, EXISTED)]
+
+
+def test_what_arrived_meanwhile_is_not_sent() -> None:
+    """It is looked up once more just before it would be sent."""
+    kept, topic = Kept(), Topic(None, "org.cki-project.ready-for-test.pre")
+    outcome = Pipeline(knowing(), kept, "", topic).handle(repeated(), Deadline(60))
+
+    assert outcome == Sent(Stage.PRE_TEST, was_there=True)
+    assert kept.records == []
+
+
+def test_what_is_not_in_the_topic_is_sent() -> None:
+    """Handled before or not."""
+    kept, topic = Kept(), Topic(None, None)
+    outcome = Pipeline(knowing(), kept, "", topic).handle(repeated(), Deadline(60))
+
+    assert outcome == Sent(Stage.POST_TEST, factories.MERGE_REQUEST_URL)
+    assert len(kept.records) == 1
+
+
+def test_what_is_new_is_not_looked_up() -> None:
+    """In normal times the topic is not read."""
+    kept, topic = Kept(), Topic()
+    Pipeline(knowing(), kept, "", topic).handle(factories.notification(), Deadline(60))
+
+    assert (topic.asked, len(kept.records)) == ([], 1)
 
 
 def test_what_is_ignored_or_malformed_is_not_published() -> None:

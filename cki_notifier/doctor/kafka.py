@@ -1,4 +1,4 @@
-"""Kafka: does it let us in, is the topic there and can it be written to, and may we?"""
+"""Kafka: does it let us in, is the topic there, can it be written to and read, and may we?"""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,8 @@ from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
 from cki_notifier.doctor.queue import number
 from cki_notifier.workers.deadline import Deadline
 
-_NAME, _TOPIC, _WRITE = "kafka", "kafka topic", "kafka write"
+_NAME, _TOPIC = "kafka", "kafka topic"
+_WRITE, _READ = "kafka write", "kafka read"
 _TEXT = {Trouble.LOGIN: "the login is refused", Trouble.TLS: "no TLS connection"}
 _ELSE_TEXT = "can't be reached"
 _ADVICE = {
@@ -23,6 +24,10 @@ _ELSE_ADVICE = (
     "whether something in between lets nobody through"
 )
 _ALLOW = "have our user (KAFKA_SASL_USERNAME, or that of our certificate) allowed to write to it"
+_ALLOW_READ = (
+    "have our user allowed to read it too: then what is in the topic already is seen, and not sent "
+    "again"
+)
 _BROKERS = "see which brokers are down or slow"
 
 
@@ -51,14 +56,25 @@ def partitions(name: str, topic: Topic) -> Finding:
     return ok(_TOPIC, f"{name}: {number(len(topic.partitions), 'partition')}, all in sync")
 
 
-def permission(name: str, topic: Topic) -> Finding:
-    """Tell whether we may write to a topic."""
+def permissions(name: str, topic: Topic) -> Iterator[Finding]:
+    """Tell whether we may write to a topic, and read it."""
     if topic.allowed is None:
-        return skipped(_WRITE, "the cluster does not tell what we may do")
-    if "write" in topic.allowed:
-        return ok(_WRITE, f"we may write to {name}")
+        for row in (_WRITE, _READ):
+            yield skipped(row, "the cluster does not tell what we may do")
+        return
     allowed = ", ".join(sorted(topic.allowed)) or "nothing"
-    return failed(_WRITE, f"we may not write to {name}; allowed is: {allowed}", _ALLOW)
+    if "write" in topic.allowed:
+        yield ok(_WRITE, f"we may write to {name}")
+    else:
+        yield failed(_WRITE, f"we may not write to {name}; allowed is: {allowed}", _ALLOW)
+    if "read" in topic.allowed:
+        yield ok(_READ, f"we may read {name}")
+    else:
+        text = (
+            f"we may not read {name}; allowed is: {allowed}. What was on its way when a process "
+            "died, or what Kafka confirmed too late, is sent twice"
+        )
+        yield warning(_READ, text, _ALLOW_READ)
 
 
 def _look(config: KafkaConfig, deadline: Deadline) -> Iterator[Finding]:
@@ -75,7 +91,7 @@ def _look(config: KafkaConfig, deadline: Deadline) -> Iterator[Finding]:
         yield _no_topic(config.topic, error)
         return
     yield partitions(config.topic, topic)
-    yield permission(config.topic, topic)
+    yield from permissions(config.topic, topic)
 
 
 def _no_topic(name: str, error: NoAnswer) -> Finding:

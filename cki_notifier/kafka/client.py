@@ -4,7 +4,15 @@ import logging
 import re
 from collections.abc import Mapping
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
     AdminClient,
     ConfigResource,
@@ -15,6 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
 __all__ = [
     "AdminClient",
     "ConfigResource",
+    "Consumer",
     "KafkaError",
     "KafkaException",
     "Message",
@@ -22,12 +31,33 @@ __all__ = [
     "ResourceType",
     "TopicCollection",
     "TopicDescription",
+    "TopicPartition",
 ]
 
 #: Where librdkafka's own log goes.
 LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
 #: What everything rests on; the configuration can't change these.
-_PROMISED = {"acks": "all", "enable.idempotence": "true"}
+_PROMISED = {
+    "acks": "all",
+    "enable.idempotence": "true",
+    "allow.auto.create.topics": "false",
+    # A broker's answer is about a batch: of records that are sent alone it is about each of them.
+    "batch.num.messages": "1",
+}
+#: How the topic is read: by hand, so that nothing of it is left at the cluster. librdkafka asks for
+#: a group's name, and joins none.
+_READING = {
+    "group.id": "cki-notifier",
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "enable.partition.eof": "true",
+    "auto.offset.reset": "earliest",
+    "isolation.level": "read_uncommitted",
+    "allow.auto.create.topics": "false",
+    "fetch.wait.max.ms": "20",
+    "queued.max.messages.kbytes": "8192",
+    "log_level": "3",  # errors: settings of producers would be warned about
+}
 #: librdkafka gives a message up after this many milliseconds, far below RabbitMQ's 30 minutes.
 _DELIVERY_TIMEOUT_MS = 60_000
 _DEFAULTS = {
@@ -51,6 +81,11 @@ def complete(settings: Mapping[str, str]) -> dict[str, str]:
     if "message.timeout.ms" in complete:
         complete["delivery.timeout.ms"] = complete.pop("message.timeout.ms")
     return complete
+
+
+def reading(settings: Mapping[str, str]) -> dict[str, str]:
+    """Turn the settings of a producer into those of a consumer that reads the topic by hand."""
+    return dict(settings) | _READING
 
 
 def setting_faults(settings: Mapping[str, str]) -> dict[str, str]:
@@ -82,6 +117,7 @@ def _refusal(settings: Mapping[str, str]) -> str:
     """Return why librdkafka can't work with settings, nothing when it can."""
     try:
         Producer(complete(settings), logger=LIBRDKAFKA_LOG)
+        Consumer(reading(settings), logger=LIBRDKAFKA_LOG).close()
     except KafkaException as error:
         return str(error.args[0].str()).strip()
     except (TypeError, ValueError, AttributeError) as error:

@@ -49,8 +49,6 @@ _QUIET_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 #: One that is new after a refused one is taken for a good one when it was not refused for so long.
 _TRIAL_SECONDS = 5.0
-#: A record that librdkafka only takes for delivered is sent so often, all in all.
-_MOST_SENDS = 3
 #: Who asks whether Kafka answers waits for so long at most, in seconds.
 _CHECK_SECONDS = 2.0
 
@@ -134,6 +132,7 @@ class Publisher:
             TooLarge: the broker refuses it for its size, and always will.
             DeliveryUnknown: no confirmation: it may have been written or not.
             Unavailable: it was not sent.
+            Interrupted: neither, and the notification is not ours any more.
         """
         self._gate.enter(deadline)
         started = time.monotonic()
@@ -150,29 +149,27 @@ class Publisher:
         logger.debug("%s: confirmed by Kafka", record.key)
 
     def _send(self, record: Record, deadline: Deadline) -> None:
-        started = time.monotonic()
-        for _ in range(_MOST_SENDS):
-            if self._is_written(record, deadline):
-                metrics.kafka_delivery_seconds.observe(time.monotonic() - started)
-                return
-            logger.warning("%s: Kafka confirmed only what was sent after it", record.key)
-        raise DeliveryUnknown("kafka", "it confirms only what is sent after the record")
-
-    def _is_written(self, record: Record, deadline: Deadline) -> bool:
-        """Send a record; tell whether the broker said where in the topic it is.
+        """Send a record; return when the broker said where in the topic it is.
 
         librdkafka takes what it sent before a confirmed record for delivered, because no broker
         with the state of an idempotent producer would have skipped it. One without that state does:
         that of a topic which was deleted and made again. Then the report knows no offset.
         """
+        started = time.monotonic()
         delivered: Future[bool] = Future()
         self._produce(record, delivered, deadline)
+        # librdkafka does not take back what it was given, so its last word is waited for.
         longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
+        seconds = min(longest, deadline.remaining()) if deadline.is_strict else longest
         try:
-            return delivered.result(min(longest, deadline.remaining()))
+            has_offset = delivered.result(seconds)
         except FutureTimeoutError as error:
             text = "no delivery report came in time"
             raise DeliveryUnknown("kafka", text, hiccup=True, held=True) from error
+        if not has_offset:
+            text = "it confirms only what was sent after the record"
+            raise DeliveryUnknown("kafka", text, hiccup=True, held=True)
+        metrics.kafka_delivery_seconds.observe(time.monotonic() - started)
 
     def check(self) -> None:
         """Return when Kafka answers for the topic, within 2 s; from any thread.
@@ -211,6 +208,7 @@ class Publisher:
         """Hand a record to librdkafka, whose report then ends ``delivered``."""
         headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
         while True:
+            deadline.ensure_ours()
             try:
                 with self._lock:
                     if self._refused:

@@ -13,6 +13,12 @@ _TYPES = {
     Stage.PRE_TEST: "org.cki-project.ready-for-test.pre",
     Stage.POST_TEST: "org.cki-project.ready-for-test.post",
 }
+_STAGES = {type_: stage for stage, type_ in _TYPES.items()}
+
+
+def stage_of(type_: str) -> Stage:
+    """Return the stage that an event's type tells of."""
+    return _STAGES.get(type_, Stage.POST_TEST)
 
 
 def record_of(

@@ -30,13 +30,17 @@ class Notification(Struct, frozen=True, kw_only=True):
     """One notification of the warehouse, as far as the rules read it.
 
     Attributes:
-        event_id: the same for the same body, however often it is handled; becomes ``ce_id``.
+        event_id: becomes ``ce_id``. The same for the same event, however often it is handled; a new
+            one each time for an event that nothing tells from another one.
         checkout_id: the KCIDB id (or, in a manual run, perhaps the iid).
         object_type: any string; only ``checkout`` goes on.
         status: any string; only those of :class:`Status` go on.
         retriggered, origin, valid: what the notification's own object says, else None.
         outcome_changed: whether the triage changed the checkout's outcome.
         occurred_at: the notification's own time with its zone, None when it has none.
+        existed_at: when there was the notification already, None when it does not tell.
+        may_be_repeat: whether it may have been handled before, so that the topic may have its
+            message. Never so for an event that nothing tells from another one.
     """
 
     event_id: str
@@ -48,6 +52,8 @@ class Notification(Struct, frozen=True, kw_only=True):
     valid: bool | None = None
     outcome_changed: bool = False
     occurred_at: datetime | None = None
+    existed_at: datetime | None = None
+    may_be_repeat: bool = False
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -104,11 +110,13 @@ class Sent(Struct, frozen=True):
     """Kafka confirmed the message (or would have got it, where nothing is sent).
 
     Attributes:
-        merge_request: its address, ``""`` where there is none.
+        merge_request: its address, ``""`` where there is none or nothing was loaded.
+        was_there: whether the message was in the topic already, and was not sent again.
     """
 
     stage: Stage
     merge_request: str = ""
+    was_there: bool = False
 
 
 class Ignored(Struct, frozen=True):

@@ -1,12 +1,17 @@
 """From the bytes RabbitMQ hands out to a notification.
 
 The body decides, never the routing key. Unknown fields are ignored, whatever they hold.
+
+What tells one event from another is its body together with the AMQP properties ``message_id`` and
+``timestamp``, where it has them. A body that carries no time of its own and comes without these
+properties can't be told from another one: two merge requests' changes of draft can give the same
+bytes. It is never held to be a repeat, and gets a new id each time it is handled.
 """
 
 import hashlib
-from datetime import datetime, timedelta
-from typing import TypeVar
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Raw
@@ -52,6 +57,19 @@ class _Glimpse(msgspec.Struct):
     object: Raw = _NULL
 
 
+class Envelope(msgspec.Struct, frozen=True):
+    """What comes with a body.
+
+    Attributes:
+        message_id, timestamp: the AMQP properties, whatever they hold; None where there is none.
+        may_be_repeat: whether the notification may have been handled before.
+    """
+
+    message_id: Any = None
+    timestamp: Any = None
+    may_be_repeat: bool = False
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Whom a body is about, as far as that can be seen without checking it.
 
@@ -64,12 +82,18 @@ class Identity(msgspec.Struct, frozen=True):
     status: str | None = None
 
 
+#: What comes with a body that comes by itself.
+NO_ENVELOPE: Final = Envelope()
 _BODY = msgspec.json.Decoder(_Body)
 _GLIMPSE = msgspec.json.Decoder(_Glimpse)
 
 
-def parse(body: bytes) -> Notification:
+def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     """Decode and check a notification's body.
+
+    Args:
+        body: as it came.
+        envelope: what came with it.
 
     Raises:
         Malformed: it is not JSON in UTF-8, not an object, has no id, no status or object type that
@@ -92,8 +116,10 @@ def parse(body: bytes) -> Notification:
         raise Malformed("the body has no id: neither `id` nor `object.id` is a non-empty string")
     about_misc = _of_type(_ObjectMisc, about.misc) or _ObjectMisc()
     misc = raw.misc or _Misc()
+    timestamp = _of_type(str, raw.timestamp)
+    is_distinct = _is_time(timestamp) or bool(envelope.message_id or envelope.timestamp)
     return Notification(
-        event_id=event_id(body),
+        event_id=event_id(body, envelope) if is_distinct else str(uuid4()),
         checkout_id=identifier,
         object_type=raw.object_type,
         status=raw.status,
@@ -101,7 +127,9 @@ def parse(body: bytes) -> Notification:
         origin=_of_type(str, about.origin),
         valid=_of_type(bool, about.valid),
         outcome_changed=_of_type(bool, misc.checkout_outcome_changed) is True,
-        occurred_at=_time(_of_type(str, raw.timestamp)),
+        occurred_at=(occurred_at := _time(timestamp)),
+        existed_at=_earliest(occurred_at, _epoch(envelope.timestamp)),
+        may_be_repeat=envelope.may_be_repeat and is_distinct,
     )
 
 
@@ -115,9 +143,13 @@ def identify(body: bytes) -> Identity:
     return Identity(_identifier(glimpse.id, about.id), _of_type(str, glimpse.status))
 
 
-def event_id(body: bytes) -> str:
-    """Give the same body the same id, in the form of a UUID: two equal bodies are one event."""
-    return str(UUID(bytes=hashlib.blake2b(body, digest_size=16).digest()))
+def event_id(body: bytes, envelope: Envelope = NO_ENVELOPE) -> str:
+    """Give the same event the same id, in the form of a UUID."""
+    digest = hashlib.blake2b(body, digest_size=16)
+    for name in ("message_id", "timestamp"):
+        if told := getattr(envelope, name):
+            digest.update(f"\0{name}={told}".encode(errors="replace"))  # no JSON holds a null
+    return str(UUID(bytes=digest.digest()))
 
 
 def _identifier(*candidates: Raw) -> str | None:
@@ -132,6 +164,15 @@ def _of_type(type_: type[T], value: Raw) -> T | None:
         return None
 
 
+def _is_time(text: str | None) -> bool:
+    """Tell whether a text is a time, in whatever zone."""
+    try:
+        datetime.fromisoformat(text or "")
+    except ValueError:
+        return False
+    return True
+
+
 def _time(text: str | None) -> datetime | None:
     """Return a time that RFC 3339 can express as well: its zone is given, in whole minutes."""
     try:
@@ -140,3 +181,17 @@ def _time(text: str | None) -> datetime | None:
         return None
     offset = time.utcoffset()
     return None if offset is None or offset % timedelta(minutes=1) else time
+
+
+def _epoch(seconds: Any) -> datetime | None:
+    """Return the time that AMQP's ``timestamp`` tells, None where it tells none."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    """Return the earliest of the times that are over, None when there is none."""
+    now = datetime.now(UTC)
+    return min((it for it in times if it is not None and it <= now), default=None)

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 #: The names the broker's replies go by (AMQP 0-9-1, 1.2).
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 403, 404, 406, 540
 #: A peer that says nothing for so long is dead, in seconds.
-_HEARTBEAT_SECONDS = 10
+HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
 #: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
 _BLOCKED_SECONDS = 60
@@ -205,7 +205,7 @@ def _parameters(config: RabbitMQConfig, host: str, purpose: str) -> pika.Connect
         virtual_host=config.virtual_host,
         credentials=pika.PlainCredentials(config.user, config.password.reveal()),
         ssl_options=options,
-        heartbeat=_HEARTBEAT_SECONDS,
+        heartbeat=HEARTBEAT_SECONDS,
         socket_timeout=_CONNECT_SECONDS,
         stack_timeout=2 * _CONNECT_SECONDS,
         blocked_connection_timeout=_BLOCKED_SECONDS,
@@ -404,6 +404,12 @@ def most_properties(channel: BlockingChannel) -> int:
     # pika tells nobody else what was agreed on.
     implementation: Any = channel.connection._impl  # type: ignore[attr-defined]  # noqa: SLF001
     return int(implementation.params.frame_max) - _FRAME_OVERHEAD
+
+
+def bytes_received(connection: BlockingConnection) -> int:
+    """Return how many bytes the broker has sent, heartbeats included."""
+    implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # as above
+    return int(implementation.bytes_received)
 
 
 def size_of(properties: BasicProperties) -> int:

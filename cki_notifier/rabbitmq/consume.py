@@ -19,12 +19,14 @@ from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.parse import Identity
 from cki_notifier.rabbitmq.acknowledgements import SettledTags
 from cki_notifier.rabbitmq.connection import (
+    HEARTBEAT_SECONDS,
     UNREADABLE,
     Basic,
     BasicProperties,
     BlockingChannel,
     BlockingConnection,
     acknowledge,
+    bytes_received,
     close,
     readable,
     translated,
@@ -41,6 +43,9 @@ TICK_SECONDS = 0.5
 _BIND_SECONDS = 30.0
 #: While too much is in memory, a little is read so often, in seconds, so that heartbeats go on.
 _BRAKED_SECONDS = 1.0
+#: The broker gives what we hold to somebody else when it hears nothing of us for two heartbeats.
+#: When we have heard nothing of it for so long, in seconds, we can't tell whether it is about to.
+_FENCE_SECONDS = HEARTBEAT_SECONDS
 #: A consumer that was there for so long was no mere attempt, in seconds.
 _STEADY_SECONDS = 0.5
 #: For what a queue had handed out before it was deleted, in seconds.
@@ -122,6 +127,8 @@ class Consumer:
         self._has_settled = threading.Event()
         self._consuming_since: float | None = None
         self._next_look = self._next_bind = 0.0
+        #: When the broker sent us something, and how much it had sent until then.
+        self._heard_at, self._heard = 0.0, 0
         #: Whether the broker ended our consumer: then what it handed out is nowhere else any more.
         self.has_orphans = False
 
@@ -163,6 +170,12 @@ class Consumer:
         with self._lock:
             return self._connection is not None and delivery.connection == self._number
 
+    def is_ours(self, delivery: Delivery) -> bool | None:
+        """Tell whether the broker still counts on us for a delivery, None when nobody can know."""
+        if not self.is_current(delivery):
+            return False
+        return True if time.monotonic() - self._heard_at < _FENCE_SECONDS else None
+
     def _consume(self, stopping: threading.Event) -> None:
         with translated():
             connection = self._connect()
@@ -194,6 +207,7 @@ class Consumer:
             self._channel = channel
             self._number += 1
             self._settled = SettledTags()
+            self._heard_at, self._heard = time.monotonic(), 0
 
     def _forget(self) -> None:
         with self._lock:
@@ -228,7 +242,14 @@ class Consumer:
             raise Unavailable("rabbitmq", "the broker closed our channel")
 
     def _go_round(self, connection: BlockingConnection, seconds: float = TICK_SECONDS) -> None:
-        """Do I/O once, and look about twice a second."""
+        """Do I/O once, and look about twice a second.
+
+        Raises:
+            Unavailable: the process stood still for so long that the broker may have given what we
+                hold to somebody else.
+        """
+        if (seconds_lost := self._liveness.silent_for()) > _FENCE_SECONDS:
+            raise Unavailable("rabbitmq", f"we stood still for {seconds_lost:.0f} s")
         self._liveness.tick()
         if time.monotonic() > self._next_look:
             self._handler.look()
@@ -239,6 +260,8 @@ class Consumer:
         self._has_settled.clear()
         with readable():
             connection.process_data_events(seconds)
+        if (heard := bytes_received(connection)) != self._heard:
+            self._heard_at, self._heard = time.monotonic(), heard
 
     def _pump_until(self, connection: BlockingConnection, done: Callable[[], bool]) -> None:
         while not done():
@@ -254,6 +277,7 @@ class Consumer:
             if not connection.is_open or isinstance(error.__cause__, UNREADABLE):
                 raise
             logger.warning("the queue can't be bound: %s", error)
+        self._liveness.tick()
 
     def _finish_orphans(self, connection: BlockingConnection, stopping: threading.Event) -> None:
         """Finish what the consumer was handed: after its queue was deleted it is nowhere else.

@@ -22,6 +22,8 @@ FIRST_SEEN = "x-cki-first-seen"
 EXCHANGE = "x-cki-exchange"
 ROUTING_KEY = "x-cki-routing-key"
 
+#: What begins so was put in by us, or by the broker when it dead-lettered or gave back a message.
+_TELLING = ("x-cki-", "x-death", "x-first-death-", "x-delivery-count", "x-acquired-count")
 #: An object that still can't be read after these delays does not exist, in seconds.
 _NOT_FOUND_DELAYS = DELAYS[:4]
 #: What was only held back is tried again so soon, and at most so late, in seconds.
@@ -86,6 +88,17 @@ def history_of(
         exchange=origin if isinstance(origin, str) else exchange,
         routing_key=key if isinstance(key, str) else routing_key,
     )
+
+
+def may_be_repeat(headers: Mapping[str, Any] | None, *, redelivered: bool) -> bool:
+    """Tell whether a delivery may have been handled before.
+
+    Args:
+        headers: of the delivery. Those that we, or the broker, put in tell of an earlier one: it
+            comes from a delay queue, or was put back from the dead letters, by whatever means.
+        redelivered: whether the broker says that it has handed the delivery out before.
+    """
+    return redelivered or any(name.startswith(_TELLING) for name in headers or ())
 
 
 def destination_of(

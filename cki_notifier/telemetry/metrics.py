@@ -52,6 +52,14 @@ kafka_failures = Counter(
     "Messages that Kafka did not confirm; their notifications are tried again.",
     registry=REGISTRY,
 )
+topic_lookups = Counter(
+    "cki_notifier_topic_lookups",
+    "Look-ups in the topic of what may have been handled before. found: its message is there, and "
+    "not sent again; absent: it is not; forbidden: we may not read the topic, so it is sent in any "
+    "case.",
+    ["result"],
+    registry=REGISTRY,
+)
 retries = Counter(
     "cki_notifier_retries",
     "Notifications that were put into a delay queue, to be tried again.",
@@ -204,6 +212,7 @@ def introduce(environment: str) -> None:
     for counter, values in (
         (messages_sent, tuple(Stage)),
         (processing_seconds, ("sent", "ignored", "delayed", "dead-lettered")),
+        (topic_lookups, ("found", "absent", "forbidden")),
         (retries, tuple(DelayReason)),
         (dead_letters, tuple(DeadLetterReason)),
         (reconnects, ("rabbitmq", "kafka")),

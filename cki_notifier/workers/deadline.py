@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 #: Who waits for no longer than this keeps its worker, in seconds.
 SHORT_SECONDS = 0.25
+#: Who waits for what can't be told looks so often, in seconds.
+_LOOK_SECONDS = 0.2
 
 
 class Workers(Protocol):
@@ -33,6 +35,11 @@ class Deadline:
         seconds: how long from now.
         stopping: when set, nobody begins to wait any more, and who waits is woken.
         workers: get the caller's worker for as long as the caller only waits.
+        is_ours: tells whether the notification is still ours to handle, None when that can't be
+            told now.
+
+    Attributes:
+        is_strict: whether even what is known only later is given up then.
     """
 
     def __init__(
@@ -40,10 +47,13 @@ class Deadline:
         seconds: float,
         stopping: threading.Event | None = None,
         workers: Workers | None = None,
+        is_ours: Callable[[], bool | None] | None = None,
     ) -> None:
         self._end = time.monotonic() + seconds
         self._stopping = stopping or threading.Event()
         self._workers = workers
+        self._is_ours = is_ours or (lambda: True)
+        self.is_strict = is_ours is None
 
     def remaining(self) -> float:
         """Return the seconds left, 0 when there are none."""
@@ -60,6 +70,19 @@ class Deadline:
             raise Interrupted("stopping, so nothing is tried again")
         if not self.remaining():
             raise Unavailable("cki-notifier", "its time is over", held=True)
+
+    def ensure_ours(self) -> None:
+        """Return when the notification is ours to handle; wait while that can't be told.
+
+        Raises:
+            Interrupted: it is not, or the process is stopping.
+            Unavailable: it could not be told until the deadline.
+        """
+        while (is_ours := self._is_ours()) is None:
+            if not self.pause(_LOOK_SECONDS):
+                raise Unavailable("rabbitmq", "nothing is heard of it", held=True)
+        if not is_ours:
+            raise Interrupted("RabbitMQ hands it out again")
 
     def pause(self, seconds: float) -> bool:
         """Wait before trying again; return False at once when that would take too long.

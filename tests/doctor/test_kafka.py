@@ -4,7 +4,7 @@ import pytest
 
 from cki_notifier.doctor.cluster import Partition, Topic
 from cki_notifier.doctor.finding import State
-from cki_notifier.doctor.kafka import partitions, permission
+from cki_notifier.doctor.kafka import partitions, permissions
 
 LED = Partition(0, is_led=True, in_sync=3, replicas=3)
 BEHIND = Partition(1, is_led=True, in_sync=2, replicas=3)
@@ -64,5 +64,26 @@ def test_whether_we_may_write_is_asked_and_not_tried(
     allowed: set[str] | None, state: State, text: str
 ) -> None:
     """A cluster that is too old to tell is not held to forbid it."""
-    finding = permission("ready", topic(LED, allowed=allowed))
+    finding, _ = permissions("ready", topic(LED, allowed=allowed))
     assert (finding.name, finding.state, finding.text) == ("kafka write", state, text)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "state", "text"),
+    [
+        ({"write", "describe", "read"}, State.OK, "we may read ready"),
+        (
+            {"write", "describe"},
+            State.WARNING,
+            "we may not read ready; allowed is: describe, write",
+        ),
+        (None, State.SKIPPED, "the cluster does not tell what we may do"),
+    ],
+)
+def test_who_may_not_read_the_topic_is_warned(
+    allowed: set[str] | None, state: State, text: str
+) -> None:
+    """Without that right some messages are sent twice, and nothing is lost."""
+    _, finding = permissions("ready", topic(LED, allowed=allowed))
+    assert (finding.name, finding.state) == ("kafka read", state)
+    assert finding.text.partition(". ")[0] == text

@@ -65,7 +65,12 @@ def states(report: Report) -> dict[str, str]:
 def test_a_kafka_that_guards_nothing_is_fine(stage: Stage) -> None:
     """Without users everything is allowed."""
     report = doctor(stage)
-    assert states(report) == {"kafka": "ok", "kafka topic": "ok", "kafka write": "ok"}
+    assert states(report) == {
+        "kafka": "ok",
+        "kafka topic": "ok",
+        "kafka write": "ok",
+        "kafka read": "ok",
+    }
     assert report.rows["kafka"].text == "lets us in; 1 broker"
     assert report.rows["kafka topic"].text == f"{stage.topic}: 3 partitions, all in sync"
 
@@ -73,14 +78,24 @@ def test_a_kafka_that_guards_nothing_is_fine(stage: Stage) -> None:
 def test_a_user_who_may_write_is_fine(guarded_stage: Stage, guarded: Kafka) -> None:
     """It is asked what is allowed; nothing is written."""
     report = doctor(guarded_stage, **log_in(guarded, "writer"))
-    assert states(report) == {"kafka": "ok", "kafka topic": "ok", "kafka write": "ok"}
+    assert states(report) == {
+        "kafka": "ok",
+        "kafka topic": "ok",
+        "kafka write": "ok",
+        "kafka read": "warning",
+    }
 
 
 def test_a_user_who_may_not_write_fails(guarded_stage: Stage, guarded: Kafka) -> None:
     """The row says what is allowed instead."""
     report = doctor(guarded_stage, **log_in(guarded, "reader"))
     assert report.code == 1
-    assert states(report) == {"kafka": "ok", "kafka topic": "ok", "kafka write": "failed"}
+    assert states(report) == {
+        "kafka": "ok",
+        "kafka topic": "ok",
+        "kafka write": "failed",
+        "kafka read": "ok",
+    }
     assert report.rows["kafka write"].text.endswith("allowed is: describe, read")
 
 

@@ -15,7 +15,13 @@ from confluent_kafka import KafkaError, KafkaException
 
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.publish import Publisher, Record
-from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.notification.errors import (
+    DeliveryUnknown,
+    Interrupted,
+    NotifierError,
+    TooLarge,
+    Unavailable,
+)
 from cki_notifier.telemetry.metrics import REGISTRY
 from cki_notifier.workers.deadline import Deadline
 from tests.brokers.mock_kafka import PATIENCE, TOPIC, MockCluster
@@ -351,8 +357,8 @@ def until(look: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_what_only_seems_to_be_written_is_sent_again(
-    cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+def test_what_only_seems_to_be_written_is_not_known_to_be(
+    cluster: MockCluster, publisher: MakePublisher
 ) -> None:
     """A record is not taken for written because one that was sent after it is.
 
@@ -363,23 +369,24 @@ def test_what_only_seems_to_be_written_is_sent_again(
     patient = {"retries": "5", "topic_metadata_refresh_interval_ms": "300000"}
     sending = publisher(delivery_timeout_ms="20000", **patient)
     publish_until_it_works(sending)
-    sent: set[str] = set()
     for attempt in range(10):  # on a slow machine the first may be answered before the second
-        names = [f"redhat:{attempt}-{place}" for place in ("first", "second")]
         with (
             cluster.answering_after(500),
             cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS, times=1),
             ThreadPoolExecutor() as pool,
         ):
-            for name in names:
-                pool.submit(publish_until_it_works, sending, Record(name, b"{}", {}))
+            told = []
+            for place in ("first", "second"):
+                record = Record(f"redhat:{attempt}-{place}", b"{}", {})
+                told.append(pool.submit(publish, sending, record))
                 time.sleep(0.1)
-        sent.update(names)
-        if "confirmed only what was sent after it" in caplog.text:
+        first, second = (it.result() for it in told)
+        if first == "DeliveryUnknown":
             break
-    assert f"{names[0]}: Kafka confirmed only what was sent after it" in caplog.text
+    assert (first, second) == ("DeliveryUnknown", "delivered")
     keys = [key.decode() for record in cluster.records() if isinstance(key := record.key(), bytes)]
-    assert sent <= set(keys)
+    assert f"redhat:{attempt}-first" not in keys
+    assert f"redhat:{attempt}-second" in keys
 
 
 def test_without_an_answer_it_is_unknown(cluster: MockCluster, publisher: MakePublisher) -> None:
@@ -389,6 +396,36 @@ def test_without_an_answer_it_is_unknown(cluster: MockCluster, publisher: MakePu
     with cluster.answering_after(5000), pytest.raises(DeliveryUnknown) as caught:
         sending.publish(RECORD, Deadline(0.2))
     assert caught.value.service == "kafka"
+
+
+def test_what_is_known_only_later_is_waited_for(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """Once a record is handed over nobody can take it back, so its deadline does not count."""
+    sending = publisher(delivery_timeout_ms="20000")
+    publish_until_it_works(sending)
+    with cluster.answering_after(1000):
+        sending.publish(RECORD, Deadline(0.3, is_ours=lambda: True))
+    assert len(cluster.records()) == 2
+
+
+def test_what_is_not_ours_any_more_is_not_sent(
+    cluster: MockCluster, publisher: MakePublisher
+) -> None:
+    """The broker hands it out to somebody else; while nobody can tell, it is not sent either."""
+    sending = publisher()
+    publish_until_it_works(sending)
+    with pytest.raises(Interrupted, match="RabbitMQ hands it out again"):
+        sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: False))
+    with pytest.raises(Unavailable, match="nothing is heard of it"):
+        sending.publish(RECORD, Deadline(0.5, is_ours=lambda: None))
+    told = iter([None, None, False])
+    with pytest.raises(Interrupted):
+        sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: next(told)))
+    assert len(cluster.records()) == 1
+    told = iter([None, None, True])
+    sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: next(told)))
+    assert len(cluster.records()) == 2
 
 
 def test_a_broker_that_is_down_is_waited_for_until_the_timeout(
@@ -431,7 +468,10 @@ def test_the_promise_can_not_be_configured_away(
 ) -> None:
     """Even settings that would weaken it are overruled: the producer asks for an identity."""
     sending = publisher(acks="0", enable_idempotence="false")
-    with cluster.failing(KafkaError.DUPLICATE_SEQUENCE_NUMBER, times=1):  # others don't know it
-        assert publish(sending) == "delivered"
+    with (
+        cluster.failing(KafkaError.DUPLICATE_SEQUENCE_NUMBER, times=1),  # others don't know it
+        pytest.raises(DeliveryUnknown, match="confirms only what was sent after"),
+    ):
+        sending.publish(RECORD, Deadline(PATIENCE))
     with cluster.failing(KafkaError.INVALID_REQUIRED_ACKS):  # with acks=0 nobody would hear
         assert publish(sending) == "DeliveryUnknown"

@@ -12,7 +12,7 @@ from cki_notifier.message.build import build_message
 from cki_notifier.message.contract import encode
 from cki_notifier.message.event import record_of
 from cki_notifier.notification.models import Stage
-from cki_notifier.notification.parse import parse
+from cki_notifier.notification.parse import Envelope, parse
 from tests import factories
 from tests.factories.contract import NOW
 from tests.properties import PATIENT
@@ -60,11 +60,12 @@ def test_a_notification_without_a_time_occurred_now() -> None:
 
 
 def test_the_same_notification_has_the_same_id_at_any_time() -> None:
-    """Consumers drop repeats by it, so nothing but the body goes into it."""
+    """Consumers drop repeats by it, so no time but its own goes into it."""
     body = b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout"}'
-    first = record_of(MESSAGE, parse(body), Stage.PRE_TEST, source=SOURCE, now=NOW)
+    named = Envelope(message_id="1")
+    first = record_of(MESSAGE, parse(body, named), Stage.PRE_TEST, source=SOURCE, now=NOW)
     later = datetime.now(UTC)
-    again = record_of(MESSAGE, parse(body), Stage.POST_TEST, source=SOURCE, now=later)
+    again = record_of(MESSAGE, parse(body, named), Stage.POST_TEST, source=SOURCE, now=later)
 
     assert first.headers["ce_id"] == again.headers["ce_id"]
     assert first.headers["ce_time"] != again.headers["ce_time"]

@@ -6,13 +6,21 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cki_notifier.notification.errors import Malformed
 from cki_notifier.notification.models import Notification
-from cki_notifier.notification.parse import Identity, event_id, identify, parse
+from cki_notifier.notification.parse import (
+    NO_ENVELOPE,
+    Envelope,
+    Identity,
+    event_id,
+    identify,
+    parse,
+)
 from tests.properties import PATIENT
 from tools.stand_ins import documents
 
@@ -27,6 +35,10 @@ ODD_VALUES = (
     "[" * 500 + "]" * 500,
     '{"id": 1, "id": [], "": {}}',
 )
+
+#: What comes with a body that is told from others by its name.
+NAMED = Envelope(message_id="1")
+TIME = "2026-11-20T10:15:00+00:00"
 
 NO_STRINGS: tuple[object, ...] = (documents.MISSING, None, 7, 1.5, True, ["a"], {"id": "a"})
 NO_OBJECTS: tuple[object, ...] = ("", 1, False, [], [{}])
@@ -99,8 +111,11 @@ def test_a_body_may_carry_the_id_only(changes: dict[str, None]) -> None:
     """What is missing or null says nothing."""
     encoded = body(**changes)
 
-    assert parse(encoded) == Notification(
-        event_id=event_id(encoded), checkout_id="redhat:1", object_type="checkout", status="unknown"
+    assert parse(encoded, NAMED) == Notification(
+        event_id=event_id(encoded, NAMED),
+        checkout_id="redhat:1",
+        object_type="checkout",
+        status="unknown",
     )
 
 
@@ -177,8 +192,11 @@ def test_a_field_of_another_type_says_nothing(place: str, value: str) -> None:
     """What we read, but is not of its type, is as good as missing."""
     encoded = raw(place.replace("?", value))
 
-    assert parse(encoded) == Notification(
-        event_id=event_id(encoded), checkout_id="redhat:1", object_type="checkout", status="unknown"
+    assert parse(encoded, NAMED) == Notification(
+        event_id=event_id(encoded, NAMED),
+        checkout_id="redhat:1",
+        object_type="checkout",
+        status="unknown",
     )
 
 
@@ -219,13 +237,86 @@ def test_any_other_time_is_as_good_as_missing(timestamp: object) -> None:
     assert parse(body(timestamp=timestamp)).occurred_at is None
 
 
-def test_the_same_body_is_the_same_event() -> None:
-    """Equal bodies have equal ids, which are UUIDs, and others have others."""
-    first, second = parse(body()), parse(body(iid=2))
+@pytest.mark.parametrize(
+    ("timestamp", "envelope"),
+    [
+        (TIME, NO_ENVELOPE),
+        ("2026-11-20T10:15:00", NO_ENVELOPE),
+        (None, NAMED),
+        (None, Envelope(timestamp=1795169700)),
+        (None, Envelope("1", 1795169700)),
+        (TIME, Envelope("1", 1795169700)),
+        (None, Envelope(b"\xff")),
+    ],
+)
+def test_the_same_body_with_the_same_properties_is_the_same_event(
+    timestamp: str | None, envelope: Envelope
+) -> None:
+    """Equal ones have equal ids, which are UUIDs; another body, name or time makes another."""
+    encoded = body(timestamp=timestamp)
+    first = parse(encoded, envelope)
+    others = (
+        parse(body(timestamp=timestamp, iid=2), envelope),
+        parse(encoded, Envelope("2", envelope.timestamp)),
+        parse(encoded, Envelope(envelope.message_id, 1795169701)),
+    )
 
-    assert first.event_id == parse(body()).event_id == event_id(body())
-    assert first.event_id != second.event_id
+    assert first.event_id == parse(encoded, envelope).event_id == event_id(encoded, envelope)
+    assert first.event_id not in {other.event_id for other in others}
     assert str(UUID(first.event_id)) == first.event_id
+
+
+def test_a_name_is_no_time() -> None:
+    """What one property tells is not taken for the other's."""
+    assert parse(body(), Envelope("5")).event_id != parse(body(), Envelope(None, 5)).event_id
+
+
+@pytest.mark.parametrize(
+    "timestamp", [documents.MISSING, None, "", "soon", 0, True, ["2026-11-20T10:15:00Z"]]
+)
+@pytest.mark.parametrize("envelope", [NO_ENVELOPE, Envelope("", 0), Envelope(None, None)])
+def test_what_nothing_tells_from_another_event_is_never_a_repeat(
+    timestamp: object, envelope: Envelope
+) -> None:
+    """Without a time and a name it has a new id each time, however it comes."""
+    encoded = body(timestamp=timestamp)
+    again = msgspec.structs.replace(envelope, may_be_repeat=True)
+    first, second = parse(encoded, envelope), parse(encoded, again)
+
+    assert first.event_id != second.event_id
+    assert str(UUID(second.event_id)) == second.event_id
+    assert not second.may_be_repeat
+
+
+def test_what_is_told_from_other_events_may_be_a_repeat() -> None:
+    """When the envelope says so."""
+    encoded = body(timestamp=TIME)
+    assert parse(encoded, Envelope(may_be_repeat=True)).may_be_repeat
+    assert parse(body(), Envelope("1", may_be_repeat=True)).may_be_repeat
+    assert not parse(encoded, NAMED).may_be_repeat
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "epoch", "expected"),
+    [
+        (TIME, None, datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        (TIME, 1795169699, datetime(2026, 11, 20, 10, 14, 59, tzinfo=UTC)),
+        (TIME, 1795169701, datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        (None, 1795169700, datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        (TIME, 2**63, datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        (TIME, "soon", datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        ("2999-01-01T00:00:00Z", 1795169700, datetime(2026, 11, 20, 10, 15, tzinfo=UTC)),
+        ("2999-01-01T00:00:00Z", None, None),
+        ("2026-11-20T10:15:00", None, None),
+        (None, None, None),
+    ],
+)
+def test_it_existed_at_the_earliest_time_it_tells(
+    timestamp: str | None, epoch: Any, expected: datetime | None
+) -> None:
+    """Of its own and the property's; one that is yet to come, or has no zone, tells nothing."""
+    found = parse(body(timestamp=timestamp), Envelope("1", epoch)).existed_at
+    assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Consuming a queue of a real broker: what comes undone is mended, and memory is bounded."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +16,7 @@ from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.rabbitmq.queues import MainQueue
 from tests.brokers.stage import PATIENCE, Stage, eventually
+from tools.brokers.proxy import Proxy
 
 
 class Handler:
@@ -120,6 +123,40 @@ def test_what_came_undone_is_bound_again(
 
         eventually(arrives, what="a delivery")
     assert handler.looks
+
+
+def test_a_delivery_is_ours_while_the_broker_is_heard(
+    stage: Stage, config: RabbitMQConfig, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In silence nobody can tell, and after the end of its connection it is not."""
+    monkeypatch.setattr(consume, "_FENCE_SECONDS", 2.0)
+    with (
+        Proxy(config.port) as proxy,
+        consuming(replace(config, port=proxy.port), handler) as consumer,
+    ):
+        stage.publish(b"first")
+        first = eventually(lambda: handler.deliveries)[0]
+        assert consumer.is_ours(first) is True
+        eventually(lambda: consumer.is_ours(first) is None, what="silence")
+        stage.publish(b"second")
+        eventually(lambda: consumer.is_ours(first) is True, what="a delivery, or a heartbeat")
+        proxy.cut()
+        eventually(lambda: consumer.is_ours(first) is False, what="the end of the connection")
+
+
+def test_who_stood_still_for_long_connects_anew(
+    stage: Stage, config: RabbitMQConfig, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it held may be somebody else's by then, and what it reads first does not tell."""
+    monkeypatch.setattr(consume, "_FENCE_SECONDS", 1.0)
+    with consuming(config, handler) as consumer:
+        stage.publish(b"held")
+        held = eventually(lambda: handler.deliveries)[0]
+        monkeypatch.setattr(handler, "look", lambda: time.sleep(1.5))
+        eventually(lambda: consumer.is_ours(held) is False, what="another connection")
+        monkeypatch.setattr(handler, "look", lambda: None)
+        eventually(lambda: len(handler.deliveries) > 1, what="the delivery once more")
+        assert handler.deliveries[-1].redelivered
 
 
 def test_a_binding_that_is_refused_is_no_end_of_the_consuming(

@@ -15,7 +15,13 @@ from cki_notifier.notification.errors import (
     TooLarge,
     Unavailable,
 )
-from cki_notifier.rabbitmq.retries import Destination, History, destination_of, history_of
+from cki_notifier.rabbitmq.retries import (
+    Destination,
+    History,
+    destination_of,
+    history_of,
+    may_be_repeat,
+)
 
 QUEUE = "cki.queue.webhooks.cki_notifier"
 DELAY_QUEUES = [f"{QUEUE}.retry.{delay}" for delay in ("5s", "30s", "2m", "10m", "1h")]
@@ -40,6 +46,28 @@ def parked(error: Exception, before: History | None = None, now: datetime = NOW)
 def read(headers: dict[str, Any] | None) -> History:
     """Read a history out of the headers of a delivery."""
     return history_of(headers, exchange="this exchange", routing_key="this key", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("headers", "redelivered", "expected"),
+    [
+        (None, False, False),
+        ({}, False, False),
+        ({"x-request-id": "1", "cki": "x-cki-"}, False, False),
+        (None, True, True),
+        ({"x-cki-attempts": 1}, False, True),
+        ({"x-cki-exchange": "webhooks"}, False, True),
+        ({"x-death": []}, False, True),
+        ({"x-first-death-queue": "any"}, False, True),
+        ({"x-delivery-count": 1}, False, True),
+        ({"x-acquired-count": 1}, False, True),
+    ],
+)
+def test_what_was_handed_out_before_may_be_a_repeat(
+    headers: dict[str, Any] | None, *, redelivered: bool, expected: bool
+) -> None:
+    """The broker says so, or a header that nobody but us and the broker puts in."""
+    assert may_be_repeat(headers, redelivered=redelivered) is expected
 
 
 @pytest.mark.parametrize(
