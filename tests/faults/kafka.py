@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
 
 from tests.brokers.stage import eventually
 from tests.faults import wire
-from tests.faults.scene import BROKERS_TIME, Fault, Scene
+from tests.faults.scene import BROKERS_TIME, LATENCY, Fault, Scene
 from tests.faults.verdict import is_at_rest, read_all
 from tools.brokers.proxy import Way
 
@@ -50,6 +50,7 @@ def _kill(scene: Scene) -> None:
 
 
 def _freeze(scene: Scene, *, seconds: float) -> None:
+    _fill_hands(scene)
     scene.kafka.freeze()
     try:
         time.sleep(seconds)
@@ -59,6 +60,7 @@ def _freeze(scene: Scene, *, seconds: float) -> None:
 
 def _freeze_and_kill(scene: Scene) -> None:
     """Kill the daemon while Kafka is frozen: what is on its way gets into the log later."""
+    _fill_hands(scene)
     scene.kafka.freeze()
     try:
         for seconds in (5, 35):
@@ -69,6 +71,13 @@ def _freeze_and_kill(scene: Scene) -> None:
     finally:
         scene.kafka.thaw()
     scene.over_at = None
+
+
+def _fill_hands(scene: Scene) -> None:
+    """Have the daemon write much at once, soon."""
+    scene.services.warehouse.latency = 1
+    time.sleep(2)
+    scene.services.warehouse.latency = LATENCY
 
 
 def _cut(scene: Scene) -> None:
