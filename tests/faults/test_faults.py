@@ -86,6 +86,7 @@ def test_nothing_is_lost_in_a_sequence(
 def test_nothing_is_lost_in_a_storm(
     set_scene: Callable[..., SceneToBe],
     judged: Callable[[Verdict], None],
+    note: Callable[[str], None],
     storm_size: int,
     seed: int,
 ) -> None:
@@ -94,6 +95,7 @@ def test_nothing_is_lost_in_a_storm(
     with set_scene(seed=seed, processes=storm.PROCESSES, rate=storm.RATE) as scene:
         verdict = run(scene, raging.fault)
     judged(verdict)
+    note(f"- storm of seed {seed}: {len(raging.struck)} faults in {raging.struck[-1][0]:.0f} s")
     assert verdict.is_good, f"{verdict}\n{raging.log()}"
 
 
