@@ -3,6 +3,7 @@
 What may have been handled before is looked up in the topic first, and once more before it is sent.
 """
 
+import random
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -23,7 +24,8 @@ from cki_notifier.rules.rule import first_match
 from cki_notifier.sources.load import Loader
 from cki_notifier.workers.deadline import Deadline
 
-#: While Kafka answers, what somebody handed to it is in the topic after so long, in seconds.
+#: While Kafka answers, what somebody handed to it is in the topic after so long, in seconds. Up to
+#: as much is added by chance, so that two who hold copies of a notification don't look at once.
 _ARRIVAL_SECONDS = 1.0
 
 
@@ -139,7 +141,7 @@ class Pipeline:
     ) -> Sent:
         """Send the message and return when it is safe; raises as :meth:`handle`."""
         if notification.may_be_repeat:
-            deadline.pause(_ARRIVAL_SECONDS)
+            deadline.pause(_ARRIVAL_SECONDS * random.uniform(1, 2))  # noqa: S311  # jitter
             if sent := self._sent_before(notification, deadline):
                 return sent
         record = record_of(

@@ -56,6 +56,7 @@ _READING = {
     "allow.auto.create.topics": "false",
     "fetch.wait.max.ms": "20",
     "queued.max.messages.kbytes": "8192",
+    "fetch.queue.backoff.ms": "10",  # while so much waits to be looked at; else it would be 1 s
     "log_level": "3",  # errors: settings of producers would be warned about
 }
 #: librdkafka gives a message up after this many milliseconds, far below RabbitMQ's 30 minutes.

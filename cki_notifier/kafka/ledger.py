@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 _ID, _TYPE = "ce_id", "ce_type"
 #: None of ours is longer, in bytes.
 _LONGEST_ID, _LONGEST_TYPE = 36, 100
-#: The clocks of whoever made the notification and of whoever wrote the record may differ by this.
-_MARGIN = timedelta(hours=1)
+#: The clocks of whoever made the notification and of whoever wrote the record may differ so much.
+_MARGIN_SECONDS = 3600.0
 #: So many ids are remembered: ten days of 20,000 records need some 30 MiB.
 _MOST_IDS = 200_000
 #: The reader is given up when nobody has asked for so long, in seconds.
@@ -114,7 +114,9 @@ class Ledger:
             Unavailable: it could not be told in time.
             Interrupted: the process is stopping.
         """
-        since = max(0, int((existed_at - _MARGIN).timestamp() * 1000)) if existed_at else _EARLIEST
+        since = _EARLIEST
+        if existed_at is not None:
+            since = max(0, int((existed_at.timestamp() - _MARGIN_SECONDS) * 1000))
         question = _Question(event_id.encode(), since, Future())
         if time.monotonic() < self._forbidden_until:
             found, result = None, "forbidden"

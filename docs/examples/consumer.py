@@ -66,7 +66,11 @@ def header(record: Message, name: str) -> str:
 
 
 def handle(record: Message, handled: Handled) -> None:
-    """Act on a record, once; one that is none of ours, or can't be read, is left alone."""
+    """Act on an event, once; a record that is none of ours, or can't be read, is left alone.
+
+    Equal ids are one event, different ids are different events, even if their messages are alike:
+    a merge request that leaves draft twice is two events.
+    """
     stage, event = header(record, "ce_type"), header(record, "ce_id")
     try:
         message = json.loads(record.value() or b"")

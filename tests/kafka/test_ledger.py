@@ -155,6 +155,7 @@ def test_an_earlier_event_is_looked_for_in_what_was_left_out(
     assert find(ledger, older, NOW - timedelta(days=2)) == PRE
     assert find(ledger, oldest, None) == PRE
     assert find(ledger, str(uuid4()), None) is None
+    assert find(ledger, str(uuid4()), datetime.min.replace(tzinfo=UTC)) is None
     assert [it for it in scans if it] == [5, 1, 1]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -101,6 +101,7 @@ def test_a_full_body_gives_all_that_the_rules_read() -> None:
         valid=False,
         outcome_changed=True,
         occurred_at=datetime(2026, 11, 20, 12, 30, 0, 123456, UTC),
+        existed_at=datetime(2026, 11, 20, 12, 30, 0, 123456, UTC),
     )
 
 
@@ -309,6 +310,7 @@ def test_what_is_told_from_other_events_may_be_a_repeat() -> None:
         ("2999-01-01T00:00:00Z", None, None),
         ("2026-11-20T10:15:00", None, None),
         (None, None, None),
+        ("0001-01-01T00:00:00+14:00", 5, datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
     ],
 )
 def test_it_existed_at_the_earliest_time_it_tells(

@@ -94,6 +94,7 @@ def _plan(parsed: argparse.Namespace) -> Plan:
             in_flight=parsed.in_flight,
             latency=parsed.latency_ms / 1000,
             processes=parsed.processes,
+            returned=parsed.returned,
             logging_level=parsed.log_level,
         ),
         merge_requests=_VARIANTS[parsed.merge_requests],
@@ -178,6 +179,13 @@ def _add_ways(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--processes", type=_whole, default=1, metavar="N", help="replicas (1)")
     group.add_argument(
         "--merge-requests", nargs="?", const="yes", default="both", choices=sorted(_VARIANTS)
+    )
+    group.add_argument(
+        "--returned",
+        type=_whole,
+        default=0,
+        metavar="N",
+        help="of a backlog, so many percent come as from a delay queue (0)",
     )
     group.add_argument("--log-level", default="WARN", metavar="LEVEL", help="WARN")
     group.add_argument(

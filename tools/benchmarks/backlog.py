@@ -44,7 +44,9 @@ class Backlog:
         """Have a program work it off."""
         setup = self.setup
         with rig.scene(setup.latency) as scene:
-            workload = Workload(scene.gitlab, merge_requests=setup.merge_requests)
+            workload = Workload(
+                scene.gitlab, merge_requests=setup.merge_requests, returned=setup.returned
+            )
             notifications = workload.take(self.count)
             scene.fill_queue(notifications)
             trial = Trial(scene, program, setup)

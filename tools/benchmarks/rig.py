@@ -243,7 +243,11 @@ def publish(channel: BlockingChannel, exchange: str, notification: Notification)
         exchange,
         notification.routing_key,
         notification.body,
-        pika.BasicProperties(delivery_mode=2, content_type="application/json"),
+        pika.BasicProperties(
+            delivery_mode=2,
+            content_type="application/json",
+            headers={"x-cki-attempts": 1} if notification.is_returned else None,
+        ),
     )
 
 

@@ -38,12 +38,15 @@ class Setup:
         latency: the warehouse's and GitLab's, in seconds.
         processes: replicas on the one queue.
         merge_requests: whether the checkouts have merge requests, which are read after them.
+        returned: so many percent of the notifications come as from a delay queue, so that they are
+            looked up in the topic before they are sent.
     """
 
     in_flight: int = 64
     latency: float = 0.05
     processes: int = 1
     merge_requests: bool = False
+    returned: int = 0
     logging_level: str = "WARN"
 
     @property
@@ -52,6 +55,8 @@ class Setup:
         parts = [f"{self.in_flight} in flight", f"{self.latency * 1000:g} ms"]
         if self.merge_requests:
             parts.append("merge requests")
+        if self.returned:
+            parts.append(f"{self.returned} % returned")
         if self.processes > 1:
             parts.append(f"{self.processes} processes")
         if self.logging_level != "WARN":

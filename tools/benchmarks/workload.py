@@ -6,7 +6,7 @@ no message. All are about checkouts of their own.
 
 import enum
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
@@ -28,12 +28,17 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification that is to be published."""
+    """A notification that is to be published.
+
+    Attributes:
+        is_returned: whether it comes as from a delay queue.
+    """
 
     kind: Kind
     checkout_id: str
     routing_key: str
     body: bytes
+    is_returned: bool = False
 
 
 #: The order in which kinds follow each other, again and again.
@@ -86,9 +91,11 @@ class Workload:
     Args:
         gitlab: where GitLab is, without a slash at the end.
         merge_requests: whether the checkouts have merge requests.
+        returned: so many percent come as from a delay queue.
     """
 
-    def __init__(self, gitlab: str, *, merge_requests: bool = False) -> None:
+    def __init__(self, gitlab: str, *, merge_requests: bool = False, returned: int = 0) -> None:
+        self._returned = returned
         self._shape = Shape.WITH_MERGE_REQUEST if merge_requests else Shape.PLAIN
         checkout = checkout_of(self._shape, gitlab)
         self._pre_test = _prepared(Kind.PRE_TEST, _with_status("build_setups_finished")(checkout))
@@ -108,7 +115,9 @@ class Workload:
                 Kind.POST_TEST: self._post_test,
                 Kind.NOISE: self._noise[turn % len(self._noise)],
             }[MIX[place]]
-            yield _filled(form, number_of(self._shape, index))
+            is_returned = index * self._returned // 100 > (index - 1) * self._returned // 100
+            filled = _filled(form, number_of(self._shape, index))
+            yield replace(filled, is_returned=is_returned)
 
 
 def big(gitlab: str, index: int) -> Notification:

@@ -50,6 +50,15 @@ def test_all_checkouts_are_different() -> None:
     assert len({it.checkout_id for it in notifications}) == 600
 
 
+@pytest.mark.parametrize("percent", [0, 10, 33, 100])
+def test_so_many_of_a_hundred_are_returned(percent: int) -> None:
+    """They are spread evenly, and the others are new."""
+    notifications = Workload(GITLAB, returned=percent).take(200)
+
+    assert sum(it.is_returned for it in notifications) == 2 * percent
+    assert sum(it.is_returned for it in notifications[:100]) == percent
+
+
 @pytest.mark.parametrize("merge_requests", [False, True])
 def test_bodies_are_about_the_checkout_they_name(*, merge_requests: bool) -> None:
     """The id, the object, the pipeline and the merge request have the same number."""

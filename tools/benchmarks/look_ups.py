@@ -1,0 +1,102 @@
+"""What looking up sent messages in the topic costs: ``python -m tools.benchmarks.look_ups``.
+
+A topic on a private Kafka gets a day's records. Then a ledger that has read nothing is asked for an
+event that is not there, which is the most there is to do: it reads all of them. After that it is
+asked again, for one event after another, and for many at once.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from confluent_kafka import Producer
+
+from cki_notifier.configuration.settings import KafkaConfig
+from cki_notifier.kafka.ledger import Ledger
+from cki_notifier.workers.deadline import Deadline
+from tools.brokers.kafka import Kafka
+
+_TOPIC: Final = "ready-for-test"
+_DAY: Final = timedelta(days=1)
+_PATIENCE: Final = 300.0
+#: Asked for one after the other, and at once.
+_SINGLE, _AT_ONCE, _THREADS = 200, 1000, 128
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, and print what was seen; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.benchmarks.look_ups")
+    parser.add_argument("--records", type=int, default=20_000, metavar="N", help="20000")
+    parser.add_argument("--bytes", type=int, default=4096, metavar="N", help="of each (4096)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="3")
+    parsed = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, Kafka(Path(folder)) as kafka:
+        kafka.create_topic(_TOPIC)
+        fill(kafka.bootstrap, parsed.records, parsed.bytes)
+        config = KafkaConfig(topic=_TOPIC, settings={"bootstrap.servers": kafka.bootstrap})
+        for _ in range(parsed.rounds):
+            print(measured(Ledger(config)))
+    return 0
+
+
+def fill(bootstrap: str, count: int, size: int) -> None:
+    """Write a day's records, evenly spread over it."""
+    producer = Producer({"bootstrap.servers": bootstrap})
+    start, step = time.time() - _DAY.total_seconds(), _DAY.total_seconds() / count
+    for number in range(count):
+        headers: list[tuple[str, str | bytes | None]] = [
+            ("content-type", "application/json"),
+            ("ce_specversion", "1.0"),
+            ("ce_id", str(uuid4())),
+            ("ce_source", "https://datawarehouse.example.com"),
+            ("ce_type", "org.cki-project.ready-for-test.pre"),
+            ("ce_subject", f"redhat:{number}"),
+            ("ce_time", "2026-11-20T10:15:00.123456+00:00"),
+        ]
+        at = int((start + number * step) * 1000)
+        producer.produce(_TOPIC, bytes(size), str(number), headers=headers, timestamp=at)
+        producer.poll(0)
+    producer.flush(_PATIENCE)
+
+
+def measured(ledger: Ledger) -> str:
+    """Return what it took, in a line."""
+    existed_at = datetime.now(UTC) - _DAY
+
+    def ask() -> None:
+        ledger.find(str(uuid4()), existed_at, Deadline(_PATIENCE))
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+    before = _peak_mib()
+    first = _seconds(ask)
+    grown = _peak_mib() - before
+    again = statistics.median(_seconds(ask) for _ in range(_SINGLE))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        at_once = _seconds(lambda: [*pool.map(lambda _: ask(), range(_AT_ONCE))])
+    return (
+        f"the first look-up, which reads all: {first:.2f} s, {grown:.0f} MiB; each further one: "
+        f"{again * 1000:.1f} ms; {_AT_ONCE} at once: {at_once:.2f} s"
+    )
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
+
+
+def _peak_mib() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
