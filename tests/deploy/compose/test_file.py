@@ -93,7 +93,7 @@ def test_nobody_gets_more_rights_than_needed() -> None:
 
 
 def test_who_waits_for_another_waits_until_it_is_healthy() -> None:
-    """Each dependency is a service with a health check, which gives up some day, or it comes to an end.
+    """Each dependency has a health check, which gives up some day, or comes to an end.
 
     Only what another service waits for may end: else `up --wait` takes it for a failure.
     """
