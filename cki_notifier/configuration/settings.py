@@ -174,7 +174,7 @@ def _config(
         environment=environment,
         datawarehouse=DataWarehouseConfig(
             url=reader.value(variables.DATAWAREHOUSE_URL, checks.http_url, needed=True),
-            token=reader.secret(variables.DATAWAREHOUSE_TOKEN, needed=True),
+            token=reader.secret(variables.DATAWAREHOUSE_TOKEN, checks.header_value, needed=True),
         ),
         gitlab_tokens=_gitlab_tokens(reader),
         jira=_jira(reader),
@@ -195,7 +195,7 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
     names: dict[str, str] | None = reader.value(variable, checks.token_names)
     tokens = {}
     for host, name in (names or {}).items():
-        token = reader.optional_secret(name)
+        token = reader.optional_secret(name, checks.header_value)
         if token is not None:
             tokens[host.lower()] = token
         elif reader.has_fault(name) or reader.has_fault(f"{name}_FILE"):
@@ -214,14 +214,14 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
 
 def _jira(reader: Reader) -> JiraConfig | None:
     url = reader.value(variables.JIRA_SERVER, checks.http_url)
-    token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name)
+    token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name, checks.header_value)
     return JiraConfig(url=url, token=token) if url else None
 
 
 def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
-    hosts = reader.text(variables.RABBITMQ_HOST, needed=needed).split()
+    hosts = reader.value(variables.RABBITMQ_HOST, checks.host_names, needed=needed) or ()
     config = RabbitMQConfig(
-        hosts=tuple(hosts),
+        hosts=hosts,
         port=reader.value(variables.RABBITMQ_PORT, checks.port),
         virtual_host=reader.text(variables.RABBITMQ_VIRTUAL_HOST),
         user=reader.text(variables.RABBITMQ_USER),
@@ -235,10 +235,9 @@ def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
         reader.fault(
             variables.RABBITMQ_ROUTING_KEYS.name, "holds nothing but spaces; name a routing key"
         )
-    if needed and not hosts and reader.text(variables.RABBITMQ_HOST):
-        reader.fault(
-            variables.RABBITMQ_HOST.name, "holds nothing but spaces; name a node of RabbitMQ"
-        )
+    name = variables.RABBITMQ_HOST.name
+    if needed and not (hosts or reader.has_fault(name)):
+        reader.fault(name, "holds nothing but spaces; name a node of RabbitMQ")
     return config if hosts else None
 
 
@@ -275,6 +274,7 @@ def _kafka(
     settings: dict[str, str | Secret] = {name: Secret(text) for name, text in from_file.items()}
     origins = {name: variable.name for variable, name in _KAFKA_VARIABLES}
     origins |= dict.fromkeys(from_file, _KAFKA_FILE)
+    faulty = set()
     for variable, name in _KAFKA_VARIABLES:
         held = (
             reader.optional_secret(variable.name) if variable.is_secret else reader.text(variable)
@@ -284,8 +284,10 @@ def _kafka(
             origins[name] = variable.name
         elif reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE"):
             settings[name] = Secret("-")  # or it would be reported as missing, too
+            faulty.add(name)
     for name, text in check(revealed(settings)).items():
-        reader.fault(origins.get(name, _KAFKA_FILE), text)
+        if name not in faulty:
+            reader.fault(origins.get(name, _KAFKA_FILE), text)
     if needed:
         reader.text(variables.KAFKA_BOOTSTRAP_SERVERS, needed=True)
     topic = reader.value(variables.KAFKA_TOPIC, checks.topic)
@@ -334,13 +336,7 @@ def secrets_of(config: Config) -> list[Secret]:
 
 
 def _sentry_dsn(reader: Reader) -> Secret | None:
-    dsn = reader.optional_secret(variables.SENTRY_DSN.name)
-    if dsn is not None:
-        try:
-            checks.sentry_dsn(dsn.reveal())
-        except ValueError as error:
-            reader.fault(variables.SENTRY_DSN.name, str(error))
-    return dsn
+    return reader.optional_secret(variables.SENTRY_DSN.name, checks.sentry_dsn)
 
 
 def _metrics_port(reader: Reader) -> int | None:

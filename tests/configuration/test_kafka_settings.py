@@ -199,3 +199,16 @@ def test_a_file_is_checked_even_where_nothing_is_sent(properties: Path) -> None:
     """A fault shows before the configuration reaches production."""
     environ = with_file(properties, "acks=0", CKI_DEPLOYMENT_ENVIRONMENT=None)
     assert only_fault(environ, needs_kafka=False)[0] == "KAFKA_CONFIG_FILE"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [r"sasl.password=hush\ud800", r"client.id=a\u0000hush", r"client\udfff=hush"],
+)
+def test_a_setting_that_is_no_text_is_a_fault(properties: Path, line: str) -> None:
+    """Librdkafka could not be told of it, or only of its beginning."""
+    name, text = only_fault(with_file(properties, line))
+    assert name == "KAFKA_CONFIG_FILE"
+    assert "client" in text or "sasl.password" in text
+    assert "hush" not in text
+    assert text.isprintable()
