@@ -254,13 +254,52 @@ _KAFKA_VARIABLES: tuple[tuple[Variable, str], ...] = (
     (variables.KAFKA_SSL_KEY_PASSWORD, "ssl.key.password"),
 )
 _KAFKA_FILE = variables.KAFKA_CONFIG_FILE.name
-#: For librdkafka's own time-out, in milliseconds: far below RabbitMQ's 30 minutes.
-_LONGEST_DELIVERY_MS = 600_000
-#: What the promise of delivery rests on, so that nobody may set it to anything else.
-_KAFKA_PROMISED = {
-    "acks": {"all", "-1"},
-    "request.required.acks": {"all", "-1"},
-    "enable.idempotence": {"true", "1"},
+#: Settings of the file that mean the same as a variable, or more, and would beat it.
+_KAFKA_RIVALS = {
+    "metadata.broker.list": {"bootstrap.servers"},
+    "sasl.mechanisms": {"sasl.mechanism"},
+    "ssl.ca.pem": {"ssl.ca.location"},
+    "ssl.certificate.pem": {"ssl.certificate.location"},
+    "ssl.key.pem": {"ssl.key.location"},
+    "ssl.keystore.location": {"ssl.certificate.location", "ssl.key.location"},
+}
+_TRUE, _FALSE = {"true", "t", "1"}, {"false", "f", "0"}
+_HASHES = {"consistent", "murmur2", "fnv1a"}
+_ALL_REPLICAS = "every replica in sync has to have a message before it counts as sent"
+_A_CLUSTER = "messages have to reach a cluster, and none that is made up"
+_IN_ORDER = "the messages of one checkout have to stay in their order, in one partition"
+_REPORTED = "what became of each message has to be reported to us"
+_ALONE = "each message is sent alone, so that the broker's answer is about no other"
+_PROGRAMS = "that is for programs, not for files"
+#: What the delivery rests on: the only values that a setting may have, and why.
+_KAFKA_PROMISES: dict[str, tuple[set[str], str]] = {
+    "acks": ({"all", "-1"}, _ALL_REPLICAS),
+    "request.required.acks": ({"all", "-1"}, _ALL_REPLICAS),
+    "enable.idempotence": (_TRUE, "no message may be written twice"),
+    "transactional.id": (set(), "nothing is sent in transactions"),
+    "test.mock.num.brokers": ({"0"}, _A_CLUSTER),
+    "test.mock.broker.rtt": ({"0"}, _A_CLUSTER),
+    "partitioner": (_HASHES | {f"{it}_random" for it in _HASHES}, _IN_ORDER),
+    "queuing.strategy": ({"fifo"}, _IN_ORDER),
+    "delivery.report.only.error": (_FALSE, _REPORTED),
+    "produce.offset.report": (_TRUE, _REPORTED),
+    "enabled_events": ({"0"}, _REPORTED),
+    "enable.gapless.guarantee": (_FALSE, "one message that fails must not stop all others"),
+    "allow.auto.create.topics": (_FALSE, "no topic is ever created by us"),
+    "batch.num.messages": ({"1"}, _ALONE),
+    "batch.size": (set(), _ALONE),
+    "internal.termination.signal": ({"0"}, "signals are for the daemon itself"),
+    "logger": (set(), _PROGRAMS),
+    "ut_handle_ProduceResponse": (set(), _PROGRAMS),
+}
+#: What there is to choose from is for librdkafka; all else it does anyway, or is told by us.
+_KAFKA_SAID_ANYWAY = _KAFKA_PROMISES.keys() - {"partitioner"}
+#: The least and the most that a number may be. librdkafka's own time-out, in milliseconds, has to
+#: be far below RabbitMQ's 30 minutes. The broker, not librdkafka, says which message is too large.
+_KAFKA_RANGES = {
+    "delivery.timeout.ms": (1, 600_000),
+    "message.timeout.ms": (1, 600_000),
+    "message.max.bytes": (1_000_000, 1_000_000_000),
 }
 
 
@@ -274,7 +313,7 @@ def _kafka(
     settings: dict[str, str | Secret] = {name: Secret(text) for name, text in from_file.items()}
     origins = {name: variable.name for variable, name in _KAFKA_VARIABLES}
     origins |= dict.fromkeys(from_file, _KAFKA_FILE)
-    faulty = set()
+    by_variables, faulty = set(), set()
     for variable, name in _KAFKA_VARIABLES:
         held = (
             reader.optional_secret(variable.name) if variable.is_secret else reader.text(variable)
@@ -282,9 +321,13 @@ def _kafka(
         if held:
             settings[name] = held
             origins[name] = variable.name
+            by_variables.add(name)
         elif reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE"):
             settings[name] = Secret("-")  # or it would be reported as missing, too
             faulty.add(name)
+    for rival, ours in _KAFKA_RIVALS.items():
+        if ours & by_variables:
+            settings.pop(rival, None)
     for name, text in check(revealed(settings)).items():
         if name not in faulty:
             reader.fault(origins.get(name, _KAFKA_FILE), text)
@@ -295,23 +338,23 @@ def _kafka(
 
 
 def _kafka_file(reader: Reader) -> dict[str, str]:
-    """Return what the properties file sets, without what would weaken the delivery."""
-    from_file = reader.properties(variables.KAFKA_CONFIG_FILE)
-    for name, allowed in _KAFKA_PROMISED.items():
-        value = from_file.pop(name, None)
-        if value is not None and value.lower() not in allowed:
-            reader.fault(
-                _KAFKA_FILE,
-                f"sets {name}={value}, which would weaken the delivery; leave {name} out",
-            )
-    if from_file.pop("transactional.id", None) is not None:
-        reader.fault(_KAFKA_FILE, "sets transactional.id; nothing is sent in transactions")
-    for name in ("delivery.timeout.ms", "message.timeout.ms"):
-        text = from_file.get(name, "1")
-        if not text.isdecimal() or not 0 < int(text) <= _LONGEST_DELIVERY_MS:
+    """Return what the properties file sets, without what would void a promise of ours."""
+    known = _KAFKA_PROMISES.keys() | _KAFKA_RANGES.keys()
+    from_file = {}
+    for name, value in reader.properties(variables.KAFKA_CONFIG_FILE).items():
+        short = name.removeprefix("topic.")  # librdkafka takes topic.acks for acks, say
+        from_file[short if short in known else name] = value
+    for name, (allowed, why) in _KAFKA_PROMISES.items():
+        said = from_file.get(name)
+        if said is not None and said.strip().lower() not in allowed:
+            reader.fault(_KAFKA_FILE, f"sets {name} to {said!r}, but {why}; leave it out")
             del from_file[name]
-            reader.fault(_KAFKA_FILE, f"{name} is not between 1 and {_LONGEST_DELIVERY_MS}")
-    return from_file
+    for name, (least, most) in _KAFKA_RANGES.items():
+        text = from_file.get(name, str(most)).strip()
+        if not (re.fullmatch("[1-9][0-9]{0,9}", text) and least <= int(text) <= most):
+            del from_file[name]
+            reader.fault(_KAFKA_FILE, f"{name} is not between {least} and {most}")
+    return {name: value for name, value in from_file.items() if name not in _KAFKA_SAID_ANYWAY}
 
 
 def revealed(settings: Mapping[str, str | Secret]) -> dict[str, str]:
