@@ -19,7 +19,7 @@ from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.rabbitmq.queues import MainQueue, RetryQueues
 from cki_notifier.rabbitmq.republish import Republisher
-from cki_notifier.rabbitmq.retries import Destination, destination_of, history_of
+from cki_notifier.rabbitmq.retries import Destination, destination_of, history_of, unburied
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.log import FIELDS
 from cki_notifier.telemetry.outcomes import Outcomes, Result
@@ -191,7 +191,7 @@ class Daemon:
             logger.error("%s: a bug", delivery.identity.checkout_id, exc_info=error)
         now = datetime.now(UTC)
         history = history_of(
-            delivery.properties.headers,
+            unburied(delivery.properties.headers, self._queue),
             exchange=delivery.exchange,
             routing_key=delivery.routing_key,
             now=now,
