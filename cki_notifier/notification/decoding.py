@@ -13,13 +13,12 @@ import msgspec
 
 T = TypeVar("T")
 
-#: Each escape, from left to right, so that an escaped backslash begins none: a whole pair, half of
-#: one, which is the group, or any other.
-_ESCAPES = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|.)",
-    re.DOTALL,
+#: Where an escape begins, behind any number of escaped backslashes: a whole pair, or half of one,
+#: which is the group.
+_HALVES = re.compile(
+    rb"\\(?<!\\\\)(?:\\\\)*+"
+    rb"(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
 #: U+FFFD, as many bytes long as what it replaces.
 _REPLACEMENT = b"ufffd"
@@ -50,7 +49,7 @@ def decode(text: bytes | bytearray, type_: type[T]) -> T:
 def _mended(text: bytes | bytearray) -> bytearray | None:
     """Return a text without halves of characters, None for one that has none."""
     mended = None
-    for found in _ESCAPES.finditer(memoryview(text)):
+    for found in _HALVES.finditer(memoryview(text)):
         if found[1]:
             mended = bytearray(text) if mended is None else mended
             mended[found.start(1) : found.end(1)] = _REPLACEMENT
