@@ -23,6 +23,7 @@ from cki_notifier.rabbitmq.retries import (
     destination_of,
     history_of,
     may_be_repeat,
+    unburied,
 )
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.log import FIELDS
@@ -193,7 +194,7 @@ class Daemon:
             logger.error("%s: a bug", delivery.identity.checkout_id, exc_info=error)
         now = datetime.now(UTC)
         history = history_of(
-            delivery.properties.headers,
+            unburied(delivery.properties.headers, self._queue),
             exchange=delivery.exchange,
             routing_key=delivery.routing_key,
             now=now,

@@ -137,7 +137,11 @@ KAFKA_SSL_KEY_PASSWORD: Final = Variable(
 KAFKA_CONFIG_FILE: Final = Variable(
     "KAFKA_CONFIG_FILE",
     "the path of a Java properties file with any of librdkafka's settings",
-    "The variables above win. `acks` and `enable.idempotence` can't be weakened.",
+    "The variables above win, whatever the file calls what they set. A setting that would void a "
+    "promise is a fault: of `acks`, idempotence, the order (`partitioner`, `queuing.strategy`), "
+    "reports (`delivery.report.only.error`, `enabled_events`), a cluster that is made up "
+    "(`test.mock.num.brokers`), batches, topics that are made, transactions. "
+    "`delivery.timeout.ms` is at most 600000, `message.max.bytes` at least 1000000.",
 )
 CKI_LOGGING_LEVEL: Final = Variable(
     "CKI_LOGGING_LEVEL",
