@@ -15,8 +15,10 @@ from cki_notifier.rabbitmq.connection import BlockingConnection, close, connect,
 from cki_notifier.rabbitmq.queues import MainQueue, dead_letter_queue, retry_arguments
 from cki_notifier.workers.deadline import Deadline
 from tests.brokers.stage import PATIENCE, eventually
+from tools import PROJECT
 from tools.brokers.rabbitmq import RabbitMQ
 
+RUNBOOK = PROJECT / "docs" / "runbook.md"
 MAIN, DELAY, DEAD = (
     f"rabbitmq {what} policy" for what in ("queue", "delay queues", "dead-letter queue")
 )
@@ -273,3 +275,31 @@ def test_the_commands_for_those_without_management_work(
     queues, _, found = row.advice.partition("see rabbitmqctl ")[2].partition(" and rabbitmqctl ")
     assert f"{declared.queue}.dead-letter\ttheirs" in node.ctl(*shlex.split(queues)).splitlines()
     assert '"message-ttl"' in node.ctl(*shlex.split(found))
+
+
+def test_the_commands_of_the_runbook_help_the_queues_with_the_usual_names(
+    node: RabbitMQ, broker: BlockingConnection, policy: Callable[..., None]
+) -> None:
+    """As they stand there: against a policy and an operator policy for all queues."""
+    config = configured(node, RABBITMQ_QUEUE="cki.queue.webhooks.cki_notifier")
+    MainQueue(config, is_temporary=False).declare(broker)
+    section = RUNBOOK.read_text().partition("\n## CKINotifierDeadLettersVanished")[2]
+    lines = section.partition("\n## ")[0].splitlines()
+    commands = [shlex.split(it)[1:] for it in lines if it.startswith("rabbitmqctl ")]
+    assert [it[0] for it in commands] == [
+        *("list_queues", "list_policies", "list_operator_policies"),
+        *("set_policy", "set_operator_policy"),
+    ]
+    policy({**TTL, "max-length": 5})
+    assert told(config).keys() == {MAIN, DELAY, DEAD}
+    *looks, ours, operators = commands
+    for command in looks:
+        node.ctl(*command)
+    node.ctl(*ours)
+    eventually(lambda: look(config).keys() == {policies.NAME})
+    policy({"message-ttl": 300}, "operator_policy")
+    eventually(lambda: DEAD in look(config))
+    node.ctl(*operators)
+    eventually(lambda: DEAD not in look(config))
+    node.ctl("clear_policy", ours[-3])
+    node.ctl("clear_operator_policy", operators[-3])
