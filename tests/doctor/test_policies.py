@@ -1,13 +1,18 @@
 """What the doctor makes of each policy, told by a stand-in for RabbitMQ's management."""
 
 import base64
+import http.server
 import json
 import shlex
+import ssl
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import trustme
 
 from cki_notifier.configuration.settings import RabbitMQConfig, read_operator_config
 from cki_notifier.doctor import policies
@@ -66,23 +71,22 @@ def management() -> Iterator[Management]:
     service.stop()
 
 
-def config_of(service: Service) -> RabbitMQConfig:
-    """Return a configuration with this management, below a path."""
-    return read_operator_config(
-        {
-            "RABBITMQ_HOST": "rabbitmq.example",
-            "RABBITMQ_VIRTUAL_HOST": "v/1",
-            "RABBITMQ_USER": "notifier",
-            "RABBITMQ_PASSWORD": "hush: ü",
-            "RABBITMQ_QUEUE": "q",
-            "RABBITMQ_MANAGEMENT_URL": f"{service.url}/root/",
-        }
-    ).rabbitmq
+def config_of(url: str, **changes: str) -> RabbitMQConfig:
+    """Return a configuration with a management, below a path."""
+    usual = {
+        "RABBITMQ_HOST": "rabbitmq.example",
+        "RABBITMQ_VIRTUAL_HOST": "v/1",
+        "RABBITMQ_USER": "notifier",
+        "RABBITMQ_PASSWORD": "hush: ü",
+        "RABBITMQ_QUEUE": "q",
+        "RABBITMQ_MANAGEMENT_URL": f"{url}/root/",
+    }
+    return read_operator_config(usual | changes).rabbitmq
 
 
 def look(service: Service, seconds: float = PATIENCE) -> Rows:
     """Return the rows by name; no secret is in them."""
-    found = list(policies.findings(config_of(service), Deadline(seconds)))
+    found = list(policies.findings(config_of(service.url), Deadline(seconds)))
     assert not [it for it in found if "hush" in it.text + it.advice]
     rows = {it.name: it for it in found}
     assert len(rows) == len(found)
@@ -307,3 +311,38 @@ def test_a_management_that_is_down_is_a_warning(management: Management) -> None:
     (row,) = look(management).values()
     assert row.state == "warning"
     assert row.text.startswith(f"can't be seen: no answer from {management.url}/root: ")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, str]:
+    """A certificate authority of these tests' own, and its file."""
+    found = trustme.CA()
+    file = str(tmp_path / "authority.pem")
+    found.cert_pem.write_to_path(file)
+    return found, file
+
+
+@pytest.fixture
+def secure_url(authority: tuple[trustme.CA, str]) -> Iterator[str]:
+    """A server whose certificate it signed, which knows no GET."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority[0].issue_cert("127.0.0.1").configure_cert(context)
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_management_proves_who_it_is_before_it_gets_the_password(
+    authority: tuple[trustme.CA, str], secure_url: str
+) -> None:
+    """RABBITMQ_CAFILE counts, as it does for AMQP; without it the authority is unknown."""
+    trusting = config_of(secure_url, RABBITMQ_CAFILE=authority[1])
+    (row,) = policies.findings(trusting, Deadline(PATIENCE))
+    assert "answers 501" in row.text
+    (row,) = policies.findings(config_of(secure_url), Deadline(PATIENCE))
+    assert "no answer" in row.text
+    assert "certificate" in row.text
+    assert "RABBITMQ_CAFILE" in row.advice

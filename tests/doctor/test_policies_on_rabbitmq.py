@@ -1,7 +1,10 @@
 """What the doctor says of policies, on a real RabbitMQ with its management."""
 
+import base64
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
@@ -15,6 +18,7 @@ from cki_notifier.rabbitmq.connection import BlockingConnection, close, connect,
 from cki_notifier.rabbitmq.queues import MainQueue, dead_letter_queue, retry_arguments
 from cki_notifier.workers.deadline import Deadline
 from tests.brokers.stage import PATIENCE, eventually
+from tests.factories.environment import environment
 from tools import PROJECT
 from tools.brokers.rabbitmq import RabbitMQ
 
@@ -263,6 +267,45 @@ def test_a_wrong_login_or_virtual_host_is_said(node: RabbitMQ, changes: dict[str
     (row,) = look(configured(node, **changes)).values()
     assert row.state == ("warning" if "RABBITMQ_PASSWORD" in changes else "skipped")
     assert "wrong" not in row.text + row.advice
+
+
+def test_the_whole_command_shows_it_and_no_password(
+    declared: RabbitMQConfig, node: RabbitMQ, policy: Callable[..., None]
+) -> None:
+    """Its row is there beside the others, also as JSON, and its exit code is 1."""
+    policy(TTL)
+    told(declared)
+    user = f"user-{uuid4().hex[:8]}"
+    node.ctl("add_user", user, "hush-hush")
+    node.ctl("set_permissions", user, ".*", ".*", ".*")
+    node.ctl("set_user_tags", user, "management")
+    nowhere = {"DATAWAREHOUSE_URL": "http://127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    result = subprocess.run(
+        [sys.executable, "-m", "cki_notifier", "doctor", "--json", "--timeout", "20"],
+        cwd=PROJECT,
+        env=environment(
+            **nowhere,
+            RABBITMQ_HOST=node.host,
+            RABBITMQ_PORT=str(node.port),
+            RABBITMQ_QUEUE=declared.queue,
+            RABBITMQ_USER=user,
+            RABBITMQ_PASSWORD="hush-hush",
+            RABBITMQ_MANAGEMENT_URL=node.management_url,
+            CKI_LOGGING_LEVEL="DEBUG",
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    node.ctl("delete_user", user)
+    assert result.returncode == 1
+    states = {it["name"]: it["state"] for it in json.loads(result.stdout)["checks"]}
+    assert states[DEAD] == "failed"
+    assert states["rabbitmq dead-letter queue"] == "ok", "AMQP shows nothing of it"
+    assert "hush" not in result.stdout + result.stderr
+    login = base64.b64encode(f"{user}:hush-hush".encode()).decode()
+    assert login not in result.stdout + result.stderr
 
 
 def test_the_commands_for_those_without_management_work(
