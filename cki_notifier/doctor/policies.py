@@ -5,6 +5,7 @@ declares a queue sees it: the broker compares arguments alone.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -101,7 +102,7 @@ def findings(config: RabbitMQConfig, deadline: Deadline) -> Iterator[Finding]:
     """Tell what policies do to our queues; a row for all that are fine."""
     url = config.management_url
     if url is None:
-        vhost = f"--vhost {config.virtual_host}"
+        vhost = f"--vhost {shlex.quote(config.virtual_host)}"
         yield skipped(
             NAME,
             "AMQP does not show them; one that has messages expire or limits a queue's length can "
@@ -190,7 +191,7 @@ def _advice(queue: _Queue, effects: Effects, config: RabbitMQConfig) -> str:
     if told.operator_policy:
         advice.append(
             "an operator policy is to be changed by whoever set it: rabbitmqctl "
-            f"list_operator_policies --vhost {config.virtual_host}"
+            f"list_operator_policies --vhost {shlex.quote(config.virtual_host)}"
         )
     return "; ".join(advice)
 

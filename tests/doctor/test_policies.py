@@ -113,6 +113,9 @@ def test_without_the_variable_it_is_said_what_to_do() -> None:
     assert row.state == "skipped"
     assert row.text.startswith("AMQP does not show them")
     assert row.advice.startswith("set RABBITMQ_MANAGEMENT_URL, or see rabbitmqctl list_queues")
+    config = config_of("", RABBITMQ_MANAGEMENT_URL="", RABBITMQ_VIRTUAL_HOST="our own")
+    (row,) = policies.findings(config, Deadline(PATIENCE))
+    assert "list_queues --vhost 'our own' name policy" in row.advice
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
@@ -74,14 +75,26 @@ def policy(node: RabbitMQ) -> Iterator[Callable[..., None]]:
     """Set a policy on all queues, as somebody who shares the broker does."""
     made: list[str] = []
 
-    def make(definition: Mapping[str, Any], kind: str = "policy") -> None:
-        options = ("--apply-to", "queues", "theirs", ".*", json.dumps(definition))
-        node.ctl(f"set_{kind}", *options)
+    def make(definition: Mapping[str, Any], kind: str = "policies") -> None:
+        what = {"pattern": ".*", "apply-to": "queues", "definition": definition}
+        ask(node, "PUT", kind, what)
         made.append(kind)
 
     yield make
-    for kind in made:
-        node.ctl(f"clear_{kind}", "theirs")
+    for kind in set(made):
+        ask(node, "DELETE", kind)
+
+
+def ask(node: RabbitMQ, method: str, kind: str, what: Mapping[str, Any] | None = None) -> None:
+    """Have the management change a policy: it is quicker than rabbitmqctl."""
+    login = base64.b64encode(f"{node.user}:{node.password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310  # a node of our own
+        f"{node.management_url}/api/{kind}/%2F/theirs",
+        json.dumps(what).encode() if what else None,
+        {"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+        method=method,
+    )
+    urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310  # likewise
 
 
 def look(config: RabbitMQConfig) -> Rows:
@@ -179,7 +192,7 @@ def test_an_operator_policy_is_told_apart(
     declared: RabbitMQConfig, policy: Callable[..., None]
 ) -> None:
     """No policy of ours helps against one; whoever set it is to be asked."""
-    policy({"max-length": 9}, "operator_policy")
+    policy({"max-length": 9}, "operator-policies")
     row = told(declared)[DEAD]
     assert "has the operator policy 'theirs'" in row.text
     assert row.advice == (
@@ -340,7 +353,7 @@ def test_the_commands_of_the_runbook_help_the_queues_with_the_usual_names(
         node.ctl(*command)
     node.ctl(*ours)
     eventually(lambda: look(config).keys() == {policies.NAME})
-    policy({"message-ttl": 300}, "operator_policy")
+    policy({"message-ttl": 300}, "operator-policies")
     eventually(lambda: DEAD in look(config))
     node.ctl(*operators)
     eventually(lambda: DEAD not in look(config))
