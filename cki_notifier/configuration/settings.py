@@ -36,7 +36,11 @@ class JiraConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RabbitMQConfig:
-    """How to reach RabbitMQ, and what to consume."""
+    """How to reach RabbitMQ, and what to consume.
+
+    Attributes:
+        management_url: where its HTTP API is, for the doctor alone; no slash at its end.
+    """
 
     hosts: tuple[str, ...]
     port: int
@@ -47,6 +51,7 @@ class RabbitMQConfig:
     exchange: str
     queue: str
     routing_keys: tuple[str, ...]
+    management_url: str | None = None
 
     @property
     def tls(self) -> bool:
@@ -230,6 +235,7 @@ def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
         exchange=reader.text(variables.WEBHOOK_RECEIVER_EXCHANGE),
         queue=reader.value(variables.RABBITMQ_QUEUE, checks.queue_name),
         routing_keys=tuple(reader.text(variables.RABBITMQ_ROUTING_KEYS).split()),
+        management_url=reader.value(variables.RABBITMQ_MANAGEMENT_URL, checks.http_url),
     )
     if not config.routing_keys:
         reader.fault(

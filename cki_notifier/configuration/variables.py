@@ -79,6 +79,12 @@ RABBITMQ_CAFILE: Final = Variable(
     "the path of a PEM file with the certificate authorities to trust",
     unset="the system's",
 )
+RABBITMQ_MANAGEMENT_URL: Final = Variable(
+    "RABBITMQ_MANAGEMENT_URL",
+    "the address of RabbitMQ's management, like https://rabbitmq.example.com:15671",
+    "Only the [doctor](doctor.md) uses it, to see policies, as RABBITMQ_USER and with its "
+    "password. With http:// the password goes over the wire unencrypted: only for this machine.",
+)
 WEBHOOK_RECEIVER_EXCHANGE: Final = Variable(
     "WEBHOOK_RECEIVER_EXCHANGE",
     "the exchange that DataWarehouse publishes to",
@@ -204,6 +210,7 @@ GROUPS: Final = {
         RABBITMQ_USER,
         RABBITMQ_PASSWORD,
         RABBITMQ_CAFILE,
+        RABBITMQ_MANAGEMENT_URL,
         WEBHOOK_RECEIVER_EXCHANGE,
         RABBITMQ_QUEUE,
         RABBITMQ_ROUTING_KEYS,

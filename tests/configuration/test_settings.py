@@ -87,6 +87,7 @@ def test_every_variable_counts() -> None:
             exchange="other.exchange",
             queue="other.queue",
             routing_keys=("datawarehouse.checkout.*", "datawarehouse.build.new"),
+            management_url="https://rabbitmq.example:15671/root",
         ),
         kafka=KafkaConfig(
             topic="other-topic",
@@ -133,6 +134,7 @@ def test_empty_variables_count_as_unset() -> None:
         ({"DATAWAREHOUSE_TOKEN": ""}, "is not set"),
         ({"DATAWAREHOUSE_TOKEN": "two\nlines"}, "one line"),
         ({"JIRA_SERVER": "jira.example"}, "is no http(s) address"),
+        ({"RABBITMQ_MANAGEMENT_URL": "rabbitmq.example:15671"}, "is no http(s) address"),
         ({"GITLAB_TOKENS": "gitlab.com"}, "is no JSON object"),
         ({"GITLAB_TOKENS": '["gitlab.com"]'}, "is no JSON object"),
         ({"GITLAB_TOKENS": '{"gitlab.com": 1}'}, "is no JSON object"),
