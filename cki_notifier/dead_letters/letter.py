@@ -9,7 +9,15 @@ import msgspec
 from cki_notifier.notification.parse import identify
 from cki_notifier.rabbitmq.connection import BasicProperties
 from cki_notifier.rabbitmq.republish import copied_properties
-from cki_notifier.rabbitmq.retries import ERROR, FIRST_SEEN, REASON, history_of, last_death
+from cki_notifier.rabbitmq.retries import (
+    ERROR,
+    EXCHANGE,
+    FIRST_SEEN,
+    REASON,
+    ROUTING_KEY,
+    history_of,
+    last_death,
+)
 
 #: The id's length, in bytes: among 10,000 letters two of one id are less likely than 1 to 10^6.
 _ID_BYTES = 6
@@ -104,13 +112,15 @@ def names_of(letter: Letter) -> set[str]:
     return {letter.id} | ({letter.checkout_id} if letter.checkout_id else set())
 
 
-def fresh_properties(original: BasicProperties) -> BasicProperties:
+def fresh_properties(letter: Letter) -> BasicProperties:
     """Return the properties of a letter that is put back: as it came, without its past tries.
 
-    How it came the first time stays in its headers, and so do the expiration and the user id it
-    came with: put back in force, the one would drop it, the other have it refused.
+    How it came the first time is in its headers, by which it is known to have been here before; and
+    so are the expiration and the user id it came with: put back in force, the one would drop it,
+    the other have it refused.
     """
-    return copied_properties(original, {})
+    way = {EXCHANGE: letter.exchange, ROUTING_KEY: letter.routing_key}
+    return copied_properties(letter.properties, way)
 
 
 def _id(since: str, body: bytes) -> str:

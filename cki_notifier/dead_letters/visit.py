@@ -126,9 +126,7 @@ class Visit:
             if self._publisher is None:
                 self._publisher = self._connection.channel()
                 self._publisher.confirm_delivery()
-        publish_to_queue(
-            self._publisher, self._main, letter.body, fresh_properties(letter.properties)
-        )
+        publish_to_queue(self._publisher, self._main, letter.body, fresh_properties(letter))
         logger.info("%s: put into %s (%s)", letter.checkout_id, self._main, letter.id)
         self.remove(letter)
 
