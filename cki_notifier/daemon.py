@@ -12,6 +12,7 @@ from cki_notifier.configuration.settings import Config, RabbitMQConfig
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Outcome
 from cki_notifier.notification.parse import Envelope, Identity, identify
+from cki_notifier.notification.taken import OBJECT_TYPE, taken_by
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery
@@ -23,6 +24,7 @@ from cki_notifier.rabbitmq.retries import (
     destination_of,
     history_of,
     may_be_repeat,
+    unburied,
 )
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.log import FIELDS
@@ -146,6 +148,8 @@ class Daemon:
         identity = Identity(notification.checkout_id, notification.status)
         delivery = replace(delivery, identity=identity)
         if ignored:
+            if notification.object_type == OBJECT_TYPE:
+                metrics.dead_letters_taken.inc(taken_by(delivery.body))
             self._on_outcome(delivery, ignored, delivery.received)
             return
         handle = partial(self._handle, delivery, notification)
@@ -193,7 +197,7 @@ class Daemon:
             logger.error("%s: a bug", delivery.identity.checkout_id, exc_info=error)
         now = datetime.now(UTC)
         history = history_of(
-            delivery.properties.headers,
+            unburied(delivery.properties.headers, self._queue),
             exchange=delivery.exchange,
             routing_key=delivery.routing_key,
             now=now,

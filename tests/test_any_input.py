@@ -61,8 +61,9 @@ class Canned(Transfers):
         future: Future[T] = Future()
         path = wanted.url.partition("?")[0].rpartition("/")[2]
         found = self._answers.get(path)
+        response = Response(404, {}, b"{}") if found is None else Response(200, {}, found)
         try:
-            future.set_result(digest(Response(404 if found is None else 200, {}, found or b"")))
+            future.set_result(digest(response))
         except NotifierError as error:
             future.set_exception(error)
         return future

@@ -26,7 +26,7 @@ def http_url(text: str) -> str:
         raise ValueError(f"{what} is no http(s) address like https://host/path") from error
     if parts.username is not None or parts.password is not None:
         raise ValueError("holds a user name or a password; it must be a plain http(s) address")
-    if not valid or parts.query or parts.fragment or re.search(r"\s", text):
+    if not valid or parts.query or parts.fragment or re.search(r"[^!-~]", text):
         raise ValueError(f"{what} is no http(s) address like https://host/path")
     return text.rstrip("/")
 
@@ -115,6 +115,22 @@ def ca_file(text: str) -> str:
             f"the file {text!r} can't be used for its certificates: {cause(error)}"
         ) from error
     return text
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """Return the names of hosts, which are separated by spaces."""
+    for name in text.split():
+        try:
+            name.encode("idna")  # as whoever looks it up does
+        except UnicodeError as error:
+            raise ValueError(f"{name!r} can't be the name of a host: {error}") from error
+    return tuple(text.split())
+
+
+def header_value(text: str) -> None:
+    """Check a token that goes into a header; it is never shown."""
+    if re.search(r"[^ -~]", text):
+        raise ValueError("holds a character that no header can hold: ASCII alone is sent")
 
 
 def queue_name(text: str) -> str:

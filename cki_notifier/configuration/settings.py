@@ -36,7 +36,11 @@ class JiraConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RabbitMQConfig:
-    """How to reach RabbitMQ, and what to consume."""
+    """How to reach RabbitMQ, and what to consume.
+
+    Attributes:
+        management_url: where its HTTP API is, for the doctor alone; no slash at its end.
+    """
 
     hosts: tuple[str, ...]
     port: int
@@ -47,6 +51,7 @@ class RabbitMQConfig:
     exchange: str
     queue: str
     routing_keys: tuple[str, ...]
+    management_url: str | None = None
 
     @property
     def tls(self) -> bool:
@@ -174,7 +179,7 @@ def _config(
         environment=environment,
         datawarehouse=DataWarehouseConfig(
             url=reader.value(variables.DATAWAREHOUSE_URL, checks.http_url, needed=True),
-            token=reader.secret(variables.DATAWAREHOUSE_TOKEN, needed=True),
+            token=reader.secret(variables.DATAWAREHOUSE_TOKEN, checks.header_value, needed=True),
         ),
         gitlab_tokens=_gitlab_tokens(reader),
         jira=_jira(reader),
@@ -195,7 +200,7 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
     names: dict[str, str] | None = reader.value(variable, checks.token_names)
     tokens = {}
     for host, name in (names or {}).items():
-        token = reader.optional_secret(name)
+        token = reader.optional_secret(name, checks.header_value)
         if token is not None:
             tokens[host.lower()] = token
         elif reader.has_fault(name) or reader.has_fault(f"{name}_FILE"):
@@ -214,14 +219,14 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
 
 def _jira(reader: Reader) -> JiraConfig | None:
     url = reader.value(variables.JIRA_SERVER, checks.http_url)
-    token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name)
+    token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name, checks.header_value)
     return JiraConfig(url=url, token=token) if url else None
 
 
 def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
-    hosts = reader.text(variables.RABBITMQ_HOST, needed=needed).split()
+    hosts = reader.value(variables.RABBITMQ_HOST, checks.host_names, needed=needed) or ()
     config = RabbitMQConfig(
-        hosts=tuple(hosts),
+        hosts=hosts,
         port=reader.value(variables.RABBITMQ_PORT, checks.port),
         virtual_host=reader.text(variables.RABBITMQ_VIRTUAL_HOST),
         user=reader.text(variables.RABBITMQ_USER),
@@ -230,15 +235,15 @@ def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
         exchange=reader.text(variables.WEBHOOK_RECEIVER_EXCHANGE),
         queue=reader.value(variables.RABBITMQ_QUEUE, checks.queue_name),
         routing_keys=tuple(reader.text(variables.RABBITMQ_ROUTING_KEYS).split()),
+        management_url=reader.value(variables.RABBITMQ_MANAGEMENT_URL, checks.http_url),
     )
     if not config.routing_keys:
         reader.fault(
             variables.RABBITMQ_ROUTING_KEYS.name, "holds nothing but spaces; name a routing key"
         )
-    if needed and not hosts and reader.text(variables.RABBITMQ_HOST):
-        reader.fault(
-            variables.RABBITMQ_HOST.name, "holds nothing but spaces; name a node of RabbitMQ"
-        )
+    name = variables.RABBITMQ_HOST.name
+    if needed and not (hosts or reader.has_fault(name)):
+        reader.fault(name, "holds nothing but spaces; name a node of RabbitMQ")
     return config if hosts else None
 
 
@@ -255,13 +260,52 @@ _KAFKA_VARIABLES: tuple[tuple[Variable, str], ...] = (
     (variables.KAFKA_SSL_KEY_PASSWORD, "ssl.key.password"),
 )
 _KAFKA_FILE = variables.KAFKA_CONFIG_FILE.name
-#: For librdkafka's own time-out, in milliseconds: far below RabbitMQ's 30 minutes.
-_LONGEST_DELIVERY_MS = 600_000
-#: What the promise of delivery rests on, so that nobody may set it to anything else.
-_KAFKA_PROMISED = {
-    "acks": {"all", "-1"},
-    "request.required.acks": {"all", "-1"},
-    "enable.idempotence": {"true", "1"},
+#: Settings of the file that mean the same as a variable, or more, and would beat it.
+_KAFKA_RIVALS = {
+    "metadata.broker.list": {"bootstrap.servers"},
+    "sasl.mechanisms": {"sasl.mechanism"},
+    "ssl.ca.pem": {"ssl.ca.location"},
+    "ssl.certificate.pem": {"ssl.certificate.location"},
+    "ssl.key.pem": {"ssl.key.location"},
+    "ssl.keystore.location": {"ssl.certificate.location", "ssl.key.location"},
+}
+_TRUE, _FALSE = {"true", "t", "1"}, {"false", "f", "0"}
+_HASHES = {"consistent", "murmur2", "fnv1a"}
+_ALL_REPLICAS = "every replica in sync has to have a message before it counts as sent"
+_A_CLUSTER = "messages have to reach a cluster, and none that is made up"
+_IN_ORDER = "the messages of one checkout have to stay in their order, in one partition"
+_REPORTED = "what became of each message has to be reported to us"
+_ALONE = "each message is sent alone, so that the broker's answer is about no other"
+_PROGRAMS = "that is for programs, not for files"
+#: What the delivery rests on: the only values that a setting may have, and why.
+_KAFKA_PROMISES: dict[str, tuple[set[str], str]] = {
+    "acks": ({"all", "-1"}, _ALL_REPLICAS),
+    "request.required.acks": ({"all", "-1"}, _ALL_REPLICAS),
+    "enable.idempotence": (_TRUE, "no message may be written twice"),
+    "transactional.id": (set(), "nothing is sent in transactions"),
+    "test.mock.num.brokers": ({"0"}, _A_CLUSTER),
+    "test.mock.broker.rtt": ({"0"}, _A_CLUSTER),
+    "partitioner": (_HASHES | {f"{it}_random" for it in _HASHES}, _IN_ORDER),
+    "queuing.strategy": ({"fifo"}, _IN_ORDER),
+    "delivery.report.only.error": (_FALSE, _REPORTED),
+    "produce.offset.report": (_TRUE, _REPORTED),
+    "enabled_events": ({"0"}, _REPORTED),
+    "enable.gapless.guarantee": (_FALSE, "one message that fails must not stop all others"),
+    "allow.auto.create.topics": (_FALSE, "no topic is ever created by us"),
+    "batch.num.messages": ({"1"}, _ALONE),
+    "batch.size": (set(), _ALONE),
+    "internal.termination.signal": ({"0"}, "signals are for the daemon itself"),
+    "logger": (set(), _PROGRAMS),
+    "ut_handle_ProduceResponse": (set(), _PROGRAMS),
+}
+#: What there is to choose from is for librdkafka; all else it does anyway, or is told by us.
+_KAFKA_SAID_ANYWAY = _KAFKA_PROMISES.keys() - {"partitioner"}
+#: The least and the most that a number may be. librdkafka's own time-out, in milliseconds, has to
+#: be far below RabbitMQ's 30 minutes. The broker, not librdkafka, says which message is too large.
+_KAFKA_RANGES = {
+    "delivery.timeout.ms": (1, 600_000),
+    "message.timeout.ms": (1, 600_000),
+    "message.max.bytes": (1_000_000, 1_000_000_000),
 }
 
 
@@ -275,6 +319,7 @@ def _kafka(
     settings: dict[str, str | Secret] = {name: Secret(text) for name, text in from_file.items()}
     origins = {name: variable.name for variable, name in _KAFKA_VARIABLES}
     origins |= dict.fromkeys(from_file, _KAFKA_FILE)
+    by_variables, faulty = set(), set()
     for variable, name in _KAFKA_VARIABLES:
         held = (
             reader.optional_secret(variable.name) if variable.is_secret else reader.text(variable)
@@ -282,10 +327,16 @@ def _kafka(
         if held:
             settings[name] = held
             origins[name] = variable.name
+            by_variables.add(name)
         elif reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE"):
             settings[name] = Secret("-")  # or it would be reported as missing, too
+            faulty.add(name)
+    for rival, ours in _KAFKA_RIVALS.items():
+        if ours & by_variables:
+            settings.pop(rival, None)
     for name, text in check(revealed(settings)).items():
-        reader.fault(origins.get(name, _KAFKA_FILE), text)
+        if name not in faulty:
+            reader.fault(origins.get(name, _KAFKA_FILE), text)
     if needed:
         reader.text(variables.KAFKA_BOOTSTRAP_SERVERS, needed=True)
     topic = reader.value(variables.KAFKA_TOPIC, checks.topic)
@@ -293,23 +344,23 @@ def _kafka(
 
 
 def _kafka_file(reader: Reader) -> dict[str, str]:
-    """Return what the properties file sets, without what would weaken the delivery."""
-    from_file = reader.properties(variables.KAFKA_CONFIG_FILE)
-    for name, allowed in _KAFKA_PROMISED.items():
-        value = from_file.pop(name, None)
-        if value is not None and value.lower() not in allowed:
-            reader.fault(
-                _KAFKA_FILE,
-                f"sets {name}={value}, which would weaken the delivery; leave {name} out",
-            )
-    if from_file.pop("transactional.id", None) is not None:
-        reader.fault(_KAFKA_FILE, "sets transactional.id; nothing is sent in transactions")
-    for name in ("delivery.timeout.ms", "message.timeout.ms"):
-        text = from_file.get(name, "1")
-        if not text.isdecimal() or not 0 < int(text) <= _LONGEST_DELIVERY_MS:
+    """Return what the properties file sets, without what would void a promise of ours."""
+    known = _KAFKA_PROMISES.keys() | _KAFKA_RANGES.keys()
+    from_file = {}
+    for name, value in reader.properties(variables.KAFKA_CONFIG_FILE).items():
+        short = name.removeprefix("topic.")  # librdkafka takes topic.acks for acks, say
+        from_file[short if short in known else name] = value
+    for name, (allowed, why) in _KAFKA_PROMISES.items():
+        said = from_file.get(name)
+        if said is not None and said.strip().lower() not in allowed:
+            reader.fault(_KAFKA_FILE, f"sets {name} to {said!r}, but {why}; leave it out")
             del from_file[name]
-            reader.fault(_KAFKA_FILE, f"{name} is not between 1 and {_LONGEST_DELIVERY_MS}")
-    return from_file
+    for name, (least, most) in _KAFKA_RANGES.items():
+        text = from_file.get(name, str(most)).strip()
+        if not (re.fullmatch("[1-9][0-9]{0,9}", text) and least <= int(text) <= most):
+            del from_file[name]
+            reader.fault(_KAFKA_FILE, f"{name} is not between {least} and {most}")
+    return {name: value for name, value in from_file.items() if name not in _KAFKA_SAID_ANYWAY}
 
 
 def revealed(settings: Mapping[str, str | Secret]) -> dict[str, str]:
@@ -334,13 +385,7 @@ def secrets_of(config: Config) -> list[Secret]:
 
 
 def _sentry_dsn(reader: Reader) -> Secret | None:
-    dsn = reader.optional_secret(variables.SENTRY_DSN.name)
-    if dsn is not None:
-        try:
-            checks.sentry_dsn(dsn.reveal())
-        except ValueError as error:
-            reader.fault(variables.SENTRY_DSN.name, str(error))
-    return dsn
+    return reader.optional_secret(variables.SENTRY_DSN.name, checks.sentry_dsn)
 
 
 def _metrics_port(reader: Reader) -> int | None:

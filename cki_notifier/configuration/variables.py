@@ -79,6 +79,12 @@ RABBITMQ_CAFILE: Final = Variable(
     "the path of a PEM file with the certificate authorities to trust",
     unset="the system's",
 )
+RABBITMQ_MANAGEMENT_URL: Final = Variable(
+    "RABBITMQ_MANAGEMENT_URL",
+    "the address of RabbitMQ's management, like https://rabbitmq.example.com:15671",
+    "Only the [doctor](doctor.md) uses it, to see policies, as RABBITMQ_USER and with its "
+    "password. With http:// the password goes over the wire unencrypted: only for this machine.",
+)
 WEBHOOK_RECEIVER_EXCHANGE: Final = Variable(
     "WEBHOOK_RECEIVER_EXCHANGE",
     "the exchange that DataWarehouse publishes to",
@@ -137,7 +143,11 @@ KAFKA_SSL_KEY_PASSWORD: Final = Variable(
 KAFKA_CONFIG_FILE: Final = Variable(
     "KAFKA_CONFIG_FILE",
     "the path of a Java properties file with any of librdkafka's settings",
-    "The variables above win. `acks` and `enable.idempotence` can't be weakened.",
+    "The variables above win, whatever the file calls what they set. A setting that would void a "
+    "promise is a fault: of `acks`, idempotence, the order (`partitioner`, `queuing.strategy`), "
+    "reports (`delivery.report.only.error`, `enabled_events`), a cluster that is made up "
+    "(`test.mock.num.brokers`), batches, topics that are made, transactions. "
+    "`delivery.timeout.ms` is at most 600000, `message.max.bytes` at least 1000000.",
 )
 CKI_LOGGING_LEVEL: Final = Variable(
     "CKI_LOGGING_LEVEL",
@@ -200,6 +210,7 @@ GROUPS: Final = {
         RABBITMQ_USER,
         RABBITMQ_PASSWORD,
         RABBITMQ_CAFILE,
+        RABBITMQ_MANAGEMENT_URL,
         WEBHOOK_RECEIVER_EXCHANGE,
         RABBITMQ_QUEUE,
         RABBITMQ_ROUTING_KEYS,

@@ -1,7 +1,6 @@
 """A dead letter: its id, why and since when it is there, and which letters an operator means."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +9,20 @@ import msgspec
 from cki_notifier.notification.parse import identify
 from cki_notifier.rabbitmq.connection import BasicProperties
 from cki_notifier.rabbitmq.republish import copied_properties
-from cki_notifier.rabbitmq.retries import ATTEMPTS, ERROR, FIRST_SEEN, REASON, history_of
+from cki_notifier.rabbitmq.retries import (
+    ERROR,
+    EXCHANGE,
+    FIRST_SEEN,
+    REASON,
+    ROUTING_KEY,
+    history_of,
+    last_death,
+)
 
 #: The id's length, in bytes: among 10,000 letters two of one id are less likely than 1 to 10^6.
 _ID_BYTES = 6
 #: A text somebody else may have written is cut at so many characters.
 _LONGEST_TEXT = 1000
-#: What tells of the tries so far; a letter that is put back begins anew.
-_PAST = (REASON, ERROR, ATTEMPTS, FIRST_SEEN)
 #: What stands for a reason where nobody says one.
 _NO_REASON = "unknown"
 #: The broker's own count, on quorum queues alone.
@@ -61,7 +66,7 @@ def read_letter(tag: int, properties: BasicProperties, body: bytes) -> Letter:
     now = datetime.now(UTC)
     history = history_of(headers, exchange="", routing_key="", now=now)
     identity = identify(body)
-    death = _last_death(headers)
+    death = last_death(headers)
     died = death.get("time")
     seen = history.first_seen if history.first_seen != now else None
     looks = headers.get(_DELIVERIES)
@@ -107,30 +112,21 @@ def names_of(letter: Letter) -> set[str]:
     return {letter.id} | ({letter.checkout_id} if letter.checkout_id else set())
 
 
-def fresh_properties(original: BasicProperties) -> BasicProperties:
+def fresh_properties(letter: Letter) -> BasicProperties:
     """Return the properties of a letter that is put back: as it came, without its past tries.
 
-    How it came the first time stays in its headers, and so do the expiration and the user id it
-    came with: put back in force, the one would drop it, the other have it refused.
+    How it came the first time is in its headers, by which it is known to have been here before; and
+    so are the expiration and the user id it came with: put back in force, the one would drop it,
+    the other have it refused.
     """
-    properties = copied_properties(original, {})
-    properties.headers = {
-        name: value for name, value in (properties.headers or {}).items() if name not in _PAST
-    }
-    return properties
+    way = {EXCHANGE: letter.exchange, ROUTING_KEY: letter.routing_key}
+    return copied_properties(letter.properties, way)
 
 
 def _id(since: str, body: bytes) -> str:
     digest = hashlib.blake2b(since.encode(errors="replace") + b"\0", digest_size=_ID_BYTES)
     digest.update(body)
     return digest.hexdigest()
-
-
-def _last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the broker says of the last time it dead-lettered the message itself."""
-    deaths = headers.get("x-death")
-    first = deaths[0] if isinstance(deaths, list) and deaths else None
-    return first if isinstance(first, dict) else {}
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 A letter in the hand is unacknowledged: whatever ends the visit, the broker has it still, and hands
 it out again. It leaves the queue only by an acknowledgement, after the broker confirmed its copy in
-the main queue, or when it is discarded.
+the main queue, or when it is discarded. How many did is told to the daemons, who count it.
 """
 
 import logging
@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_letter
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.notification.taken import word_of
 from cki_notifier.rabbitmq.connection import (
+    BasicProperties,
     BlockingChannel,
     BlockingConnection,
     acknowledge,
@@ -29,6 +31,7 @@ from cki_notifier.rabbitmq.queues import dead_letter_queue
 
 logger = logging.getLogger(__name__)
 
+_PURPOSE = "dead-letters"
 #: So many letters are given back at once: what is more comes back in any order (RabbitMQ 3.10).
 _BATCH = 32
 #: For a batch to be back in the queue, and the pause between two looks, in seconds.
@@ -42,7 +45,7 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
     Raises:
         Unavailable: RabbitMQ can't be had, or has neither the main nor the dead-letter queue.
     """
-    connection = connect(config, "dead-letters")
+    connection = connect(config, _PURPOSE)
     try:
         with translated():
             visiting = Visit(connection, config.queue)
@@ -52,9 +55,31 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
             with suppress(Unavailable):  # if it can't, the broker does when the connection ends
                 visiting.give_back()
             raise
-        visiting.give_back()
+        else:
+            visiting.give_back()
+        finally:
+            _tell_daemons(config, visiting.taken)
     finally:
         close(connection)
+
+
+def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:
+    """Tell how many letters were taken out, by a new connection: the other may be gone."""
+    if not taken:
+        return
+    try:
+        connection = connect(config, _PURPOSE)
+        try:
+            with translated():
+                channel = connection.channel()
+                channel.confirm_delivery()
+            properties = BasicProperties(delivery_mode=2)
+            publish_to_queue(channel, config.queue, word_of(taken), properties)
+        finally:
+            close(connection)
+    except Unavailable as error:
+        text = "the daemons don't know that %d were taken out, and an alert may miss them: %s"
+        logger.warning(text, taken, error)
 
 
 class Visit:
@@ -64,6 +89,7 @@ class Visit:
         queue: the dead-letter queue's name.
         count: how many letters are in it that nobody else holds.
         exists: whether there is such a queue; it is made when it is first needed.
+        taken: how many letters were taken out.
     """
 
     def __init__(self, connection: BlockingConnection, main: str) -> None:
@@ -75,6 +101,7 @@ class Visit:
             text = f"there is neither a queue {main} nor {self.queue}; is that the right name?"
             raise Unavailable("rabbitmq", text)
         self.exists, self.count = ready is not None, ready or 0
+        self.taken = 0
         self._hand: dict[int, None] = {}
         self._reader = connection.channel()
         self._publisher: BlockingChannel | None = None
@@ -99,9 +126,7 @@ class Visit:
             if self._publisher is None:
                 self._publisher = self._connection.channel()
                 self._publisher.confirm_delivery()
-        publish_to_queue(
-            self._publisher, self._main, letter.body, fresh_properties(letter.properties)
-        )
+        publish_to_queue(self._publisher, self._main, letter.body, fresh_properties(letter))
         logger.info("%s: put into %s (%s)", letter.checkout_id, self._main, letter.id)
         self.remove(letter)
 
@@ -109,6 +134,7 @@ class Visit:
         """Take a letter out of the queue."""
         with translated():
             acknowledge(self._reader, letter.tag)
+        self.taken += 1
         del self._hand[letter.tag]
         logger.info("%s: taken out of %s (%s)", letter.checkout_id, self.queue, letter.id)
 

@@ -1,8 +1,10 @@
 """What a check found."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class State(StrEnum):
@@ -48,3 +50,11 @@ def failed(name: str, text: str, advice: str) -> Finding:
 def skipped(name: str, text: str, advice: str = "") -> Finding:
     """Return a finding that there is none."""
     return Finding(name, State.SKIPPED, text, advice)
+
+
+def worst(findings: Sequence[Finding]) -> Finding:
+    """Return the worst of several findings of one name, and say how many more there are."""
+    from_good_to_bad = list(State)
+    found = max(findings, key=lambda it: from_good_to_bad.index(it.state))
+    more = f" (and {len(findings) - 1} more like it)" if len(findings) > 1 else ""
+    return replace(found, text=f"{found.text}{more}")

@@ -1,13 +1,20 @@
 """The main queue: is nothing lost there, who consumes it, and how to see what is bound to it."""
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.doctor.finding import Finding, ok, skipped, warning
-from cki_notifier.doctor.queue import Counts, absent, count, number, other, unseen
+from cki_notifier.doctor.queue import (
+    Counts,
+    absent,
+    count,
+    number,
+    other,
+    policy_command,
+    unseen,
+)
 from cki_notifier.rabbitmq.connection import (
     ACCESS_REFUSED,
     BlockingConnection,
@@ -81,9 +88,4 @@ def _policy_command(config: RabbitMQConfig) -> str:
         "dead-letter-exchange": "",
         "dead-letter-routing-key": dead_letter_queue(config.queue),
     }
-    return shlex.join(
-        [
-            *("rabbitmqctl", "set_policy", "--vhost", config.virtual_host, "--apply-to", "queues"),
-            *("cki-notifier", f"^{re.escape(config.queue)}$", json.dumps(definition)),
-        ]
-    )
+    return policy_command(config, "cki-notifier", f"^{re.escape(config.queue)}$", definition)

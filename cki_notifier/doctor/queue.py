@@ -1,7 +1,13 @@
 """What can be seen of a queue over AMQP without touching it."""
 
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec import Struct
 
+from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.doctor.finding import Finding, failed, skipped, warning
 from cki_notifier.rabbitmq.connection import (
     NOT_FOUND,
@@ -81,3 +87,21 @@ def other(row: str, name: str, unlike: Refusal) -> Finding:
 def number(count: int, what: str) -> str:
     """Return a number of things in words."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def policy_command(
+    config: RabbitMQConfig, name: str, pattern: str, definition: Mapping[str, Any], *more: str
+) -> str:
+    """Return the command that sets a policy for queues.
+
+    Args:
+        config: where.
+        name: the policy's.
+        pattern: of the queues' names.
+        definition: what it says.
+        more: further options.
+    """
+    options = ("--vhost", config.virtual_host, *more, "--apply-to", "queues")
+    return shlex.join(
+        ["rabbitmqctl", "set_policy", *options, name, pattern, json.dumps(definition)]
+    )

@@ -1,9 +1,10 @@
 """RabbitMQ: its nodes, and what is declared there."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from cki_notifier.configuration.settings import RabbitMQConfig
-from cki_notifier.doctor import exchange, main_queue, retry_queues
+from cki_notifier.doctor import exchange, main_queue, policies, retry_queues
 from cki_notifier.doctor.examine import Check
 from cki_notifier.doctor.finding import Finding, failed, skipped
 from cki_notifier.doctor.nodes import Nodes
@@ -15,7 +16,7 @@ _NAME = "rabbitmq queues"
 
 
 def checks(config: RabbitMQConfig, *, sends: bool) -> Iterator[Check]:
-    """Yield a check for each node, and one for all that is declared there.
+    """Yield a check for each node, one for all that is declared there, and one for the policies.
 
     Args:
         config: which nodes, exchange and queue.
@@ -24,6 +25,8 @@ def checks(config: RabbitMQConfig, *, sends: bool) -> Iterator[Check]:
     nodes = Nodes(config)
     yield from nodes.checks()
     yield Check(_NAME, lambda deadline: _declared(nodes, config, deadline, sends=sends))
+    if sends:
+        yield Check(policies.NAME, partial(policies.findings, config))
 
 
 def _declared(

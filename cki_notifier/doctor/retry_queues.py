@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from msgspec.structs import replace
-
-from cki_notifier.doctor.finding import Finding, State, ok, warning
+from cki_notifier.doctor.finding import Finding, ok, warning, worst
 from cki_notifier.doctor.queue import absent, count, number, other, unlike_ours, unseen
 from cki_notifier.rabbitmq.connection import ACCESS_REFUSED, Arguments, BlockingConnection, Refusal
 from cki_notifier.rabbitmq.queues import dead_letter_queue, retry_arguments
 
 _DEAD, _LETTERS = "rabbitmq dead-letter queue", "rabbitmq dead letters"
 _DELAYS = "rabbitmq delay queues"
-_FROM_GOOD_TO_BAD = list(State)
 
 
 def findings(connection: BlockingConnection, queue: str) -> Iterator[Finding]:
@@ -62,7 +59,5 @@ def _delays(connection: BlockingConnection, queues: Mapping[str, Arguments]) -> 
         elif unlike is not None:
             findings.append(other(_DELAYS, name, unlike))
     if findings:
-        worst = max(findings, key=lambda it: _FROM_GOOD_TO_BAD.index(it.state))
-        more = f" (and {len(findings) - 1} more like it)" if len(findings) > 1 else ""
-        return replace(worst, text=f"{worst.text}{more}")
+        return worst(findings)
     return ok(_DELAYS, f"{len(queues)} of them; {number(messages, 'message')} waiting")

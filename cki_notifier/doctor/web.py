@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
-from cki_notifier.sources.http import Server
+from cki_notifier.notification.decoding import decode
+from cki_notifier.sources.http import Server, is_object
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
 from cki_notifier.workers.deadline import Deadline
 
@@ -99,7 +100,7 @@ def ask(transfers: Transfers, server: Server, path: str, deadline: Deadline) -> 
 def document(reply: Reply) -> dict[str, Any]:
     """Return the JSON object of a reply, an empty one when it is none."""
     try:
-        return msgspec.json.decode(reply.response.body, type=dict[str, Any])
+        return decode(reply.response.body, dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
@@ -130,7 +131,8 @@ def _redirected(response: Response, url: str) -> str:
 def _answered(question: Question, reply: Reply) -> Finding:
     code, variable = reply.response.code, question.server.token_variable
     if code in _REFUSED:
-        text = f"the token is refused ({code}); {question.consequence}"
+        doubt = "" if is_object(reply.response.body) else ", or a proxy refuses us: it is no JSON"
+        text = f"the token is refused ({code}){doubt}; {question.consequence}"
         return failed(question.name, text, f"renew the token in {variable}, or see what it may do")
     answered = document(reply)
     if code == HTTPStatus.OK and question.field in answered:
@@ -156,6 +158,9 @@ def _improper(question: Question, response: Response) -> str:
         target = urlsplit(_redirected(response, question.server.url + question.path))
         where = f"{target.scheme}://{target.netloc}" if target.netloc else "nowhere"
         return f"leads to {where}, where no token is sent"
+    if response.code == HTTPStatus.NOT_FOUND and not is_object(response.body):
+        path = question.path
+        return f"answers 404 without a JSON object to GET {path}: perhaps a proxy does, not it"
     if response.code != HTTPStatus.OK:
         return f"answers {response.code} to GET {question.path}"
     if response.body.lstrip()[:1] in {b"{", b"["}:

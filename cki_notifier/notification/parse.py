@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import Raw
 
+from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.errors import Malformed
 from cki_notifier.notification.models import Notification
 
@@ -84,8 +85,6 @@ class Identity(msgspec.Struct, frozen=True):
 
 #: What comes with a body that comes by itself.
 NO_ENVELOPE: Final = Envelope()
-_BODY = msgspec.json.Decoder(_Body)
-_GLIMPSE = msgspec.json.Decoder(_Glimpse)
 
 
 def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
@@ -101,7 +100,8 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     """
     try:
         # The decoder skips unknown strings without looking into them, so UTF-8 is checked first.
-        raw = _BODY.decode(body.decode("utf-8"))
+        body.decode("utf-8")
+        raw = decode(body, _Body)
     except UnicodeDecodeError as error:
         raise Malformed(f"the body is not UTF-8: {error}") from error
     except msgspec.ValidationError as error:
@@ -136,7 +136,7 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
 def identify(body: bytes) -> Identity:
     """Peek at a body, which may be anything; nothing is raised."""
     try:
-        glimpse = _GLIMPSE.decode(body)
+        glimpse = decode(body, _Glimpse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Identity()
     about = _of_type(_Object, glimpse.object) or _Object()
@@ -159,7 +159,7 @@ def _identifier(*candidates: Raw) -> str | None:
 def _of_type(type_: type[T], value: Raw) -> T | None:
     """Return a value that is of a type, None for every other."""
     try:
-        return msgspec.json.decode(value, type=type_)
+        return decode(value, type_)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

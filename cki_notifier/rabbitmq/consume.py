@@ -311,8 +311,8 @@ class Consumer:
                 method.redelivered is True,
                 body,
                 properties,
-                method.exchange or "",
-                method.routing_key or "",
+                _text(method.exchange),
+                _text(method.routing_key),
             )
         )
 
@@ -327,3 +327,8 @@ class Consumer:
             acknowledge(channel, due.through, multiple=True)
         for tag in due.singly:
             acknowledge(channel, tag)
+
+
+def _text(name: str | bytes | None) -> str:
+    """Return a name that a publisher chose; pika leaves one that is not UTF-8 as bytes."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else name or ""

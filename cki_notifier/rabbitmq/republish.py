@@ -32,7 +32,7 @@ from cki_notifier.rabbitmq.connection import (
 )
 from cki_notifier.rabbitmq.consume import Delivery
 from cki_notifier.rabbitmq.queues import RetryQueues
-from cki_notifier.rabbitmq.retries import ERROR, Destination, detours
+from cki_notifier.rabbitmq.retries import ERROR, PAST, Destination, detours
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.threads import start_vital
 
@@ -51,6 +51,7 @@ _LONGEST_WAIT_SECONDS = 600.0
 _MOST_BYTES = 8 * 1024 * 1024
 #: Headers by which the broker would route the copy elsewhere, or that it counts itself.
 _BROKERS_HEADERS = ("CC", "BCC", "x-death", "x-delivery-count", "x-acquired-count")
+_NOT_COPIED = frozenset({*_BROKERS_HEADERS, *PAST})
 _BROKERS_PREFIXES = ("x-first-death-", "x-last-death-")
 #: Where the broker's frames are small, no more of an error's text is kept, in characters.
 _SHORT_ERROR = 200
@@ -391,6 +392,8 @@ def _pause(failures: int) -> float:
 def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> BasicProperties:
     """Leave out of a copy's properties what does not fit into one frame of the broker.
 
+    What tells one event from another stays.
+
     Args:
         properties: of the copy.
         most: so many bytes fit.
@@ -402,11 +405,17 @@ def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> 
     headers = dict(ours)
     if isinstance(text := headers.get(ERROR), str):
         headers[ERROR] = text[:_SHORT_ERROR]
-    return BasicProperties(content_type=properties.content_type, delivery_mode=2, headers=headers)
+    return BasicProperties(
+        content_type=properties.content_type,
+        delivery_mode=properties.delivery_mode,
+        message_id=properties.message_id,
+        timestamp=properties.timestamp,
+        headers=headers,
+    )
 
 
 def copied_properties(original: BasicProperties, headers: dict[str, Any]) -> BasicProperties:
-    """Return the properties of a copy: the original's, with our headers.
+    """Return the properties of a copy: the original's, with our headers in the place of old ones.
 
     Some can't be kept as they are, because the broker acts on them: an expiration would drop the
     copy, a user id is refused from another user, some headers would route it elsewhere. Those a
@@ -415,7 +424,7 @@ def copied_properties(original: BasicProperties, headers: dict[str, Any]) -> Bas
     kept = {
         name: value
         for name, value in (original.headers or {}).items()
-        if name not in _BROKERS_HEADERS and not name.startswith(_BROKERS_PREFIXES)
+        if name not in _NOT_COPIED and not name.startswith(_BROKERS_PREFIXES)
     }
     for name in ("expiration", "user_id"):
         value = getattr(original, name)

@@ -21,6 +21,8 @@ HELD = "x-cki-held"
 FIRST_SEEN = "x-cki-first-seen"
 EXCHANGE = "x-cki-exchange"
 ROUTING_KEY = "x-cki-routing-key"
+#: What tells of the tries so far; a dead letter that is put back begins anew, without these.
+PAST = (REASON, ERROR, ATTEMPTS, HELD, FIRST_SEEN)
 
 #: What begins so was put in by us, or by the broker when it dead-lettered or gave back a message.
 _TELLING = ("x-cki-", "x-death", "x-first-death-", "x-delivery-count", "x-acquired-count")
@@ -99,6 +101,30 @@ def may_be_repeat(headers: Mapping[str, Any] | None, *, redelivered: bool) -> bo
         redelivered: whether the broker says that it has handed the delivery out before.
     """
     return redelivered or any(name.startswith(_TELLING) for name in headers or ())
+
+
+def unburied(headers: Mapping[str, Any] | None, queue: str) -> Mapping[str, Any]:
+    """Return a delivery's headers, without the past where somebody moved it from the dead letters.
+
+    A shovel, say, which keeps all headers. The copies of ours that come back from the delay queues
+    have no reason, and died there last.
+
+    Args:
+        headers: of the delivery.
+        queue: the main queue's name, where RabbitMQ itself gives up what is handed out too often.
+    """
+    headers = headers or {}
+    died_in = last_death(headers).get("queue")
+    if REASON not in headers and died_in not in (queue, dead_letter_queue(queue)):
+        return headers
+    return {name: value for name, value in headers.items() if name not in PAST}
+
+
+def last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the broker says of the last time it dead-lettered the message itself."""
+    deaths = headers.get("x-death")
+    first = deaths[0] if isinstance(deaths, list) and deaths else None
+    return first if isinstance(first, dict) else {}
 
 
 def destination_of(

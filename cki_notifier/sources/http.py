@@ -6,7 +6,8 @@ What a response means:
 200 with the JSON that is expected      the document
 200 with anything else                  :class:`Unavailable`: a login page, half an answer, garbage
 200 with JSON whose fields are wrong    :class:`InvalidDocument`, naming the field
-404                                     :class:`NotFound`
+404 with a JSON object                  :class:`NotFound`
+404 with anything else                  :class:`Unavailable`: a proxy's word, not the service's
 401, 403                                :class:`Unavailable`, loudly: the token is bad or replaced
 429, 5xx, no response                   :class:`Unavailable`, after a few tries at once
 more than one of our bounds             :class:`Unavailable`, at once
@@ -21,6 +22,7 @@ reached, or sends no first byte, or answers 429.
 import logging
 import random
 import re
+import string
 import threading
 import time
 from collections import OrderedDict
@@ -30,10 +32,11 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
@@ -129,6 +132,10 @@ class _Asked(msgspec.Struct, Generic[T], frozen=True):
     about: str
 
 
+class _AnyObject(msgspec.Struct):
+    """An object whose fields nobody looks at."""
+
+
 class _Redirect(msgspec.Struct, frozen=True):
     """Where on the same server the document is, and which of the codes said so."""
 
@@ -217,15 +224,18 @@ class Pending(Generic[T]):
             raise Unavailable(self._server.name, text, hiccup=again, held=is_whole)
         if outcome.code in _REDIRECTS:
             return self._redirect(outcome, path)
-        self._note(outcome, started)
+        knows_not = outcome.code == HTTPStatus.NOT_FOUND and is_object(outcome.body)
+        self._note(outcome, started, is_proper=knows_not or _is_json(outcome))
+        if knows_not:
+            raise NotFound(f"{self._server.name}: GET {self.path} answered {code}")
         self._check(outcome)
         return self._reading.read(Page(self._decode(outcome), outcome.headers))
 
-    def _note(self, response: Response, started: float) -> None:
+    def _note(self, response: Response, started: float, *, is_proper: bool) -> None:
         if response.code == HTTPStatus.TOO_MANY_REQUESTS:
             patience = _patience(response)
             self._gate.failed(self._about, whole=True, since=started, retry_after=patience)
-        elif response.code == HTTPStatus.NOT_FOUND or _is_json(response):
+        elif is_proper:
             self._gate.passed()
         else:
             self._gate.failed(self._about, whole=False, since=started)
@@ -248,7 +258,7 @@ class Pending(Generic[T]):
         if response.body.count(b"{") > most:
             raise InvalidDocument(f"{where} can't be used: it has more than {most} objects")
         try:
-            return msgspec.json.decode(response.body, type=self._reading.type_)
+            return decode(response.body, self._reading.type_)
         except msgspec.ValidationError as error:
             if _ROOT_MISMATCH.fullmatch(str(error)):
                 text = f"GET {self.path} answered JSON of another kind: {error}"
@@ -269,7 +279,7 @@ class Pending(Generic[T]):
             return
         text = f"GET {self.path} answered {code}"
         if code == HTTPStatus.NOT_FOUND:
-            raise NotFound(f"{server.name}: {text}")
+            raise Unavailable(server.name, f"{text} without a JSON object", hiccup=True)
         if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             logger.error("%s: %s; check the token in %s", server.name, text, server.token_variable)
             raise Unavailable(server.name, f"{text}; check the token in {server.token_variable}")
@@ -334,7 +344,17 @@ class HTTP:
             Unavailable: everything else; few tries were made.
             Interrupted: the process is stopping.
         """
+        path = quote(path, safe=string.punctuation)  # a page's successor may be spelled anyhow
         return Pending(self, _Asked(server, path, reading, about or path), deadline)
+
+
+def is_object(body: bytes | bytearray) -> bool:
+    """Tell whether a body is a JSON object, as a service's own word of an error is."""
+    try:
+        decode(body, _AnyObject)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _is_json(response: Response) -> bool:

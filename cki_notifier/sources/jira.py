@@ -4,6 +4,7 @@ The only importer of the ``jira`` package. A look-up has a thread of its own and
 a few seconds, because the package's time limits end with each piece of an answer that arrives.
 """
 
+import json
 import logging
 import threading
 import time
@@ -21,6 +22,7 @@ from requests.utils import get_environ_proxies
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import issue_key
 from cki_notifier.configuration.settings import JiraConfig
+from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.http import Server
 from cki_notifier.telemetry import metrics
@@ -202,7 +204,9 @@ class JiraIssues:
             fields=_FIELDS,
             json_result=True,
         )
-        return msgspec.convert(answer, _Found)
+        found = msgspec.convert(answer, _Found)
+        # Python's own decoder, which the package uses, lets in what no message can hold.
+        return decode(json.dumps(msgspec.to_builtins(found)).encode(), _Found)
 
 
 class LookUp:

@@ -306,7 +306,7 @@ class Transfers:
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)  # or newer
         curl.setopt(pycurl.USERAGENT, f"cki-notifier/{__version__}")
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
-        curl.setopt(pycurl.CAINFO, self._certificates)
+        curl.setopt(pycurl.CAINFO, os.fsencode(self._certificates))
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
         curl.setopt(pycurl.LOW_SPEED_LIMIT, _SLOWEST_BYTES_A_SECOND)
@@ -419,7 +419,7 @@ def _response(curl: pycurl.Curl, transfer: "_Transfer[Any]") -> Response:
         code,
         _headers(transfer.head or ()),
         transfer.body,
-        redirected_to=curl.getinfo(pycurl.REDIRECT_URL) or "",
+        redirected_to=(curl.getinfo_raw(pycurl.REDIRECT_URL) or b"").decode(errors="replace"),
         retry_after=float(curl.getinfo(pycurl.RETRY_AFTER)),
     )
 

@@ -72,6 +72,11 @@ dead_letters = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+dead_letters_taken = Counter(
+    "cki_notifier_dead_letters_taken",
+    "Dead letters that cki-notifier dead-letters put back or discarded, as it told this daemon.",
+    registry=REGISTRY,
+)
 last_sent_timestamp_seconds = Gauge(
     "cki_notifier_last_sent_timestamp_seconds",
     "When Kafka confirmed the last message, in seconds since 1970; missing until then.",

@@ -7,6 +7,7 @@ import trustme
 
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import revealed
+from cki_notifier.kafka.client import setting_faults
 from tests.factories.environment import environment, faults, only_fault, read
 
 SASL = {
@@ -133,15 +134,17 @@ def test_a_file_can_not_weaken_the_delivery(properties: Path, line: str, also: s
     found = faults(with_file(properties, f"{line}\n{also}\n"))
     assert len(found) == (2 if also else 1)
     assert all(fault.startswith("KAFKA_CONFIG_FILE: sets ") for fault in found)
-    assert any(line in fault for fault in found)
+    name, _, value = line.partition("=")
+    assert any(f"sets {name} to '{value}', but every replica" in fault for fault in found)
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "retries=0",
+        "message.send.max.retries=0",
         "max.in.flight.requests.per.connection=10",
-        "queuing.strategy=lifo",
+        "max.in.flight=6",
     ],
 )
 def test_a_file_can_not_contradict_idempotence(properties: Path, line: str) -> None:
@@ -150,6 +153,156 @@ def test_a_file_can_not_contradict_idempotence(properties: Path, line: str) -> N
     assert name == "KAFKA_CONFIG_FILE"
     assert "enable.idempotence" in text
     assert line.partition("=")[0] in text
+
+
+#: Settings that would void a promise, however they are spelled, and a word of why.
+VOIDING = {
+    "acks=": "replica",
+    "topic.acks=0": "replica",
+    "request.required.acks= 1": "replica",
+    "enable.idempotence=F": "twice",
+    "transactional.id=x": "transactions",
+    "test.mock.num.brokers=3": "cluster",
+    "test.mock.num.brokers= 0x3": "cluster",
+    "test.mock.broker.rtt=100": "cluster",
+    "partitioner=random": "order",
+    "partitioner=\\ random": "order",
+    "partitioner=RANDOM": "order",
+    "topic.partitioner=random": "order",
+    "partitioner=": "order",
+    "queuing.strategy=lifo": "order",
+    "topic.queuing.strategy=LIFO ": "order",
+    "delivery.report.only.error=true": "reported",
+    "delivery.report.only.error=T": "reported",
+    "produce.offset.report=false": "reported",
+    "enabled_events=2": "reported",
+    "enable.gapless.guarantee=true": "others",
+    "allow.auto.create.topics=True": "topic",
+    "allow.auto.create.topics=1": "topic",
+    "batch.num.messages=10000": "alone",
+    "batch.size=1000000": "alone",
+    "internal.termination.signal=15": "signals",
+    "logger=x": "programs",
+    "ut_handle_ProduceResponse=1": "programs",
+}
+
+
+@pytest.mark.parametrize("line", VOIDING)
+def test_a_setting_that_voids_a_promise_is_refused(properties: Path, line: str) -> None:
+    """By its name, once, with the promise."""
+    name, text = only_fault(with_file(properties, line))
+    assert name == "KAFKA_CONFIG_FILE"
+    assert f"sets {line.partition('=')[0].removeprefix('topic.')} to" in text
+    assert VOIDING[line] in text
+
+
+@pytest.mark.parametrize("name", sorted({it.partition("=")[0] for it in VOIDING}))
+def test_what_is_refused_is_a_setting_of_librdkafkas(name: str) -> None:
+    """A name that it doesn't know would be no way to void anything."""
+    refusals = setting_faults({name: "no such value"}).values()
+    assert not any("No such configuration property" in it for it in refusals)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dr_cb=x",
+        "dr_msg_cb=x",
+        "on_delivery=x",
+        "error_cb=x",
+        "stats_cb=x",
+        "throttle_cb=x",
+        "partitioner_cb=x",
+        "msg_order_cmp=x",
+        "background_event_cb=x",
+        "interceptors=x",
+    ],
+)
+def test_what_a_program_alone_can_set_is_refused(properties: Path, line: str) -> None:
+    """Reports would go to nobody."""
+    assert line.partition("=")[0] in only_fault(with_file(properties, line))[1]
+
+
+@pytest.mark.parametrize("name", ["delivery.timeout.ms", "message.timeout.ms"])
+@pytest.mark.parametrize("prefix", ["", "topic."])
+@pytest.mark.parametrize("value", ["0", "-1", "600001", "2147483647", "060000", "0x10", "1e3", ""])
+def test_a_record_is_given_up_in_time(properties: Path, name: str, prefix: str, value: str) -> None:
+    """Neither never, nor later than the broker takes its notification back."""
+    found = only_fault(with_file(properties, f"{prefix}{name}={value}"))
+    assert found == ("KAFKA_CONFIG_FILE", f"{name} is not between 1 and 600000")
+
+
+@pytest.mark.parametrize("value", ["1000", "999999", "1000000001", "x"])
+def test_the_broker_says_what_is_too_large(properties: Path, value: str) -> None:
+    """Not a limit of librdkafka's, by which all messages could be too large."""
+    found = only_fault(with_file(properties, f"message.max.bytes={value}"))
+    assert found == ("KAFKA_CONFIG_FILE", "message.max.bytes is not between 1000000 and 1000000000")
+
+
+@pytest.mark.parametrize(
+    ("line", "passed_on"),
+    [
+        *((f"partitioner={it}", True) for it in ("consistent", "murmur2", "murmur2_random")),
+        *((f"partitioner={it}", True) for it in ("consistent_random", "fnv1a", "fnv1a_random")),
+        ("partitioner=\\ murmur2", True),
+        ("delivery.timeout.ms=600000", True),
+        ("message.timeout.ms=30000 ", True),
+        ("message.max.bytes=1000000", True),
+        ("linger.ms=5", True),
+        ("compression.codec=lz4", True),
+        ("max.in.flight=5", True),
+        ("enable.metrics.push=false", True),
+        ("topic.metadata.refresh.interval.ms=60000", True),
+        ("queuing.strategy= FIFO ", False),
+        ("delivery.report.only.error=False", False),
+        ("produce.offset.report=true", False),
+        ("enable.gapless.guarantee=f", False),
+        ("allow.auto.create.topics=0", False),
+        ("batch.num.messages=1", False),
+        ("enabled_events=0", False),
+        ("internal.termination.signal=0", False),
+        ("test.mock.num.brokers=0", False),
+    ],
+)
+def test_good_values_are_taken(properties: Path, line: str, passed_on: bool) -> None:  # noqa: FBT001  # parametrized
+    """What there is to choose reaches librdkafka, and what is so anyway need not."""
+    told = settings(**with_file(properties, line))
+    assert (line.partition("=")[0] in told) == passed_on
+
+
+@pytest.mark.parametrize("names", ["metadata.broker.list", "bootstrap.servers"])
+def test_the_variables_brokers_are_asked(properties: Path, names: str) -> None:
+    """Whatever the file calls others."""
+    config = read(with_file(properties, f"{names}=other.example:9092")).kafka
+    assert config is not None
+    assert revealed(config.settings) == {"bootstrap.servers": "kafka.example:9092"}
+
+
+def test_the_variables_mechanism_is_used(properties: Path) -> None:
+    """Whatever the file calls another; without the variable the file's other name counts."""
+    environ = with_file(properties, "sasl.mechanisms=SCRAM-SHA-512", **SASL)
+    told = settings(**environ)
+    assert (told["sasl.mechanism"], "sasl.mechanisms" in told) == ("PLAIN", False)
+    told = settings(**(environ | {"KAFKA_SASL_MECHANISM": ""}))
+    assert told["sasl.mechanisms"] == "SCRAM-SHA-512"
+
+
+@pytest.mark.parametrize(
+    ("variable", "rivals"),
+    [
+        ("KAFKA_SSL_CA_LOCATION", {"ssl.ca.pem"}),
+        ("KAFKA_SSL_CERTIFICATE_LOCATION", {"ssl.certificate.pem", "ssl.keystore.location"}),
+        ("KAFKA_SSL_KEY_LOCATION", {"ssl.key.pem", "ssl.keystore.location"}),
+    ],
+)
+def test_the_variables_certificates_are_used(
+    properties: Path, variable: str, rivals: set[str]
+) -> None:
+    """What the file holds in another form would come after them."""
+    names = ("ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "ssl.keystore.location")
+    lines = "\n".join(f"{name}=x" for name in (*names, "ssl.keystore.password"))
+    told = settings(**with_file(properties, lines, **{variable: "/x"}))
+    assert set(names) - told.keys() == rivals
 
 
 @pytest.mark.parametrize("line", ["acks=all", "acks=-1", "acks=ALL", "enable.idempotence=true"])
@@ -199,3 +352,16 @@ def test_a_file_is_checked_even_where_nothing_is_sent(properties: Path) -> None:
     """A fault shows before the configuration reaches production."""
     environ = with_file(properties, "acks=0", CKI_DEPLOYMENT_ENVIRONMENT=None)
     assert only_fault(environ, needs_kafka=False)[0] == "KAFKA_CONFIG_FILE"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [r"sasl.password=hush\ud800", r"client.id=a\u0000hush", r"client\udfff=hush"],
+)
+def test_a_setting_that_is_no_text_is_a_fault(properties: Path, line: str) -> None:
+    """Librdkafka could not be told of it, or only of its beginning."""
+    name, text = only_fault(with_file(properties, line))
+    assert name == "KAFKA_CONFIG_FILE"
+    assert "client" in text or "sasl.password" in text
+    assert "hush" not in text
+    assert text.isprintable()

@@ -13,6 +13,7 @@ from cki_notifier.configuration.settings import (
     KafkaConfig,
     RabbitMQConfig,
 )
+from cki_notifier.configuration.variables import VARIABLES
 from tests.factories.environment import (
     SECRETS,
     environment,
@@ -86,6 +87,7 @@ def test_every_variable_counts() -> None:
             exchange="other.exchange",
             queue="other.queue",
             routing_keys=("datawarehouse.checkout.*", "datawarehouse.build.new"),
+            management_url="https://rabbitmq.example:15671/root",
         ),
         kafka=KafkaConfig(
             topic="other-topic",
@@ -132,6 +134,7 @@ def test_empty_variables_count_as_unset() -> None:
         ({"DATAWAREHOUSE_TOKEN": ""}, "is not set"),
         ({"DATAWAREHOUSE_TOKEN": "two\nlines"}, "one line"),
         ({"JIRA_SERVER": "jira.example"}, "is no http(s) address"),
+        ({"RABBITMQ_MANAGEMENT_URL": "rabbitmq.example:15671"}, "is no http(s) address"),
         ({"GITLAB_TOKENS": "gitlab.com"}, "is no JSON object"),
         ({"GITLAB_TOKENS": '["gitlab.com"]'}, "is no JSON object"),
         ({"GITLAB_TOKENS": '{"gitlab.com": 1}'}, "is no JSON object"),
@@ -269,3 +272,56 @@ def test_logging_levels(text: str, level: str) -> None:
 def test_metrics_are_served_when_enabled(enabled: str, port: int | None) -> None:
     """Metrics have their default port once they are enabled."""
     assert read(environment(CKI_METRICS_ENABLED=enabled)).metrics_port == port
+
+
+#: What Python makes of a byte that is not UTF-8.
+BYTE = "\udcff"
+
+
+@pytest.mark.parametrize("name", [it.name for it in VARIABLES])
+def test_bytes_that_are_no_text_are_a_fault(name: str) -> None:
+    """Of any variable, once, whether or not it would be needed; the bytes are not shown."""
+    found, text = only_fault(full_environment(**{name: f"hush{BYTE}"}))
+    assert (found, text) == (name, "holds bytes that are not UTF-8")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secrets_file_has_a_name_that_is_text(name: str) -> None:
+    """As every variable."""
+    found, text = only_fault(full_environment(**{name: None, f"{name}_FILE": f"/x{BYTE}"}))
+    assert (found, text) == (f"{name}_FILE", "holds bytes that are not UTF-8")
+
+
+@pytest.mark.parametrize("name", ["DATAWAREHOUSE_TOKEN", "JIRA_TOKEN_AUTH", "COM_GITLAB_TOKEN"])
+@pytest.mark.parametrize("token", ["hush-\u00e4", "hush-\u200b", "hush\t", "hush\x7f", "hush😀"])
+def test_a_token_that_no_header_can_hold_is_a_fault(name: str, token: str) -> None:
+    """It would be refused with each request, or not even sent."""
+    found, text = only_fault(full_environment(**{name: token}))
+    assert found == name
+    assert "no header can hold" in text
+    assert "hush" not in text
+
+
+@pytest.mark.parametrize("name", ["DATAWAREHOUSE_URL", "JIRA_SERVER"])
+@pytest.mark.parametrize(
+    "url", ["https://\u00e4.example", "https://a\u200b.example/x", "http://h/\x7f"]
+)
+def test_an_address_is_ascii(name: str, url: str) -> None:
+    """Else nothing could be asked there."""
+    found, text = only_fault(full_environment(**{name: url}))
+    assert found == name
+    assert "is no http(s) address" in text
+
+
+@pytest.mark.parametrize("host", ["a..b", "\u200b", "x" * 64, "one " + "x" * 70 + ".example"])
+def test_a_node_has_a_name_that_can_be_looked_up(host: str) -> None:
+    """Looking it up would raise what nobody expects."""
+    found, text = only_fault(environment(RABBITMQ_HOST=host))
+    assert found == "RABBITMQ_HOST"
+    assert "can't be the name of a host" in text
+
+
+@pytest.mark.parametrize("host", ["r\u00e4bbit.example", "10.0.0.1", "::1", "rabbit.example."])
+def test_a_node_may_have_any_name_or_address(host: str) -> None:
+    """International names and addresses among them."""
+    assert rabbitmq(RABBITMQ_HOST=host).hosts == (host,)

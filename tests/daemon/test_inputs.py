@@ -9,7 +9,7 @@ import pytest
 from tests.brokers.stage import Stage, eventually
 from tests.security.tables import DELIVERED, Raw, properties
 from tools.brokers.kafka import Kafka
-from tools.stand_ins import Garbage, documents
+from tools.stand_ins import Garbage, Late, documents
 
 
 def fill(stage: Stage, checkout_id: str, builds: int = 1, **changes: Any) -> None:
@@ -83,6 +83,28 @@ def test_headers_that_nobody_can_handle_stop_nothing(stage: Stage) -> None:
     eventually(lambda: len(daemon.settled()) == 2 * len(DELIVERED) + 1)
     assert daemon.text().count('"consuming ') == 1
     stage.finish(daemon)
+
+
+def test_half_a_character_costs_no_message(stage: Stage) -> None:
+    """In the notification, the warehouse's document and Jira's: it becomes a replacement."""
+    gitlab, jira = stage.services.gitlab, stage.services.jira
+    url = gitlab.merge_request_url("group/kernel", 1)
+    description = f"JIRA: {jira.url}/browse/RHEL-1"
+    gitlab.add_merge_request(documents.merge_request(url, description=description))
+    issue = json.dumps({"issues": [documents.jira_issue("RHEL-1", summary="a?")]})
+    jira.answer("", Garbage(issue.replace("?", r"\ud800").encode()))
+    checkout = documents.checkout("redhat:1", merge_request=url, tree_name="b?", log_excerpt="?")
+    warehouse = stage.services.warehouse
+    warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    document = json.dumps(checkout).replace("?", r"\udfff").encode()
+    warehouse.answer("/builds", Late(0))
+    warehouse.answer("/checkouts/redhat%3A1", Garbage(document))
+    stage.daemon()
+    body = json.dumps(thin("redhat:1") | {"object": {"log_excerpt": "?"}})
+    stage.publish(body.replace("?", r"\ud83d").encode())
+    message = stage.messages(1)[0]
+    assert message["tree_name"] == "b\ufffd"
+    assert message["merge_request"]["jira_issues"][0]["summary"] == "a\ufffd"
 
 
 @pytest.mark.parametrize(

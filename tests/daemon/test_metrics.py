@@ -57,6 +57,24 @@ def test_metrics_tell_what_became_of_the_notifications(stage: Stage) -> None:
         assert value(samples, "connected", dependency=dependency) == 1
 
 
+def test_dead_letters_that_were_taken_out_are_counted(stage: Stage) -> None:
+    """The command says so through the main queue, where the word itself is ignored."""
+    port = free_port()
+    daemon = stage.daemon(CKI_METRICS_ENABLED="true", CKI_METRICS_PORT=str(port))
+    assert ("cki_notifier_dead_letters_taken_total", frozenset()) in scrape(port), "at the start"
+    stage.publish(b"no json", b"no json either", b"none of it")
+    eventually(lambda: stage.waiting(f"{stage.queue}.dead-letter") == 3)
+    assert stage.command("dead-letters", "discard", "--all", "--yes").returncode == 0
+    eventually(lambda: value(scrape(port), "dead_letters_taken_total") == 3)
+    evil = {"object_type": "cki-notifier", "status": "dead-letters-taken", "id": "x", "count": -9}
+    stage.publish(evil)
+    eventually(lambda: len(daemon.settled()) == 5)
+    samples = scrape(port)
+    assert value(samples, "dead_letters_taken_total") == 3
+    ignored = {"status": "other", "outcome": "ignored", "reason": "object-type"}
+    assert value(samples, "notifications_total", **ignored) == 2
+
+
 def test_a_port_in_use_is_a_fault_of_the_configuration(stage: Stage) -> None:
     """The second process on a port says so and ends with exit code 2."""
     port = str(free_port())

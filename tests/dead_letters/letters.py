@@ -13,6 +13,7 @@ import pika
 
 from cki_notifier.configuration.settings import OperatorConfig, read_operator_config
 from cki_notifier.notification.errors import InvalidDocument, Malformed, NotifierError
+from cki_notifier.notification.taken import taken_by
 from cki_notifier.rabbitmq.connection import connect, ensure_queue
 from cki_notifier.rabbitmq.queues import RetryQueues
 from cki_notifier.rabbitmq.republish import copied_properties
@@ -124,6 +125,11 @@ def dead_letter(
 
 
 def bodies(stage: Stage, queue: str) -> list[bytes]:
+    """Take all bodies out of a queue, and leave out what the command tells the daemons."""
+    return [it for it in everything(stage, queue) if not taken_by(it)]
+
+
+def everything(stage: Stage, queue: str) -> list[bytes]:
     """Take all bodies out of a queue."""
     return [letter.body for letter in stage.take(queue, stage.waiting(queue))]
 

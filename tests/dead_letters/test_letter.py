@@ -13,6 +13,7 @@ from cki_notifier.dead_letters.letter import (
     names_of,
     read_letter,
 )
+from cki_notifier.rabbitmq.retries import may_be_repeat
 
 BODY = b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout"}'
 DIED = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
@@ -126,7 +127,7 @@ def test_a_letter_about_no_checkout_has_its_id_alone() -> None:
 def test_what_is_put_back_begins_anew() -> None:
     """Tries, time, reason and error are gone; how it came, and the sender's words, are kept."""
     original = BasicProperties(headers=OURS | {"sender": "x"}, message_id="m", expiration="5")
-    fresh = fresh_properties(original)
+    fresh = fresh_properties(read_letter(1, original, b""))
     assert fresh.headers == {
         "x-cki-exchange": "exchange",
         "x-cki-routing-key": "key",
@@ -134,5 +135,14 @@ def test_what_is_put_back_begins_anew() -> None:
         "sender": "x",
     }
     assert (fresh.message_id, fresh.expiration, fresh.delivery_mode) == ("m", None, 2)
-    assert fresh_properties(fresh).headers == fresh.headers
-    assert fresh_properties(BasicProperties()).headers == {}
+    assert fresh_properties(read_letter(1, fresh, b"")).headers == fresh.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [None, {}, {"x-death": [{"reason": "delivery_limit", "exchange": "hooks"}]}, OURS],
+)
+def test_what_is_put_back_is_known_to_have_been_here(headers: dict[str, Any] | None) -> None:
+    """By its headers, whoever dead-lettered it, so that it is looked up before it is sent."""
+    fresh = fresh_properties(read_letter(1, BasicProperties(headers=headers), b""))
+    assert may_be_repeat(fresh.headers, redelivered=False)

@@ -21,6 +21,7 @@ from tools.stand_ins import (
     Garbage,
     Hang,
     Html,
+    NoBackend,
     Redirect,
     Service,
     Services,
@@ -120,8 +121,11 @@ def test_a_token_that_is_refused_is_to_be_renewed(
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        (Status(403), "the token is refused (403)"),
+        (Status(403, b'{"detail": "No."}'), "the token is refused (403);"),
+        (Status(403), "the token is refused (403), or a proxy refuses us"),
         (Status(404), "answers 404 to GET /"),
+        (NoBackend(), "answers 404 without a JSON object to GET /"),
+        (NoBackend(b"default backend - 404"), "perhaps a proxy does, not it"),
         (Status(503), "answers 503 to GET /"),
         (Html(), "answers no JSON, but perhaps a login page"),
         (Garbage(b""), "answers no JSON"),
@@ -310,3 +314,9 @@ def test_all_are_asked_at_once(look: Look, services: Services) -> None:
     for name in SERVICES:
         stand_in(services, name).answer("", Together(), times=1)
     assert {look()[name].state for name in SERVICES} == {"ok"}
+
+
+def test_half_a_character_makes_no_service_another_one(look: Look, services: Services) -> None:
+    """The daemon reads it, so it is fine."""
+    services.warehouse.answer("", Garbage(rb'{"results": [{"id": "\ud800"}]}'))
+    assert look()["datawarehouse"].state == "ok"

@@ -44,6 +44,7 @@ def full_environment(**changes: str | None) -> dict[str, str]:
         "RABBITMQ_PORT": "443",
         "RABBITMQ_VIRTUAL_HOST": "staging",
         "RABBITMQ_USER": "notifier",
+        "RABBITMQ_MANAGEMENT_URL": "https://rabbitmq.example:15671/root/",
         "WEBHOOK_RECEIVER_EXCHANGE": "other.exchange",
         "RABBITMQ_QUEUE": "other.queue",
         "RABBITMQ_ROUTING_KEYS": "datawarehouse.checkout.* \n datawarehouse.build.new",

@@ -11,6 +11,7 @@ from tools.stand_ins import (
     Hang,
     Html,
     Jira,
+    NoBackend,
     RedirectLoop,
     Reset,
     Status,
@@ -39,6 +40,7 @@ _ANSWERS: dict[str, Answer] = {
     "200 with HTML": Html(),
     "redirect loop": RedirectLoop(),
     "404, then found": Status(404),
+    "404 with HTML, then found": NoBackend(),
 }
 _SLOW = frozenset({"hangs", "1 byte/s", "429, Retry-After: 86400"})
 _SHORT = frozenset({("DataWarehouse", "503")})

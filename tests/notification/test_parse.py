@@ -209,6 +209,27 @@ def test_only_true_means_that_the_outcome_changed(value: object) -> None:
     assert parse(body(misc=misc)).outcome_changed is False
 
 
+@pytest.mark.parametrize(
+    "place",
+    ['"new": ?', '"?": 1', '"misc": {"new": [?]}', '"object": {"misc": {"new": ?}}'],
+)
+def test_half_a_character_in_an_unknown_field_costs_nothing(place: str) -> None:
+    """It says nothing, and the event's id is still that of the bytes as they came."""
+    encoded = raw(place.replace('"?"', "?").replace("?", r'"\ud800"'))
+    assert parse(encoded).checkout_id == "redhat:1"
+    assert parse(encoded, NAMED).event_id == event_id(encoded, NAMED)
+    assert identify(encoded) == Identity("redhat:1", "unknown")
+
+
+@pytest.mark.parametrize("place", ['"id": ?', '"id": null, "object": {"id": ?}'])
+def test_half_a_character_in_an_id_is_a_replacement_character(place: str) -> None:
+    """All that is read of the body can be sent on."""
+    encoded = raw(place.replace("?", r'"redhat:\udfff"') + r', "status": "a\ud83d"')
+    assert identify(encoded) == Identity("redhat:\ufffd", "a\ufffd")
+    notification = parse(encoded)
+    assert (notification.checkout_id, notification.status) == ("redhat:\ufffd", "a\ufffd")
+
+
 def test_the_objects_misc_is_not_the_notifications() -> None:
     """A flag inside the object does not say that the outcome changed."""
     encoded = body(object={"misc": {"checkout_outcome_changed": True}}, checkout_outcome_changed=1)

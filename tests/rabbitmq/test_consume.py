@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,18 @@ def test_a_binding_that_is_refused_is_no_end_of_the_consuming(
         eventually(lambda: "the queue can't be bound" in caplog.text)
         stage.publish(b"still here")
         eventually(lambda: len(handler.deliveries) > first)
+
+
+def test_a_routing_key_that_is_no_text_becomes_one(
+    stage: Stage, config: RabbitMQConfig, handler: Handler
+) -> None:
+    """It is kept in a header of the copies, which holds text alone."""
+    key: Any = b"datawarehouse.\xff"
+    with consuming(config, handler):
+        with stage.channel() as channel:
+            channel.basic_publish(stage.exchange, key, b"odd")
+        eventually(lambda: handler.deliveries)
+    assert handler.deliveries[0].routing_key == "datawarehouse.\ufffd"
 
 
 def test_while_memory_is_full_little_is_read_and_the_connection_lives(

@@ -92,9 +92,13 @@ def test_what_does_not_fit_into_a_frame_is_left_out() -> None:
     """The broker would end the connection over it, again and again; ours are always kept."""
     ours = OURS | {"x-cki-error": "e" * 1_000}
     sender = {f"header-{number}": "x" * 1_000 for number in range(8)}
-    properties = copied_properties(BasicProperties(headers=sender, content_type="a/b"), ours)
+    original = BasicProperties(
+        headers=sender, content_type="a/b", message_id="m" * 255, timestamp=1_763_633_700
+    )
+    properties = copied_properties(original, ours)
     assert fitting(properties, 100_000, ours) is properties
     fits = fitting(properties, 4_096, ours)
     assert size_of(fits) <= 4_096
     assert fits.headers == ours | {"x-cki-error": "e" * 200}
     assert (fits.content_type, fits.delivery_mode) == ("a/b", 2)
+    assert (fits.message_id, fits.timestamp) == ("m" * 255, 1_763_633_700), "the event's identity"

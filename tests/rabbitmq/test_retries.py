@@ -15,12 +15,14 @@ from cki_notifier.notification.errors import (
     TooLarge,
     Unavailable,
 )
+from cki_notifier.rabbitmq.republish import copied_properties
 from cki_notifier.rabbitmq.retries import (
     Destination,
     History,
     destination_of,
     history_of,
     may_be_repeat,
+    unburied,
 )
 
 QUEUE = "cki.queue.webhooks.cki_notifier"
@@ -248,3 +250,61 @@ def test_any_errors_text_fits_a_header(text: str) -> None:
     headers = parked(RuntimeError(text)).headers
     encoded = b"".join(BasicProperties(headers=headers).encode())
     assert len(encoded) < 2000
+
+
+PAST: dict[str, Any] = {
+    "x-cki-attempts": 9,
+    "x-cki-held": 4,
+    "x-cki-error": "e",
+    "x-cki-first-seen": "2026-11-01T00:00:00+00:00",
+}
+ORIGIN: dict[str, Any] = {"x-cki-exchange": "webhooks", "x-cki-routing-key": "key", "sender": "x"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"x-cki-reason": "retries-exhausted"},
+        {"x-cki-reason": None},
+        {"x-cki-reason": "not-found", "x-death": [{"queue": DELAY_QUEUES[0]}]},
+        {"x-death": [{"queue": DEAD_LETTERS}]},
+        {"x-death": [{"queue": QUEUE, "reason": "delivery_limit"}, {"queue": DELAY_QUEUES[0]}]},
+    ],
+)
+def test_a_letter_that_was_moved_back_has_no_past(more: dict[str, Any]) -> None:
+    """It begins anew, and how it came the first time is still known."""
+    headers = PAST | ORIGIN | more
+    fresh = read(dict(unburied(headers, QUEUE)))
+    assert fresh == History(0, NOW, "webhooks", "key")
+    destination = parked(UNAVAILABLE, fresh)
+    copied = copied_properties(BasicProperties(headers=headers), destination.headers).headers
+    assert copied == ORIGIN | destination.headers
+    assert unburied(copied, QUEUE) == copied, "and only once"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"x-death": [{"queue": DELAY_QUEUES[2]}, {"queue": QUEUE}]},
+        {"x-death": [{"queue": "another"}]},
+        {"x-death": [{"reason": "expired"}]},
+        {"x-death": []},
+        {"x-death": "nonsense"},
+        {"x-death": [QUEUE]},
+        {"x-death": [{"queue": [QUEUE]}]},
+        {"x-death": [{"queue": QUEUE.encode()}]},
+    ],
+)
+def test_what_comes_from_elsewhere_keeps_its_past(more: dict[str, Any]) -> None:
+    """From a delay queue, say; what can't be read says nothing."""
+    headers = PAST | ORIGIN | more
+    assert unburied(headers, QUEUE) == headers
+    assert unburied(None, QUEUE) == {}
+
+
+def test_a_held_count_of_an_earlier_life_does_not_count() -> None:
+    """Else the first failure would not be one."""
+    copied = copied_properties(BasicProperties(headers=PAST), parked(UNAVAILABLE).headers)
+    again = parked(UNAVAILABLE, read(dict(copied.headers or {})))
+    assert (again.queue, again.headers["x-cki-attempts"]) == (DELAY_QUEUES[1], 2)

@@ -7,7 +7,7 @@ import pytest
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.workers.deadline import Deadline
-from tools.stand_ins import Garbage, Gitlab, Services, Status, documents
+from tools.stand_ins import Garbage, Gitlab, NoBackend, Services, Status, documents
 
 PROJECT = "group/kernel"
 FORK = "somebody/kernel"
@@ -128,3 +128,12 @@ def test_an_unknown_pipeline_is_not_found(
     head = Pipeline(id=78, web_url=service.pipeline_url(FORK, 78))
     with pytest.raises(NotFound, match="gitlab: "):
         list(gitlab.downstream_pipeline_ids(url_of(service), head, deadline))
+
+
+def test_a_proxy_that_knows_no_gitlab_says_nothing_of_a_pipeline(
+    gitlab: GitLab, service: Gitlab
+) -> None:
+    """What it triggered can be asked for again later."""
+    service.answer("/bridges", NoBackend())
+    with pytest.raises(Unavailable, match="answered 404 without a JSON object"):
+        list(gitlab.downstream_pipeline_ids(url_of(service), head_of(service), Deadline(0.1)))

@@ -249,3 +249,24 @@ def test_everything_is_read_at_once(
     assert loaded.builds is not None
     assert len(loaded.builds) == 3
     assert targets(services.warehouse) == [f"{PATH}/all"]
+
+
+def test_half_a_character_costs_no_document(
+    warehouse: DataWarehouse, service: Warehouse, deadline: Deadline
+) -> None:
+    """It is read as a replacement character, and does no harm where nobody reads it."""
+    checkout = documents.changed(CHECKOUT, {"tree_name": "?", "log_excerpt": "?"})
+    everything = json.dumps(documents.everything(checkout))
+    service.answer("", Garbage(everything.replace("?", r"a\ud800").encode()))
+    read = warehouse.everything("redhat:1", deadline).checkout
+    assert read.tree_name == "a\ufffd"
+
+
+def test_the_next_page_may_be_spelled_anyhow(
+    warehouse: DataWarehouse, service: Warehouse, deadline: Deadline
+) -> None:
+    """Its query is asked for in characters that an address may have."""
+    page = {"results": [], "next": "http://inner.example/?offset=\u00e4 \n%C3%A4"}
+    service.answer("/builds", Garbage(json.dumps(page).encode()), times=1)
+    warehouse.builds("redhat:1", deadline)
+    assert service.requests[1].target.endswith("/builds?offset=%C3%A4%20%0A%C3%A4")

@@ -10,7 +10,7 @@ from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavaila
 from cki_notifier.sources.gitlab import GitLab, Pipeline, trailers
 from cki_notifier.sources.http import HTTP
 from cki_notifier.workers.deadline import Deadline
-from tools.stand_ins import Garbage, Gitlab, Services, Status, documents
+from tools.stand_ins import Garbage, Gitlab, NoBackend, Services, Status, documents
 
 PROJECT = "group/sub.group/kernel-9_x"
 FIELD = "misc.mr.url"
@@ -146,6 +146,15 @@ def test_an_unknown_merge_request_is_not_found(
         gitlab.merge_request(service.merge_request_url(PROJECT, 8), FIELD, deadline)
 
 
+def test_a_proxy_that_knows_no_gitlab_says_nothing_of_a_merge_request(
+    gitlab: GitLab, service: Gitlab
+) -> None:
+    """Its 404 is a page, and GitLab's an object."""
+    service.answer("", NoBackend())
+    with pytest.raises(Unavailable, match=r"gitlab: .* answered 404 without a JSON object"):
+        gitlab.merge_request(url_of(service), FIELD, Deadline(0.1))
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -180,3 +189,14 @@ def test_a_long_description_is_not_kept(
     read = gitlab.merge_request(url_of(service), FIELD, deadline)
     assert len(read.links.jira) == 999
     assert read.links.bugzilla == ()
+
+
+def test_half_a_character_costs_no_merge_request(
+    gitlab: GitLab, service: Gitlab, deadline: Deadline
+) -> None:
+    """It is read as a replacement character, and does no harm where nobody reads it."""
+    document = documents.changed(
+        documents.merge_request(url_of(service)), {"title": "?", "labels": ["a?"]}
+    )
+    service.answer("", Garbage(json.dumps(document).replace("?", r"\udc00").encode()))
+    assert gitlab.merge_request(url_of(service), FIELD, deadline).labels == ("a\ufffd",)

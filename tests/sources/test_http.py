@@ -4,6 +4,7 @@ import pytest
 
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
 from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
+from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from tests.sources.raw import Raw
 from tests.sources.reading import PATH, Get, Item
@@ -14,6 +15,7 @@ from tools.stand_ins import (
     Garbage,
     Hang,
     Html,
+    NoBackend,
     Redirect,
     RedirectLoop,
     Reset,
@@ -94,6 +96,73 @@ def test_404_is_not_found(get: Get, service: Warehouse) -> None:
     assert len(service.requests) == 1
 
 
+@pytest.mark.parametrize("body", [b"{}", b' {"detail": ["x"]}\r\n', b'{"detail": "\\ud800"}'])
+def test_a_404_with_an_object_is_the_services_word(
+    get: Get, service: Warehouse, body: bytes
+) -> None:
+    """Whatever it says in it, also where its text has half a character."""
+    service.answer("", Status(404, body))
+    with pytest.raises(NotFound):
+        get()
+
+
+#: What proxies say that have nobody to ask.
+NOBODYS_WORDS = (
+    NoBackend().body,
+    b"",
+    b"default backend - 404",
+    b"404 page not found\n",
+    b"null",
+    b"404",
+    b'"not found"',
+    b"[]",
+    b'[{"detail": "Not found."}]',
+    b"{",
+    b'{"detail": "Not fou',
+    b"{detail}",
+    b"{}<html>",
+    b"\xff",
+    b'{"more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+)
+
+
+@pytest.mark.parametrize("body", NOBODYS_WORDS, ids=lambda body: repr(body[:20]))
+def test_a_404_without_an_object_is_not_the_services_word(
+    http: HTTP, service: Warehouse, server: Server, body: bytes
+) -> None:
+    """A proxy answers so whose service is away: nothing is known of the object, not for long."""
+    service.answer("", NoBackend(body), times=2)
+    pending = http.get(server, PATH, whole(Item), Deadline(20))
+    assert pending.result() == Item("redhat:1")
+    assert len(service.requests) == 3
+    service.answer("", NoBackend(body))
+    with pytest.raises(Unavailable, match=f"GET {PATH} answered 404 without a JSON obj") as error:
+        http.get(server, PATH, whole(Item), Deadline(0.1)).result()
+    assert (error.value.hiccup, error.value.held) == (True, False)
+
+
+def test_a_proxy_without_a_backend_is_a_service_that_is_down(
+    http: HTTP, service: Warehouse, server: Server
+) -> None:
+    """Three objects make it so, as of a login page; the service's own 404 says that it is back."""
+
+    def ask(name: str) -> None:
+        with pytest.raises(Unavailable):
+            http.get(server, f"/api/1/{name}", whole(Item), Deadline(0.1), name).result()
+
+    service.answer("", NoBackend())
+    for name in ("one", "two", "three"):
+        assert not http.gate(server).is_down
+        ask(name)
+    assert http.gate(server).is_down
+    assert metrics.connected.hosts("datawarehouse") == {"": False}
+    service.clear()
+    service.answer("", Status(404))
+    with pytest.raises(NotFound):
+        http.get(server, PATH, whole(Item), Deadline(20)).result()
+    assert metrics.connected.hosts("datawarehouse") == {"": True}
+
+
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_refused_token_is_loud(
     get: Get, service: Warehouse, caplog: pytest.LogCaptureFixture, code: int
@@ -172,6 +241,8 @@ JUDGED: list[tuple[Fault, bool]] = [
     (Reset(), False),
     (Drip(1), False),
     (Html(), False),
+    (NoBackend(), False),
+    (NoBackend(b""), False),
     (Garbage(b"x"), False),
     (Redirect("http://elsewhere.invalid/"), False),
     (RedirectLoop(), False),

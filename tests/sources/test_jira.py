@@ -1,5 +1,8 @@
 """Jira: the issues that a merge request's trailers lead to."""
 
+import json
+
+import msgspec
 import pytest
 
 from cki_notifier.configuration.certificates import certificate_authorities
@@ -8,7 +11,7 @@ from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.workers.deadline import Deadline
 from tests.sources.reading import LINKS, Find, failed_look_ups
-from tools.stand_ins import Jira, documents
+from tools.stand_ins import Garbage, Jira, documents
 
 pytestmark = pytest.mark.usefixtures("issues")
 
@@ -131,3 +134,32 @@ def test_without_a_token_jira_is_read_anonymously(issues: Jira) -> None:
     assert look_up is not None
     assert len(look_up.result(Deadline(20)) or ()) == 3
     assert "authorization" not in issues.requests[0].headers
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\ude00\ud83d"])
+def test_half_a_character_is_a_replacement_character(find: Find, issues: Jira, text: str) -> None:
+    """Python's decoder lets it in, but no message can hold it; whole characters stay."""
+    issue = documents.jira_issue(
+        "RHEL-1",
+        summary=f"{text}😀\\ud800",
+        status={"name": text},
+        priority={"name": text},
+        components=[{"name": text}],
+        fixVersions=[{"name": text}],
+        labels=[text],
+    )
+    answer = {"issues": [issue], "warningMessages": [text]}
+    issues.answer("", Garbage(json.dumps(answer).encode()))
+    found = find(LINKS[1])
+    assert found is not None
+    mended = "\ufffd" * len(text)
+    assert msgspec.json.decode(msgspec.json.encode(found[0]), type=JiraIssue) == JiraIssue(
+        key="RHEL-1",
+        url=LINKS[1],
+        summary=f"{mended}😀\\ud800",
+        status=mended,
+        priority=mended,
+        components=(mended,),
+        fix_versions=(mended,),
+        labels=(mended,),
+    )

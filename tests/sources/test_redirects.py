@@ -7,7 +7,7 @@ from cki_notifier.notification.errors import Unavailable
 from cki_notifier.sources.http import HTTP, Server, whole
 from cki_notifier.workers.deadline import Deadline
 from tests.sources.reading import CHECKOUTS, PATH, Get, Item
-from tools.stand_ins import Redirect, RedirectLoop, Warehouse
+from tools.stand_ins import Garbage, Redirect, RedirectLoop, Warehouse
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -89,3 +89,23 @@ def test_a_redirect_out_of_the_service_is_never_followed(
         with pytest.raises(Unavailable, match="where no token is sent"):
             http.get(part, path, whole(Item), Deadline(20)).result()
     assert [seen.target for seen in service.requests] == ["/api/one", "/api/two"]
+
+
+@pytest.mark.parametrize("location", ["/\xe4\xff x", "/a\x01\xa0"])
+def test_a_redirect_may_be_spelled_anyhow(get: Get, service: Warehouse, location: str) -> None:
+    """On the same server it is followed, percent-encoded."""
+    service.answer("/moved", Redirect(location))
+    service.answer("", Garbage(b'{"id": "redhat:1"}'))
+    assert get(path=f"{CHECKOUTS}/moved") == Item("redhat:1")
+    assert service.requests[1].target.isascii()
+
+
+@pytest.mark.parametrize("host", ["\xe4.example", "\xff\xfe", "\x80@x.example"])
+def test_a_redirect_to_a_name_that_is_no_text_ends_nothing(
+    get: Get, service: Warehouse, host: str
+) -> None:
+    """Whoever may name a host of ours may send any bytes from there; the next is answered."""
+    service.answer("/moved", Redirect(f"http://{host}/"))
+    with pytest.raises(Unavailable, match=r"redirected to .*, where no token is sent"):
+        get(path=f"{CHECKOUTS}/moved")
+    assert get() == Item("redhat:1")

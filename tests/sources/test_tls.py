@@ -23,8 +23,9 @@ def authority() -> trustme.CA:
 @pytest.fixture
 def trusting(authority: trustme.CA, tmp_path: Path) -> Iterator[Transfers]:
     """What makes transfers and trusts that authority alone."""
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    transfers = Transfers(str(tmp_path / "authority.pem"))
+    path = str(tmp_path / "authorité\udcff.pem")  # any bytes can be a file's name
+    authority.cert_pem.write_to_path(path)
+    transfers = Transfers(path)
     yield transfers
     transfers.close()
 

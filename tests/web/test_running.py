@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.brokers.mock_kafka import MockCluster
+from tests.brokers.mock_kafka import TOPIC, MockCluster
 from tests.brokers.stage import PATIENCE, Stage, eventually
 from tests.daemon.test_metrics import scrape
 from tests.faults import meter
@@ -55,6 +55,8 @@ def _stage(
 ) -> Iterator[Stage]:
     """Everything around a daemon, with the mock as its Kafka."""
     with Stage(rabbitmq, cluster.address, services, tmp_path) as prepared:
+        prepared.topic = TOPIC
+        prepared.environment["KAFKA_TOPIC"] = TOPIC
         yield prepared
 
 

@@ -33,6 +33,14 @@ _PRELOAD = (
     "F<-filelib:wildcard(filename:join([D,ebin,[$*,$.,$b,$e,$a,$m]]))])end)."
 )
 
+#: The management shows queues as their last sample has them, by default 5 seconds late; this is the
+#: shortest it can do.
+_EACH_SECOND = ", ".join(f"{{{kind}, [{{60, 1}}]}}" for kind in ("global", "basic", "detailed"))
+_EAGER_STATISTICS = (
+    "{rabbit, [{quorum_tick_interval, 200}, {collect_statistics_interval, 200}]}, "
+    f"{{rabbitmq_management, [{{sample_retention_policies, [{_EACH_SECOND}]}}]}}"
+)
+
 #: How long one command of `ctl` may take.
 _CTL_SECONDS = 30.0
 
@@ -53,7 +61,8 @@ class RabbitMQ(Process):
     """A RabbitMQ node with everything it keeps in `folder`.
 
     Ports stay the same over restarts, and so does what is durable. With `tls` there is a second
-    listener on `tls_port`; clients may but need not show a certificate.
+    listener on `tls_port`; clients may but need not show a certificate. With `management` its HTTP
+    API is at `management_url`, and knows of changes within some two seconds.
     """
 
     host = "127.0.0.1"
@@ -61,10 +70,13 @@ class RabbitMQ(Process):
     password = "guest"  # noqa: S105 - every new node's own, and for loopback connections only
     vhost = "/"
 
-    def __init__(self, folder: Path, *, tls: TLSFiles | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, tls: TLSFiles | None = None, management: bool = False
+    ) -> None:
         """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.port = free_port()
         self.tls_port = free_port() if tls else None
+        self._management_port = free_port() if management else None
         self.folder = folder.absolute()
         self._settings = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -85,6 +97,11 @@ class RabbitMQ(Process):
             environment=self._settings | self._node_settings(tls),
             folder=self.folder,
         )
+
+    @property
+    def management_url(self) -> str:
+        """Where the HTTP API is."""
+        return f"http://{self.host}:{self._management_port}"
 
     def ctl(self, *arguments: str) -> str:
         """Run `rabbitmqctl` with these arguments and return its output, without headings.
@@ -111,8 +128,8 @@ class RabbitMQ(Process):
         return {
             # Whatever has a system-wide default gets one in the folder.
             "RABBITMQ_CONFIG_FILE": self._write("rabbitmq.conf", self._configuration(tls)),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": self._write("advanced.config", "[].\n"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": self._write("enabled_plugins", "[].\n"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": self._write("advanced.config", self._advanced()),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self._write("enabled_plugins", self._plugins()),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_LOG": "info,-color",
@@ -137,7 +154,18 @@ class RabbitMQ(Process):
                 "ssl_options.verify = verify_peer",
                 "ssl_options.fail_if_no_peer_cert = false",
             ]
+        if self._management_port:
+            lines += [
+                f"management.tcp.ip = {self.host}",
+                f"management.tcp.port = {self._management_port}",
+            ]
         return "\n".join([*lines, ""])
+
+    def _advanced(self) -> str:
+        return f"[{_EAGER_STATISTICS}].\n" if self._management_port else "[].\n"
+
+    def _plugins(self) -> str:
+        return "[rabbitmq_management].\n" if self._management_port else "[].\n"
 
     def _write(self, name: str, text: str) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)

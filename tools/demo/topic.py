@@ -1,5 +1,10 @@
-"""One Kafka topic on any server: made, read, removed."""
+"""One Kafka topic on any server: made, read, removed.
 
+``python -m tools.demo.topic`` makes the one that the ``KAFKA_…`` variables name, if it is missing.
+"""
+
+import os
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -148,3 +153,16 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     if metadata.error and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
         raise KafkaException(metadata.error)
     return sorted(each.id for each in metadata.partitions.values() if each.leader != -1)
+
+
+def main() -> int:
+    """Make the topic, unless it is there; return the exit code."""
+    topic = Topic(os.environ)
+    if not topic.exists():
+        topic.create()
+        topic.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

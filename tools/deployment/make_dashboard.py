@@ -162,10 +162,15 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             colors={"bug": RED, "unavailable": ORANGE},
         ),
         Panel(
-            "Dead-lettered, by reason (good: none)",
-            [Query(increase("dead_letters_total", "reason"), "{{reason}}")],
-            "docs/dead-letters.md says what to do with each.",
+            "Dead-lettered, by reason, and taken out (good: none)",
+            [
+                Query(increase("dead_letters_total", "reason"), "{{reason}}"),
+                Query(increase("dead_letters_taken_total", "job"), "taken out"),
+            ],
+            "docs/dead-letters.md says what to do with each. Taken out: put back or discarded with "
+            "cki-notifier dead-letters.",
             width=12,
+            colors={"taken out": GREEN},
         ),
     ),
     "Latency": (

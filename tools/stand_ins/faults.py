@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Protocol
 
-from .connection import Answer, Connection, Seen
+from .connection import Answer, Connection, Seen, json_answer
 
 #: What is sent little by little is sent in so many bytes at a time.
 _PIECE = 65_536
+NOT_FOUND = json_answer({"detail": "Not found."}, 404)
+PROXY_PAGE = b"<html>\n<head><title>404 Not Found</title></head>\n<hr>nginx\n</html>\n"
 LOGIN_PAGE = b"<!doctype html>\n<title>Log in</title>\n<form method=post>Log in</form>\n"
 
 
@@ -31,15 +33,28 @@ class Fault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Another status, as a proxy or an overloaded service gives it."""
+    """Another status, as the service gives it: with its own words for a 404, else without any."""
 
     code: int
-    body: bytes = b""
+    body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def deliver(self, exchange: Exchange) -> None:
         """Send it; the connection stays open."""
-        exchange.connection.answer(Answer(self.code, self.body, self.headers))
+        usual = NOT_FOUND.body if self.code == NOT_FOUND.status else b""
+        body = usual if self.body is None else self.body
+        exchange.connection.answer(Answer(self.code, body, self.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class NoBackend:
+    """A 404 of the proxy before the service, which has nobody to ask."""
+
+    body: bytes = PROXY_PAGE
+
+    def deliver(self, exchange: Exchange) -> None:
+        """Send it; the connection stays open."""
+        exchange.connection.answer(Answer(404, self.body, {"Content-Type": "text/html"}))
 
 
 @dataclass(frozen=True, slots=True)

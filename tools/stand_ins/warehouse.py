@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlencode
 from tools.stand_ins.documents import UNCHANGED, Changes, Document, changed
 
 from .connection import Answer, Seen, json_answer
+from .faults import NOT_FOUND
 from .server import ANYWHERE, Place, Service
 
-NOT_FOUND = json_answer({"detail": "Not found."}, 404)
 NO_ROUTE = Answer(
     404,
     b"<!doctype html>\n<title>Not Found</title>\n<h1>Not Found</h1>\n",

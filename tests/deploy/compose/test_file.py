@@ -16,6 +16,9 @@ from tools.stand_ins.configured import configured
 
 _SCHEMA = "vendor.compose-spec"
 
+#: What does its work before the others start, and ends.
+ONCE = frozenset({"topic"})
+
 
 def schema_faults(file: Path) -> str:
     """Return what the compose specification's schema has against a file, nothing when it fits."""
@@ -90,21 +93,29 @@ def test_nobody_gets_more_rights_than_needed() -> None:
 
 
 def test_who_waits_for_another_waits_until_it_is_healthy() -> None:
-    """Each dependency is a service with a health check, which gives up some day."""
+    """Each dependency has a health check, which gives up some day, or comes to an end.
+
+    Only what another service waits for may end: else `up --wait` takes it for a failure.
+    """
     services = project.services()
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
+            if other in ONCE:
+                assert how == {"condition": "service_completed_successfully"}, name
+                continue
             assert how == {"condition": "service_healthy"}, name
             check = services[other]["healthcheck"]
             assert project.seconds(check["timeout"]) <= project.seconds(check["interval"]) * 2
             assert check["retries"]
-    assert services["cki-notifier"]["depends_on"].keys() == {"rabbitmq", "kafka", "stand-ins"}
+    assert services["cki-notifier"]["depends_on"].keys() == {"rabbitmq", "topic", "stand-ins"}
+    assert services["topic"]["depends_on"].keys() == {"kafka"}
 
 
 def test_what_runs_comes_back_after_a_crash() -> None:
-    """Every service restarts, but the tools, which come to an end."""
+    """Every service restarts, but what comes to an end."""
     for name, service in project.services().items():
-        restart = None if service.get("profiles") == ["tools"] else "unless-stopped"
+        ends = service.get("profiles") == ["tools"] or name in ONCE
+        restart = None if ends else "unless-stopped"
         assert service.get("restart") == restart, name
 
 
@@ -172,6 +183,10 @@ def test_all_agree_on_kafka() -> None:
     words = project.command("read")
     assert words[words.index("--bootstrap-server") + 1] == inside
     assert f"--topic={config.topic}" in words
+    assert project.environment("topic") == {
+        "KAFKA_BOOTSTRAP_SERVERS": inside,
+        "KAFKA_TOPIC": config.topic,
+    }
     advertised = project.environment("kafka")["KAFKA_ADVERTISED_LISTENERS"].split(",")
     (port,) = (port for port in project.ports() if port.service == "kafka")
     assert port.published == port.target

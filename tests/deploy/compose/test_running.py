@@ -40,6 +40,9 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
         for broker in (machine.rabbitmq(), machine.kafka()):
             stack.callback(broker.kill)  # nothing has to be kept
             broker.start()
+        for _ in range(2):  # it may be started again, as by another `up`
+            made = machine.run(project.command("topic"), "topic")
+            assert made.returncode == 0, made.stderr
         for process in (machine.prometheus(), machine.stand_ins(), machine.notifier()):
             stack.enter_context(process)
         # Prometheus sees no increase in what it never saw before.
