@@ -40,8 +40,11 @@ def _look(transfers: Transfers, config: JiraConfig, deadline: Deadline) -> Itera
         return
     finding = web.answered(question, _understood(reply))
     if finding.state == State.FAILED:
-        advice = _advice(transfers, config, question, reply, deadline)
-        yield failed(_NAME, finding.text, advice or finding.advice)
+        text, advice = finding.text, finding.advice
+        if config.token is None and "token is refused" in text:
+            text = text.replace("the token is refused", "a token is asked for", 1)
+            advice = "set JIRA_TOKEN_AUTH"
+        yield failed(_NAME, text, _advice(transfers, config, question, reply, deadline) or advice)
     elif config.token is None:
         yield finding
     else:
