@@ -3,6 +3,7 @@
 Nothing else reads the environment. Each secret can come from a file instead, ``<NAME>_FILE``.
 """
 
+import base64
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,14 @@ class JiraConfig:
     url: str
     token: Secret | None
     email: str | None = None
+
+    @property
+    def basic(self) -> Secret | None:
+        """What basic authentication makes of both, which is as secret as the token."""
+        if self.token is None or self.email is None:
+            return None
+        pair = f"{self.email}:{self.token.reveal()}"
+        return Secret(base64.b64encode(pair.encode()).decode())
 
     @property
     def is_site(self) -> bool:
@@ -423,6 +432,7 @@ def secrets_of(config: Config) -> list[Secret]:
         config.datawarehouse.token,
         *config.gitlab_tokens.values(),
         config.jira and config.jira.token,
+        config.jira and config.jira.basic,
         config.rabbitmq and config.rabbitmq.password,
         *(config.kafka.settings.values() if config.kafka else ()),
         config.sentry_dsn,

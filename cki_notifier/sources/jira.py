@@ -8,7 +8,6 @@ that was moved is found by its old key and comes with its new one. A Jira Cloud 
 own. Where neither the address nor an e-mail tells that it is one, its 410 for the other one does.
 """
 
-import base64
 import json
 import logging
 import re
@@ -60,7 +59,7 @@ _FIELDS = "summary,status,priority,components,fixVersions,labels"
 LASTING = frozenset(
     {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 )
-_UNKNOWN = frozenset({HTTPStatus.NOT_FOUND})
+_UNKNOWN: frozenset[int] = frozenset({HTTPStatus.NOT_FOUND})
 #: A Data Center answers so for an issue that one may not see.
 _UNSEEN = _UNKNOWN | {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
@@ -265,18 +264,15 @@ class JiraIssues:
         for key in missing[:_MOST_SINGLE]:
             if look_up.is_late:
                 return
-            try:
-                look_up.issues[key] = self._ask(partial(self._jira.read, key))
-            except jira.JIRAError as error:
-                if error.status_code not in unseen:
-                    raise
+            if issue := self._ask(partial(self._jira.read, key), unseen):
+                look_up.issues[key] = issue
         self.gate.passed()
 
     def _search(self, keys: Sequence[str], *, again: bool = True) -> tuple[_Issue, ...]:
         """Return what one query finds, without the keys for which a Cloud refuses it."""
         kind = self._jira.deploymentType
         try:
-            return self._ask(partial(self._jira.query, keys)) if keys else ()
+            return self._ask(partial(self._jira.query, keys)) or () if keys else ()
         except jira.JIRAError as error:
             named = set(re.findall(r"[A-Z0-9_]+-[0-9]+", error.text or ""))
             if error.status_code == HTTPStatus.GONE and kind is None:
@@ -288,18 +284,23 @@ class JiraIssues:
         return self._search(keys, again=again)
 
     @staticmethod
-    def _ask(ask: Callable[[], T]) -> T:
+    def _ask(ask: Callable[[], T], unseen: frozenset[int] = frozenset()) -> T | None:
         started = time.monotonic()
-        code = "none"
+        code: int | None = None
         try:
             answer = ask()
-            code = str(HTTPStatus.OK.value)
+            code = HTTPStatus.OK
         except jira.JIRAError as error:
-            code = str(error.status_code or code)
-            raise
+            code = error.status_code
+            if code not in unseen:
+                raise
+            code = HTTPStatus.NOT_FOUND  # 401 or 403 would alert somebody about a good token
+            return None
         finally:
             seconds = time.monotonic() - started
-            metrics.request_seconds.labels("jira", code).observe(seconds)
+            metrics.request_seconds.labels("jira", str(int(code)) if code else "none").observe(
+                seconds
+            )
         return answer
 
 
@@ -359,9 +360,8 @@ class LookUp:
 def server_of(config: JiraConfig) -> Server:
     """Return Jira as the HTTP edge knows it, for whoever asks without the package."""
     headers = ["Accept: application/json"]
-    if config.token is not None and config.email is not None:
-        pair = f"{config.email}:{config.token.reveal()}"
-        headers.append(f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+    if config.basic is not None:
+        headers.append(f"Authorization: Basic {config.basic.reveal()}")
     elif config.token is not None:
         headers.append(f"Authorization: Bearer {config.token.reveal()}")
     return Server(

@@ -128,9 +128,10 @@ def test_several_moved_issues_are_told_apart(issues: Jira, *, names: bool) -> No
 def test_an_issue_that_may_not_be_seen_is_left_out(issues: Jira, code: int) -> None:
     """A Data Center refuses it in its own way; that is no word about the token."""
     issues.answer("/issue/", Status(code, b"{}"))
-    jira, before = client(config(issues)), failed_look_ups()
+    jira, before, refusals = client(config(issues)), failed_look_ups(), refused()
     assert find(jira, "https://x.example/browse/RHEL-9", *LINKS[:1]) == [("RHEL-2", LINKS[0])]
     assert failed_look_ups() == before
+    assert refused() == refusals  # nobody is alerted
     assert not jira.gate.is_down
 
 
@@ -146,6 +147,15 @@ def test_what_is_found_is_sent_when_the_rest_fails(
     assert "the message goes without RHEL-9" in caplog.text
     assert "RHEL-2" not in caplog.text
     assert not jira.gate.is_down
+
+
+def refused() -> float:
+    """Return how many requests were refused as with a bad token, which alerts somebody."""
+    name = "cki_notifier_request_seconds_count"
+    return sum(
+        metrics.REGISTRY.get_sample_value(name, {"service": "jira", "code": code}) or 0
+        for code in ("401", "403")
+    )
 
 
 def wrong(issues: Jira) -> JiraConfig:
