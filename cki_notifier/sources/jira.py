@@ -409,7 +409,7 @@ def _what_to_do(config: JiraConfig, error: Exception) -> str:
     else:
         text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
         text += ", a Data Center the token alone"
-    return f"the search is answered {code} (said once, and tried every 10 s): {text}"
+    return f"it answers {code} (said once, and tried every 10 s): {text}"
 
 
 def _jira_issue(issue: _Issue, link: str) -> JiraIssue:

@@ -62,7 +62,7 @@ def test_a_dry_run_says_what_to_do_about_a_refusal(jira: Services) -> None:
     result = dry_run(jira)
     assert result.returncode == 0
     assert "jira_issues" not in json.loads(result.stdout)["message"]["merge_request"]
-    assert "the search is answered 403" in result.stderr
+    assert "it answers 403" in result.stderr
     assert "check JIRA_TOKEN_AUTH and JIRA_EMAIL" in result.stderr
 
 

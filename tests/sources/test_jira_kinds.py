@@ -98,6 +98,27 @@ def test_a_query_that_is_refused_without_a_name_is_asked_one_by_one(issues: Jira
     assert find(client(config(issues)), *links) == [("RHEL-1", links[1])]
 
 
+def test_a_token_that_no_request_is_good_for_is_refused(
+    issues: Jira, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A query that can't be asked says nothing of issues that may not be seen."""
+    issues.answer("/search", Status(400, b'{"errorMessages": ["The field can not be viewed."]}'))
+    issues.answer("/issue/", Status(401))
+    assert find(client(config(issues)), *LINKS) is None
+    assert "it answers 401" in caplog.text
+
+
+def test_nobody_is_asked_for_what_is_late(issues: Jira) -> None:
+    """When the message is gone, what is left of its issues is not asked for."""
+    issues.names_unknown_keys = False
+    jira = client(config(issues), 0.5)
+    issues.latency = 0.3
+    look_up = jira.start([f"https://x.example/browse/RHEL-{number}" for number in range(10, 18)])
+    assert look_up is not None
+    look_up.future.exception(30)
+    assert len([seen for seen in issues.requests if "/issue/" in seen.path]) < 8
+
+
 def test_a_moved_issue_is_found_for_its_link(issues: Jira) -> None:
     """Under its new key, with the link as it was; with one query where that is clear."""
     issues.move_issue("RHEL-1", "OTHER-7")
@@ -178,7 +199,7 @@ def test_what_lasts_is_said_once(
     said = [it for it in caplog.records if it.levelno >= logging.WARNING]
     assert [it.name for it in said] == [LOG]
     code = 403 if issues.kind == Kind.CLOUD else 401
-    assert f"the search is answered {code}" in said[0].message
+    assert f"it answers {code}" in said[0].message
     assert "check JIRA_TOKEN_AUTH and JIRA_EMAIL" in said[0].message
     assert failed_look_ups() == before + 4
     assert metrics.connected.hosts("jira") == {"": False}
@@ -207,7 +228,7 @@ def test_without_a_search_the_address_is_to_be_checked(
     issues.token = None
     issues.kind = Kind.SERVER if issues.kind == Kind.GATEWAY else issues.kind
     assert find(jira, *LINKS) is None
-    assert "the search is answered 404" in caplog.text
+    assert "it answers 404" in caplog.text
     assert "check JIRA_SERVER" in caplog.text
 
 
