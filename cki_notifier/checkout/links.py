@@ -1,11 +1,12 @@
 """The addresses in documents: merge requests, pipelines, issues. Checked before they are used.
 
 Forms: GitLab's ``https://host/group/sub/project/-/merge_requests/12`` and ``…/-/pipelines/34``
-(the ``/-`` may be missing in old ones), Jira's ``https://host/browse/KEY-1``.
+(the ``/-`` may be missing in old ones), Jira's ``https://host/browse/KEY-1``,
+``…/projects/KEY/issues/KEY-1`` and ``…?selectedIssue=KEY-1``.
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from msgspec import Struct
 
@@ -15,7 +16,9 @@ from cki_notifier.checkout.documents import Checkout, MergeRequestLink
 _PROJECT = r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+?)"
 _MERGE_REQUEST = re.compile(rf"/{_PROJECT}(?:/-)?/merge_requests/(?P<number>[0-9]{{1,18}})/?")
 _PIPELINE = re.compile(rf"/{_PROJECT}(?:/-)?/pipelines/(?P<number>[0-9]{{1,18}})/?")
-_ISSUE_KEY = re.compile(r".*/browse/(?P<key>[A-Za-z][A-Za-z0-9_]{0,49}-[0-9]{1,18})/?")
+_KEY = r"(?P<key>[A-Za-z][A-Za-z0-9_]{0,49}-[0-9]{1,18})"
+_ISSUE_PATH = re.compile(rf".*/(?:browse|issues)/{_KEY}/*")
+_ISSUE_KEY = re.compile(_KEY)
 _LARGEST_ID = 2**63 - 1
 
 
@@ -95,7 +98,13 @@ def merge_request_url(checkout: Checkout) -> str:
 
 def issue_key(url: str) -> str | None:
     """Return the key of the Jira issue an address names, in upper case, None when it names none."""
-    found = _ISSUE_KEY.fullmatch(urlsplit(url).path) if _splits(url) else None
+    if not _splits(url):
+        return None
+    parts = urlsplit(url)
+    found = _ISSUE_PATH.fullmatch(parts.path)
+    if found is None:  # a board, or a list, in which one issue is open
+        selected = parse_qs(parts.query).get("selectedIssue", [""])
+        found = _ISSUE_KEY.fullmatch(selected[0])
     return found["key"].upper() if found else None
 
 

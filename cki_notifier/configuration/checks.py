@@ -31,6 +31,13 @@ def http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def email_address(text: str) -> str:
+    """Return an e-mail address, in the form that a header can hold beside a token."""
+    if not re.fullmatch(r"[!-9;-?A-~]+@[!-9;-?A-~]+", text):
+        raise ValueError("is no e-mail address like cki@example.com")  # perhaps the token, unshown
+    return text
+
+
 def sentry_dsn(text: str) -> None:
     """Check a Sentry DSN, the secret address where errors are reported; it is never shown."""
     try:

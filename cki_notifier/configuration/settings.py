@@ -3,10 +3,12 @@
 Nothing else reads the environment. Each secret can come from a file instead, ``<NAME>_FILE``.
 """
 
+import base64
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from cki_notifier.configuration import checks, variables
 from cki_notifier.configuration.environment import Reader
@@ -28,10 +30,38 @@ class DataWarehouseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class JiraConfig:
-    """How to reach Jira; without a token it is read anonymously."""
+    """How to reach Jira; without a token it is read anonymously.
+
+    Attributes:
+        email: of the one whose token it is, where a Cloud takes both together.
+    """
 
     url: str
     token: Secret | None
+    email: str | None = None
+
+    @property
+    def basic(self) -> Secret | None:
+        """What basic authentication makes of both, which is as secret as the token."""
+        if self.token is None or self.email is None:
+            return None
+        pair = f"{self.email}:{self.token.reveal()}"
+        return Secret(base64.b64encode(pair.encode()).decode())
+
+    @property
+    def is_site(self) -> bool:
+        """Whether it is a site of the Cloud, which takes an e-mail address with each token."""
+        return (urlsplit(self.url).hostname or "").endswith(".atlassian.net")
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is the address that all sites of the Cloud have in common."""
+        return urlsplit(self.url).hostname == "api.atlassian.com"
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether it is surely a Jira Cloud; any other may be one behind a name of its own."""
+        return self.is_site or self.is_gateway or self.email is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +249,39 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
 
 def _jira(reader: Reader) -> JiraConfig | None:
     url = reader.value(variables.JIRA_SERVER, checks.http_url)
+    email = reader.value(variables.JIRA_EMAIL, checks.email_address)
     token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name, checks.header_value)
-    return JiraConfig(url=url, token=token) if url else None
+    held = JiraConfig(  # what is at fault is there all the same, or it would be missed, too
+        url=url or _stand_in(reader, variables.JIRA_SERVER),
+        token=token or (Secret("-") if _stand_in(reader, variables.JIRA_TOKEN_AUTH) else None),
+        email=email or _stand_in(reader, variables.JIRA_EMAIL) or None,
+    )
+    for variable, text in _jira_faults(held):
+        reader.fault(variable.name, text)
+    return JiraConfig(url=url, token=token, email=email) if url else None
+
+
+def _stand_in(reader: Reader, variable: Variable) -> str:
+    faulty = reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE")
+    return "-" if faulty else ""
+
+
+def _jira_faults(config: JiraConfig) -> Iterator[tuple[Variable, str]]:
+    """Yield what can't work together: the variable that is to be changed, and why."""
+    server, email, token = variables.JIRA_SERVER, variables.JIRA_EMAIL, variables.JIRA_TOKEN_AUTH
+    path = urlsplit(config.url).path
+    if config.email and not config.url:
+        yield server, f"is not set, but {email.name} is; it has to hold {server.holds}"
+    if config.email and not config.token:
+        yield token, f"is not set, but {email.name} is; it has to hold the API token of that user"
+    if config.is_site and config.token and not config.email:
+        yield email, f"is not set; {config.url} takes a token together with {email.holds} alone"
+    if config.is_site and path:
+        yield server, f"has the path {path!r}; a site of Jira Cloud is asked without one"
+    if config.is_gateway and not re.fullmatch("/ex/jira/[^/]+", path):
+        yield server, "names no site; it has to be like https://api.atlassian.com/ex/jira/<cloudId>"
+    if config.is_gateway and not config.token:
+        yield token, "is not set; api.atlassian.com answers nobody without a token"
 
 
 def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
@@ -377,6 +438,7 @@ def secrets_of(config: Config) -> list[Secret]:
         config.datawarehouse.token,
         *config.gitlab_tokens.values(),
         config.jira and config.jira.token,
+        config.jira and config.jira.basic,
         config.rabbitmq and config.rabbitmq.password,
         *(config.kafka.settings.values() if config.kafka else ()),
         config.sentry_dsn,

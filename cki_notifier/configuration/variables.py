@@ -47,12 +47,22 @@ GITLAB_TOKENS: Final = Variable(
     "is read anonymously.",
 )
 JIRA_SERVER: Final = Variable(
-    "JIRA_SERVER", "the address of Jira", "Without it no issues are looked up."
+    "JIRA_SERVER",
+    "the address of Jira",
+    "`https://redhat.atlassian.net`, a site of Jira Cloud, say, or "
+    "`https://api.atlassian.com/ex/jira/<cloudId>`, or a Data Center's: "
+    "[which takes what](services.md#jira). Without it no issues are looked up.",
+)
+JIRA_EMAIL: Final = Variable(
+    "JIRA_EMAIL",
+    "the e-mail address of the one whose API token JIRA_TOKEN_AUTH is",
+    "For Jira Cloud alone, whose sites take both together.",
 )
 JIRA_TOKEN_AUTH: Final = Variable(
     "JIRA_TOKEN_AUTH",
-    "a personal access token for Jira",
-    "Without it Jira is read anonymously.",
+    "the token for Jira",
+    "An API token of Jira Cloud, a personal access token of a Data Center. Without it Jira is read "
+    "anonymously.",
     is_secret=True,
 )
 RABBITMQ_HOST: Final = Variable(
@@ -201,6 +211,7 @@ GROUPS: Final = {
         DATAWAREHOUSE_TOKEN,
         GITLAB_TOKENS,
         JIRA_SERVER,
+        JIRA_EMAIL,
         JIRA_TOKEN_AUTH,
     ),
     "RabbitMQ": (

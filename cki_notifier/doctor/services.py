@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from cki_notifier.configuration.settings import Config, JiraConfig
+from cki_notifier.configuration.settings import Config
 from cki_notifier.doctor import web
 from cki_notifier.doctor.configuration import is_faulty
 from cki_notifier.doctor.examine import Check
 from cki_notifier.doctor.finding import skipped
 from cki_notifier.doctor.gitlab import gitlab_check
+from cki_notifier.doctor.jira import jira_check
 from cki_notifier.doctor.web import Question
-from cki_notifier.sources import datawarehouse, jira
+from cki_notifier.sources import datawarehouse
 from cki_notifier.sources.transfer import Transfers
 
 _DATAWAREHOUSE, _GITLAB, _JIRA = "datawarehouse", "gitlab", "jira"
@@ -31,7 +32,7 @@ def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Itera
         yield Check(_DATAWAREHOUSE, partial(web.findings, transfers, _about_warehouse(config)))
     yield from _gitlab(transfers, config, faults)
     if config.jira is not None:
-        yield Check(_JIRA, partial(web.findings, transfers, _about_jira(config.jira)))
+        yield jira_check(transfers, config.jira)
     else:
         unset = "JIRA_SERVER is not set: no issues are looked up"
         yield _skip(_JIRA, _FAULTY if is_faulty(_JIRA, faults) else unset)
@@ -55,19 +56,6 @@ def _about_warehouse(config: Config) -> Question:
         address_variable="DATAWAREHOUSE_URL",
         says="takes the token",
         consequence="notifications are delayed meanwhile",
-    )
-
-
-def _about_jira(config: JiraConfig) -> Question:
-    is_known = config.token is not None
-    return Question(
-        name=_JIRA,
-        server=jira.server_of(config),
-        path=jira.PROBE if is_known else jira.ANONYMOUS_PROBE,
-        field="displayName" if is_known else "version",
-        address_variable="JIRA_SERVER",
-        says="takes the token, as that of {}" if is_known else "version {}, read anonymously",
-        consequence="messages go without jira_issues meanwhile",
     )
 
 

@@ -70,15 +70,20 @@ def findings(transfers: Transfers, question: Question, deadline: Deadline) -> It
     try:
         reply = ask(transfers, question.server, question.path, deadline)
     except TransferError as error:
-        yield failed(
-            question.name,
-            f"no answer from {question.server.url}: {error}; {question.consequence}",
-            f"check {question.address_variable}, whether the service is up, and whether something "
-            "in between lets nobody through; SSL_CERT_FILE names other authorities to trust",
-        )
+        yield silent(question, error)
         return
-    yield _answered(question, reply)
-    yield _clock(f"{question.name} clock", reply.ahead)
+    yield answered(question, reply)
+    yield clock(question, reply)
+
+
+def silent(question: Question, error: TransferError) -> Finding:
+    """Tell that there is no answer."""
+    return failed(
+        question.name,
+        f"no answer from {question.server.url}: {error}; {question.consequence}",
+        f"check {question.address_variable}, whether the service is up, and whether something "
+        "in between lets nobody through; SSL_CERT_FILE names other authorities to trust",
+    )
 
 
 def ask(transfers: Transfers, server: Server, path: str, deadline: Deadline) -> Reply:
@@ -90,7 +95,7 @@ def ask(transfers: Transfers, server: Server, path: str, deadline: Deadline) -> 
     url = server.url + path
     for _ in range(_MOST_REDIRECTS):
         reply = _get(transfers, url, server.headers, deadline)
-        target = _redirected(reply.response, url)
+        target = redirected(reply.response, url)
         if not target.startswith(server.url + "/"):
             return reply
         url = target
@@ -118,7 +123,7 @@ def _get(transfers: Transfers, url: str, headers: list[str], deadline: Deadline)
     return Reply(response, took, _ahead(response, now + took / 2))
 
 
-def _redirected(response: Response, url: str) -> str:
+def redirected(response: Response, url: str) -> str:
     """Return where a redirect leads to, an empty string when it is none."""
     if response.code not in _REDIRECTS:
         return ""
@@ -128,15 +133,16 @@ def _redirected(response: Response, url: str) -> str:
         return ""
 
 
-def _answered(question: Question, reply: Reply) -> Finding:
+def answered(question: Question, reply: Reply) -> Finding:
+    """Tell whether an answer is proper, and what to do if it is not."""
     code, variable = reply.response.code, question.server.token_variable
     if code in _REFUSED:
         doubt = "" if is_object(reply.response.body) else ", or a proxy refuses us: it is no JSON"
         text = f"the token is refused ({code}){doubt}; {question.consequence}"
         return failed(question.name, text, f"renew the token in {variable}, or see what it may do")
-    answered = document(reply)
-    if code == HTTPStatus.OK and question.field in answered:
-        return _proper(question, reply, answered)
+    told = document(reply)
+    if code == HTTPStatus.OK and question.field in told:
+        return _proper(question, reply, told)
     return failed(
         question.name,
         f"{question.server.url} {_improper(question, reply.response)}; {question.consequence}",
@@ -144,8 +150,8 @@ def _answered(question: Question, reply: Reply) -> Finding:
     )
 
 
-def _proper(question: Question, reply: Reply, answered: dict[str, Any]) -> Finding:
-    text = question.says.format(answered[question.field])
+def _proper(question: Question, reply: Reply, told: dict[str, Any]) -> Finding:
+    text = question.says.format(told[question.field])
     if reply.seconds <= _SLOW_SECONDS:
         return ok(question.name, f"{text}; answered within {max(reply.seconds, 0.01):.2f} s")
     advice = "see why it is slow: every notification waits for it"
@@ -155,7 +161,7 @@ def _proper(question: Question, reply: Reply, answered: dict[str, Any]) -> Findi
 def _improper(question: Question, response: Response) -> str:
     """Say what is wrong with an answer."""
     if response.code in _REDIRECTS:
-        target = urlsplit(_redirected(response, question.server.url + question.path))
+        target = urlsplit(redirected(response, question.server.url + question.path))
         where = f"{target.scheme}://{target.netloc}" if target.netloc else "nowhere"
         return f"leads to {where}, where no token is sent"
     if response.code == HTTPStatus.NOT_FOUND and not is_object(response.body):
@@ -178,7 +184,9 @@ def _ahead(response: Response, now: float) -> float | None:
     return date.timestamp() + age - now
 
 
-def _clock(name: str, ahead: float | None) -> Finding:
+def clock(question: Question, reply: Reply) -> Finding:
+    """Tell whether the service's clock is right."""
+    name, ahead = f"{question.name} clock", reply.ahead
     if ahead is None:
         return skipped(name, "it does not say what time it is")
     if abs(ahead) <= _APART_SECONDS:

@@ -140,7 +140,7 @@ class JiraIssue(Part, frozen=True, kw_only=True):
         str,
         Meta(
             description="The link as the merge request has it.",
-            examples=["https://issues.redhat.com/browse/RHEL-40001"],
+            examples=["https://redhat.atlassian.net/browse/RHEL-40001"],
         ),
     ]
     summary: Annotated[str, Meta(description="Its title.", examples=["ice: link flaps on resume"])]
@@ -184,7 +184,7 @@ class MergeRequestInfo(Part, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(
             description="Links of its JIRA: trailers, in order.",
-            examples=[["https://issues.redhat.com/browse/RHEL-40001"]],
+            examples=[["https://redhat.atlassian.net/browse/RHEL-40001"]],
         ),
     ]
     bugzilla: Annotated[

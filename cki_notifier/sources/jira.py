@@ -2,16 +2,24 @@
 
 The only importer of the ``jira`` package. A look-up has a thread of its own and is given up after
 a few seconds, because the package's time limits end with each piece of an answer that arrives.
+
+One query asks for all issues of a message. What it did not find is asked for one by one: an issue
+that was moved is found by its old key and comes with its new one. A Jira Cloud has a search of its
+own. Where neither the address nor an e-mail tells that it is one, its 410 for the other one does.
 """
 
 import json
 import logging
+import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from functools import partial
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import jira
 import msgspec
@@ -27,9 +35,11 @@ from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.http import Server
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
-from cki_notifier.workers.gate import Gate
+from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: The longest a message waits for Jira, in seconds.
 LOOK_UP_SECONDS = 5.0
@@ -38,13 +48,24 @@ _MOST_AT_ONCE = 64
 _MOST_REDIRECTS = 3
 #: No more issues than this are looked up for one message: the query has to fit into an address.
 _MOST_ISSUES = 100
+#: So many of those that the query did not find are asked for one by one.
+_MOST_SINGLE = 10
 #: No answer is larger, as decoded; far more than so many issues need.
 _LARGEST_BODY_BYTES = 8 * 1024 * 1024
-#: Tells of one query alone.
-_OK, _BAD_REQUEST = 200, 400
 #: Who has the token; and what everybody may ask.
-PROBE, ANONYMOUS_PROBE = "/rest/api/2/myself", "/rest/api/2/serverInfo"
+PROBE, SERVER_INFO = "/rest/api/2/myself", "/rest/api/2/serverInfo"
 _FIELDS = "summary,status,priority,components,fixVersions,labels"
+#: A search that is answered so is answered so until somebody changes something.
+LASTING = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+)
+_UNKNOWN: frozenset[int] = frozenset({HTTPStatus.NOT_FOUND})
+#: A Data Center answers so for an issue that one may not see.
+_UNSEEN = _UNKNOWN | {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+class _LastingError(Exception):
+    """It goes on until somebody changes something; the text says what."""
 
 
 #: All that the package and ``requests`` below it were seen to raise, for bad answers too.
@@ -87,6 +108,7 @@ class _Bounded:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+        self.close, self.release_conn = raw.close, raw.release_conn
 
     def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
         """Yield it piece by piece, as decoded."""
@@ -97,14 +119,6 @@ class _Bounded:
                 self.close()
                 raise OSError(f"the answer is larger than {_LARGEST_BODY_BYTES} bytes")
             yield chunk
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._raw.close()
-
-    def release_conn(self) -> None:
-        """Keep the connection for the next request."""
-        self._raw.release_conn()
 
 
 class _Adapter(HTTPAdapter):
@@ -124,17 +138,42 @@ class _Jira(jira.JIRA):
     with redirects, and no other certificate authorities than ours.
     """
 
-    def __init__(self, url: str, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, config: JiraConfig, certificates: str, seconds: float) -> None:
+        token = config.token.reveal() if config.token else None
+        super().__init__(
+            options={"server": config.url, "verify": certificates},
+            basic_auth=(config.email, token) if config.email and token else None,
+            token_auth=token,
+            get_server_info=False,  # else it asks the server right here
+            max_retries=0,
+            timeout=seconds,
+            logging=False,  # else it logs bodies that it can't read, as errors
+        )
+        self.deploymentType = "Cloud" if config.is_cloud else None
         self._session.max_redirects = _MOST_REDIRECTS
         self._session.trust_env = False
-        self._session.proxies = dict(get_environ_proxies(url))
+        self._session.proxies = dict(get_environ_proxies(config.url))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter())
 
     def fields(self) -> list[dict[str, Any]]:
         """Return the fields we ask for, which we name by their ids anyway."""
         return [{"id": name, "clauseNames": [name]} for name in _FIELDS.split(",")]
+
+    def query(self, keys: Sequence[str]) -> tuple[_Issue, ...]:
+        """Return the issues that a query finds, in any order."""
+        answer = self.search_issues(
+            _query(keys),
+            maxResults=len(keys),
+            validate_query=False,  # one unknown key must not cost the others
+            fields=_FIELDS,
+            json_result=True,
+        )
+        return _usable(answer, _Found).issues
+
+    def read(self, key: str) -> _Issue:
+        """Return one issue."""
+        return _usable(self._get_json(f"issue/{key}", {"fields": _FIELDS}), _Issue)
 
 
 class JiraIssues:
@@ -149,19 +188,13 @@ class JiraIssues:
     def __init__(
         self, config: JiraConfig, certificates: str, seconds: float = LOOK_UP_SECONDS
     ) -> None:
-        options: dict[str, Any] = {"server": config.url, "verify": certificates}
-        self._jira = _Jira(
-            config.url,
-            options=options,
-            token_auth=config.token.reveal() if config.token else None,
-            get_server_info=False,  # else it asks the server right here
-            max_retries=0,
-            timeout=seconds,
-            logging=False,  # else it logs bodies that it can't read, as errors
-        )
+        self._config = config
+        self._jira = _Jira(config, certificates, seconds)
         self._seconds = seconds
-        self._gate = Gate("jira")
+        self.gate = Gate("jira")
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        #: What lasts, and what of it was said.
+        self._lasting = self._said = ""
 
     def start(self, links: Iterable[str]) -> "LookUp | None":
         """Start to look up the issues that links lead to; None when none of them names an issue."""
@@ -170,92 +203,166 @@ class JiraIssues:
         if not asked:
             return None
         keys = {link: key for link, key in named.items() if key in asked}
-        future: Future[_Found] = Future()
-        if not self._gate.may_ask():
-            future.set_exception(ConnectionError("it is down, and asked about once a second"))
+        look_up = LookUp(self, keys, self._seconds)
+        if not self.gate.may_ask():
+            down = ConnectionError("it is down, and asked about once a second")
+            look_up.future.set_exception(_LastingError(self._lasting) if self._lasting else down)
         elif self._free.acquire(blocking=False):
-            threading.Thread(target=self._run, args=(future, sorted(asked)), daemon=True).start()
+            threading.Thread(target=self._run, args=(look_up, sorted(asked)), daemon=True).start()
         else:
-            future.set_exception(BlockingIOError("earlier look-ups still wait for an answer"))
-        return LookUp(keys, future, self._seconds, self._gate)
+            look_up.future.set_exception(
+                BlockingIOError("earlier look-ups still wait for an answer")
+            )
+        return look_up
 
-    def _run(self, future: Future[_Found], keys: list[str]) -> None:
+    def warn(self, text: str, keys: Iterable[str], *, lasts: bool) -> None:
+        """Count a failure, and say it; what lasts is said once."""
+        metrics.enrichment_failures.labels("jira").inc()
+        level = logging.DEBUG if lasts and text == self._said else logging.WARNING
+        if lasts:
+            self._said = text
+        logger.log(level, "jira: %s; the message goes without %s", text, ", ".join(keys))
+
+    def _run(self, look_up: "LookUp", keys: list[str]) -> None:
         started = time.monotonic()
-        code: int | None = _OK
         try:
-            found = self._search(keys)
+            self._look_up(look_up, keys)
         except _FAILURES as error:
             code = error.status_code if isinstance(error, jira.JIRAError) else None
-            self._gate.failed(keys[0], whole=code != _BAD_REQUEST, since=started)
-            future.set_exception(error)
+            self._lasting = _what_to_do(self._config, error) if code in LASTING else ""
+            if self._lasting:  # perhaps it was taken for a Cloud for nothing
+                self._jira.deploymentType = "Cloud" if self._config.is_cloud else None
+            self.gate.failed(
+                keys[0],
+                whole=code != HTTPStatus.BAD_REQUEST,  # which tells of one query alone
+                since=started,
+                retry_after=LONGEST_PROBE_SECONDS if self._lasting else 0,
+                quietly=bool(self._lasting),
+            )
+            look_up.future.set_exception(_LastingError(self._lasting) if self._lasting else error)
         else:
-            self._gate.passed()
-            future.set_result(found)
+            look_up.future.set_result(None)
         finally:
             self._free.release()
-            seconds = time.monotonic() - started
-            metrics.request_seconds.labels("jira", str(code or "none")).observe(seconds)
 
-    def _search(self, keys: list[str]) -> _Found:
-        answer = self._jira.search_issues(
-            f"key in ({', '.join(keys)})",
-            maxResults=len(keys),
-            validate_query=False,  # one unknown key must not cost the others
-            fields=_FIELDS,
-            json_result=True,
-        )
-        found = msgspec.convert(answer, _Found)
-        # Python's own decoder, which the package uses, lets in what no message can hold.
-        return decode(json.dumps(msgspec.to_builtins(found)).encode(), _Found)
+    def _look_up(self, look_up: "LookUp", keys: list[str]) -> None:
+        unseen = _UNSEEN
+        try:
+            found = {issue.key.upper(): issue for issue in self._search(keys)}
+        except jira.JIRAError as error:
+            if error.status_code != HTTPStatus.BAD_REQUEST:
+                raise
+            found, unseen = {}, _UNKNOWN
+        else:
+            self._lasting = self._said = ""
+            self.gate.passed()
+        look_up.issues.update({key: found.pop(key) for key in keys if key in found})
+        missing = [key for key in keys if key not in look_up.issues]
+        if len(missing) == len(found) == 1:  # it was moved
+            look_up.issues[missing[0]] = found.popitem()[1]
+            return
+        for key in missing[:_MOST_SINGLE]:
+            if look_up.is_late:
+                return
+            if issue := self._ask(partial(self._jira.read, key), unseen):
+                look_up.issues[key] = issue
+        self.gate.passed()
+
+    def _search(self, keys: Sequence[str], *, again: bool = True) -> tuple[_Issue, ...]:
+        """Return what one query finds, without the keys for which a Cloud refuses it."""
+        kind = self._jira.deploymentType
+        try:
+            return self._ask(partial(self._jira.query, keys)) or () if keys else ()
+        except jira.JIRAError as error:
+            named = set(re.findall(r"[A-Z0-9_]+-[0-9]+", error.text or ""))
+            if error.status_code == HTTPStatus.GONE and kind is None:
+                self._jira.deploymentType = "Cloud"
+            elif error.status_code == HTTPStatus.BAD_REQUEST and again and named.intersection(keys):
+                keys, again = [key for key in keys if key not in named], False
+            else:
+                raise
+        return self._search(keys, again=again)
+
+    @staticmethod
+    def _ask(ask: Callable[[], T], unseen: frozenset[int] = frozenset()) -> T | None:
+        started = time.monotonic()
+        code: int | None = None
+        try:
+            answer = ask()
+            code = HTTPStatus.OK
+        except jira.JIRAError as error:
+            code = error.status_code
+            if code not in unseen:
+                raise
+            code = HTTPStatus.NOT_FOUND  # 401 or 403 would alert somebody about a good token
+            return None
+        finally:
+            seconds = time.monotonic() - started
+            metrics.request_seconds.labels("jira", str(int(code)) if code else "none").observe(
+                seconds
+            )
+        return answer
 
 
 class LookUp:
-    """A look-up on its way."""
+    """A look-up on its way.
 
-    def __init__(
-        self, keys: Mapping[str, str], future: Future[_Found], seconds: float, gate: Gate
-    ) -> None:
+    Attributes:
+        issues: by the keys they were asked for, as far as they are found.
+        future: done when all are.
+    """
+
+    def __init__(self, jira: JiraIssues, keys: Mapping[str, str], seconds: float) -> None:
+        self.issues: dict[str, _Issue] = {}
+        self.future: Future[None] = Future()
+        self._jira = jira
         self._keys = keys
-        self._future = future
         self._seconds = seconds
-        self._gate = gate
         self._started = time.monotonic()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return time.monotonic() - self._started > self._seconds
 
     def result(self, deadline: Deadline) -> tuple[JiraIssue, ...] | None:
         """Return the issues in the order of their links, None when Jira did not answer properly."""
+        failure, lasts = "", False
         seconds = min(self._seconds, deadline.remaining())
         try:
-            found = deadline.wait_for(self._future, seconds)
+            deadline.wait_for(self.future, seconds)
         except FutureTimeoutError:
             if seconds == self._seconds:  # else it did not have its time
-                self._gate.failed(next(iter(self._keys)), whole=True, since=self._started)
-            self._warn(f"no answer within {seconds:g} s")
+                about = next(iter(self._keys))
+                self._jira.gate.failed(about, whole=True, since=self._started)
+            failure = f"no answer within {seconds:g} s"
+        except _LastingError as error:
+            failure, lasts = str(error), True
         except jira.JIRAError as error:
-            self._warn(f"it answered {error.status_code}")
+            failure = f"it answered {error.status_code}"
         except requests.RequestException as error:
             # Its own text quotes addresses, which may be what Jira made up for a redirect.
             reason = getattr(next(iter(error.args), None), "reason", None)
-            self._warn(type(error).__name__ + (f": {reason}" if reason else ""))
+            failure = type(error).__name__ + (f": {reason}" if reason else "")
         except _FAILURES as error:
-            self._warn(f"{type(error).__name__}: {error}")
-        else:
-            issues = {issue.key.upper(): issue for issue in found.issues}
-            return tuple(
-                _jira_issue(issues[key], link) for link, key in self._keys.items() if key in issues
-            )
-        return None
-
-    def _warn(self, text: str) -> None:
-        metrics.enrichment_failures.labels("jira").inc()
-        logger.warning(
-            "jira: %s; the message goes without %s", text, ", ".join(self._keys.values())
+            failure = f"{type(error).__name__}: {error}"
+        issues = dict(self.issues)  # a look-up that is late may still add some
+        if failure:
+            missing = [key for key in self._keys.values() if key not in issues]
+            self._jira.warn(failure, missing, lasts=lasts)
+            if not issues:
+                return None
+        return tuple(
+            _jira_issue(issues[key], link) for link, key in self._keys.items() if key in issues
         )
 
 
 def server_of(config: JiraConfig) -> Server:
     """Return Jira as the HTTP edge knows it, for whoever asks without the package."""
     headers = ["Accept: application/json"]
-    if config.token is not None:
+    if config.basic is not None:
+        headers.append(f"Authorization: Basic {config.basic.reveal()}")
+    elif config.token is not None:
         headers.append(f"Authorization: Bearer {config.token.reveal()}")
     return Server(
         name="jira",
@@ -263,6 +370,46 @@ def server_of(config: JiraConfig) -> Server:
         headers=headers,
         token_variable="JIRA_TOKEN_AUTH",  # noqa: S106  # the name of one
     )
+
+
+def search_path(key: str, *, is_cloud: bool) -> str:
+    """Return what the package asks for to find one issue, for whoever asks without it."""
+    fields = {"fields": _FIELDS.split(","), "maxResults": 1}
+    if is_cloud:
+        where, asked = "search/jql", {"jql": _query([key]), **fields}
+    else:
+        where = "search"
+        asked = {"jql": _query([key]), "startAt": 0, "validateQuery": False, **fields}
+    return f"/rest/api/2/{where}?{urlencode(asked, doseq=True)}"
+
+
+def _query(keys: Sequence[str]) -> str:
+    return f"key in ({', '.join(keys)})"
+
+
+def _usable(answer: Any, type_: type[T]) -> T:
+    """Return what is read of an answer, without what no message can hold.
+
+    The package has Python's own decoder, which lets it in.
+    """
+    found = msgspec.convert(answer, type_)
+    return decode(json.dumps(msgspec.to_builtins(found)).encode(), type_)
+
+
+def _what_to_do(config: JiraConfig, error: Exception) -> str:
+    """Say what an answer means that Jira will give again and again."""
+    code = getattr(error, "status_code", None)
+    answered = urlsplit(getattr(error, "url", None) or config.url)
+    elsewhere = f"{answered.scheme}://{answered.netloc}"
+    if answered.netloc != urlsplit(config.url).netloc:
+        text = f"JIRA_SERVER leads to {elsewhere}, where no token is sent; name what is right"
+    elif code in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        text = "check JIRA_SERVER: there is no search"
+        text += ", nor should JIRA_EMAIL be set if it is no Jira Cloud" if config.email else ""
+    else:
+        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
+        text += ", a Data Center the token alone"
+    return f"it answers {code} (said once, and tried every 10 s): {text}"
 
 
 def _jira_issue(issue: _Issue, link: str) -> JiraIssue:

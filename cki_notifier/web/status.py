@@ -230,7 +230,7 @@ def _service(
         return Connection(identifier, name, about, "unknown", "not asked yet")
     if works:
         return Connection(identifier, name, about, "up", "answers")
-    problem = f"{name} at {about} did not answer when it was last asked. {consequence}"
+    problem = f"{name} at {about} did not answer properly when it was last asked. {consequence}"
     return Connection(identifier, name, about, "down", "did not answer", problem)
 
 

@@ -111,7 +111,15 @@ class Gate:
             logger.warning("%s: back after %.1f s", self._name, time.monotonic() - was_down)
         metrics.connected.set(self.service, works=True, host=self.host)
 
-    def failed(self, what: str, *, whole: bool, since: float, retry_after: float = 0.0) -> None:
+    def failed(
+        self,
+        what: str,
+        *,
+        whole: bool,
+        since: float,
+        retry_after: float = 0.0,
+        quietly: bool = False,
+    ) -> None:
         """Note that it did not answer properly.
 
         Args:
@@ -120,6 +128,7 @@ class Gate:
                 Where the service answered others properly meanwhile, it does not.
             since: when it was asked, in the seconds of ``time.monotonic()``.
             retry_after: the seconds it asked us to wait.
+            quietly: whether the caller says itself what is wrong.
         """
         with self._changed:
             self._failing.add(what)
@@ -134,7 +143,8 @@ class Gate:
             self._failing.clear()
             self._down_since = now
             self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
-        logger.warning("%s: down; it is asked about once a second until it is back", self._name)
+        if not quietly:
+            logger.warning("%s: down; it is asked about once a second until it is back", self._name)
         metrics.connected.set(self.service, works=False, host=self.host)
 
     def _wait(self, ticket: object, deadline: Deadline) -> None:

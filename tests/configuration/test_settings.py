@@ -76,7 +76,11 @@ def test_every_variable_counts() -> None:
             url="https://datawarehouse.example", token=secret["DATAWAREHOUSE_TOKEN"]
         ),
         gitlab_tokens={"gitlab.com": secret["COM_GITLAB_TOKEN"]},
-        jira=JiraConfig(url="https://jira.example/root", token=secret["JIRA_TOKEN_AUTH"]),
+        jira=JiraConfig(
+            url="https://jira.example/root",
+            token=secret["JIRA_TOKEN_AUTH"],
+            email="notifier@jira.example",
+        ),
         rabbitmq=RabbitMQConfig(
             hosts=("one.example", "two.example"),
             port=443,

@@ -96,10 +96,10 @@ def test_good_tokens_are_fine(look: Look, services: Services) -> None:
     }
     assert rows["datawarehouse"].text.startswith("takes the token; answered within ")
     assert rows["gitlab"].text.startswith("takes the token, as that of cki-bot;")
-    assert rows["jira"].text.startswith("takes the token, as that of CKI Bot;")
+    assert rows["jira"].text.startswith("answers the search, takes the token as that of CKI Bot;")
     asked = [it for name in SERVICES for it in stand_in(services, name).requests]
     assert {it.method for it in asked} == {"GET"}
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -219,14 +219,14 @@ def test_a_cached_answer_is_as_old_as_it_says(look: Look, services: Services) ->
     """What a proxy kept for five minutes tells the time of five minutes ago."""
     dated = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     headers = {"Date": dated, "Age": "300", "Content-Type": "application/json"}
-    services.jira.answer("", Status(200, b'{"displayName": "CKI Bot"}', headers))
+    services.jira.answer("", Status(200, b'{"issues": [], "displayName": "CKI Bot"}', headers))
     assert look()["jira clock"].state == "ok"
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
 def test_a_date_that_is_none_tells_nothing(look: Look, services: Services, date: str) -> None:
     """Nothing is said of the clock then."""
-    services.jira.answer("", Status(200, b'{"displayName": "CKI Bot"}', {"Date": date}))
+    services.jira.answer("", Status(200, b'{"issues": []}', {"Date": date}))
     rows = look()
     assert (rows["jira"].state, rows["jira clock"].state) == ("ok", "skipped")
 
@@ -276,7 +276,8 @@ def test_jira_without_a_token_is_read_anonymously(look: Look, services: Services
     services.jira.token = None
     row = look(JIRA_TOKEN_AUTH=None)["jira"]
     assert row.state == "ok"
-    assert row.text.startswith("version 9.12.15, read anonymously")
+    assert row.text.startswith("answers the search, read anonymously")
+    assert not [seen for seen in services.jira.requests if "authorization" in seen.headers]
 
 
 def test_what_is_not_configured_is_skipped(look: Look) -> None:

@@ -39,6 +39,7 @@ def full_environment(**changes: str | None) -> dict[str, str]:
     everything = {
         **SECRETS,
         "JIRA_SERVER": "https://jira.example/root/",
+        "JIRA_EMAIL": "notifier@jira.example",
         "GITLAB_TOKENS": '{"gitlab.com": "COM_GITLAB_TOKEN"}',
         "RABBITMQ_HOST": "one.example two.example",
         "RABBITMQ_PORT": "443",

@@ -122,7 +122,7 @@ def test_jiras_answer_is_read_up_to_a_size(
 def test_a_description_with_many_issues_does_not_make_jira_look_down(
     services: Services, deadline: Deadline
 ) -> None:
-    """No more are asked for than fit into an address; what one writes costs nobody else."""
+    """No more are asked for than fit into an address, and few of the rest one by one."""
     links = [f"https://x.example/browse/{'K' * 50}-{number}" for number in range(50_000)]
     services.jira.add_issue(documents.jira_issue(f"{'K' * 50}-7"))
     services.jira.token = None
@@ -130,8 +130,10 @@ def test_a_description_with_many_issues_does_not_make_jira_look_down(
     look_up = jira.start([*links, f"https://x.example/browse/{'L' * 1_000_000}-1"])
     assert look_up is not None
     assert [issue.key for issue in look_up.result(deadline) or ()] == [f"{'K' * 50}-7"]
-    (seen,) = services.jira.requests
+    seen, *single = services.jira.requests
     assert len(seen.target) < 8_000
+    assert len(single) == 10
+    assert not jira.gate.is_down
 
 
 def test_a_status_that_nobody_knows_is_no_metric_of_its_own() -> None:

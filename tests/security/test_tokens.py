@@ -64,7 +64,7 @@ def test_no_other_service_gets_one(services: Services) -> None:
 def test_no_cookie_is_kept(services: Services) -> None:
     """What a service has us remember is forgotten: nobody is told of anybody else's."""
     cookie = {"Set-Cookie": "session=hush; Path=/"}
-    services.jira.answer("", Status(200, b'{"issues": []}', cookie))
+    services.jira.answer("/search", Status(200, b'{"issues": []}', cookie))
     services.gitlab.answer("", Status(200, b"{}", cookie))
     jira = JiraIssues(JiraConfig(url=services.jira.url, token=None), certificate_authorities(), 30)
     server = Server("gitlab", services.gitlab.url, [], "GITLAB_TOKENS")
@@ -77,7 +77,7 @@ def test_no_cookie_is_kept(services: Services) -> None:
         http.get(server, "/x", whole(dict), Deadline(30)).result()
     transfers.close()
     seen = [*services.jira.requests, *services.gitlab.requests]
-    assert len(seen) == 4
+    assert len(seen) == 6
     assert not [it for it in seen if "cookie" in it.headers]
 
 

@@ -12,7 +12,7 @@ CHECKOUTS: Final = "/api/1/kcidb/checkouts"
 PATH: Final = f"{CHECKOUTS}/redhat:1"
 
 #: In another order than Jira would give them.
-LINKS: Final = tuple(f"https://issues.redhat.com/browse/RHEL-{number}" for number in (2, 1, 3))
+LINKS: Final = tuple(f"https://redhat.atlassian.net/browse/RHEL-{number}" for number in (2, 1, 3))
 
 
 class Item(msgspec.Struct):

@@ -181,7 +181,7 @@ def test_a_long_description_is_not_kept(
     gitlab: GitLab, service: Gitlab, deadline: Deadline
 ) -> None:
     """Of its trailers there are a thousand at most, none longer than two thousand characters."""
-    lines = [f"JIRA: https://issues.redhat.com/browse/RHEL-{number}" for number in range(1_500)]
+    lines = [f"JIRA: https://redhat.atlassian.net/browse/RHEL-{number}" for number in range(1_500)]
     long = "Bugzilla: https://bugzilla.redhat.com/" + "1" * 2_000
     description = "\n".join([long, *lines])
     document = documents.merge_request(url_of(service))

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.workers.deadline import Deadline
@@ -131,10 +132,12 @@ def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: 
 
 
 def test_look_ups_that_hang_are_no_more_than_so_many(
-    jira: JiraIssues, issues: Jira, deadline: Deadline, caplog: pytest.LogCaptureFixture
+    issues: Jira, deadline: Deadline, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Beyond a number, a look-up fails at once instead of waiting in a thread of its own."""
     issues.answer("", Hang(30))
+    config = JiraConfig(url=issues.url, token=Secret("jira-token"))
+    jira = JiraIssues(config, certificate_authorities(), 25)  # longer than 80 starts take
     *_, last = [jira.start(LINKS) for _ in range(80)]
     assert last is not None
     assert last.result(deadline) is None

@@ -16,7 +16,7 @@ from tools.stand_ins import Services, Status, documents
 PROJECT = "group/kernel"
 MERGE_REQUEST = "/api/v4/projects/group%2Fkernel/merge_requests/7"
 BRIDGES = "/api/v4/projects/group%2Fkernel/pipelines/77/bridges?per_page=100"
-ISSUE = "https://issues.redhat.com/browse/RHEL-40001"
+ISSUE = "https://redhat.atlassian.net/browse/RHEL-40001"
 
 
 @pytest.fixture

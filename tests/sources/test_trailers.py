@@ -13,7 +13,7 @@ BUG = "https://bugzilla.redhat.com/2210001"
 def test_the_links_of_both_kinds_are_found() -> None:
     """Other lines, and other trailers, don't matter."""
     assert trailers(documents.DESCRIPTION) == Trailers(
-        jira=("https://issues.redhat.com/browse/RHEL-40001",), bugzilla=(BUG,)
+        jira=("https://redhat.atlassian.net/browse/RHEL-40001",), bugzilla=(BUG,)
     )
 
 

@@ -221,7 +221,7 @@ def test_it_tells_what_it_is_connected_to() -> None:
     assert [it["problem"] for it in connections if it["problem"]] == [
         "Kafka does not answer (it is down). Notifications wait until it does.",
         (
-            "Jira at jira.example did not answer when it was last asked. "
+            "Jira at jira.example did not answer properly when it was last asked. "
             "Messages are sent without their issues."
         ),
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from tools.stand_ins import Services, documents
 from tools.stand_ins.documents import MISSING, Document
+from tools.stand_ins.jira import SITE
 
 _PIPELINES = "redhat/red-hat-ci-tools/kernel/cki-internal-pipelines/cki-trusted-contributors"
 _ARCHITECTURES = ("aarch64", "ppc64le", "s390x", "x86_64")
@@ -189,7 +190,7 @@ class Kernel:
 def issue(services: Services, key: str, summary: str, **fields: Any) -> str:
     """Put an issue into Jira; return the trailer that names it in a merge request."""
     services.jira.add_issue(documents.jira_issue(key, summary=summary, **fields))
-    return f"JIRA: https://issues.redhat.com/browse/{key}"
+    return f"JIRA: {SITE}/browse/{key}"
 
 
 def _release(tree: Tree, pipeline: int, change: Change | None) -> str:

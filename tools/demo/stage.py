@@ -18,12 +18,14 @@ from tools.demo.interrupts import Interrupts
 from tools.demo.screen import Screen
 from tools.notifier import Notifier
 from tools.stand_ins import Services
+from tools.stand_ins.jira import Kind
 
 #: The daemon's own default.
 QUEUE = "cki.queue.webhooks.cki_notifier"
 
 _GITLAB_TOKEN = "gitlab-token"  # noqa: S105 - the stand-in's own
 _JIRA_TOKEN = "jira-token"  # noqa: S105 - likewise
+_JIRA_EMAIL = "cki@example.com"
 
 #: How long the daemon has to finish what it does.
 _STOP_SECONDS = 30.0
@@ -82,10 +84,11 @@ class Builder:
     def _services(self) -> Services:
         services = self._stack.enter_context(Services())
         services.gitlab.token = _GITLAB_TOKEN
-        services.jira.token = _JIRA_TOKEN
+        services.jira.kind = Kind.CLOUD
+        services.jira.token, services.jira.email = _JIRA_TOKEN, _JIRA_EMAIL
         self._is_up("DataWarehouse (a stand-in)", services.warehouse.url)
         self._is_up("GitLab (a stand-in)", services.gitlab.url)
-        self._is_up("Jira (a stand-in)", services.jira.url)
+        self._is_up("Jira Cloud (a stand-in)", services.jira.url)
         return services
 
     def _rabbitmq(self, folder: Path) -> Bus:
@@ -128,6 +131,7 @@ def by_hand(services: Services) -> dict[str, str]:
         "GITLAB_TOKENS": json.dumps({services.gitlab.url.partition("//")[2]: "GITLAB_TOKEN"}),
         "GITLAB_TOKEN": _GITLAB_TOKEN,
         "JIRA_SERVER": services.jira.url,
+        "JIRA_EMAIL": _JIRA_EMAIL,
         "JIRA_TOKEN_AUTH": _JIRA_TOKEN,
     }
 

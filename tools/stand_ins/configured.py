@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from cki_notifier.configuration.settings import Config
 from cki_notifier.notification.errors import ConfigurationError
 from tools.stand_ins import Place, Services
+from tools.stand_ins.jira import Kind
 
 
 def configured(config: Config, listen: str | None = None) -> Services:
@@ -28,6 +29,8 @@ def configured(config: Config, listen: str | None = None) -> Services:
     services.warehouse.token = config.datawarehouse.token.reveal()
     services.gitlab.token = token.reveal()
     services.jira.token = config.jira.token.reveal()
+    services.jira.email = config.jira.email
+    services.jira.kind = Kind.CLOUD if config.jira.email else Kind.SERVER
     return services
 
 

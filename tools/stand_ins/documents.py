@@ -49,7 +49,7 @@ LABELS: Final = ("Subsystem:net", "ExternalCI::lnst::NeedsTesting", "readyForQA"
 DESCRIPTION: Final = (
     "Backport of the ice fixes.\n"
     "\n"
-    "JIRA: https://issues.redhat.com/browse/RHEL-40001\n"
+    "JIRA: https://redhat.atlassian.net/browse/RHEL-40001\n"
     "Bugzilla: https://bugzilla.redhat.com/2210001\n"
     "\n"
     "Signed-off-by: Somebody <somebody@example.com>\n"

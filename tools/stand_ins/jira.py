@@ -1,10 +1,16 @@
-"""A stand-in for Jira's REST API v2, as a server of one's own (not the cloud) answers it."""
+"""A stand-in for Jira's REST API v2: a Data Center, a site of the Cloud, or the Cloud's gateway.
 
+What they are known to answer differently is here: https://developer.atlassian.com/cloud/jira/
+platform/rest/v2/ and https://docs.atlassian.com/software/jira/docs/api/REST/ have it.
+"""
+
+import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from tools.stand_ins.documents import Document
 
@@ -21,6 +27,25 @@ LARGEST_PAGE = 1000
 
 MYSELF = {"name": "cki-bot", "displayName": "CKI Bot", "active": True}
 
+#: Of the one site that the gateway leads to.
+CLOUD_ID: Final = "11223344-a1b2-3b33-c444-def123456789"
+SITE: Final = "https://redhat.atlassian.net"
+
+
+class Kind(Enum):
+    """Which Jira it is, by what `serverInfo` says, or by where it is asked."""
+
+    SERVER = "Server"
+    DATA_CENTER = "DataCenter"
+    CLOUD = "Cloud"
+    GATEWAY = "api.atlassian.com"
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether it is the Cloud, at either of its addresses."""
+        return self in {Kind.CLOUD, Kind.GATEWAY}
+
+
 #: By id, as in the documents. The `jira` package asks for them before its first search.
 FIELDS = {
     "summary": "Summary",
@@ -35,6 +60,27 @@ UNAUTHORIZED = json_answer(
     {"message": "Client must be authenticated to access this resource.", "status-code": 401},
     401,
     {"WWW-Authenticate": "Bearer"},
+)
+#: What a site of the Cloud makes of a bearer token.
+NO_SESSION = json_answer({"error": "Failed to parse Connect Session Auth Token"}, 403)
+#: What the gateway answers without a token that it knows.
+NO_SCOPE = json_answer({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
+#: The search that the Cloud no longer has.
+REMOVED = json_answer(
+    {
+        "errorMessages": [
+            "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API."
+        ],
+        "errors": {},
+    },
+    410,
+)
+NO_ISSUE = json_answer(
+    {
+        "errorMessages": ["Issue does not exist or you do not have permission to see it."],
+        "errors": {},
+    },
+    404,
 )
 NO_ROUTE = json_answer({"message": "null for uri", "status-code": 404}, 404)
 NOT_ALLOWED = json_answer({"message": "HTTP 405 Method Not Allowed", "status-code": 405}, 405)
@@ -60,39 +106,98 @@ class _Search:
 
 
 class Jira(Service):
-    """Finds the issues that were added by their keys. With a `token`, a request needs it."""
+    """Finds the issues that were added by their keys. With a `token`, a request needs it.
 
-    def __init__(self, place: Place = ANYWHERE) -> None:
+    Attributes:
+        kind: what it is; may be changed at any time.
+        token, email: what it takes. A site of the Cloud takes both together, all others the token
+            alone.
+        names_unknown_keys: whether the Cloud refuses a query for a key that nobody has, naming it;
+            else it leaves the key out.
+    """
+
+    def __init__(self, place: Place = ANYWHERE, kind: Kind = Kind.SERVER) -> None:
         """Start without any issue."""
         super().__init__(place)
+        self.kind = kind
         self.token: str | None = None
+        self.email: str | None = None
+        self.names_unknown_keys = True
         self._issues: dict[str, Document] = {}
+        self._moved: dict[str, str] = {}
+
+    @property
+    def address(self) -> str:
+        """What clients are to be configured with: `url`, with the site's id at the gateway."""
+        return self.url + self._prefix
+
+    @property
+    def _prefix(self) -> str:
+        return f"/ex/jira/{CLOUD_ID}" if self.kind == Kind.GATEWAY else ""
 
     def add_issue(self, document: Mapping[str, Any]) -> None:
         """Store an issue, in place of an older one with its key."""
         self._issues[document["key"]] = json.loads(json.dumps(document))
 
+    def move_issue(self, old: str, new: str) -> None:
+        """Give an issue a new key, under which it comes from now on; the old one finds it, too."""
+        self.add_issue({**self._issues.pop(old), "key": new})
+        self._moved[old] = new
+
     def route(self, request: Seen) -> Answer:
         """Answer from what is stored."""
-        if (
-            self.token is not None
-            and request.headers.get("authorization") != f"Bearer {self.token}"
-        ):
-            return UNAUTHORIZED
-        match request.method, request.path:
-            case "GET" | "POST", "/rest/api/2/search":
-                return self._answer_search(request)
-            case "GET", "/rest/api/2/serverInfo" | "/rest/api/2/myself" as path:
+        if not request.path.startswith(self._prefix):
+            return NO_ROUTE
+        path = request.path.removeprefix(self._prefix)
+        return self._refuse(request, path) or self._route(request, path)
+
+    def _refuse(self, request: Seen, path: str) -> Answer | None:
+        """Return how a request is refused that has not what it takes, None for one that has."""
+        given = request.headers.get("authorization", "")
+        if self.token is None or given == self._expected():
+            return None
+        if self.kind == Kind.GATEWAY:
+            return NO_SCOPE
+        if path == "/rest/api/2/serverInfo" and not given:
+            return None  # everybody may know
+        if self.kind == Kind.CLOUD and given.startswith("Bearer "):
+            return NO_SESSION
+        return UNAUTHORIZED
+
+    def _expected(self) -> str:
+        if self.kind == Kind.CLOUD:
+            pair = f"{self.email}:{self.token}"
+            return f"Basic {base64.b64encode(pair.encode()).decode()}"
+        return f"Bearer {self.token}"
+
+    def _route(self, request: Seen, path: str) -> Answer:
+        match request.method, path:
+            case "GET" | "POST", "/rest/api/2/search" | "/rest/api/2/search/jql":
+                return self._answer_search(request, path)
+            case "GET", "/rest/api/2/serverInfo" | "/rest/api/2/myself":
                 return json_answer(MYSELF if path.endswith("myself") else self._server_info())
             case "GET", "/rest/api/2/field":
                 return json_answer(
                     [{"id": name, "name": label, "custom": False} for name, label in FIELDS.items()]
                 )
+            case "GET", _ if path.startswith("/rest/api/2/issue/"):
+                return self._answer_issue(request, path.rpartition("/")[2])
             case _, "/rest/api/2/search" | "/rest/api/2/serverInfo" | "/rest/api/2/field":
                 return NOT_ALLOWED
         return NO_ROUTE
 
-    def _answer_search(self, request: Seen) -> Answer:
+    def _answer_issue(self, request: Seen, key: str) -> Answer:
+        issue = self._issue(key.upper())
+        if issue is None:
+            return NO_ISSUE
+        return json_answer(_narrow(issue, _read_search(request).fields))
+
+    def _issue(self, key: str) -> Document | None:
+        return self._issues.get(self._moved.get(key, key))
+
+    def _answer_search(self, request: Seen, path: str) -> Answer:
+        if path.endswith("/jql") != self.kind.is_cloud:
+            return REMOVED if self.kind.is_cloud else NO_ROUTE
         try:
             return json_answer(self._find(_read_search(request)))
         except _RefusedError as refused:
@@ -103,30 +208,44 @@ class Jira(Service):
         unknown = [
             f"An issue with key '{key}' does not exist for field 'key'."
             for key in keys
-            if key not in self._issues
+            if self._issue(key) is None
         ]
-        if unknown and search.validate:
+        validates = self.names_unknown_keys if self.kind.is_cloud else search.validate
+        if unknown and validates:
             raise _RefusedError(*unknown)
         # Without an order the newest issue comes first, whatever the order of the keys.
-        found = sorted({key for key in keys if key in self._issues}, key=_place, reverse=True)
-        page = found[search.start : search.start + search.limit]
+        found = {issue["key"]: issue for key in keys if (issue := self._issue(key))}
+        order = sorted(found, key=_place, reverse=True)
+        page = order[search.start : search.start + search.limit]
+        issues = [_narrow(found[key], search.fields) for key in page]
+        if self.kind.is_cloud:
+            return {"issues": issues, "isLast": len(page) == len(order)}
         document: Document = {
             "expand": "schema,names",
             "startAt": search.start,
             "maxResults": search.limit,
             "total": len(found),
-            "issues": [_narrow(self._issues[key], search.fields) for key in page],
+            "issues": issues,
         }
         if unknown:
             document["warningMessages"] = unknown
         return document
 
     def _server_info(self) -> Document:
+        if self.kind.is_cloud:
+            return {
+                "baseUrl": SITE,
+                "version": "1001.0.0-SNAPSHOT",
+                "versionNumbers": [1001, 0, 0],
+                "deploymentType": "Cloud",
+                "buildNumber": 100287,
+                "serverTitle": "Jira",
+            }
         return {
             "baseUrl": self.url,
             "version": "9.12.15",
             "versionNumbers": [9, 12, 15],
-            "deploymentType": "Server",
+            "deploymentType": self.kind.value,
             "buildNumber": 9120015,
             "serverTitle": "Jira",
         }

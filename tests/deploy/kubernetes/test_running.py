@@ -18,6 +18,7 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier
 from tools.processes import free_port
 from tools.stand_ins import Services, documents
+from tools.stand_ins.jira import Kind
 
 MANIFESTS = overlay("staging")
 
@@ -39,6 +40,7 @@ def _settings(
         "RABBITMQ_HOST": rabbitmq.host,
         "RABBITMQ_PORT": str(rabbitmq.port),
     }
+    services.jira.kind = Kind.CLOUD
     Path(settings["DATAWAREHOUSE_TOKEN_FILE"]).write_text(services.warehouse.token)
     host, user = settings["RABBITMQ_VIRTUAL_HOST"], settings["RABBITMQ_USER"]
     rabbitmq.ctl("add_vhost", host)

@@ -90,7 +90,11 @@ def test_production_is_configured_whole(tmp_path: Path) -> None:
             url="https://datawarehouse.example.com", token=secret("DATAWAREHOUSE_TOKEN")
         ),
         gitlab_tokens={"gitlab.com": secret("COM_GITLAB_TOKEN")},
-        jira=JiraConfig(url="https://jira.example.com", token=secret("JIRA_TOKEN_AUTH")),
+        jira=JiraConfig(
+            url="https://redhat.atlassian.net",
+            token=secret("JIRA_TOKEN_AUTH"),
+            email="cki-bot@example.com",
+        ),
         rabbitmq=RabbitMQConfig(
             hosts=tuple(f"rabbitmq-{number}.example.com" for number in (1, 2, 3)),
             port=5671,

@@ -1,0 +1,148 @@
+"""What the doctor says of Jira: the truth about the daemon's own search, and what to do."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.secret import Secret
+from cki_notifier.configuration.settings import JiraConfig
+from cki_notifier.doctor.examine import examine
+from cki_notifier.doctor.finding import Finding, State
+from cki_notifier.doctor.jira import jira_check
+from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
+from tools.stand_ins import Jira, Redirect, Services, Status
+from tools.stand_ins.jira import SITE, Kind
+
+#: What only a failing test takes, in seconds.
+PATIENCE = 60.0
+LINK = "https://x.example/browse/RHEL-1"
+EMAIL = "cki@example.com"
+#: To a Jira at an address, with an e-mail where one is set.
+Look = Callable[[JiraConfig], Finding]
+
+
+@pytest.fixture
+def jira(services: Services) -> Jira:
+    """A Jira that takes a token, of whatever kind the test makes it."""
+    services.jira.token, services.jira.email = "jira-token", EMAIL
+    return services.jira
+
+
+@pytest.fixture
+def look(transfers: Transfers) -> Look:
+    """Return what the doctor says of Jira."""
+
+    def look(config: JiraConfig) -> Finding:
+        return examine([jira_check(transfers, config)], PATIENCE)[0]
+
+    return look
+
+
+def config(url: str, email: str | None = None, token: str = "") -> JiraConfig:
+    """Return a configuration, with the right token unless there is another."""
+    return JiraConfig(url=url, token=Secret(token or "jira-token"), email=email)
+
+
+def finds(config: JiraConfig) -> bool:
+    """Tell whether the daemon gets an answer."""
+    look_up = JiraIssues(config, certificate_authorities(), 20).start([LINK])
+    assert look_up is not None
+    return look_up.result(Deadline(30)) is not None
+
+
+#: Each kind, with or without an e-mail, and what is to be done where it can't work.
+CONFIGURATIONS = [
+    (Kind.CLOUD, EMAIL, ""),
+    (Kind.CLOUD, None, f"it is a Jira Cloud: set JIRA_SERVER to {SITE}, JIRA_TOKEN_AUTH to an API"),
+    (Kind.GATEWAY, None, ""),
+    (Kind.GATEWAY, EMAIL, "renew the token in JIRA_TOKEN_AUTH"),
+    (Kind.DATA_CENTER, None, ""),
+    (Kind.DATA_CENTER, EMAIL, "unset JIRA_EMAIL: this is no Jira Cloud but a DataCenter"),
+    (Kind.SERVER, None, ""),
+    (Kind.SERVER, EMAIL, "unset JIRA_EMAIL: this is no Jira Cloud but a Server"),
+]
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize(("kind", "email", "advice"), CONFIGURATIONS)
+def test_ok_means_that_the_daemon_finds_issues(
+    look: Look, jira: Jira, kind: Kind, email: str | None, advice: str, *, names: bool
+) -> None:
+    """And whatever else it says, that it does not; then the advice is what helps."""
+    jira.kind, jira.names_unknown_keys = kind, names
+    how = config(jira.address, email)
+    row = look(how)
+    assert (row.state == State.OK) == (not advice) == finds(how)
+    assert row.advice.startswith(advice)
+    if not advice:
+        text = "answers the search, takes the token as that of CKI Bot; answered within"
+        assert row.text.startswith(text)
+
+
+@pytest.mark.parametrize("email", [None, EMAIL])
+def test_a_token_that_is_wrong_is_to_be_renewed(look: Look, jira: Jira, email: str | None) -> None:
+    """In the variable that holds it."""
+    jira.kind = Kind.CLOUD if email else Kind.DATA_CENTER
+    row = look(config(jira.address, email, "wrong"))
+    assert row.text.startswith("the token is refused (401)")
+    assert row.advice.startswith("renew the token in JIRA_TOKEN_AUTH")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_jira_that_is_not_for_everybody_asks_for_a_token(
+    look: Look, jira: Jira, kind: Kind
+) -> None:
+    """None is refused where none is set."""
+    jira.kind = kind
+    row = look(JiraConfig(url=jira.address, token=None))
+    assert row.text.startswith("a token is asked for (401)")
+    assert "JIRA_TOKEN_AUTH" in row.advice
+    assert ("JIRA_EMAIL" in row.advice) == (kind == Kind.CLOUD)
+
+
+def test_a_data_center_that_became_a_cloud_is_told(
+    look: Look, jira: Jira, services: Services
+) -> None:
+    """Where its old address leads to; no token goes there."""
+    jira.kind = Kind.CLOUD
+    services.warehouse.answer("", Redirect(f"{SITE}/rest/api/2/search"))
+    row = look(config(services.warehouse.url))
+    assert f"leads to {SITE}, where no token is sent" in row.text
+    assert row.advice.startswith(f"it is a Jira Cloud: set JIRA_SERVER to {SITE}")
+    assert "JIRA_EMAIL to the e-mail" in row.advice
+
+
+def test_a_search_that_is_answered_as_for_anybody_is_not_fine(look: Look, jira: Jira) -> None:
+    """A site that takes a wrong token for none shows public issues alone."""
+    jira.answer("/search", Status(200, b'{"issues": [], "isLast": true}'))
+    jira.kind = Kind.CLOUD
+    row = look(config(jira.address, EMAIL, "wrong"))
+    assert row.state == State.FAILED
+    assert row.text.startswith("the token is refused (401), and the search answered as for anybody")
+
+
+def test_a_token_may_be_for_the_search_alone(look: Look, jira: Jira) -> None:
+    """It needs no scope that tells whose it is."""
+    jira.kind = Kind.CLOUD
+    jira.answer("/myself", Status(403, b"{}"))
+    row = look(config(jira.address, EMAIL))
+    assert row.state == State.OK
+    assert "it does not tell whose the token is" in row.text
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_request_is_the_daemons_own(look: Look, jira: Jira, kind: Kind) -> None:
+    """To the letter: path, query and credentials."""
+    jira.kind = kind
+    how = config(jira.address, EMAIL if kind == Kind.CLOUD else None)
+    finds(how)
+    daemons = [(it.target, it.headers["authorization"]) for it in jira.requests]
+    jira.requests.clear()
+    look(how)
+    doctors = [(it.target, it.headers["authorization"]) for it in jira.requests]
+    searches = [it for it in daemons if "/search" in it[0]]
+    assert searches
+    assert doctors[: len(searches)] == searches
