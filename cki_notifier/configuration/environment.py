@@ -1,5 +1,6 @@
 """Variables of the environment: reads them, and gathers every fault there is."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,16 @@ T = TypeVar("T")
 #: What no text in UTF-8 has, or what would end it: half of a pair of UTF-16, as which Python also
 #: has bytes that are not UTF-8, and the null character.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def of_process(text: str) -> str:
+    """Return what the process was given as UTF-8, whatever the locale made of it."""
+    return os.fsencode(text).decode("utf-8", "surrogateescape")
+
+
+def environment_of_process() -> dict[str, str]:
+    """Return the variables of the process."""
+    return {of_process(name): of_process(value) for name, value in os.environ.items()}
 
 
 class Reader:

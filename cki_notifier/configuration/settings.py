@@ -3,13 +3,12 @@
 Nothing else reads the environment. Each secret can come from a file instead, ``<NAME>_FILE``.
 """
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cki_notifier.configuration import addresses, checks, typos, variables
-from cki_notifier.configuration.environment import Reader
+from cki_notifier.configuration.environment import Reader, environment_of_process
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.variables import Variable
 from cki_notifier.notification.errors import ConfigurationError
@@ -110,7 +109,7 @@ def read_operator_config(environ: Mapping[str, str] | None = None) -> OperatorCo
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = Reader(environment_of_process() if environ is None else environ)
     rabbitmq = _rabbitmq(reader, needed=True)
     level, form = _logging_level(reader), _logging_format(reader)
     if rabbitmq is None or reader.faults:
@@ -136,7 +135,7 @@ def read_config(
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = Reader(environment_of_process() if environ is None else environ)
     config = _config(reader, check_kafka, needs_rabbitmq=needs_rabbitmq, needs_kafka=needs_kafka)
     if reader.faults:
         raise ConfigurationError(reader.faults)
@@ -153,7 +152,7 @@ def read_with_faults(
     Returns:
         The configuration, and its faults. What a faulty variable stands for is not to be used.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = Reader(environment_of_process() if environ is None else environ)
     config = _config(reader, check_kafka, needs_rabbitmq=True, needs_kafka=True)
     return config, reader.faults
 
