@@ -96,7 +96,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Tells outside testers over Kafka that a CKI kernel is ready for their tests. "
         "Without arguments it is the daemon; its configuration comes from the environment.",
         epilog="Exit codes of a manual run: 0 sent (or would be), 3 a rule ignored it, 1 it could "
-        "not be sent, 2 wrong usage or configuration.",
+        "not be sent (or, where nothing is, not be shown), 2 wrong usage or configuration.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     by_hand = parser.add_argument_group("one checkout, by hand, through the same rules")

@@ -119,7 +119,9 @@ class Reader:
             self.fault(name, f"is set, and so is {name}_FILE; set one of them")
             return None
         if file:
-            value = self._content(f"{name}_FILE", file)
+            # What is no path may be the secret itself.
+            shown = repr(file) if file.startswith(("/", "./", "../")) else "that it names"
+            value = self._content(f"{name}_FILE", file, shown)
             value = re.sub(r"\r?\n\Z", "", value)
             if not value and not self.has_fault(f"{name}_FILE"):
                 self.fault(f"{name}_FILE", f"the file {file!r} is empty")
@@ -143,16 +145,18 @@ class Reader:
             return wrong
         if not value or (may_be_spaced and not self._held(name)):
             return ""
+        if value.startswith("/") and os.path.isfile(value):  # noqa: PTH113  # unlike pathlib's it raises nothing
+            return f"is the path of a file; set {name}_FILE to it instead"
         wrong = stray(value)
         if wrong and may_be_spaced:
             wrong += f" (or, if that is meant, into a file that {name}_FILE names)"
         return wrong
 
-    def _content(self, name: str, file: str) -> str:
+    def _content(self, name: str, file: str, shown: str) -> str:
         try:
             return Path(file).read_text(encoding="utf-8-sig")  # editors leave a mark at its begin
         except (OSError, ValueError) as error:
-            self.fault(name, f"the file {file!r} can't be read: {cause(error)}")
+            self.fault(name, f"the file {shown} can't be read: {cause(error)}")
             return ""
 
     def properties(self, variable: Variable) -> dict[str, str]:
@@ -160,7 +164,7 @@ class Reader:
         name, file = variable.name, self.text(variable)
         if not file:
             return {}
-        content = self._content(name, file)
+        content = self._content(name, file, repr(file))
         try:
             held = dict(javaproperties.loads(content))
         except ValueError:  # its text is not shown, as it quotes the file, which may hold secrets

@@ -213,6 +213,27 @@ def test_a_password_is_taken_from_a_file_as_it_is(tmp_path: Path, password: str)
     assert rabbitmq(RABBITMQ_PASSWORD_FILE=str(file)).password == Secret(password)
 
 
+@pytest.mark.parametrize("name", [it for it in SECRETS if it != "SENTRY_DSN"])
+def test_a_path_in_the_place_of_a_secret_is_a_fault(tmp_path: Path, name: str) -> None:
+    """It belongs into the variable for the file."""
+    file = tmp_path / "secret"
+    file.touch()
+    found, text = only_fault(full_environment(**{name: str(file)}))
+    assert (found, f"set {name}_FILE" in text) == (name, True)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    "value", ["hush", "hush/hush", "https://hush@sentry.example/42", "h" * 999]
+)
+def test_a_secret_in_the_place_of_its_path_is_not_shown(name: str, value: str) -> None:
+    """The fault tells only that there is no such file."""
+    found, text = only_fault(full_environment(**{name: None, f"{name}_FILE": value}))
+    assert found == f"{name}_FILE"
+    assert "can't be read" in text
+    assert value not in text
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_the_mark_of_an_editor_is_no_part_of_a_file(tmp_path: Path, name: str) -> None:
     """Some begin every file in UTF-8 with one."""
