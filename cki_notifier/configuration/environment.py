@@ -25,11 +25,6 @@ def of_process(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
-def environment_of_process() -> dict[str, str]:
-    """Return the variables of the process."""
-    return {of_process(name): of_process(value) for name, value in os.environ.items()}
-
-
 class Reader:
     """Reads variables and gathers faults; after a fault the value is a stand-in nobody uses."""
 

@@ -3,12 +3,13 @@
 Nothing else reads the environment. Each secret can come from a file instead, ``<NAME>_FILE``.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cki_notifier.configuration import addresses, checks, typos, variables
-from cki_notifier.configuration.environment import Reader, environment_of_process
+from cki_notifier.configuration.environment import Reader, of_process
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.variables import Variable
 from cki_notifier.notification.errors import ConfigurationError
@@ -109,7 +110,7 @@ def read_operator_config(environ: Mapping[str, str] | None = None) -> OperatorCo
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(environment_of_process() if environ is None else environ)
+    reader = Reader(_of_process() if environ is None else environ)
     rabbitmq = _rabbitmq(reader, needed=True)
     level, form = _logging_level(reader), _logging_format(reader)
     if rabbitmq is None or reader.faults:
@@ -135,7 +136,7 @@ def read_config(
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(environment_of_process() if environ is None else environ)
+    reader = Reader(_of_process() if environ is None else environ)
     config = _config(reader, check_kafka, needs_rabbitmq=needs_rabbitmq, needs_kafka=needs_kafka)
     if reader.faults:
         raise ConfigurationError(reader.faults)
@@ -152,9 +153,14 @@ def read_with_faults(
     Returns:
         The configuration, and its faults. What a faulty variable stands for is not to be used.
     """
-    reader = Reader(environment_of_process() if environ is None else environ)
+    reader = Reader(_of_process() if environ is None else environ)
     config = _config(reader, check_kafka, needs_rabbitmq=True, needs_kafka=True)
     return config, reader.faults
+
+
+def _of_process() -> dict[str, str]:
+    """Return the variables of the process."""
+    return {of_process(name): of_process(value) for name, value in os.environ.items()}
 
 
 def _config(
