@@ -5,12 +5,14 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cki_notifier import __version__, manual
 from cki_notifier.configuration.certificates import certificate_authorities
+from cki_notifier.configuration.environment import of_process
 from cki_notifier.configuration.settings import (
     Config,
     JiraConfig,
@@ -37,13 +39,15 @@ from cki_notifier.sources.load import Loader
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log, streams
 from cki_notifier.telemetry.outcomes import Outcomes
-from cki_notifier.telemetry.terminal import show, show_json
+from cki_notifier.telemetry.terminal import show, show_json, show_text
 from cki_notifier.web.website import Website
 from cki_notifier.workers import signals
 from cki_notifier.workers.shares import shares_of
 from cki_notifier.workers.threads import start_vital
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from cki_notifier.sources.jira import JiraIssues
 
 logger = logging.getLogger(__name__)
@@ -75,13 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAULTY
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help fails where it can't be printed, as all else that is only printed."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print a text of argparse's, which itself would not say that it couldn't."""
+        if file is not sys.stdout:
+            streams.write(sys.stderr, message)
+        elif not show_text(message):
+            self.exit(_UNSHOWN)
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cki-notifier",
         description="Tells outside testers over Kafka that a CKI kernel is ready for their tests. "
         "Without arguments it is the daemon; its configuration comes from the environment.",
         epilog="Exit codes of a manual run: 0 sent (or would be), 3 a rule ignored it, 1 it could "
-        "not be sent, 2 wrong usage or configuration.",
+        "not be sent (or, where nothing is, not be shown), 2 wrong usage or configuration.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     by_hand = parser.add_argument_group("one checkout, by hand, through the same rules")
@@ -107,6 +122,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_dead_letters(commands)
     add_doctor(commands)
+    if arguments is None:
+        arguments = [of_process(it) for it in sys.argv[1:]]
     parsed = parser.parse_args(arguments)
     if fault := _fault_of(parsed):
         parser.error(fault)

@@ -14,6 +14,8 @@ _LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 #: RabbitMQ's prefetch count is a 16-bit number, and twice this many are fetched.
 _MOST_IN_FLIGHT = 32_767
+#: In bytes: AMQP's short strings.
+_LONGEST_NAME = 255
 
 
 def http_url(text: str) -> str:
@@ -36,6 +38,15 @@ def email_address(text: str) -> str:
     if not re.fullmatch(r"[!-9;-?A-~]+@[!-9;-?A-~]+", text):
         raise ValueError("is no e-mail address like cki@example.com")  # perhaps the token, unshown
     return text
+
+
+def warehouse_url(text: str) -> str:
+    """Return DataWarehouse's address, to which the paths of its interface are added."""
+    url = http_url(text)
+    if found := re.search(r"/api/[0-9]+(?=/|\Z)", url):
+        without = url[: found.start()]
+        raise ValueError(f"{text!r} has {found[0]} in it, which is added anyway; write {without}")
+    return url
 
 
 def sentry_dsn(text: str) -> None:
@@ -124,20 +135,42 @@ def ca_file(text: str) -> str:
     return text
 
 
-def host_names(text: str) -> tuple[str, ...]:
-    """Return the names of hosts, which are separated by spaces."""
-    for name in text.split():
-        try:
-            name.encode("idna")  # as whoever looks it up does
-        except UnicodeError as error:
-            raise ValueError(f"{name!r} can't be the name of a host: {error}") from error
-    return tuple(text.split())
-
-
 def header_value(text: str) -> None:
     """Check a token that goes into a header; it is never shown."""
     if re.search(r"[^ -~]", text):
         raise ValueError("holds a character that no header can hold: ASCII alone is sent")
+
+
+def short_name(text: str) -> str:
+    """Return a name as AMQP can hold it."""
+    if len(text.encode()) > _LONGEST_NAME:
+        raise ValueError(f"is longer than {_LONGEST_NAME} bytes")
+    return text
+
+
+def virtual_host(text: str) -> str:
+    """Return the name of a virtual host."""
+    if re.search("%2f", text, re.IGNORECASE):
+        plain = re.sub("%2f", "/", text, flags=re.IGNORECASE)
+        raise ValueError(f"{text!r} is how an address has it; write {plain}")
+    return short_name(text)
+
+
+def routing_keys(text: str) -> tuple[str, ...]:
+    """Return routing keys, which are separated by spaces."""
+    keys = tuple(text.split())
+    if not keys:
+        raise ValueError("holds nothing but spaces; name a routing key")
+    for key in keys:
+        short_name(key)
+        if re.search("[,;]", key):
+            raise ValueError(f"{key!r} is no routing key; separate several by spaces")
+        if any(re.search("[*#]", word) and len(word) > 1 for word in key.split(".")):
+            raise ValueError(
+                f"{key!r} matches nothing: * and # stand for whole words between dots, as in "
+                "datawarehouse.checkout.*"
+            )
+    return keys
 
 
 def queue_name(text: str) -> str:

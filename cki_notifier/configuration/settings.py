@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cki_notifier.configuration import checks, variables
-from cki_notifier.configuration.environment import Reader
+from cki_notifier.configuration import addresses, checks, typos, variables
+from cki_notifier.configuration.environment import Reader, of_process
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.variables import Variable
 from cki_notifier.notification.errors import ConfigurationError
-
-#: Where messages are sent; anywhere else they are only shown.
-SENDING_ENVIRONMENTS = frozenset({"production", "staging"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +124,7 @@ class Config:
     @property
     def sends(self) -> bool:
         """Whether messages are sent (production, staging) or only shown."""
-        return self.environment in SENDING_ENVIRONMENTS
+        return self.environment in typos.SENDING_ENVIRONMENTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +145,7 @@ def read_operator_config(environ: Mapping[str, str] | None = None) -> OperatorCo
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = Reader(_of_process() if environ is None else environ)
     rabbitmq = _rabbitmq(reader, needed=True)
     level, form = _logging_level(reader), _logging_format(reader)
     if rabbitmq is None or reader.faults:
@@ -174,7 +171,7 @@ def read_config(
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = Reader(_of_process() if environ is None else environ)
     config = _config(reader, check_kafka, needs_rabbitmq=needs_rabbitmq, needs_kafka=needs_kafka)
     if reader.faults:
         raise ConfigurationError(reader.faults)
@@ -191,9 +188,14 @@ def read_with_faults(
     Returns:
         The configuration, and its faults. What a faulty variable stands for is not to be used.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = Reader(_of_process() if environ is None else environ)
     config = _config(reader, check_kafka, needs_rabbitmq=True, needs_kafka=True)
     return config, reader.faults
+
+
+def _of_process() -> dict[str, str]:
+    """Return the variables of the process."""
+    return {of_process(name): of_process(value) for name, value in os.environ.items()}
 
 
 def _config(
@@ -203,12 +205,12 @@ def _config(
     needs_rabbitmq: bool,
     needs_kafka: bool,
 ) -> Config:
-    environment = reader.text(variables.CKI_DEPLOYMENT_ENVIRONMENT)
-    sends = environment in SENDING_ENVIRONMENTS
+    environment = _environment(reader)
+    sends = environment in typos.SENDING_ENVIRONMENTS
     return Config(
         environment=environment,
         datawarehouse=DataWarehouseConfig(
-            url=reader.value(variables.DATAWAREHOUSE_URL, checks.http_url, needed=True),
+            url=reader.value(variables.DATAWAREHOUSE_URL, checks.warehouse_url, needed=True),
             token=reader.secret(variables.DATAWAREHOUSE_TOKEN, checks.header_value, needed=True),
         ),
         gitlab_tokens=_gitlab_tokens(reader),
@@ -223,6 +225,13 @@ def _config(
         retry_hours=reader.value(variables.CKI_NOTIFIER_RETRY_HOURS, checks.positive),
         sentry_dsn=_sentry_dsn(reader),
     )
+
+
+def _environment(reader: Reader) -> str:
+    """Return the environment's name; after a fault the one that is meant, for what it needs."""
+    variable = variables.CKI_DEPLOYMENT_ENVIRONMENT
+    reader.value(variable, typos.environment)
+    return typos.meant_environment(reader.raw(variable))
 
 
 def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
@@ -285,22 +294,24 @@ def _jira_faults(config: JiraConfig) -> Iterator[tuple[Variable, str]]:
 
 
 def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
-    hosts = reader.value(variables.RABBITMQ_HOST, checks.host_names, needed=needed) or ()
+    hosts = reader.value(variables.RABBITMQ_HOST, addresses.host_names, needed=needed) or ()
     config = RabbitMQConfig(
         hosts=hosts,
         port=reader.value(variables.RABBITMQ_PORT, checks.port),
-        virtual_host=reader.text(variables.RABBITMQ_VIRTUAL_HOST),
+        virtual_host=reader.value(variables.RABBITMQ_VIRTUAL_HOST, checks.virtual_host),
         user=reader.text(variables.RABBITMQ_USER),
         password=reader.secret(variables.RABBITMQ_PASSWORD),
         ca_file=reader.value(variables.RABBITMQ_CAFILE, checks.ca_file),
-        exchange=reader.text(variables.WEBHOOK_RECEIVER_EXCHANGE),
+        exchange=reader.value(variables.WEBHOOK_RECEIVER_EXCHANGE, checks.short_name),
         queue=reader.value(variables.RABBITMQ_QUEUE, checks.queue_name),
-        routing_keys=tuple(reader.text(variables.RABBITMQ_ROUTING_KEYS).split()),
+        routing_keys=reader.value(variables.RABBITMQ_ROUTING_KEYS, checks.routing_keys),
         management_url=reader.value(variables.RABBITMQ_MANAGEMENT_URL, checks.http_url),
     )
-    if not config.routing_keys:
+    if hosts and config.ca_file and not (config.tls or reader.has_fault("RABBITMQ_PORT")):
         reader.fault(
-            variables.RABBITMQ_ROUTING_KEYS.name, "holds nothing but spaces; name a routing key"
+            variables.RABBITMQ_CAFILE.name,
+            f"is set, but port {config.port} is used without TLS; set RABBITMQ_PORT to 5671 (or "
+            "443), or leave the file out",
         )
     name = variables.RABBITMQ_HOST.name
     if needed and not (hosts or reader.has_fault(name)):
@@ -395,13 +406,41 @@ def _kafka(
     for rival, ours in _KAFKA_RIVALS.items():
         if ours & by_variables:
             settings.pop(rival, None)
+    protocol = revealed(settings).get("security.protocol", "PLAINTEXT").strip()
+    if brokers := _brokers(reader, protocol, needed=needed):
+        settings["bootstrap.servers"] = brokers
     for name, text in check(revealed(settings)).items():
         if name not in faulty:
             reader.fault(origins.get(name, _KAFKA_FILE), text)
-    if needed:
-        reader.text(variables.KAFKA_BOOTSTRAP_SERVERS, needed=True)
+    for name in sorted(by_variables):
+        _check_use(reader, origins[name], name, protocol)
     topic = reader.value(variables.KAFKA_TOPIC, checks.topic)
     return KafkaConfig(topic=topic, settings=settings) if needed else None
+
+
+def _brokers(reader: Reader, protocol: str, *, needed: bool) -> str | None:
+    return reader.value(
+        variables.KAFKA_BOOTSTRAP_SERVERS,
+        lambda text: addresses.brokers(text, protocol),
+        needed=needed,
+    )
+
+
+def _check_use(reader: Reader, variable: str, name: str, protocol: str) -> None:
+    """Note a fault where a variable's setting is of no use, and Kafka is talked to without it.
+
+    A password alone is of no use anyhow, and a protocol that there is not is a fault of its own.
+    """
+    kind = name.partition(".")[0]
+    uses = {"sasl": ("SASL_SSL", "SASL_PLAINTEXT"), "ssl": ("SASL_SSL", "SSL")}.get(kind, ())
+    is_known = protocol.upper() in {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
+    is_used = not uses or protocol.upper() in uses or name.endswith("password")
+    if is_known and not is_used and not reader.has_fault(variable):
+        reader.fault(
+            variable,
+            f"is set, but KAFKA_SECURITY_PROTOCOL is {protocol.upper()}, which does without; set "
+            f"that to {' or '.join(uses)}, or leave this out",
+        )
 
 
 def _kafka_file(reader: Reader) -> dict[str, str]:

@@ -17,6 +17,7 @@ class Variable(NamedTuple):
         default: its value when it isn't set, as text.
         unset: where there is no default, what comes of that.
         is_secret: whether it is never shown, and may come from a file.
+        is_spaced: whether spaces and line ends at its ends are no part of it.
     """
 
     name: str
@@ -25,15 +26,17 @@ class Variable(NamedTuple):
     default: str = ""
     unset: str = "none"
     is_secret: bool = False
+    is_spaced: bool = False
 
 
 CKI_DEPLOYMENT_ENVIRONMENT: Final = Variable(
     "CKI_DEPLOYMENT_ENVIRONMENT",
     "the name of the environment",
-    "`production` and `staging` send messages; anything else only shows them.",
+    "`production` and `staging` send messages; anything else only shows them. What only looks "
+    "like one of the two (`Production`, `prod`, `stagging`) is a fault.",
 )
 DATAWAREHOUSE_URL: Final = Variable(
-    "DATAWAREHOUSE_URL", "the address of DataWarehouse", unset="required"
+    "DATAWAREHOUSE_URL", "the address of DataWarehouse", "Without `/api/1`.", unset="required"
 )
 DATAWAREHOUSE_TOKEN: Final = Variable(
     "DATAWAREHOUSE_TOKEN", "the token for DataWarehouse", unset="required", is_secret=True
@@ -45,6 +48,7 @@ GITLAB_TOKENS: Final = Variable(
     "file that `COM_GITLAB_TOKEN_FILE` names. The host has the port when the merge requests' "
     "addresses have one; without a port its token goes over https alone. A host without a token "
     "is read anonymously.",
+    is_spaced=True,
 )
 JIRA_SERVER: Final = Variable(
     "JIRA_SERVER",
@@ -68,17 +72,22 @@ JIRA_TOKEN_AUTH: Final = Variable(
 RABBITMQ_HOST: Final = Variable(
     "RABBITMQ_HOST",
     "one node of RabbitMQ or several",
-    "Separated by spaces, tried in random order.",
+    "Names or addresses alone, separated by spaces, tried in random order.",
     unset="required by the daemon",
+    is_spaced=True,
 )
 RABBITMQ_PORT: Final = Variable(
     "RABBITMQ_PORT",
     "the port of RabbitMQ's nodes",
     "TLS on 443 and 5671, with the host's name verified.",
     default="5672",
+    is_spaced=True,
 )
 RABBITMQ_VIRTUAL_HOST: Final = Variable(
-    "RABBITMQ_VIRTUAL_HOST", "the virtual host at RabbitMQ", default="/"
+    "RABBITMQ_VIRTUAL_HOST",
+    "the virtual host at RabbitMQ",
+    "As it is called, not as an address has it (`%2F`).",
+    default="/",
 )
 RABBITMQ_USER: Final = Variable("RABBITMQ_USER", "the user's name at RabbitMQ", default="guest")
 RABBITMQ_PASSWORD: Final = Variable(
@@ -87,6 +96,7 @@ RABBITMQ_PASSWORD: Final = Variable(
 RABBITMQ_CAFILE: Final = Variable(
     "RABBITMQ_CAFILE",
     "the path of a PEM file with the certificate authorities to trust",
+    "A fault with a port that is used without TLS.",
     unset="the system's",
 )
 RABBITMQ_MANAGEMENT_URL: Final = Variable(
@@ -112,12 +122,15 @@ RABBITMQ_ROUTING_KEYS: Final = Variable(
     "the routing keys by which the queue is bound",
     "Separated by spaces.",
     default="datawarehouse.checkout.*",
+    is_spaced=True,
 )
 KAFKA_BOOTSTRAP_SERVERS: Final = Variable(
     "KAFKA_BOOTSTRAP_SERVERS",
     "the brokers of Kafka, as host:port, separated by commas",
-    "Only for the first contact: the cluster tells the others.",
+    "Only for the first contact: the cluster tells the others. Without a port it is 9092; an "
+    "address of IPv6 with a port is in brackets.",
     unset="required in production and staging",
+    is_spaced=True,
 )
 KAFKA_TOPIC: Final = Variable(
     "KAFKA_TOPIC",
@@ -127,7 +140,11 @@ KAFKA_TOPIC: Final = Variable(
 )
 _LIBRDKAFKAS: Final = "librdkafka's"
 KAFKA_SECURITY_PROTOCOL: Final = Variable(
-    "KAFKA_SECURITY_PROTOCOL", "the value of librdkafka's security.protocol", unset=_LIBRDKAFKAS
+    "KAFKA_SECURITY_PROTOCOL",
+    "the value of librdkafka's security.protocol",
+    "librdkafka's own is `PLAINTEXT`. A variable below that the protocol does without is a fault, "
+    "but for a password.",
+    unset=_LIBRDKAFKAS,
 )
 KAFKA_SASL_MECHANISM: Final = Variable(
     "KAFKA_SASL_MECHANISM", "the value of librdkafka's sasl.mechanism", unset=_LIBRDKAFKAS
@@ -177,24 +194,29 @@ CKI_METRICS_ENABLED: Final = Variable(
     "It has the metrics, the probes and the [status page](status-page.md).",
     default="false",
 )
-CKI_METRICS_PORT: Final = Variable("CKI_METRICS_PORT", "the number of that port", default="8000")
+CKI_METRICS_PORT: Final = Variable(
+    "CKI_METRICS_PORT", "the number of that port", default="8000", is_spaced=True
+)
 CKI_NOTIFIER_IN_FLIGHT: Final = Variable(
     "CKI_NOTIFIER_IN_FLIGHT",
     "how many notifications are handled at once",
     "Four times as many, and at least 16, are fetched from the queue. What only waits is not "
     "counted.",
     default="32",
+    is_spaced=True,
 )
 CKI_NOTIFIER_SHUTDOWN_SECONDS: Final = Variable(
     "CKI_NOTIFIER_SHUTDOWN_SECONDS",
     "how long what is in flight may take at SIGTERM, in seconds",
     default="25",
+    is_spaced=True,
 )
 CKI_NOTIFIER_RETRY_HOURS: Final = Variable(
     "CKI_NOTIFIER_RETRY_HOURS",
     "how long a notification is tried again, in hours",
     "May have decimals.",
     default="72",
+    is_spaced=True,
 )
 SENTRY_DSN: Final = Variable(
     "SENTRY_DSN",

@@ -13,6 +13,7 @@ from cki_notifier.dead_letters.letter import Letter, Selection
 from cki_notifier.dead_letters.visit import Visit
 from cki_notifier.dead_letters.walk import Act, Walk
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.telemetry import streams
 from cki_notifier.telemetry.output import Output
 from cki_notifier.telemetry.terminal import show
 
@@ -159,8 +160,8 @@ def _preview(walk: Walk, chosen: set[str]) -> int:
 
 
 def _agreed(walk: Walk) -> bool:
-    sys.stderr.write(f"Discard {report.letters(walk.done)} for good? [y/N] ")
-    sys.stderr.flush()
+    if streams.write(sys.stderr, f"Discard {report.letters(walk.done)} for good? [y/N] "):
+        return False  # nobody was asked
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 

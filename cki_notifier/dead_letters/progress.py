@@ -3,6 +3,8 @@
 import sys
 import time
 
+from cki_notifier.telemetry import streams
+
 #: What is over sooner than this shows nothing, in seconds.
 _QUIET_SECONDS = 0.5
 #: The line is drawn no more often than this, in seconds.
@@ -38,8 +40,7 @@ class Progress:
             self._draw("")
 
     def _draw(self, line: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{line}")
-        sys.stderr.flush()
+        streams.write(sys.stderr, f"\r\x1b[K{line}")
 
 
 def bar(seen: int, total: int, done: str) -> str:

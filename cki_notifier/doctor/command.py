@@ -37,7 +37,7 @@ def run(parsed: argparse.Namespace) -> int:
         return 128 + signal.SIGINT
     except OSError as error:
         show(f"cki-notifier: this can't be printed: {error}")
-        return FAILED
+        return WRONG if faults else FAILED
     if faults:
         return WRONG
     return FAILED if report.worst(findings) == State.FAILED else FINE

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from cki_notifier.configuration.settings import SENDING_ENVIRONMENTS, Config
+from cki_notifier.configuration.settings import Config
+from cki_notifier.configuration.typos import SENDING_ENVIRONMENTS
 from cki_notifier.configuration.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
 from cki_notifier.doctor.finding import Finding, failed, ok, warning
 
 _NAME, _ENVIRONMENT = "configuration", "environment"
 _VARIABLE = CKI_DEPLOYMENT_ENVIRONMENT.name
 _VARIABLES = {
+    "environment": (_VARIABLE,),
     "rabbitmq": ("RABBITMQ_", "WEBHOOK_RECEIVER_EXCHANGE"),
     "kafka": ("KAFKA_",),
     "datawarehouse": ("DATAWAREHOUSE_",),
@@ -29,7 +31,8 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
         yield failed(f"{_NAME} {variable}", text, _advice(variable))
     if not faults:
         yield ok(_NAME, "every variable can be used")
-    yield _environment(config)
+    if not is_faulty("environment", faults):
+        yield _environment(config)
 
 
 def is_faulty(dependency: str, faults: Sequence[str]) -> bool:

@@ -16,8 +16,17 @@ def show_message(value: bytes) -> bool:
 
 
 def show_json(text: str) -> bool:
-    """Print lines of JSON; tell whether they could be. A reader may hang up who has seen enough."""
-    error = streams.write(sys.stdout, "\n".join(map(_escaped, text.split("\n"))) + "\n")
+    """Print lines of JSON; tell whether they could be."""
+    return show_text("\n".join(map(_escaped, text.split("\n"))) + "\n")
+
+
+def show_text(text: str) -> bool:
+    """Print to standard output; tell whether that worked. A reader may hang up who has seen enough.
+
+    Args:
+        text: as it is to be printed, with its line ends.
+    """
+    error = streams.write(sys.stdout, text)
     if error is None or isinstance(error, BrokenPipeError):
         return True
     show(f"cki-notifier: this can't be printed: {error}")

@@ -6,7 +6,7 @@ import pytest
 import trustme
 
 from cki_notifier.configuration.secret import Secret
-from cki_notifier.configuration.settings import revealed
+from cki_notifier.configuration.settings import read_config, revealed
 from cki_notifier.kafka.client import setting_faults
 from tests.factories.environment import environment, faults, only_fault, read
 
@@ -301,8 +301,10 @@ def test_the_variables_certificates_are_used(
     """What the file holds in another form would come after them."""
     names = ("ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "ssl.keystore.location")
     lines = "\n".join(f"{name}=x" for name in (*names, "ssl.keystore.password"))
-    told = settings(**with_file(properties, lines, **{variable: "/x"}))
-    assert set(names) - told.keys() == rivals
+    environ = with_file(properties, lines, KAFKA_SECURITY_PROTOCOL="SSL", **{variable: "/x"})
+    config = read_config(environ).kafka  # librdkafka would look for the file
+    assert config is not None
+    assert set(names) - config.settings.keys() == rivals
 
 
 @pytest.mark.parametrize("line", ["acks=all", "acks=-1", "acks=ALL", "enable.idempotence=true"])

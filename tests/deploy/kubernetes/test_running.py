@@ -37,6 +37,8 @@ def _settings(
         "JIRA_SERVER": services.jira.url,
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "",
+        "KAFKA_SASL_USERNAME": "",
         "RABBITMQ_HOST": rabbitmq.host,
         "RABBITMQ_PORT": str(rabbitmq.port),
     }
