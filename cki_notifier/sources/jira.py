@@ -194,7 +194,7 @@ class JiraIssues:
         finally:
             self._free.release()
             seconds = time.monotonic() - started
-            metrics.request_seconds.labels("jira", str(code or "none")).observe(seconds)
+            metrics.answered("jira", str(code or "none"), seconds)
 
     def _search(self, keys: list[str]) -> _Found:
         answer = self._jira.search_issues(
