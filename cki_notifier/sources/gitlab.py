@@ -238,7 +238,7 @@ class GitLab:
             target = f"{path}/{name}?{query}"
             return self._http.get(server, target, _BRIDGES, deadline, about).result()
 
-        query: str | None = f"per_page={_PER_PAGE}"
+        query = f"per_page={_PER_PAGE}"
         name = self._triggers.get(link.origin, _TRIGGERS[0])
         try:
             page = get(name, query)
@@ -246,16 +246,14 @@ class GitLab:
             (name,) = {*_TRIGGERS} - {name}
             page = get(name, query)
             self._remember(link.origin, name)
-        asked = set()
-        while True:
-            yield page.pipelines
-            asked.add(query)
-            query = page.next_query
-            if query is None:
-                return
-            if query in asked:
+        asked = {query}
+        yield page.pipelines
+        while page.next_query:
+            if page.next_query in asked:
                 raise Refused("gitlab", f"the pages of GET {path}/{name} never end")
-            page = get(name, query)
+            asked.add(page.next_query)
+            page = get(name, page.next_query)
+            yield page.pipelines
 
     def _remember(self, origin: str, name: str) -> None:
         """Remember what a host calls the list of trigger jobs."""

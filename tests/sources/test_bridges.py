@@ -275,7 +275,7 @@ def test_a_host_that_refuses_is_not_taken_for_one_that_is_down(look: Look, servi
 def test_an_outage_is_waited_for(look: Look, service: Gitlab, match: str, fault: Fault) -> None:
     """What is downstream can be asked for again later; a proxy's 404 says nothing of it."""
     service.answer(match, fault)
-    with pytest.raises(Unavailable, match="^gitlab: "):
+    with pytest.raises(Unavailable, match=r"^gitlab: "):
         look(seconds=0.5)
 
 
