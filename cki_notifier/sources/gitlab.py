@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from typing import Annotated
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ from msgspec import Meta, Struct
 
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_link
+from cki_notifier.checkout.trailers import Trailers, trailers
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused
 from cki_notifier.sources.hosts import Hosts
@@ -36,16 +36,9 @@ PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 _PER_PAGE = 100
 #: None of the documents is waited for longer, in seconds: they are small.
 _REQUEST_SECONDS = 30.0
-#: No more trailers are looked at, and no longer link is one, in characters.
-_MOST_TRAILERS, _LONGEST_LINK = 1_000, 2_000
 #: One link of the header. Whatever a server sends, no part of it is looked at twice.
 _LINK = re.compile(r"<([^<>]*+)>\s*+;([^,<]*+)")
 _IS_NEXT = re.compile(r'\brel="?next\b')
-#: ASCII letters alone: Unicode has an i without a dot and a long s, of the same upper case as ours.
-_TRAILER = re.compile(
-    r"^[ \t]*(?P<name>(?ai:jira|bugzilla))[ \t]*:[ \t]*(?P<link>(?ai:https?)://[^\s<>]+)[ \t]*\r?$",
-    re.MULTILINE,
-)
 
 
 class Pipeline(Document, frozen=True):
@@ -80,13 +73,6 @@ class _BridgePage(Struct, frozen=True):
 
     pipelines: tuple[Pipeline, ...]
     next_query: str | None
-
-
-class Trailers(Struct, frozen=True):
-    """The links on lines of their own in a description, in their order, each once."""
-
-    jira: tuple[str, ...]
-    bugzilla: tuple[str, ...]
 
 
 class ReadMergeRequest(Struct, frozen=True):
@@ -304,15 +290,6 @@ def server_of(origin: str, host: str, token: Secret | None) -> Server:
         token_variable=f"GITLAB_TOKENS for {host}",
         host=host,
     )
-
-
-def trailers(description: str | None) -> Trailers:
-    """Find the links of a description's ``JIRA:`` and ``Bugzilla:`` trailers."""
-    links: dict[str, dict[str, None]] = {"jira": {}, "bugzilla": {}}
-    for found in islice(_TRAILER.finditer(description or ""), _MOST_TRAILERS):
-        if found["link"].isprintable() and len(found["link"]) <= _LONGEST_LINK:
-            links[found["name"].lower()][found["link"]] = None
-    return Trailers(tuple(links["jira"]), tuple(links["bugzilla"]))
 
 
 def _next_query(headers: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from cki_notifier.checkout.links import issue_key, merge_request_link, pipeline_id, pipeline_link
-from cki_notifier.sources.gitlab import trailers
+from cki_notifier.checkout.trailers import trailers
 from tests import factories
 from tests.factories.contract import about
 

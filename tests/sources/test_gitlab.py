@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cki_notifier.checkout.trailers import trailers
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.sources.gitlab import GitLab, Pipeline, trailers
+from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP
 from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Garbage, Gitlab, NoBackend, Services, Status, documents
