@@ -68,7 +68,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
-_JSON_START = re.compile(rb"\s*[\[{]")
+_JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
 
 
