@@ -258,12 +258,12 @@ class GitLab:
         """
         whole = f"{link.host}/{link.project}"
         keys = (it for it in self._tokens if "/" in it and whole.startswith(f"{it}/"))
-        base = max(keys, key=len, default="")
-        project = whole.removeprefix(f"{base}/")
-        if not base or "/" not in project:
+        bases = [it for it in keys if "/" in whole.removeprefix(f"{it}/")]
+        if not bases:
             return link
+        base = max(bases, key=len)
         origin = link.origin + base.removeprefix(link.host)
-        return ProjectLink(origin, base, project, link.number)
+        return ProjectLink(origin, base, whole.removeprefix(f"{base}/"), link.number)
 
     def _server(self, link: ProjectLink) -> Server:
         """Return the server of a link, with the token that is meant for it.
