@@ -24,6 +24,11 @@ LARGEST_PAGE = 100
 BRIDGES_ALONE = frozenset({"bridges"})
 BOTH_NAMES = frozenset({"bridges", "trigger_jobs"})
 TRIGGER_JOBS_ALONE = frozenset({"trigger_jobs"})
+VERSIONS = {
+    **dict.fromkeys(("15", "16", "17", "18", "19.1"), BRIDGES_ALONE),
+    "19.2": BOTH_NAMES,
+    "without bridges": TRIGGER_JOBS_ALONE,
+}
 
 
 class Gitlab(Service):
