@@ -1,5 +1,6 @@
 """The warehouse's documents, decoded straight into the fields we read; all others are skipped.
 
+A field that no rule and no message reads is in no type here: so it may hold anything.
 Shapes: KCIDB objects (schema v4; builds perhaps v5) with the warehouse's ``misc``. Optional fields
 may be missing or null. A field of a wrong type is a decoding error that names the field.
 """
@@ -67,7 +68,6 @@ class Checkout(Document, frozen=True):
     origin: str | None = None
     tree_name: str | None = None
     git_repository_branch: str | None = None
-    git_commit_hash: str | None = None
     patchset_files: tuple[PatchsetFile, ...] | None = None
     valid: bool | None = None
     misc: CheckoutMisc | None = None
@@ -109,7 +109,6 @@ class Test(Document, frozen=True):
     __test__ = False  # keeps pytest from collecting it
 
     id: Identifier
-    build_id: str | None = None
     status: str | None = None
     waived: bool | None = None
 
@@ -124,23 +123,13 @@ class TestResult(Document, frozen=True):
     status: str | None = None
 
 
-class Issue(Document, frozen=True):
-    """A known problem of the kernel, of a test or of a lab."""
-
-    id: int | str | None = None
-    description: str | None = None
-    ticket_url: str | None = None
-
-
 class IssueOccurrence(Document, frozen=True):
     """An issue seen in a checkout, a build, a test or a testresult."""
 
     is_regression: bool | None = None
-    checkout_id: str | None = None
     build_id: str | None = None
     test_id: str | None = None
     testresult_id: str | None = None
-    issue: Issue | None = None
 
 
 class Everything(Document, frozen=True):

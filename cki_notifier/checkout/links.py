@@ -26,8 +26,8 @@ class ProjectLink(Struct, frozen=True):
     """A merge request or a pipeline of a project.
 
     Attributes:
-        origin: scheme, host and port, as ``https://gitlab.com``.
-        host: the host, with the port when the address has one; the key of its token.
+        origin: scheme, host and port, as ``https://gitlab.com``; the path of a GitLab under one.
+        host: the same without the scheme, the key of its token; without https's own port.
         project: the project's path, as ``group/sub/project``.
         number: the merge request's iid or the pipeline's id.
     """
@@ -52,10 +52,10 @@ def merge_request_link(url: str) -> ProjectLink:
     return _project_link(url, _MERGE_REQUEST, "merge request")
 
 
-def pipeline_project(url: str | None) -> str | None:
-    """Return the path of the project a pipeline's address names, None when it names none."""
+def pipeline_link(url: str | None) -> ProjectLink | None:
+    """Take a pipeline's address apart; None when it is none."""
     try:
-        return _project_link(url or "", _PIPELINE, "pipeline").project
+        return _project_link(url or "", _PIPELINE, "pipeline")
     except ValueError:
         return None
 
@@ -123,6 +123,8 @@ def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
     if {".", "..", "-"} & set(found["project"].split("/")):
         raise ValueError(f"{url!r} is no address of a {what}: its path names no project")
     host = parts.netloc.lower()
+    if parts.scheme == "https":
+        host = host.removesuffix(":443")
     return ProjectLink(f"{parts.scheme}://{host}", host, found["project"], int(found["number"]))
 
 

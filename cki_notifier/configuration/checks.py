@@ -1,5 +1,6 @@
 """What a variable may hold: each check returns the value or raises ValueError, saying why not."""
 
+import json
 import re
 import ssl
 from collections.abc import Callable
@@ -16,6 +17,10 @@ _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _MOST_IN_FLIGHT = 32_767
 #: In bytes: AMQP's short strings.
 _LONGEST_NAME = 255
+_LARGEST_PORT = 65_535
+#: What merge requests' addresses can have for a host, and the path that a GitLab may be under.
+_HOST = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_GITLAB_PATH = re.compile(r"(?!\.)[A-Za-z0-9_.-]+(?:/(?!\.)[A-Za-z0-9_.-]+)*+")
 
 
 def http_url(text: str) -> str:
@@ -62,14 +67,54 @@ def sentry_dsn(text: str) -> None:
 
 
 def token_names(text: str) -> dict[str, str]:
-    """Return the names of variables with tokens, by host."""
+    """Return the names of variables with tokens, by host as :func:`gitlab_host` has it."""
     try:
-        return msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.DecodeError as error:
+        msgspec.json.decode(text, type=dict[str, str])
+        # A name that is there twice is dropped by msgspec without a word.
+        pairs: list[tuple[str, str]] = json.loads(text, object_pairs_hook=list)
+    except (msgspec.DecodeError, ValueError) as error:
         raise ValueError(
             "is no JSON object from host to the name of the variable with its token, like "
             f'{{"gitlab.com": "COM_GITLAB_TOKEN"}}: {error}'
         ) from error
+    names: dict[str, str] = {}
+    faults: list[str] = []
+    for key, name in pairs:
+        try:
+            host = gitlab_host(key)
+        except ValueError as error:
+            faults.append(str(error))
+        else:
+            if names.setdefault(host, name) != name:
+                faults.append(f"names {host} twice, with two tokens")
+    if faults:
+        raise ValueError("; ".join(faults))
+    return names
+
+
+def gitlab_host(text: str) -> str:
+    """Return the host of a GitLab as merge requests' addresses have it, with a path it is under.
+
+    Like ``gitlab.com``, ``host:8443`` or ``host/gitlab``; ``https://`` before it and a slash
+    behind it don't matter.
+    """
+    key = re.sub(r"\A(?i:https)://", "", text.strip()).rstrip("/")
+    what = "a host of it" if "@" in text else repr(text)  # a password in it is not shown
+    name, slash, path = key.partition("/")
+    name = re.sub(r"(?<=[^:]):0*443\Z", "", name.lower())
+    if not _HOST.fullmatch(name) or (slash and not _GITLAB_PATH.fullmatch(path)):
+        raise ValueError(
+            f"{what} is no host like gitlab.com, host:8443 or, for a GitLab under a path, "
+            "host/gitlab"
+        )
+    number = name.rpartition("]")[2].partition(":")[2]
+    if number and not 1 <= int(number) <= _LARGEST_PORT:
+        raise ValueError(f"{what} names a port that is not between 1 and {_LARGEST_PORT}")
+    if path and name == "gitlab.com":
+        raise ValueError(f"{what} names a group: a token is for all of gitlab.com, the host alone")
+    if {"api", "-"} & set(path.split("/")):
+        raise ValueError(f"{what} goes too far: name the host, and a path that GitLab is under")
+    return f"{name}{slash}{path}"
 
 
 def port(text: str) -> int:

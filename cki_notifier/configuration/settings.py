@@ -99,7 +99,8 @@ class Config:
     """All of it.
 
     Attributes:
-        gitlab_tokens: by host, with the port where the address has one.
+        gitlab_tokens: by host, with the port where the address has one, and the path of a GitLab
+            that is under one.
         rabbitmq: None in a manual run without RabbitMQ.
         kafka: None where nothing is sent.
         shutdown_seconds: for how long work in flight may go on after SIGTERM.
@@ -241,7 +242,7 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
     for host, name in (names or {}).items():
         token = reader.optional_secret(name, checks.header_value)
         if token is not None:
-            tokens[host.lower()] = token
+            tokens[host] = token
         elif reader.has_fault(name) or reader.has_fault(f"{name}_FILE"):
             continue
         elif re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):

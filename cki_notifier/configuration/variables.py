@@ -47,7 +47,10 @@ GITLAB_TOKENS: Final = Variable(
     '`{"gitlab.com": "COM_GITLAB_TOKEN"}`, and the token itself in `COM_GITLAB_TOKEN` or in the '
     "file that `COM_GITLAB_TOKEN_FILE` names. The host has the port when the merge requests' "
     "addresses have one; without a port its token goes over https alone. A host without a token "
-    "is read anonymously.",
+    "is read anonymously. A GitLab under a path, where merge requests have addresses like "
+    "`https://host/gitlab/group/project/-/merge_requests/1`, is named with it, `host/gitlab`, and "
+    "needs a token: its API is asked at `https://host/gitlab/api/v4`. No token is for one group or "
+    "project: name the host alone.",
     is_spaced=True,
 )
 JIRA_SERVER: Final = Variable(

@@ -21,6 +21,7 @@ from cki_notifier.workers.deadline import Deadline
 _SOON_DAYS = 14
 #: Any of these lets a token read merge requests.
 _READING = frozenset({"api", "read_api"})
+_PATH = " (what is behind its slash is a path that a GitLab is under, and no group)"
 _RENEW = "renew it in time, in the variable that GITLAB_TOKENS names for this host"
 
 
@@ -32,7 +33,7 @@ def gitlab_check(transfers: Transfers, host: str, token: Secret) -> Check:
         server=gitlab.server_of(f"{_scheme(host)}://{host}", host, token),
         path=gitlab.PROBE,
         field="username",
-        address_variable="the host in GITLAB_TOKENS",
+        address_variable="the host in GITLAB_TOKENS" + (_PATH if "/" in host else ""),
         says="takes the token, as that of {}",
         consequence="notifications about its merge requests are delayed meanwhile",
     )

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from cki_notifier.configuration.settings import Config
-from cki_notifier.doctor import web
+from cki_notifier.doctor import look_ups, web
 from cki_notifier.doctor.configuration import is_faulty
 from cki_notifier.doctor.examine import Check
-from cki_notifier.doctor.finding import skipped
+from cki_notifier.doctor.finding import Finding, State, skipped
 from cki_notifier.doctor.gitlab import gitlab_check
 from cki_notifier.doctor.jira import jira_check
 from cki_notifier.doctor.web import Question
 from cki_notifier.sources import datawarehouse
 from cki_notifier.sources.transfer import Transfers
+from cki_notifier.workers.deadline import Deadline
 
 _DATAWAREHOUSE, _GITLAB, _JIRA = "datawarehouse", "gitlab", "jira"
 _FAULTY = "its configuration has faults"
@@ -29,7 +30,9 @@ def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Itera
     if is_faulty(_DATAWAREHOUSE, faults):
         yield _skip(_DATAWAREHOUSE, _FAULTY)
     else:
-        yield Check(_DATAWAREHOUSE, partial(web.findings, transfers, _about_warehouse(config)))
+        asks_gitlab = not is_faulty(_GITLAB, faults)
+        look = partial(_look_at_warehouse, transfers, config, asks_gitlab=asks_gitlab)
+        yield Check(_DATAWAREHOUSE, look)
     yield from _gitlab(transfers, config, faults)
     if config.jira is not None:
         yield jira_check(transfers, config.jira)
@@ -45,6 +48,18 @@ def _gitlab(transfers: Transfers, config: Config, faults: Sequence[str]) -> Iter
         yield _skip(_GITLAB, _FAULTY)
     elif not config.gitlab_tokens:
         yield _skip(_GITLAB, "GITLAB_TOKENS is not set: merge requests are read anonymously")
+
+
+def _look_at_warehouse(
+    transfers: Transfers, config: Config, deadline: Deadline, *, asks_gitlab: bool
+) -> Iterator[Finding]:
+    """Ask whether it takes the token, and then for what the daemon asks for."""
+    is_fine = True
+    for finding in web.findings(transfers, _about_warehouse(config), deadline):
+        is_fine = is_fine and finding.state != State.FAILED
+        yield finding
+    if is_fine:
+        yield from look_ups.findings(transfers, config, deadline, asks_gitlab=asks_gitlab)
 
 
 def _about_warehouse(config: Config) -> Question:

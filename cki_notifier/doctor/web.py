@@ -169,7 +169,7 @@ def _improper(question: Question, response: Response) -> str:
         return f"answers 404 without a JSON object to GET {path}: perhaps a proxy does, not it"
     if response.code != HTTPStatus.OK:
         return f"answers {response.code} to GET {question.path}"
-    if response.body.lstrip()[:1] in {b"{", b"["}:
+    if response.body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
         return "answers JSON, but of another kind: it is another service"
     return "answers no JSON, but perhaps a login page"
 

@@ -141,9 +141,12 @@ def _subsystem(label: str) -> str:
 
 
 def _external_ci(label: str) -> str:
-    """Return the name behind ``ExternalCI::``, ``""`` when the label is another one."""
-    kind, _, rest = label.partition("::")
-    return rest.partition("::")[0].strip() if kind.strip().lower() == "externalci" else ""
+    """Return the name in ``ExternalCI::<name>::<state>``, ``""`` when the label is another one.
+
+    ``ExternalCI::<state>`` is the sum of all external CIs' states, and names none.
+    """
+    kind, name, state = map(str.strip, [*label.split("::", 2), "", ""][:3])
+    return name if kind.lower() == "externalci" and state.strip(": ") else ""
 
 
 def _sorted_once(names: Iterable[str]) -> tuple[str, ...]:

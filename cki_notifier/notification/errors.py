@@ -9,7 +9,8 @@
     │   └── TooLarge             Kafka's broker will not take the message (``too-large``)
     ├── NotFound             perhaps not there yet: delayed, then dead-lettered (``not-found``)
     ├── Unavailable          not now: delayed, at the very end dead-lettered (``retries-exhausted``)
-    │   └── DeliveryUnknown      Kafka may have the message or not: as Unavailable, same ``ce_id``
+    │   ├── DeliveryUnknown      Kafka may have the message or not: as Unavailable, same ``ce_id``
+    │   └── Refused              what a message can do without: it goes out without
     ├── Interrupted          the process is stopping: not settled, so the broker hands it out again
     └── ConfigurationError   nothing was started: the command ends with exit code 2
 
@@ -83,6 +84,10 @@ class Unavailable(NotifierError):
 
 class DeliveryUnknown(Unavailable):
     """Kafka did not confirm the message, but may have it: delayed, and sent with the same id."""
+
+
+class Refused(Unavailable):
+    """A service does not let us have what a message can do without, and will not the next time."""
 
 
 class Interrupted(NotifierError):

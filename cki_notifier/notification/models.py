@@ -91,7 +91,8 @@ class MergeRequest(Struct, frozen=True, kw_only=True):
 
     Attributes:
         head_pipeline_id: the id of the merge request's newest pipeline, None when it has none.
-        downstream_pipeline_ids: of the pipelines its bridges triggered; empty when not asked for.
+        downstream_pipeline_ids: of the pipelines downstream of that one, as far as was asked for;
+            None when that is refused.
         jira_issues: None when nothing was looked up or Jira did not answer.
     """
 
@@ -102,7 +103,7 @@ class MergeRequest(Struct, frozen=True, kw_only=True):
     jira: tuple[str, ...] = ()
     bugzilla: tuple[str, ...] = ()
     head_pipeline_id: int | None = None
-    downstream_pipeline_ids: frozenset[int] = frozenset()
+    downstream_pipeline_ids: frozenset[int] | None = frozenset()
     jira_issues: tuple[JiraIssue, ...] | None = None
 
 

@@ -83,12 +83,14 @@ ON_BUILDS: tuple[Rule[Loaded], ...] = (
 def is_superseded(loaded: Loaded, merge_request: MergeRequest) -> bool:
     """Tell whether the merge request's newest pipeline is neither ours nor upstream of ours.
 
-    Pipelines are compared by their ids. Where either side is unknown, nothing is superseded.
+    Pipelines are compared by their ids. Where either side is unknown, or what is downstream is
+    refused, nothing is superseded.
     """
     own, head = own_pipeline_id(loaded.checkout), merge_request.head_pipeline_id
-    if not own or head is None:
+    downstream = merge_request.downstream_pipeline_ids
+    if not own or head is None or downstream is None:
         return False
-    return own != head and own not in merge_request.downstream_pipeline_ids
+    return own != head and own not in downstream
 
 
 ON_MERGE_REQUEST: tuple[Rule[tuple[Loaded, MergeRequest | None]], ...] = (
@@ -112,7 +114,9 @@ def _said(value: object) -> str:
 def _pipelines_seen(loaded: Loaded, merge_request: MergeRequest | None) -> str:
     if merge_request is None:
         return "no merge request"
-    downstream = ", ".join(map(str, sorted(merge_request.downstream_pipeline_ids))) or "none known"
+    ids = merge_request.downstream_pipeline_ids
+    known = ", ".join(map(str, sorted(ids or ()))) or "none known"
+    downstream = "unknown, as it is refused" if ids is None else known
     return (
         f"checkout's pipeline {own_pipeline_id(loaded.checkout) or 'unknown'}, head pipeline "
         f"{merge_request.head_pipeline_id or 'unknown'}, downstream of it {downstream}"

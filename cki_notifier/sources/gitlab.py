@@ -4,16 +4,16 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from typing import Annotated
 from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
 from cki_notifier.checkout.documents import Document
-from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_project
+from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_link
+from cki_notifier.checkout.trailers import Trailers, trailers
 from cki_notifier.configuration.secret import Secret
-from cki_notifier.notification.errors import InvalidDocument, Unavailable
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused
 from cki_notifier.sources.hosts import Hosts
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server
 from cki_notifier.workers.deadline import Deadline
@@ -22,23 +22,23 @@ from cki_notifier.workers.shares import USUAL, Shares
 logger = logging.getLogger(__name__)
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
-_BRIDGES_PATH = "/api/v4/projects/{}/pipelines/{}/bridges"
+_PIPELINE_PATH = "/api/v4/projects/{}/pipelines/{}"
+#: What a list of trigger jobs is called: until GitLab takes the first away, and since 19.2.
+_TRIGGERS = ("bridges", "trigger_jobs")
+#: What is downstream is looked for so deep: a pipeline of a merge request's fork may trigger that
+#: of the build's own project, and that one the build's. So many pipelines are asked about.
+_LEVELS, _MOST_PIPELINES = 2, 50
+#: Of so many hosts it is remembered what they call the list.
+_MOST_HOSTS = 200
 #: Who has the token, and the token itself.
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
 _PER_PAGE = 100
 #: None of the documents is waited for longer, in seconds: they are small.
 _REQUEST_SECONDS = 30.0
-#: No more trailers are looked at, and no longer link is one, in characters.
-_MOST_TRAILERS, _LONGEST_LINK = 1_000, 2_000
 #: One link of the header. Whatever a server sends, no part of it is looked at twice.
 _LINK = re.compile(r"<([^<>]*+)>\s*+;([^,<]*+)")
 _IS_NEXT = re.compile(r'\brel="?next\b')
-#: ASCII letters alone: Unicode has an i without a dot and a long s, of the same upper case as ours.
-_TRAILER = re.compile(
-    r"^[ \t]*(?P<name>(?ai:jira|bugzilla))[ \t]*:[ \t]*(?P<link>(?ai:https?)://[^\s<>]+)[ \t]*\r?$",
-    re.MULTILINE,
-)
 
 
 class Pipeline(Document, frozen=True):
@@ -69,17 +69,10 @@ class MergeRequestDocument(Document, frozen=True):
 
 
 class _BridgePage(Struct, frozen=True):
-    """What a page of bridges says: the triggered pipelines' ids, and where the next page is."""
+    """What a page of bridges says: the triggered pipelines, and where the next page is."""
 
-    ids: tuple[int, ...]
+    pipelines: tuple[Pipeline, ...]
     next_query: str | None
-
-
-class Trailers(Struct, frozen=True):
-    """The links on lines of their own in a description, in their order, each once."""
-
-    jira: tuple[str, ...]
-    bugzilla: tuple[str, ...]
 
 
 class ReadMergeRequest(Struct, frozen=True):
@@ -105,6 +98,8 @@ class GitLab:
         self._http = http
         self._tokens = tokens
         self._hosts = Hosts("gitlab", shares, http.is_full)
+        #: By origin, where it is not the usual name.
+        self._triggers: dict[str, str] = {}
 
     def check(self, checkout_id: str) -> None:
         """Raise at once where a checkout's merge request is known to be out of reach now.
@@ -122,7 +117,7 @@ class GitLab:
             Interrupted: the process is stopping.
         """
         try:
-            link = merge_request_link(url)
+            link = self._link(url)
         except ValueError:
             return nullcontext()  # as whoever asks for the merge request finds out
         return self._hosts.place(checkout_id, link, deadline)
@@ -139,41 +134,136 @@ class GitLab:
             InvalidDocument: besides, when the address is none of a merge request.
         """
         try:
-            link = merge_request_link(url)
+            link = self._link(url)
         except ValueError as error:
             raise InvalidDocument(f"datawarehouse: `{field}`: {error}") from error
         path = _MERGE_REQUEST_PATH.format(quote(link.project, safe=""), link.number)
         return self._http.get(self._server(link), path, _DOCUMENT, deadline, url).result()
 
     def downstream_pipeline_ids(
-        self, url: str, head: Pipeline, deadline: Deadline
-    ) -> Iterator[int]:
-        """Yield the ids of the pipelines that a merge request's head pipeline triggered.
+        self, url: str, head: Pipeline, wanted: int, deadline: Deadline
+    ) -> frozenset[int] | None:
+        """Return the ids of the pipelines downstream of a merge request's head pipeline.
 
-        They are asked of the project the head pipeline lives in: for a merge request from a fork
-        that is the fork. Errors as :meth:`HTTP.get`.
+        They are asked of the project each pipeline lives in, as its address says: for a merge
+        request from a fork that is the fork. Errors as :meth:`HTTP.get`, but what is refused, or
+        can't be used, is unknown: this serves one decision, which a message can do without.
 
         Args:
             url: the merge request's, a valid one; its server is asked, and no other.
             head: the merge request's head pipeline.
+            wanted: nothing more is asked for once this id was found.
+            deadline: for all tries together.
+
+        Returns:
+            Those found by then; None when what is downstream is unknown.
+        """
+        found: set[int] = set()
+        try:
+            for pipelines in self._downstream(self._link(url), head, url, deadline):
+                found |= {it.id for it in pipelines}
+                if wanted in found:
+                    break
+        except (NotFound, Refused, InvalidDocument) as error:
+            text = "%s; what is downstream of the merge request's pipeline %d is unknown, so the "
+            text += "checkout of pipeline %d is not held to be superseded"
+            logger.warning(text, error, head.id, wanted)
+            return None
+        return frozenset(found)
+
+    def _downstream(
+        self, link: ProjectLink, head: Pipeline, about: str, deadline: Deadline
+    ) -> Iterator[tuple[Pipeline, ...]]:
+        """Yield the pipelines downstream of one, level by level, a page at a time.
+
+        Raises:
+            Refused: besides, when there are too many, or one is at another host.
+        """
+        pages = pipelines_seen = 0
+        home = pipeline_link(head.web_url)
+        hosts = {it.host for it in (link, home) if it}
+        seen: set[int] = set()
+        level = {head.id: self._based(home).project if home else link.project}
+        for depth in range(1, _LEVELS + 1):
+            seen |= level.keys()
+            below: dict[int, Pipeline] = {}
+            for number, project in level.items():
+                for pipelines in self._triggered(link, (project, number), about, deadline):
+                    yield pipelines
+                    pages, pipelines_seen = pages + 1, pipelines_seen + len(pipelines)
+                    if pages == MOST_PAGES or pipelines_seen > MOST_PAGES * _PER_PAGE:
+                        raise Refused("gitlab", f"the pages of what {head.id} triggered never end")
+                    below |= {it.id: it for it in pipelines if it.id not in seen}
+            if depth < _LEVELS:
+                if len(below) > _MOST_PIPELINES:
+                    raise Refused("gitlab", f"{head.id} triggered {len(below)} pipelines")
+                level = {it.id: self._project(it, hosts) for it in below.values()}
+
+    def _project(self, pipeline: Pipeline, hosts: set[str]) -> str:
+        """Return the path of a pipeline's project."""
+        link = pipeline_link(pipeline.web_url)
+        if link is None or link.host not in hosts:
+            raise Refused("gitlab", f"pipeline {pipeline.id} is at no address of its own GitLab")
+        return self._based(link).project
+
+    def _triggered(
+        self, link: ProjectLink, pipeline: tuple[str, int], about: str, deadline: Deadline
+    ) -> Iterator[tuple[Pipeline, ...]]:
+        """Yield the pipelines that one triggered, a page at a time.
+
+        Args:
+            link: whose server is asked.
+            pipeline: its project and its id.
+            about: see :meth:`HTTP.get`.
             deadline: for all tries together.
         """
-        link = merge_request_link(url)
-        project = pipeline_project(head.web_url) or link.project
-        path = _BRIDGES_PATH.format(quote(project, safe=""), head.id)
-        query: str | None = f"per_page={_PER_PAGE}"
-        seen: set[str] = set()
-        count = 0
-        while query:
-            if query in seen or len(seen) >= MOST_PAGES or count > MOST_PAGES * _PER_PAGE:
-                raise Unavailable("gitlab", f"the pages of GET {path} never end")
-            seen.add(query)
-            page = self._http.get(
-                self._server(link), f"{path}?{query}", _BRIDGES, deadline, url
-            ).result()
-            count += len(page.ids)
-            yield from page.ids
-            query = page.next_query
+        server = self._server(link)
+        path = _PIPELINE_PATH.format(quote(pipeline[0], safe=""), pipeline[1])
+
+        def get(name: str, query: str) -> _BridgePage:
+            target = f"{path}/{name}?{query}"
+            return self._http.get(server, target, _BRIDGES, deadline, about).result()
+
+        query = f"per_page={_PER_PAGE}"
+        name = self._triggers.get(link.origin, _TRIGGERS[0])
+        try:
+            page = get(name, query)
+        except NotFound:
+            (name,) = {*_TRIGGERS} - {name}
+            page = get(name, query)
+            self._remember(link.origin, name)
+        asked = {query}
+        yield page.pipelines
+        while page.next_query:
+            if page.next_query in asked:
+                raise Refused("gitlab", f"the pages of GET {path}/{name} never end")
+            asked.add(page.next_query)
+            page = get(name, page.next_query)
+            yield page.pipelines
+
+    def _remember(self, origin: str, name: str) -> None:
+        """Remember what a host calls the list of trigger jobs."""
+        if len(self._triggers) >= _MOST_HOSTS:
+            self._triggers.clear()  # who is asked next is remembered again
+        self._triggers[origin] = name
+
+    def _link(self, url: str) -> ProjectLink:
+        """Take a merge request's address apart, as :func:`merge_request_link` does."""
+        return self._based(merge_request_link(url))
+
+    def _based(self, link: ProjectLink) -> ProjectLink:
+        """Return a link to a GitLab under a path as one to a host with that path.
+
+        No address tells such a path from a group's: GITLAB_TOKENS does.
+        """
+        whole = f"{link.host}/{link.project}"
+        keys = (it for it in self._tokens if "/" in it and whole.startswith(f"{it}/"))
+        bases = [it for it in keys if "/" in whole.removeprefix(f"{it}/")]
+        if not bases:
+            return link
+        base = max(bases, key=len)
+        origin = link.origin + base.removeprefix(link.host)
+        return ProjectLink(origin, base, whole.removeprefix(f"{base}/"), link.number)
 
     def _server(self, link: ProjectLink) -> Server:
         """Return the server of a link, with the token that is meant for it.
@@ -202,15 +292,6 @@ def server_of(origin: str, host: str, token: Secret | None) -> Server:
     )
 
 
-def trailers(description: str | None) -> Trailers:
-    """Find the links of a description's ``JIRA:`` and ``Bugzilla:`` trailers."""
-    links: dict[str, dict[str, None]] = {"jira": {}, "bugzilla": {}}
-    for found in islice(_TRAILER.finditer(description or ""), _MOST_TRAILERS):
-        if found["link"].isprintable() and len(found["link"]) <= _LONGEST_LINK:
-            links[found["name"].lower()][found["link"]] = None
-    return Trailers(tuple(links["jira"]), tuple(links["bugzilla"]))
-
-
 def _next_query(headers: Mapping[str, str]) -> str | None:
     """Return the query of a list's next page, None after the last one.
 
@@ -226,7 +307,7 @@ def _next_query(headers: Mapping[str, str]) -> str | None:
 
 def _bridge_page(page: Page[tuple[Bridge, ...]]) -> _BridgePage:
     triggered = (bridge.downstream_pipeline for bridge in page.document)
-    return _BridgePage(tuple(it.id for it in triggered if it), _next_query(page.headers))
+    return _BridgePage(tuple(it for it in triggered if it), _next_query(page.headers))
 
 
 def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
@@ -241,4 +322,10 @@ def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
 
 
 _DOCUMENT = Reading(MergeRequestDocument, _read, seconds=_REQUEST_SECONDS)
-_BRIDGES = Reading(tuple[Bridge, ...], _bridge_page, wants_headers=True, seconds=_REQUEST_SECONDS)
+_BRIDGES = Reading(
+    tuple[Bridge, ...],
+    _bridge_page,
+    wants_headers=True,
+    seconds=_REQUEST_SECONDS,
+    is_needed=False,
+)

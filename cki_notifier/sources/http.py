@@ -15,6 +15,9 @@ redirect to the same server             followed, a few times; to another one ne
 anything else                           :class:`Unavailable`
 ======================================  ==========================================================
 
+What a message can do without is :class:`Refused`, quietly, where it would be 401, 403, another 4xx
+that is no 408, 425 or 429, more than our bounds or a redirect to another server.
+
 These tell of the service, and not perhaps of the one object that was asked for: it can't be
 reached, or sends no first byte, or answers 429.
 """
@@ -37,7 +40,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from cki_notifier.notification.decoding import decode
-from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
@@ -61,7 +64,11 @@ _MOST_GATES = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
 MOST_PAGES = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_JSON_START = re.compile(rb"\s*[\[{]")
+#: 4xx that tell of the moment and not of what was asked for.
+_PASSING = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+_JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
 
 
@@ -104,6 +111,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
         most_bytes: of the document, decompressed.
         most_objects: in it, each of which needs far more memory than its bytes.
         seconds: one request takes no longer.
+        is_needed: whether a message can't do without it; else a refusal is nobody's fault.
     """
 
     type_: type[Any]
@@ -112,6 +120,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
     most_bytes: int = 8 * 1024 * 1024
     most_objects: int = 50_000
     seconds: float = 60.0
+    is_needed: bool = True
 
 
 def whole(type_: type[T]) -> Reading[T]:
@@ -214,20 +223,26 @@ class Pending(Generic[T]):
         """
         code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
         seconds = time.monotonic() - started
-        metrics.request_seconds.labels(self._server.name, code).observe(seconds)
+        is_needed = self._reading.is_needed
+        metrics.answered(self._server.name, code, seconds, is_needed=is_needed)
         if isinstance(outcome, TransferError):
             is_whole = not outcome.has_begun
             self._gate.failed(self._about, whole=is_whole, since=started)
             what = "no response" if is_whole else "no whole response"
             text = f"{what} to GET {self.path}: {outcome}"
             again = not outcome.is_bound
+            if outcome.is_bound and not is_needed:
+                raise Refused(self._server.name, text)
             raise Unavailable(self._server.name, text, hiccup=again, held=is_whole)
         if outcome.code in _REDIRECTS:
             return self._redirect(outcome, path)
         knows_not = outcome.code == HTTPStatus.NOT_FOUND and is_object(outcome.body)
-        self._note(outcome, started, is_proper=knows_not or _is_json(outcome))
+        is_refusal = not is_needed and _is_refusal(outcome.code)
+        self._note(outcome, started, is_proper=knows_not or is_refusal or _is_json(outcome))
         if knows_not:
             raise NotFound(f"{self._server.name}: GET {self.path} answered {code}")
+        if is_refusal:
+            raise Refused(self._server.name, f"GET {self.path} answered {code}")
         self._check(outcome)
         return self._reading.read(Page(self._decode(outcome), outcome.headers))
 
@@ -246,9 +261,12 @@ class Pending(Generic[T]):
         if _origin(target) != _origin(self._server.url) or not target.startswith(
             self._server.url + "/"
         ):
-            self._gate.failed(self._about, whole=False, since=time.monotonic())
             place = _origin(target) or "nowhere"
             text = f"GET {path} is redirected to {place}, where no token is sent"
+            if not self._reading.is_needed:
+                self._gate.passed()
+                raise Refused(self._server.name, text)
+            self._gate.failed(self._about, whole=False, since=time.monotonic())
             raise Unavailable(self._server.name, text)
         return _Redirect(target.removeprefix(self._server.url), response.code)
 
@@ -341,6 +359,7 @@ class HTTP:
         Raises (from ``result()``):
             NotFound: the server does not know it.
             InvalidDocument: it can't be used; the field is named.
+            Refused: a message can do without it, and it is refused.
             Unavailable: everything else; few tries were made.
             Interrupted: the process is stopping.
         """
@@ -360,6 +379,12 @@ def is_object(body: bytes | bytearray) -> bool:
 def _is_json(response: Response) -> bool:
     """Tell whether a response looks like the JSON object or array we asked for."""
     return response.code == HTTPStatus.OK and _JSON_START.match(response.body) is not None
+
+
+def _is_refusal(code: int) -> bool:
+    """Tell whether a code tells of what was asked for; a 404 does only with a JSON object."""
+    is_theirs = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_theirs and code not in _PASSING and code != HTTPStatus.NOT_FOUND
 
 
 def _origin(url: str) -> str:

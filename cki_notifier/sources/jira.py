@@ -298,9 +298,7 @@ class JiraIssues:
             return None
         finally:
             seconds = time.monotonic() - started
-            metrics.request_seconds.labels("jira", str(int(code)) if code else "none").observe(
-                seconds
-            )
+            metrics.answered("jira", str(int(code)) if code else "none", seconds)
         return answer
 
 

@@ -70,9 +70,9 @@ class Loader:
         own = own_pipeline_id(checkout)
         asks = head is not None and own not in {0, head.id} and document.state != "merged"
         downstream = (
-            frozenset(self._gitlab.downstream_pipeline_ids(url, head, deadline))
+            self._gitlab.downstream_pipeline_ids(url, head, own, deadline)
             if head is not None and asks
-            else frozenset()
+            else frozenset[int]()
         )
         return MergeRequest(
             url=url,

@@ -41,6 +41,12 @@ request_seconds = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=REGISTRY,
 )
+token_refusals = Counter(
+    "cki_notifier_token_refusals",
+    "Answers 401 or 403 to a token of ours; not where a message can do without what is refused.",
+    ["service"],
+    registry=REGISTRY,
+)
 kafka_delivery_seconds = Histogram(
     "cki_notifier_kafka_delivery_seconds",
     "From handing a message to the Kafka client to the brokers' confirmation.",
@@ -177,6 +183,7 @@ info = Gauge(
 )
 
 _KNOWN_STATUSES = frozenset(Status)
+_REFUSALS = frozenset({"401", "403"})
 
 
 def status_label(status: str | None) -> str:
@@ -188,6 +195,20 @@ def sent(stage: str) -> None:
     """Count a message that Kafka confirmed."""
     messages_sent.labels(stage).inc()
     last_sent_timestamp_seconds.labels(stage).set_to_current_time()
+
+
+def answered(service: str, code: str, seconds: float, *, is_needed: bool = True) -> None:
+    """Count a request.
+
+    Args:
+        service: who was asked.
+        code: of the response, ``none`` without one.
+        seconds: it took.
+        is_needed: whether a refusal is held against the token.
+    """
+    request_seconds.labels(service, code).observe(seconds)
+    if is_needed and code in _REFUSALS:
+        token_refusals.labels(service).inc()
 
 
 def settled(status: str | None, outcome: str, reason: str, seconds: float) -> None:
@@ -222,6 +243,7 @@ def introduce(environment: str) -> None:
         (dead_letters, tuple(DeadLetterReason)),
         (reconnects, ("rabbitmq", "kafka")),
         (enrichment_failures, ("jira",)),
+        (token_refusals, ("datawarehouse", "gitlab", "jira")),
     ):
         for value in values:
             counter.labels(value)

@@ -13,7 +13,7 @@ from cki_notifier.checkout.links import (
     merge_request_link,
     merge_request_of,
     pipeline_id,
-    pipeline_project,
+    pipeline_link,
     pipeline_url,
 )
 from tests.properties import PATIENT
@@ -88,7 +88,7 @@ def test_any_text_is_an_address_or_a_value_error(text: str) -> None:
     with suppress(ValueError):
         assert merge_request_link(text).project
     assert pipeline_id(text) >= 0
-    assert pipeline_project(text) != ""
+    pipeline_link(text)
     assert issue_key(text) != ""
 
 
@@ -105,7 +105,8 @@ def test_any_text_is_an_address_or_a_value_error(text: str) -> None:
 )
 def test_a_pipelines_address_names_its_project(url: str | None, project: str | None) -> None:
     """What is no address of a pipeline names none."""
-    assert pipeline_project(url) == project
+    link = pipeline_link(url)
+    assert (link.project if link else None) == project
 
 
 @pytest.mark.parametrize(

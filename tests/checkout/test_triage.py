@@ -2,11 +2,12 @@
 
 from typing import TypeAlias
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.checkout.documents import Build, Issue, IssueOccurrence, Test, TestResult
+from cki_notifier.checkout.documents import Build, IssueOccurrence, Test, TestResult
 from cki_notifier.checkout.triage import Evidence, Finding, findings, overall_status
 from tests import factories
 from tests.properties import PATIENT
@@ -31,7 +32,7 @@ def having(*parts: Part, known: tuple[IssueOccurrence, ...] | IssueOccurrence = 
 def at(*names: str, is_regression: bool | None = False) -> IssueOccurrence:
     """Return an occurrence that names these: checkout, build, test, testresult."""
     ids = {f"{name}_id": IDS[f"{name}_id"] for name in names}
-    return IssueOccurrence(**ids, is_regression=is_regression, issue=Issue(id=501))
+    return msgspec.convert(ids | {"is_regression": is_regression}, IssueOccurrence)
 
 
 def results(*statuses: str | None) -> tuple[TestResult, ...]:
@@ -42,9 +43,9 @@ def results(*statuses: str | None) -> tuple[TestResult, ...]:
     )
 
 
-FAILED = Test(id="t", build_id="b", status="FAIL")
-ERRED = Test(id="t", build_id="b", status="ERROR")
-OTHER_ERRED = Test(id="t2", build_id="b", status="ERROR")
+FAILED = Test(id="t", status="FAIL")
+ERRED = Test(id="t", status="ERROR")
+OTHER_ERRED = Test(id="t2", status="ERROR")
 BROKEN = Build(id="b", valid=False)
 
 

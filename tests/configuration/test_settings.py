@@ -24,6 +24,14 @@ from tests.factories.environment import (
 )
 
 GITLAB = '{"gitlab.com": "COM_GITLAB_TOKEN"}'
+#: What no merge request's address has for a host.
+NO_HOSTS = (
+    *("", " ", "/", "https://", "http://gitlab.com", "http://host:8080", "ftp://host", "//host"),
+    *("user@host", "user:hush@host", "https://user:hush@host/gitlab", "two hosts", "host name/x"),
+    *("*.example", "host?a=b", "host#a", "host/a?b", "host/a b", "host/..", "host/a/../b", "a..b"),
+    *(".host", "host.", "host:", "host:port", "host:123456", "host//gitlab", "[::1", "::1:80"),
+    *("j\u00fcrgen.example", "host\u200b", "host/\u00e4", "ho\\st", "{host}"),
+)
 
 
 def rabbitmq(**changes: str | None) -> RabbitMQConfig:
@@ -145,6 +153,14 @@ def test_empty_variables_count_as_unset() -> None:
         ({"GITLAB_TOKENS": GITLAB}, "names COM_GITLAB_TOKEN for the token of gitlab.com"),
         ({"GITLAB_TOKENS": GITLAB, "COM_GITLAB_TOKEN": ""}, "is not set"),
         ({"GITLAB_TOKENS": '{"gitlab.com": ""}'}, "the name of a variable"),
+        ({"GITLAB_TOKENS": '{"a.example": "A", "A.example/": "B"}'}, "names a.example twice"),
+        ({"GITLAB_TOKENS": '{"a.example": "A", "a.example": "B"}'}, "names a.example twice"),
+        ({"GITLAB_TOKENS": '{"gitlab.com/redhat": "A"}'}, "names a group"),
+        ({"GITLAB_TOKENS": '{"https://gitlab.com/redhat/kernel": "A"}'}, "names a group"),
+        ({"GITLAB_TOKENS": '{"host/api/v4": "A"}'}, "goes too far"),
+        ({"GITLAB_TOKENS": '{"host/group/kernel/-/merge_requests": "A"}'}, "goes too far"),
+        *[({"GITLAB_TOKENS": f'{{"host:{it}": "A"}}'}, "names a port") for it in (0, 65_536)],
+        *[({"GITLAB_TOKENS": json.dumps({it: "A"})}, "is no host like") for it in NO_HOSTS],
         ({"RABBITMQ_HOST": None}, "is not set"),
         ({"RABBITMQ_HOST": " \t"}, "name a node"),
         *[({"RABBITMQ_PORT": port}, repr(port)) for port in ("amqp", "0", "65536", "5672.0")],
@@ -200,6 +216,41 @@ def test_jira_can_be_read_anonymously() -> None:
     jira = "https://jira.example"
     assert read(environment(JIRA_SERVER=jira)).jira == JiraConfig(url=jira, token=None)
     assert read(environment(JIRA_TOKEN_AUTH="hush")).jira is None
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        ("gitlab.com/", "gitlab.com"),
+        (" GitLab.com ", "gitlab.com"),
+        ("https://gitlab.com", "gitlab.com"),
+        ("HTTPS://GitLab.COM//", "gitlab.com"),
+        ("gitlab.com:443", "gitlab.com"),
+        ("https://gitlab.com:443/", "gitlab.com"),
+        ("host:80", "host:80"),
+        ("[::1]:8443", "[::1]:8443"),
+        ("[2001:DB8::1]", "[2001:db8::1]"),
+        ("Host/GitLab/", "host/GitLab"),
+        ("https://host:8443/tools/gitlab", "host:8443/tools/gitlab"),
+    ],
+)
+def test_a_gitlab_is_named_as_its_merge_requests_name_it(key: str, host: str) -> None:
+    """What can only mean one host is understood."""
+    environ = environment(GITLAB_TOKENS=json.dumps({key: "ONE"}), ONE="1")
+    assert read(environ).gitlab_tokens == {host: Secret("1")}
+
+
+def test_each_host_that_is_none_is_named() -> None:
+    """All at once, as all faults are."""
+    (fault,) = faults(environment(GITLAB_TOKENS='{"": "A", "a b": "A", "http://c": "A"}'))
+    assert all(it in fault for it in ("''", "'a b'", "'http://c'"))
+
+
+def test_a_password_in_a_host_is_not_shown() -> None:
+    """Nor is a token that stands there."""
+    (fault,) = faults(environment(GITLAB_TOKENS='{"user:hush@gitlab.com": "ONE"}', ONE="1"))
+    assert "is no host like" in fault
+    assert "hush" not in fault
 
 
 def test_gitlab_tokens_are_by_host_with_its_port() -> None:

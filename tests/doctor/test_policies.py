@@ -7,6 +7,7 @@ import shlex
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -342,7 +343,7 @@ def test_the_management_proves_who_it_is_before_it_gets_the_password(
     authority: tuple[trustme.CA, str], secure_url: str
 ) -> None:
     """RABBITMQ_CAFILE counts, as it does for AMQP; without it the authority is unknown."""
-    trusting = config_of(secure_url, RABBITMQ_CAFILE=authority[1])
+    trusting = replace(config_of(secure_url), ca_file=authority[1])
     (row,) = policies.findings(trusting, Deadline(PATIENCE))
     assert "answers 501" in row.text
     (row,) = policies.findings(config_of(secure_url), Deadline(PATIENCE))

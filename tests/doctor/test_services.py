@@ -27,6 +27,7 @@ from tools.stand_ins import (
     Services,
     Status,
     Warehouse,
+    documents,
 )
 
 #: What only a failing test takes, in seconds.
@@ -88,6 +89,8 @@ def test_good_tokens_are_fine(look: Look, services: Services) -> None:
     assert {name: row.state for name, row in rows.items()} == {
         "datawarehouse": "ok",
         "datawarehouse clock": "skipped",
+        "datawarehouse checkout": "skipped",
+        "gitlab merge request": "skipped",
         "gitlab": "ok",
         "gitlab token": "ok",
         "gitlab clock": "skipped",
@@ -99,7 +102,7 @@ def test_good_tokens_are_fine(look: Look, services: Services) -> None:
     assert rows["jira"].text.startswith("answers the search, takes the token as that of CKI Bot;")
     asked = [it for name in SERVICES for it in stand_in(services, name).requests]
     assert {it.method for it in asked} == {"GET"}
-    assert len(asked) == 5
+    assert len(asked) == 6
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -321,3 +324,131 @@ def test_half_a_character_makes_no_service_another_one(look: Look, services: Ser
     """The daemon reads it, so it is fine."""
     services.warehouse.answer("", Garbage(rb'{"results": [{"id": "\ud800"}]}'))
     assert look()["datawarehouse"].state == "ok"
+
+
+def add_checkout(services: Services, head: str | None = "head", **changes: object) -> None:
+    """Give the services a checkout with two builds, of a merge request with a pipeline."""
+    gitlab, url = services.gitlab, services.gitlab.merge_request_url("group/kernel", 7)
+    own = gitlab.pipeline_url("cki/trusted", 55)
+    checkout = documents.checkout("redhat:1", merge_request=url, pipeline=own)
+    builds = [documents.build(checkout, it) for it in ("x86_64", "s390x")]
+    services.warehouse.add(documents.everything(checkout, builds))
+    pipeline = gitlab.pipeline_url("fork/kernel", 77) if head else None
+    merge_request = documents.merge_request(url, head_pipeline=pipeline)
+    bridges = [documents.bridge(gitlab.pipeline_url("fork/builds", 56))]
+    gitlab.add_merge_request(documents.changed(merge_request, changes), bridges)
+    gitlab.add_bridges(gitlab.pipeline_url("fork/builds", 56), [documents.bridge(own)])
+
+
+def test_what_the_daemon_reads_is_read(look: Look, services: Services) -> None:
+    """By the very requests that it makes, down to the pipelines that a pipeline triggered."""
+    add_checkout(services)
+    rows = look()
+    assert rows["datawarehouse checkout"].state == rows["gitlab merge request"].state == "ok"
+    text = "redhat:1 can be read, with its 2 builds, and all of it"
+    assert rows["datawarehouse checkout"].text == text
+    url = services.gitlab.merge_request_url("group/kernel", 7)
+    text = f"{url} can be read, with what its pipeline 77 triggered"
+    assert rows["gitlab merge request"].text == text
+    checkout = "/api/1/kcidb/checkouts/redhat%3A1"
+    assert {it.target for it in services.warehouse.requests} == {
+        *("/api/1/kcidb/checkouts?limit=1", checkout, f"{checkout}/all"),
+        f"{checkout}/builds?limit=100",
+    }
+    project = "/api/v4/projects/"
+    assert {it.target for it in services.gitlab.requests if project in it.target} == {
+        f"{project}group%2Fkernel/merge_requests/7",
+        f"{project}fork%2Fkernel/pipelines/77/bridges?per_page=100",
+        f"{project}fork%2Fbuilds/pipelines/56/bridges?per_page=100",
+    }
+    assert {it.method for it in [*services.warehouse.requests, *services.gitlab.requests]} == {
+        "GET"
+    }
+
+
+@pytest.mark.parametrize(
+    ("match", "fault", "text"),
+    [
+        ("/all", Status(404), "answered 404"),
+        ("/all", Status(403), "check the token in DATAWAREHOUSE_TOKEN"),
+        ("/all", NoBackend(), "without a JSON object"),
+        ("/all", Garbage(b'{"checkouts": []}'), "can't be used"),
+        ("/builds", Status(500), "answered 500"),
+        ("redhat%3A1", Html(), "no JSON"),
+    ],
+)
+def test_a_checkout_that_can_not_be_read_has_failed(
+    look: Look, services: Services, match: str, fault: Fault, text: str
+) -> None:
+    """Though the token is good: no message about it would be sent."""
+    add_checkout(services)
+    services.warehouse.answer(match, fault)
+    rows = look()
+    assert rows["datawarehouse"].state == "ok"
+    assert rows["datawarehouse checkout"].state == "failed"
+    assert text in rows["datawarehouse checkout"].text
+    assert rows["gitlab merge request"].state == "skipped"
+
+
+@pytest.mark.parametrize("fault", [Status(401), Status(403), Status(404), Status(503), Html()])
+def test_a_merge_request_that_can_not_be_read_has_failed(
+    look: Look, services: Services, fault: Fault
+) -> None:
+    """A token that is good for its user may be bad for the project."""
+    add_checkout(services)
+    services.gitlab.answer("/merge_requests/", fault)
+    rows = look()
+    assert rows["gitlab"].state == rows["datawarehouse checkout"].state == "ok"
+    assert rows["gitlab merge request"].state == "failed"
+    assert "gitlab: " in rows["gitlab merge request"].text
+
+
+def test_pipelines_that_are_refused_are_a_warning(look: Look, services: Services) -> None:
+    """Messages go out, but some that need not."""
+    add_checkout(services)
+    services.gitlab.members_only = {"fork/kernel"}
+    row = look()["gitlab merge request"]
+    assert row.state == "warning"
+    assert "not what its pipeline 77 triggered" in row.text
+
+
+def test_pipelines_that_do_not_answer_have_failed(look: Look, services: Services) -> None:
+    """An outage delays messages."""
+    add_checkout(services)
+    services.gitlab.answer("/bridges", Status(503))
+    assert look()["gitlab merge request"].state == "failed"
+
+
+def test_a_merge_request_need_not_have_a_pipeline(look: Look, services: Services) -> None:
+    """Nor a checkout a merge request."""
+    add_checkout(services, None)
+    assert look()["gitlab merge request"].state == "ok"
+    services.warehouse.update_checkout("redhat:1", misc={"mr": None})
+    assert look()["gitlab merge request"].state == "skipped"
+
+
+def test_with_faulty_tokens_no_merge_request_is_tried(look: Look, services: Services) -> None:
+    """What would be read anonymously says nothing of the daemon."""
+    add_checkout(services)
+    row = look(GITLAB_TOKENS='{"": "TOKEN"}')["gitlab merge request"]
+    assert (row.state, services.gitlab.requests) == ("skipped", [])
+
+
+@pytest.mark.parametrize("results", ["[]", "[1]", "{}", "null", '[{"id": 1}]', '[{"id": ""}]'])
+def test_a_list_that_names_no_checkout_leaves_nothing_to_try(
+    look: Look, services: Services, results: str
+) -> None:
+    """It may be a new warehouse."""
+    services.warehouse.answer("", Garbage(b'{"results": ' + results.encode() + b"}"))
+    rows = look()
+    assert rows["datawarehouse"].state == "ok"
+    assert rows["datawarehouse checkout"].state == rows["gitlab merge request"].state == "skipped"
+
+
+def test_a_group_is_no_gitlab_under_a_path(look: Look, services: Services) -> None:
+    """The doctor is fine with nothing that the daemon would not use."""
+    host = urlsplit(services.gitlab.url).netloc
+    rows = look(GITLAB_TOKENS=f'{{"{host}/group": "TOKEN"}}')
+    row = rows["gitlab/group"]
+    assert row.state == "failed"
+    assert "no group" in row.advice

@@ -138,12 +138,14 @@ def test_the_id_comes_before_the_objects() -> None:
         b"not JSON",
         b"{",
         body() + b"}",
-        b"\xef\xbb\xbf" + body(),
-        raw('"new": NaN'),
+        b"\xef\xbb\xbf\xef\xbb\xbf" + body(),
+        body().decode().encode("utf-16"),
+        raw('"new": -NaN'),
+        raw('"status": NaN'),
+        raw('"misc": Infinity'),
         b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout\xff"}',
         raw('"new": "?"').replace(b"?", b"\xff"),
         raw('"?": null').replace(b"?", b"\xed\xa0\x80"),
-        body().decode().encode("utf-16"),
         b"null",
         b'"text"',
         b"[]",
@@ -393,3 +395,27 @@ def test_any_json_is_a_notification_when_its_few_fields_are_right(value: Any) ->
     else:
         with pytest.raises(Malformed):
             parse(encoded)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '"new": NaN',
+        '"new": [1, {"x": -Infinity}]',
+        '"new": 1e999',
+        r'"new": "\ud83d NaN"',
+        r'"timestamp": "\ud83d"',
+        '"timestamp": NaN',
+        '"iid": Infinity',
+        '"misc": {"checkout_outcome_changed": NaN, "x": NaN}',
+        '"object": {"valid": NaN, "origin": -Infinity, "misc": NaN, "id": NaN}',
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_what_python_reads_and_nobody_here_does_is_no_fault(more: str, mark: bytes) -> None:
+    """A number that is none says nothing, nor does a byte order mark."""
+    notification = parse(mark + raw(more), NAMED)
+    assert notification.checkout_id == "redhat:1"
+    assert (notification.valid, notification.origin) == (None, None)
+    assert notification.outcome_changed is False
+    assert identify(mark + raw(more)).checkout_id == "redhat:1"

@@ -172,3 +172,5 @@ def test_rules_say_what_is_unknown() -> None:
         "checkout's pipeline unknown, head pipeline unknown, downstream of it none known",
     ]
     assert saws(loaded, None)[-2:] == ["no merge request", "no merge request"]
+    refused = factories.merge_request(downstream_pipeline_ids=None)
+    assert saws(loaded, refused)[-1].endswith("downstream of it unknown, as it is refused")

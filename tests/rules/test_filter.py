@@ -141,6 +141,7 @@ def test_a_merge_request_that_went_on_ends_it(reason: str, changes: dict[str, An
         {"head_pipeline_id": factories.PIPELINE_ID, "downstream_pipeline_ids": frozenset()},
         {"downstream_pipeline_ids": frozenset({1, factories.PIPELINE_ID})},
         {"head_pipeline_id": None, "downstream_pipeline_ids": frozenset()},
+        {"downstream_pipeline_ids": None},
         {"is_draft": True},
     ],
 )

@@ -166,7 +166,7 @@ def test_a_pipeline_elsewhere_is_asked_for_at_the_merge_requests_host(
     head = Pipeline(id=77, web_url=web_url)
     url = f"https://gitlab.com{MERGE_REQUEST}"
     with pytest.raises(NotifierError):  # what everybody answers is no list
-        list(gitlab.downstream_pipeline_ids(url, head, deadline))
+        gitlab.downstream_pipeline_ids(url, head, 1, deadline)
     assert {seen.host for seen in everybody.requests} == {"gitlab.com:443"}
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cki_notifier.checkout.links import issue_key, merge_request_link, pipeline_id, pipeline_project
-from cki_notifier.sources.gitlab import trailers
+from cki_notifier.checkout.links import issue_key, merge_request_link, pipeline_id, pipeline_link
+from cki_notifier.checkout.trailers import trailers
 from tests import factories
 from tests.factories.contract import about
 
@@ -42,7 +42,7 @@ def read_link(text: str) -> None:
     """Read a text as an address of anything."""
     issue_key(text)
     pipeline_id(text)
-    pipeline_project(text)
+    pipeline_link(text)
     try:
         merge_request_link(text)
     except ValueError:

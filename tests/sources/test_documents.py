@@ -21,7 +21,6 @@ OPTIONAL_FIELDS = {
         "origin",
         "tree_name",
         "git_repository_branch",
-        "git_commit_hash",
         "patchset_files",
         "patchset_files[0].url",
         "valid",
@@ -67,18 +66,13 @@ OPTIONAL_FIELDS = {
         "kpet_tree_name",
         "kpet_tree_family",
     ),
-    "tests[0].": ("build_id", "status", "waived"),
+    "tests[0].": ("status", "waived"),
     "testresults[0].": ("status",),
     "issueoccurrences[0].": (
         "is_regression",
-        "checkout_id",
         "build_id",
         "test_id",
         "testresult_id",
-        "issue",
-        "issue.id",
-        "issue.description",
-        "issue.ticket_url",
     ),
 }
 OPTIONAL = [holder + name for holder, names in OPTIONAL_FIELDS.items() for name in names]

@@ -5,9 +5,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cki_notifier.checkout.links import merge_request_link
+from cki_notifier.checkout.trailers import trailers
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.sources.gitlab import GitLab, Pipeline, trailers
+from cki_notifier.sources.gitlab import GitLab, Pipeline
 from cki_notifier.sources.http import HTTP
 from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Garbage, Gitlab, NoBackend, Services, Status, documents
@@ -200,3 +202,45 @@ def test_half_a_character_costs_no_merge_request(
     )
     service.answer("", Garbage(json.dumps(document).replace("?", r"\udc00").encode()))
     assert gitlab.merge_request(url_of(service), FIELD, deadline).labels == ("a\ufffd",)
+
+
+@pytest.mark.parametrize("path", ["/gitlab", "/tools/git.lab"])
+def test_a_gitlab_may_be_under_a_path(
+    http: HTTP, services: Services, deadline: Deadline, path: str
+) -> None:
+    """GITLAB_TOKENS says so; the API and all projects are under the same path."""
+    service = services.gitlab
+    service.path = path
+    head = service.pipeline_url("fork/kernel", 77)
+    below = [documents.bridge(service.pipeline_url("cki/x", 1))]
+    service.add_merge_request(documents.merge_request(url_of(service), head_pipeline=head), below)
+    host = urlsplit(service.url).netloc
+    client = GitLab(http, {host: Secret("x"), f"{host}{path}": Secret("gitlab-token")})
+    read = client.merge_request(url_of(service), FIELD, deadline)
+    assert read.head_pipeline is not None
+    ids = client.downstream_pipeline_ids(url_of(service), read.head_pipeline, 2, deadline)
+    assert ids == frozenset({1})
+    assert [seen.target for seen in service.requests] == [
+        path + PATH,
+        f"{path}/api/v4/projects/fork%2Fkernel/pipelines/77/bridges?per_page=100",
+        f"{path}/api/v4/projects/cki%2Fx/pipelines/1/bridges?per_page=100",
+    ]
+    with client.place("redhat:1", url_of(service), deadline):
+        pass
+
+
+def test_a_group_is_no_path_that_a_gitlab_is_under(
+    http: HTTP, service: Gitlab, deadline: Deadline
+) -> None:
+    """Of another GitLab, of a group with a longer name, or with nothing left for a group."""
+    host = urlsplit(service.url).netloc
+    keys = ("gitlab.com/group", f"{host}/grou", f"{host}/group/sub.group", f"{host}/Group")
+    client = GitLab(http, {host: Secret("gitlab-token")} | dict.fromkeys(keys, Secret("x")))
+    assert client.merge_request(url_of(service), FIELD, deadline).state == "opened"
+    assert service.requests[0].target == PATH
+
+
+def test_https_own_port_is_no_other_host() -> None:
+    """An address with it is the same without, and so is its token."""
+    link = merge_request_link("https://GitLab.com:443/group/kernel/-/merge_requests/7")
+    assert (link.origin, link.host, link.has_port) == ("https://gitlab.com", "gitlab.com", False)

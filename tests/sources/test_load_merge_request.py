@@ -183,14 +183,25 @@ def test_a_jira_that_fails_costs_the_extra_alone(
     assert read.downstream_pipeline_ids == frozenset({55, 56})
 
 
-@pytest.mark.parametrize("match", ["/merge_requests/", "/bridges"])
+@pytest.mark.parametrize(("match", "code"), [("/merge_requests/", 403), ("/bridges", 503)])
 def test_a_gitlab_that_fails_is_waited_for(
-    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout, match: str
+    loader: Loader, services: Services, checkout: Checkout, match: str, code: int
 ) -> None:
     """Without its answer nobody can say whether the message is to be sent."""
-    services.gitlab.answer(match, Status(403))
+    services.gitlab.answer(match, Status(code))
     with pytest.raises(Unavailable, match="gitlab: "):
-        loader.merge_request(checkout, deadline)
+        loader.merge_request(checkout, Deadline(1))
+
+
+def test_bridges_that_are_refused_cost_no_message(
+    loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
+) -> None:
+    """What is downstream is unknown, and all the rest of the merge request is there."""
+    services.gitlab.members_only = {PROJECT}
+    read = loader.merge_request(checkout, deadline)
+    assert read is not None
+    assert (read.head_pipeline_id, read.downstream_pipeline_ids) == (77, None)
+    assert read.jira == (ISSUE,)
 
 
 @pytest.mark.parametrize(

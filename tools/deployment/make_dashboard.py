@@ -203,7 +203,8 @@ ROWS: Mapping[str, Sequence[Panel]] = {
         Panel(
             "Requests by service and code (good: 200, some 404)",
             [Query(rate("request_seconds_count", "service, code"), "{{service}} {{code}}")],
-            "none is a request without an answer; 401 and 403 mean a bad token.",
+            "none is a request without an answer; 401 and 403 mean a bad token, of gitlab perhaps "
+            "pipelines for members alone.",
             unit="reqps",
             width=12,
         ),

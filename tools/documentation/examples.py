@@ -10,13 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from cki_notifier.checkout.documents import Everything
+from cki_notifier.checkout.trailers import trailers
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.kafka.publish import Record
 from cki_notifier.message.build import build_message
 from cki_notifier.message.event import record_of
 from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, Stage, Status
 from cki_notifier.notification.parse import parse
-from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument, trailers
+from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument
 from tools import PROJECT
 
 SAMPLES: Final = PROJECT / "tests" / "samples"

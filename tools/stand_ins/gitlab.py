@@ -13,11 +13,22 @@ UNAUTHORIZED = json_answer({"message": "401 Unauthorized"}, 401)
 NO_PROJECT = json_answer({"message": "404 Project Not Found"}, 404)
 NOT_FOUND = json_answer({"message": "404 Not found"}, 404)
 NO_ROUTE = json_answer({"error": "404 Not Found"}, 404)
+#: Of a project whose pipelines are for its members alone.
+FORBIDDEN = json_answer({"message": "403 Forbidden"}, 403)
 NOT_ALLOWED = json_answer({"error": "405 Not Allowed"}, 405, {"Allow": "GET, HEAD"})
 
 USER = {"id": 7, "username": "cki-bot", "name": "CKI Bot"}
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
+#: What GitLab called the list of a pipeline's trigger jobs: until 19.1, now, and at last.
+BRIDGES_ALONE = frozenset({"bridges"})
+BOTH_NAMES = frozenset({"bridges", "trigger_jobs"})
+TRIGGER_JOBS_ALONE = frozenset({"trigger_jobs"})
+VERSIONS = {
+    **dict.fromkeys(("15", "16", "17", "18", "19.1"), BRIDGES_ALONE),
+    "19.2": BOTH_NAMES,
+    "without bridges": TRIGGER_JOBS_ALONE,
+}
 
 
 class Gitlab(Service):
@@ -25,7 +36,7 @@ class Gitlab(Service):
 
     Without a `token` everybody may read; with one, a request needs it as `PRIVATE-TOKEN` or as a
     bearer token. (The real GitLab answers 404, not 401, to who reads a private project without a
-    token.)
+    token.) A pipeline that a bridge names is known, with no bridges of its own until it gets some.
     """
 
     def __init__(self, place: Place = ANYWHERE) -> None:
@@ -35,6 +46,13 @@ class Gitlab(Service):
         #: When the token ends, as GitLab writes a day, and what it may be used for.
         self.token_ends: str | None = None
         self.token_scopes = ["read_api"]
+        #: Where it is on its host, like "/gitlab"; set before anything is added.
+        self.path = ""
+        #: The names under which trigger jobs are listed.
+        self.names = BRIDGES_ALONE
+        #: Projects whose pipelines are for members alone (403), and those that are private (404).
+        self.members_only: set[str] = set()
+        self.private: set[str] = set()
         self._projects: set[str] = set()
         #: By project and iid.
         self._merge_requests: dict[tuple[str, str], Answer] = {}
@@ -43,11 +61,11 @@ class Gitlab(Service):
 
     def merge_request_url(self, project: str, iid: int) -> str:
         """Return the URL of a merge request on this stand-in."""
-        return f"{self.url}/{project}/-/merge_requests/{iid}"
+        return f"{self.url}{self.path}/{project}/-/merge_requests/{iid}"
 
     def pipeline_url(self, project: str, pipeline_id: int) -> str:
         """Return the URL of a pipeline on this stand-in."""
-        return f"{self.url}/{project}/-/pipelines/{pipeline_id}"
+        return f"{self.url}{self.path}/{project}/-/pipelines/{pipeline_id}"
 
     def add_merge_request(
         self,
@@ -58,13 +76,21 @@ class Gitlab(Service):
 
         Both are found where their `web_url` says; its host doesn't matter.
         """
-        project = _project(document["web_url"])
+        project = self._project(document["web_url"])
         self._projects.add(project)
         self._merge_requests[project, str(document["iid"])] = json_answer(document)
         if pipeline := document.get("head_pipeline"):
-            project = _project(pipeline["web_url"])
+            self.add_bridges(pipeline["web_url"], bridges)
+
+    def add_bridges(self, pipeline_url: str, bridges: Iterable[Mapping[str, Any]]) -> None:
+        """Store a pipeline with its bridges, in place of those it had."""
+        listed = [dict(bridge) for bridge in bridges]
+        triggered = (it["downstream_pipeline"] for it in listed if it.get("downstream_pipeline"))
+        for url in [pipeline_url, *(it["web_url"] for it in triggered if "web_url" in it)]:
+            project = self._project(url)
             self._projects.add(project)
-            self._bridges[project, str(pipeline["id"])] = [dict(bridge) for bridge in bridges]
+            self._bridges.setdefault((project, url.rpartition("/")[2]), [])
+        self._bridges[self._project(pipeline_url), pipeline_url.rpartition("/")[2]] = listed
 
     def route(self, request: Seen) -> Answer:
         """Answer from what is stored."""
@@ -72,7 +98,11 @@ class Gitlab(Service):
             return UNAUTHORIZED
         if request.method not in {"GET", "HEAD"}:
             return NOT_ALLOWED
-        return self._about_token(request.parts) or self._about_project(request)
+        parts, base = request.parts, [it for it in self.path.split("/") if it]
+        if parts[: len(base)] != base:
+            return NO_ROUTE
+        parts = parts[len(base) :]
+        return self._about_token(parts) or self._about_project(parts, request)
 
     def _about_token(self, parts: list[str]) -> Answer | None:
         match parts:
@@ -82,13 +112,18 @@ class Gitlab(Service):
                 return json_answer(self._token())
         return None
 
-    def _about_project(self, request: Seen) -> Answer:
-        match request.parts:
-            case ["api", "v4", "projects", project, *_] if project not in self._projects:
+    def _about_project(self, parts: list[str], request: Seen) -> Answer:
+        known = self._projects - self.private
+        match parts:
+            case ["api", "v4", "projects", project, *_] if project not in known:
                 return NO_PROJECT
             case ["api", "v4", "projects", project, "merge_requests", iid]:
                 return self._merge_requests.get((project, iid), NOT_FOUND)
-            case ["api", "v4", "projects", project, "pipelines", pipeline_id, "bridges"]:
+            case ["api", "v4", "projects", project, "pipelines", pipeline_id, name] if (
+                name in self.names
+            ):
+                if project in self.members_only:
+                    return FORBIDDEN
                 bridges = self._bridges.get((project, pipeline_id))
                 return NOT_FOUND if bridges is None else self._page(bridges, request)
         return NO_ROUTE
@@ -133,9 +168,9 @@ class Gitlab(Service):
         parameters |= {"page": str(page), "per_page": str(size)}
         return f"{self.url}{request.path}?{urlencode(parameters)}"
 
-
-def _project(url: str) -> str:
-    return urlsplit(url).path.strip("/").partition("/-/")[0]
+    def _project(self, url: str) -> str:
+        path = urlsplit(url).path.removeprefix(self.path)
+        return path.strip("/").partition("/-/")[0]
 
 
 def _positive(text: str) -> int:

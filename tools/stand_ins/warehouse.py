@@ -87,7 +87,8 @@ class Warehouse(Service):
         """Answer from what is stored."""
         if refusal := self._refuse(request):
             return refusal
-        match request.parts:
+        parts = request.parts[:-1] if request.path.endswith("/") else request.parts
+        match parts:
             case ["api", "1", "kcidb", "checkouts"]:
                 checkouts = [stored.checkout for stored in list(self._checkouts.values())]
                 return self._page(checkouts, request)

@@ -157,3 +157,5 @@ def test_what_is_rare_begins_at_0(stage: Stage) -> None:
         assert samples["cki_notifier_messages_sent_total", name] == 0
     assert samples["cki_notifier_kafka_failures_total",] == 0
     assert samples["cki_notifier_enrichment_failures_total", "jira"] == 0
+    for name in ("datawarehouse", "gitlab", "jira"):
+        assert samples["cki_notifier_token_refusals_total", name] == 0
