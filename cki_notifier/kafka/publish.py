@@ -77,29 +77,38 @@ class _Progress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way = 0
+        self._under_way: set[Future[bool]] = set()
         self._since = self.begun_at = time.monotonic()
         self.confirmed = False
 
-    def begun(self) -> None:
-        """Count a record that was handed over."""
+    def begun(self, delivered: "Future[bool]") -> None:
+        """Note a record that is handed over, and whose report somebody waits for."""
         with self._lock:
             if not self._under_way:
                 self._since = time.monotonic()
-            self._under_way += 1
+            self._under_way.add(delivered)
 
-    def ended(self, *, succeeded: bool) -> None:
-        """Count a record that was reported."""
+    def ended(self, delivered: "Future[bool]", *, succeeded: bool = False) -> bool:
+        """Note a record that was reported, or not taken; tell whether it was under way."""
         with self._lock:
-            self._under_way -= 1
             if succeeded:
                 self._since = time.monotonic()
                 self.confirmed = True
+            was_under_way = delivered in self._under_way
+            self._under_way.discard(delivered)
+            return was_under_way
+
+    def abandon(self, text: str) -> None:
+        """Tell all who wait that their reports won't come."""
+        with self._lock:
+            left, self._under_way = self._under_way, set()
+        for delivered in left:
+            delivered.set_exception(DeliveryUnknown("kafka", text, hiccup=True, held=True))
 
     def stalled_for(self) -> float:
         """Return for how many seconds nothing was confirmed though something is under way."""
         with self._lock:
-            return time.monotonic() - self._since if self._under_way > 0 else 0.0
+            return time.monotonic() - self._since if self._under_way else 0.0
 
 
 class Publisher:
@@ -214,20 +223,24 @@ class Publisher:
                     if self._refused:
                         raise Unavailable("kafka", self._refused, hiccup=True, held=True)
                     progress = self._progress
-                    self._producer.produce(
-                        self._topic,
-                        record.value,
-                        record.key,
-                        on_delivery=partial(_report, delivered, progress),
-                        headers=headers,
-                    )
+                    progress.begun(delivered)
+                    try:
+                        self._producer.produce(
+                            self._topic,
+                            record.value,
+                            record.key,
+                            on_delivery=partial(_report, delivered, progress),
+                            headers=headers,
+                        )
+                    except BaseException:
+                        progress.ended(delivered)
+                        raise
             except BufferError as error:
                 if not deadline.pause(_QUEUE_FULL_SECONDS):
                     raise Unavailable("kafka", "the local queue stays full") from error
             except KafkaException as error:
                 raise _translated(error.args[0]) from error
             else:
-                progress.begun()
                 return
 
     def _poll(self) -> None:
@@ -252,8 +265,8 @@ class Publisher:
         """
         with self._lock:
             self._refused = self._doubt = self._fatal
-            confirmed, self._progress = self._progress.confirmed, _Progress()
-        pause = _FIRST_PAUSE_SECONDS if confirmed else self._pause
+            old, self._progress = self._progress, _Progress()
+        pause = _FIRST_PAUSE_SECONDS if old.confirmed else self._pause
         self._pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
         self._tell(logging.ERROR, f"{self._fatal}; making a new producer in {pause:.1f} s")
@@ -264,6 +277,7 @@ class Publisher:
             self._producer.poll(0)
         except (KafkaException, MemoryError) as error:
             logger.debug("kafka: the old producer says %s", error)
+        old.abandon(self._refused)  # some reports never come
         if self._stopping.wait(pause):
             return
         try:
@@ -304,7 +318,8 @@ def _report(
     delivered: "Future[bool]", progress: _Progress, error: KafkaError | None, message: Message
 ) -> None:
     """Take librdkafka's word on what became of a record."""
-    progress.ended(succeeded=error is None)
+    if not progress.ended(delivered, succeeded=error is None):
+        return  # nobody waits for it any more
     if error is None:
         delivered.set_result(message.offset() is not None)
     else:

@@ -292,6 +292,38 @@ def test_a_producer_whose_reports_can_not_be_had_makes_no_busy_loop(
     publish_until_it_works(sending)
 
 
+def test_a_report_that_never_comes_is_not_waited_for(publisher: MakePublisher) -> None:
+    """When its producer is replaced, what it had under way is unknown, and that at once."""
+    sending = publisher(delivery_timeout_ms="60000")
+    sending._producer = Mute()  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
+    began = time.monotonic()
+    with pytest.raises(DeliveryUnknown):
+        sending.publish(RECORD, Deadline(10 * PATIENCE))
+    assert time.monotonic() - began < PATIENCE / 2
+    publish_until_it_works(sending)
+
+
+class Mute:
+    """A producer that takes records and fails before it has reported any of them."""
+
+    def __init__(self) -> None:
+        self._has_records = False
+
+    def produce(self, *_arguments: object, **_settings: object) -> None:
+        """Take a record."""
+        self._has_records = True
+
+    def poll(self, seconds: float) -> int:
+        """Fail as soon as there is something to report."""
+        if self._has_records:
+            raise KafkaException(KafkaError(KafkaError._FATAL))  # noqa: SLF001  # its own name
+        time.sleep(seconds)
+        return 0
+
+    def purge(self) -> None:
+        """Have nothing."""
+
+
 class Broken:
     """A producer that can nothing."""
 
