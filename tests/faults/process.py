@@ -156,7 +156,7 @@ def _terminate_without_kafka(scene: Scene) -> None:
 FAULTS = (
     Fault("process", "kill -9 when received, three times", _thrice(_received)),
     Fault("process", "kill -9 when loaded, three times", _thrice(_loaded)),
-    Fault("process", "kill -9 when produced, three times", _thrice(_produced), short=True),
+    Fault("process", "kill -9 when produced, three times", _thrice(_produced)),
     Fault("process", "kill -9 when reported, three times", _thrice(_reported)),
     Fault("process", "kill -9 when settled, three times", _thrice(_settled)),
     Fault("process", "kill -9 ten times in a row", _again_and_again),

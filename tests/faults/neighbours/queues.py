@@ -124,7 +124,6 @@ NEIGHBOURS = (
         _fill_dead_letters,
         _empty_dead_letters,
         claims=_dead_letters_are_held,
-        short=True,
     ),
     Neighbour(
         "RabbitMQ",
