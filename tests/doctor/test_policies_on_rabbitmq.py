@@ -105,13 +105,18 @@ def look(config: RabbitMQConfig) -> Rows:
     return rows
 
 
-def told(config: RabbitMQConfig, *, of: str = "theirs") -> Rows:
-    """Return the rows as soon as all queues are known, with this policy if there is any."""
+def told(config: RabbitMQConfig, *wanted: str, of: str = "theirs") -> Rows:
+    """Return the rows as soon as all queues are known, with this policy if there is any.
+
+    The management learns of a policy one queue after the other, so the rows that are wanted have
+    to be there.
+    """
 
     def known() -> Rows:
         rows = look(config)
         text = "".join(row.text for row in rows.values())
         settled = "not told of" not in text and (not of or repr(of) in text)
+        settled = settled and rows.keys() >= set(wanted)
         return rows if settled and look(config) == rows else {}
 
     return eventually(known)
@@ -145,7 +150,7 @@ def test_what_makes_dead_letters_vanish_fails_and_the_advice_helps(
 ) -> None:
     """A message-ttl for all queues: RabbitMQ applies it, and no longer after the advice."""
     policy(TTL)
-    rows = told(declared)
+    rows = told(declared, MAIN, DEAD)
     assert rows.pop(policies.NAME).text == "none takes anything away from 5 queues"
     assert rows[DEAD].state == "failed"
     assert rows[DEAD].text == (
@@ -179,7 +184,7 @@ def test_the_policy_is_one_that_loses_letters(
 
     channel.basic_publish("", dead, b"letter")
     eventually(lambda: not letters())
-    name = obey(node, told(declared)[DEAD].advice)
+    name = obey(node, told(declared, DEAD)[DEAD].advice)
     eventually(lambda: DEAD not in look(declared))
     for _ in range(2):
         channel.basic_publish("", dead, b"letter")
@@ -193,15 +198,15 @@ def test_an_operator_policy_is_told_apart(
 ) -> None:
     """No policy of ours helps against one; whoever set it is to be asked."""
     policy({"max-length": 9}, "operator-policies")
-    row = told(declared)[DEAD]
+    row = told(declared, DEAD)[DEAD]
     assert "has the operator policy 'theirs'" in row.text
     assert row.advice == (
         "an operator policy is to be changed by whoever set it: "
         "rabbitmqctl list_operator_policies --vhost /"
     )
     policy({"max-length": 4})
-    eventually(lambda: "and the operator policy" in told(declared)[DEAD].text)
-    row = told(declared)[DEAD]
+    eventually(lambda: "and the operator policy" in told(declared, DEAD)[DEAD].text)
+    row = told(declared, DEAD)[DEAD]
     assert "has the policy 'theirs' and the operator policy 'theirs'" in row.text
     assert "beyond 4 messages" in row.text
     assert "set_policy" in row.advice
@@ -219,7 +224,7 @@ def test_a_queue_without_arguments_of_its_own_goes_where_the_policy_says(
     for name in (config.queue, *retry_arguments(config.queue)):
         channel.queue_declare(name, durable=True)
     policy({"dead-letter-exchange": "", "dead-letter-routing-key": "nowhere", **TTL})
-    rows = told(config)
+    rows = told(config, MAIN, DELAY, DEAD)
     assert {name: row.state for name, row in rows.items()} == {
         MAIN: "failed",
         DELAY: "failed",
@@ -248,7 +253,7 @@ def test_arguments_that_are_lower_are_not_blamed_on_the_policy(
     ensure_queue(broker, dead_letter_queue(config.queue), {"x-max-length": 1})
     MainQueue(config, is_temporary=False).declare(broker)
     policy({"max-length": 4})
-    rows = told(config)
+    rows = told(config, MAIN)
     assert DEAD not in rows
     assert rows[MAIN].state == "failed"
 
@@ -287,7 +292,7 @@ def test_the_whole_command_shows_it_and_no_password(
 ) -> None:
     """Its row is there beside the others, also as JSON, and its exit code is 1."""
     policy(TTL)
-    told(declared)
+    told(declared, DEAD)
     user = f"user-{uuid4().hex[:8]}"
     node.ctl("add_user", user, "hush-hush")
     node.ctl("set_permissions", user, ".*", ".*", ".*")
@@ -347,7 +352,7 @@ def test_the_commands_of_the_runbook_help_the_queues_with_the_usual_names(
         *("set_policy", "set_operator_policy"),
     ]
     policy({**TTL, "max-length": 5})
-    assert told(config).keys() == {MAIN, DELAY, DEAD}
+    assert told(config, MAIN, DELAY, DEAD).keys() == {MAIN, DELAY, DEAD}
     *looks, ours, operators = commands
     for command in looks:
         node.ctl(*command)
