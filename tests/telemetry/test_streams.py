@@ -1,6 +1,7 @@
 """Standard output and error: nobody waits for who reads them, and nothing goes wrong with them."""
 
 import errno
+import fcntl
 import io
 import os
 import subprocess
@@ -18,12 +19,25 @@ from tools import PROJECT
 
 #: Only a failing test takes so long, in seconds.
 PATIENCE = 30.0
+#: Descriptors from here on are not in use.
+_HIGH = 800
+
+
+def moved(descriptor: int) -> int:
+    """Move a descriptor to a number that nobody else gets when it is closed.
+
+    The lowest free number is given to whoever opens something, in any thread of this process.
+    """
+    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(descriptor)
+    return high
 
 
 @pytest.fixture(name="pipe")
 def _pipe() -> Iterator[tuple[int, int]]:
     """Return the reading and the writing end of a pipe."""
-    ends = os.pipe()
+    reading, writing = os.pipe()
+    ends = moved(reading), moved(writing)
     yield ends
     for end in ends:
         try:
@@ -111,7 +125,7 @@ def test_a_stream_that_takes_nothing_is_tried_with_each_line(
 ) -> None:
     """What it does not take is dropped, without a storm, until it takes lines again."""
     reading, writing = pipe
-    target = os.dup(writing)
+    target = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     before, backlog = dropped(), Backlog(target, "test")
     unread, gone = os.pipe()
     os.close(unread)
