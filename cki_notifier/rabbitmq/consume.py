@@ -188,6 +188,7 @@ class Consumer:
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
                 self._consuming_since = time.monotonic()
+                self._liveness.tick()  # a slow broker may have taken long to declare all that
                 metrics.connected.set("rabbitmq", works=True)
                 self._liveness.missing = ""
                 self._pump(connection, channel, queue, stopping)
