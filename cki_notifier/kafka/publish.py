@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import threading
 import time
 from concurrent.futures import Future
@@ -46,6 +47,8 @@ _QUEUE_FULL_SECONDS = 0.1
 _NOBODY_LEFT = frozenset(
     {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}  # noqa: SLF001  # public
 )
+#: Of librdkafka's words, those of who answers and refuses us.
+_REFUSAL = re.compile("authentication|authorization", re.IGNORECASE)
 _AGAIN = "the client goes on trying until it is back"
 #: Before a new producer, in seconds: the first time, and at most; twice as long each time, until a
 #: record is confirmed. A cluster that refuses one, as it does without the right to write, refuses
@@ -156,7 +159,7 @@ class Publisher:
             raise
         except Unavailable as error:
             metrics.kafka_failures.inc()
-            trouble = Trouble(str(error).removeprefix("kafka: "))
+            trouble = _trouble(str(error).removeprefix("kafka: "))
             self._gate.failed(record.key, whole=error.hiccup, since=started, trouble=trouble)
             raise
         self._gate.passed()
@@ -197,7 +200,7 @@ class Publisher:
             producer, trouble = self._producer, self._doubted()
         trouble = trouble or self._asked(producer)
         if trouble:
-            metrics.connected.fails("kafka", Trouble(trouble, _AGAIN))
+            metrics.connected.fails("kafka", _trouble(trouble))
             raise Unavailable("kafka", trouble)
         self._cause = ""
         if not self._gate.is_down:  # what answers may still take no record
@@ -285,7 +288,7 @@ class Publisher:
         pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
         logger.info("kafka: %s; making a new producer in %.1f s", self._fatal, pause)
         metrics.reconnects.labels("kafka").inc()
-        metrics.connected.fails("kafka", Trouble(self._fatal, _AGAIN))
+        metrics.connected.fails("kafka", _trouble(self._fatal))
         try:
             self._producer.purge()
             self._producer.poll(0)
@@ -326,7 +329,7 @@ class Publisher:
             self._fatal = text  # of which the renewal tells
         elif error.code() in _NOBODY_LEFT:
             says = f"{text}: {self._cause}" if self._cause else text
-            metrics.connected.fails("kafka", Trouble(says, _AGAIN))
+            metrics.connected.fails("kafka", _trouble(says))
         else:
             self._cause = text
 
@@ -346,6 +349,10 @@ def _report(
         delivered.set_result(position)
     else:
         delivered.set_exception(_translated(error))
+
+
+def _trouble(text: str) -> Trouble:
+    return Trouble(text, _AGAIN, refuses=_REFUSAL.search(text) is not None)
 
 
 def _translated(error: KafkaError) -> NotifierError:

@@ -260,7 +260,7 @@ class Pending(Generic[T]):
         is_busy = response.code == HTTPStatus.TOO_MANY_REQUESTS
         self._gate.failed(
             self._about,
-            whole=is_busy or response.code == HTTPStatus.UNAUTHORIZED,
+            whole=is_busy,
             since=started,
             retry_after=_patience(response) if is_busy else 0,
             trouble=Trouble(self._said(response), refuses=response.code in _TOKEN_REFUSED),

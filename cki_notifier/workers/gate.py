@@ -126,9 +126,11 @@ class Gate:
                 Where the service answered others properly meanwhile, it does not.
             since: when it was asked, in the seconds of ``time.monotonic()``.
             retry_after: the seconds it asked us to wait.
-            trouble: what it answered, or what became of the request.
+            trouble: what it answered, or what became of the request. Who refuses us is told of at
+                once, though others are let through until there are more failures.
         """
-        if self._is_down(what, whole=whole, since=since, retry_after=retry_after):
+        is_down = self._is_down(what, whole=whole, since=since, retry_after=retry_after)
+        if is_down or trouble.refuses:
             trouble = replace(trouble, again=_again(retry_after))
             metrics.connected.fails(self.service, trouble, self.host)
 
