@@ -55,6 +55,9 @@ T = TypeVar("T")
 
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
 _GRACE_SECONDS = 5.0
+#: What failed so long before the service answered others properly is worth another try, in
+#: seconds: who asks for two documents may have waited for the other one.
+_OLD_SECONDS = 1.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
@@ -169,6 +172,7 @@ class Pending(Generic[T]):
         self._reading = asked.reading
         self._deadline = deadline
         self._gate = http.gate(asked.server)
+        self._answered_at = 0.0
         self._future: Future[T | _Redirect] | None = self._start(asked.path)
 
     def result(self) -> T:
@@ -178,7 +182,8 @@ class Pending(Generic[T]):
                 return self._try()
             except Unavailable as error:
                 wait = max(error.retry_after, pause * random.uniform(1, 1.5))  # noqa: S311  # jitter
-                if not error.hiccup or not self._deadline.pause(wait):
+                is_old = self._gate.has_passed_since(self._answered_at + _OLD_SECONDS)
+                if not (error.hiccup or is_old) or not self._deadline.pause(wait):
                     raise
                 logger.debug("%s; trying again", error)
         return self._try()
@@ -229,7 +234,8 @@ class Pending(Generic[T]):
         Told at once, not when somebody comes to wait for it.
         """
         code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
-        seconds = time.monotonic() - started
+        self._answered_at = time.monotonic()
+        seconds = self._answered_at - started
         is_needed = self._reading.is_needed
         metrics.answered(self._server.name, code, seconds, is_needed=is_needed)
         if isinstance(outcome, TransferError):

@@ -100,6 +100,11 @@ class Gate:
         with self._changed:
             return self._down_since is not None and self._is_full()
 
+    def has_passed_since(self, moment: float) -> bool:
+        """Tell whether the service answered properly after a moment of ``time.monotonic()``."""
+        with self._changed:
+            return self._passed_at > moment
+
     def passed(self) -> None:
         """Note that the service answered properly, whatever it said."""
         with self._changed:
