@@ -28,8 +28,8 @@ def add_dead_letters(commands: Any) -> None:
         "that concern RabbitMQ.",
         epilog=_EPILOG,
     )
-    parser.set_defaults(action="list", names=[], reason=None, limit=0, json=False)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    parser.set_defaults(action="list", names=[], reason=None, limit=0, json=False)
     listing = actions.add_parser("list", help="what is there, and why (also without an action)")
     listing.add_argument("--reason", type=_reason, help=_REASON_HELP)
     listing.set_defaults(names=[])

@@ -95,8 +95,13 @@ def details(letter: Letter) -> Iterator[str]:
 
 def explained(reason: str) -> str:
     """Return a reason with the sentence that explains it, if there is one."""
-    known = {str(it): it.sentence for it in DeadLetterReason}
-    return f"{reason}: {known[reason]}" if reason in known else reason
+    sentence = sentence_of(reason)
+    return f"{reason}: {sentence}" if sentence else reason
+
+
+def sentence_of(reason: str) -> str:
+    """Return the sentence that explains a reason, ``""`` where it is none of ours."""
+    return next((it.sentence for it in DeadLetterReason if it == reason), "")
 
 
 def as_json(letter: Letter, *, whole: bool) -> str:

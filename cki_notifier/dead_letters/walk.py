@@ -56,6 +56,8 @@ class Walk:
     def go(self, act: Act) -> None:
         """Go through the queue, in its own order, whatever the limit is: see :class:`Choice`.
 
+        To its end, because what is given back of a part comes behind the other letters.
+
         A signal lets the letter in work be finished and the others be given back; a second one ends
         the process at once, which loses nothing either.
 
@@ -72,7 +74,7 @@ class Walk:
                     most_looks = max(most_looks, letter.looks)
                     progress.show(self.seen, self.done)
                     self.signal = signals[0] if signals else 0
-                    if signals or self._has_all():
+                    if signals:
                         break
             finally:
                 progress.clear()
@@ -82,10 +84,6 @@ class Walk:
     def seen(self) -> int:
         """How many letters were looked at."""
         return self.reasons.total()
-
-    def _has_all(self) -> bool:
-        """Tell whether all that were chosen were found; the rest is then not looked at."""
-        return self._selection.chosen is not None and not self._left
 
     def _consider(self, letter: Letter, visiting: Visit, act: Act) -> None:
         self.reasons[letter.reason] += 1
