@@ -9,6 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
+from cki_notifier.notification.by_hand import run_told_by
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Outcome
 from cki_notifier.notification.parse import Envelope, Identity, identify
@@ -150,6 +151,8 @@ class Daemon:
         if ignored:
             if notification.object_type == OBJECT_TYPE:
                 metrics.dead_letters_taken.inc(taken_by(delivery.body))
+                if run := run_told_by(delivery.body):
+                    metrics.manual_runs.labels(run.outcome).inc()
             self._on_outcome(delivery, ignored, delivery.received)
             return
         handle = partial(self._handle, delivery, notification)

@@ -16,7 +16,6 @@ from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_lett
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.taken import word_of
 from cki_notifier.rabbitmq.connection import (
-    BasicProperties,
     BlockingChannel,
     BlockingConnection,
     acknowledge,
@@ -30,6 +29,7 @@ from cki_notifier.rabbitmq.connection import (
     translated,
 )
 from cki_notifier.rabbitmq.queues import dead_letter_queue
+from cki_notifier.rabbitmq.words import tell_daemons
 
 logger = logging.getLogger(__name__)
 
@@ -76,15 +76,7 @@ def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:
     if not taken:
         return
     try:
-        connection = connect(config, _PURPOSE)
-        try:
-            with translated():
-                channel = connection.channel()
-                channel.confirm_delivery()
-            properties = BasicProperties(delivery_mode=2)
-            publish_to_queue(channel, config.queue, word_of(taken), properties)
-        finally:
-            close(connection)
+        tell_daemons(config, word_of(taken), _PURPOSE)
     except Unavailable as error:
         text = "the daemons don't know that %d were taken out, and an alert may miss them: %s"
         logger.warning(text, taken, error)
