@@ -79,7 +79,7 @@ def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
     found = _CHECKOUT.fullmatch(path)
     if is_ours and found:
         return unquote(found["id"], errors="strict")
-    if found or "/kcidb/checkouts/" in path:
+    if not is_ours and "/kcidb/checkouts/" in path:
         raise ValueError(f"{text!r} is at another warehouse than DATAWAREHOUSE_URL, {warehouse}")
     raise ValueError(f"{text!r} is the address of no checkout and no merge request")
 
