@@ -222,6 +222,7 @@ def test_outside_production_a_manual_run_sends_nothing(stage: Stage) -> None:
 
 def test_the_warehouses_address_and_a_merge_request_name_a_checkout_too(stage: Stage) -> None:
     """As the status page's search takes them; of a merge request, the newest checkout is taken."""
+    stage.environment["CKI_LOGGING_LEVEL"] = "WARNING"
     url = stage.services.gitlab.merge_request_url("group/kernel", 12)
     stage.services.gitlab.add_merge_request(documents.merge_request(url))
     for name in ("redhat:1", "redhat:2"):
@@ -251,6 +252,7 @@ def test_the_warehouses_address_and_a_merge_request_name_a_checkout_too(stage: S
 
 def test_a_short_name_of_two_merge_requests_is_no_name(stage: Stage) -> None:
     """Both are told, so that one can be given."""
+    stage.environment["CKI_LOGGING_LEVEL"] = "WARNING"
     for number, project in enumerate(("a/kernel", "b/kernel")):
         url = stage.services.gitlab.merge_request_url(project, 12)
         checkout = documents.checkout(f"redhat:{number}", merge_request=url)
@@ -259,7 +261,7 @@ def test_a_short_name_of_two_merge_requests_is_no_name(stage: Stage) -> None:
     assert (run.returncode, run.stdout) == (1, "")
     host = stage.services.gitlab.url
     assert run.stderr == (
-        f"kernel!12: kernel!12 may be any of: {host}/a/kernel/-/merge_requests/12, "
+        f"kernel!12: it may be any of: {host}/a/kernel/-/merge_requests/12, "
         f"{host}/b/kernel/-/merge_requests/12\n"
     )
 
@@ -282,6 +284,7 @@ def explain(
 def test_any_body_is_explained_and_nothing_is_sent(stage: Stage, tmp_path: Path) -> None:
     """By all rules, those on the notification itself included, from a file or a pipe."""
     fill(stage)
+    stage.environment["CKI_LOGGING_LEVEL"] = "WARNING"
     body = json.dumps(documents.notification(documents.checkout("redhat:1"))).encode()
     file = tmp_path / "body"
     file.write_bytes(b"\xef\xbb\xbf" + body + b"\n")

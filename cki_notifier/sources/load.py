@@ -45,7 +45,7 @@ class Loader:
                 if name.host:
                     break
         if len(found) > 1:
-            raise AmbiguousError(f"{name.text} may be any of: {', '.join(sorted(found))}")
+            raise AmbiguousError(f"it may be any of: {', '.join(sorted(found))}")
         return next(iter(found.values()), None)
 
     def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:
