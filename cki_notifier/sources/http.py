@@ -44,6 +44,7 @@ from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused,
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
+from cki_notifier.telemetry.printable import printable
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 from cki_notifier.workers.shares import USUAL, Shares
@@ -119,6 +120,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
         most_objects: in it, each of which needs far more memory than its bytes.
         seconds: one request takes no longer.
         is_needed: whether a message can't do without it; else a refusal is nobody's fault.
+        absent: what it is that a 404 says there isn't, in words; ``""`` to tell of the request.
     """
 
     type_: type[Any]
@@ -128,11 +130,12 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
     most_objects: int = 50_000
     seconds: float = 60.0
     is_needed: bool = True
+    absent: str = ""
 
 
-def whole(type_: type[T]) -> Reading[T]:
-    """Want all of a document."""
-    return Reading(type_, _document)
+def whole(type_: type[T], absent: str = "") -> Reading[T]:
+    """Want all of a document; see :class:`Reading`."""
+    return Reading(type_, _document, absent=absent)
 
 
 def _document(page: Page[T]) -> T:
@@ -253,11 +256,19 @@ class Pending(Generic[T]):
         is_refusal = not is_needed and _is_refusal(outcome.code)
         self._note(outcome, started, is_proper=knows_not or is_refusal or _is_json(outcome))
         if knows_not:
-            raise NotFound(f"{self._server.name}: GET {self.path} answered {code}")
+            raise NotFound(f"{self._server.name}: {self._absent(code)}")
         if is_refusal:
             raise Refused(self._server.name, f"GET {self.path} answered {code}")
         self._check(outcome)
         return self._reading.read(Page(self._decode(outcome), outcome.headers))
+
+    def _absent(self, code: str) -> str:
+        what = self._reading.absent
+        return (
+            f"no such {what}: {printable(self._about)}"
+            if what
+            else f"GET {self.path} answered {code}"
+        )
 
     def _note(self, response: Response, started: float, *, is_proper: bool) -> None:
         if is_proper:
