@@ -8,6 +8,7 @@ from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
+from cki_notifier.web.acceptance_watch import AcceptanceWatch
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.queue_lengths import QueueLengths
@@ -29,6 +30,7 @@ class Website:
     def __init__(self, port: int) -> None:
         self._server = Server(port)
         self._queue_lengths: QueueLengths | None = None
+        self._acceptance: AcceptanceWatch | None = None
 
     def open(
         self, config: Config, liveness: Liveness, outcomes: Outcomes, publisher: Publisher | None
@@ -45,6 +47,7 @@ class Website:
         if config.rabbitmq is not None and config.sends:
             ask = partial(connect, config.rabbitmq, "queue lengths")
             self._queue_lengths = QueueLengths(ask, config.rabbitmq.queue)
+            self._acceptance = AcceptanceWatch(partial(connect, config.rabbitmq, "acceptance"))
         health = Health(liveness, publisher.check if publisher else None)
         counts = self._queue_lengths.counts if self._queue_lengths else dict
         status = Status(config, health, outcomes, counts)
@@ -54,4 +57,6 @@ class Website:
         """Give the port back and end all threads."""
         if self._queue_lengths is not None:
             self._queue_lengths.close()
+        if self._acceptance is not None:
+            self._acceptance.close()
         self._server.close()
