@@ -18,6 +18,7 @@ from cki_notifier.kafka.client import (
     Message,
     Producer,
     complete,
+    described,
 )
 from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
 from cki_notifier.telemetry import metrics
@@ -195,18 +196,18 @@ class Publisher:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
             metrics.connected.set("kafka", works=False)
-            raise Unavailable("kafka", str(error.args[0].str())) from error
+            raise Unavailable("kafka", described(error)) from error
         metrics.connected.set("kafka", works=True)
         refusal = found.topics[self._topic].error
         if refusal is not None:
-            raise Unavailable("kafka", f"{self._topic}: {refusal.str()}")
+            raise Unavailable("kafka", f"{self._topic}: {described(refusal)}")
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""
         try:
             left = self._producer.flush(seconds)
         except KafkaException as error:
-            logger.warning("kafka: %s", error)
+            logger.warning("kafka: %s", described(error))
         else:
             if left:
                 logger.warning("kafka: %d records or events are left at the end", left)
@@ -249,7 +250,7 @@ class Publisher:
             try:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
-                self._fatal = str(error.args[0].str())
+                self._fatal = described(error)
             except MemoryError:
                 self._fatal = "no memory is left"
             if self._progress.stalled_for() > _STALLED_SECONDS:
@@ -283,7 +284,7 @@ class Publisher:
         try:
             producer = self._new_producer()
         except (KafkaException, MemoryError) as error:
-            self._fatal = f"there is no new producer: {error}"
+            self._fatal = f"there is no new producer: {described(error)}"
             return
         with self._lock:
             _old, self._producer = self._producer, producer  # taken down without the lock
@@ -304,9 +305,9 @@ class Publisher:
         """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
         metrics.connected.set("kafka", works=False)
         if error.fatal():
-            self._fatal = error.str()  # of which the renewal tells
+            self._fatal = described(error)  # of which the renewal tells
         else:
-            self._tell(logging.WARNING, error.str())
+            self._tell(logging.WARNING, described(error))
 
     def _tell(self, level: int, text: str) -> None:
         """Log something once a minute for each level, and whenever we debug."""
@@ -333,6 +334,6 @@ def _translated(error: KafkaError) -> NotifierError:
     in the log.
     """
     if error.code() in _TOO_LARGE:
-        return TooLarge(f"kafka: {error.str()}")
+        return TooLarge(f"kafka: {described(error)}")
     is_clusters = error.code() not in _REFUSED
-    return DeliveryUnknown("kafka", error.str(), hiccup=is_clusters, held=is_clusters)
+    return DeliveryUnknown("kafka", described(error), hiccup=is_clusters, held=is_clusters)

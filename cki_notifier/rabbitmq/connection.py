@@ -132,7 +132,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        logger.debug("pika: %r", error)
+        logger.debug("pika: %s%r", type(error).__name__, error.args)
         kind = Blocked if isinstance(error, pika.exceptions.ConnectionBlockedTimeout) else None
         raise (kind or Unavailable)("rabbitmq", describe(error)) from error
 
@@ -166,7 +166,7 @@ def obstacle(error: Unavailable) -> Obstacle:
         return Obstacle.VIRTUAL_HOST
     if isinstance(cause, pika.exceptions.IncompatibleProtocolError):
         return Obstacle.PROTOCOL
-    return Obstacle.TLS if "SSL" in repr(cause or error) else Obstacle.NETWORK
+    return Obstacle.TLS if "SSL" in repr((cause or error).args) else Obstacle.NETWORK
 
 
 def connect(

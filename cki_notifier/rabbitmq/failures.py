@@ -22,8 +22,8 @@ _ERRNOS: Mapping[int, str] = {
     errno.ECONNABORTED: "aborted by the network",
     errno.EPIPE: "closed by the other side",
     errno.ETIMEDOUT: "no answer",
-    errno.EHOSTUNREACH: "no way to the host",
-    errno.ENETUNREACH: "no way to the network",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "the network is unreachable",
     errno.EMFILE: "no file descriptor is left",
 }
 _NAMES: Mapping[int, str] = {
@@ -68,7 +68,7 @@ def _innermost(error: BaseException) -> BaseException:
 
 def _words(error: BaseException) -> tuple[str, Detail]:
     names = (kind.__name__ for kind in type(error).__mro__)
-    return next((_WORDS[name] for name in names if name in _WORDS), ("", _unknown))
+    return next((WORDS[name] for name in names if name in WORDS), ("", _unknown))
 
 
 def _of_reply(error: Any) -> str:
@@ -129,7 +129,7 @@ _LOST = "the connection was lost"
 _NOT_UNDERSTOOD = "RabbitMQ sent what can't be understood"
 _OURS = "a fault of ours"
 #: By the name of the class: what it means, and what to add.
-_WORDS: Mapping[str, tuple[str, Detail]] = {
+WORDS: Mapping[str, tuple[str, Detail]] = {
     # Of the operating system
     "OSError": ("", _of_system),
     "TimeoutError": (_NO_ANSWER, _nothing),
@@ -157,15 +157,15 @@ _WORDS: Mapping[str, tuple[str, Detail]] = {
     "ProbableAuthenticationError": ("RabbitMQ refuses the login", _of_text),
     "ProbableAccessDeniedError": ("no access to the virtual host", _of_text),
     "NoFreeChannels": ("the connection has no channel left", _of_text),
-    "ConnectionWrongStateError": ("the connection is closed", _of_text),
+    "ConnectionWrongStateError": ("the connection is closed", _nothing),
     "ConnectionClosed": ("the connection was closed", _of_reply),
     "ConnectionClosedByBroker": ("RabbitMQ closed the connection", _of_reply),
     "ConnectionClosedByClient": ("we closed the connection", _of_reply),
     "ConnectionBlockedTimeout": ("", _refusal),
-    "AMQPHeartbeatTimeout": (f"{_LOST}: RabbitMQ went silent", _nothing),
+    "AMQPHeartbeatTimeout": (f"{_LOST}: RabbitMQ went silent", _of_text),
     # Of a channel
     "AMQPChannelError": ("the channel failed", _of_text),
-    "ChannelWrongStateError": ("the channel is closed", _of_text),
+    "ChannelWrongStateError": ("the channel is closed", _nothing),
     "ChannelClosed": ("the channel was closed", _of_reply),
     "ChannelClosedByBroker": ("RabbitMQ refuses", _of_reply),
     "ChannelClosedByClient": ("we closed the channel", _of_reply),
