@@ -112,7 +112,7 @@ def described(error: KafkaError | KafkaException | MemoryError) -> str:
         return _lowered(text.removeprefix(_BROKER))
     if told.name() == "_ALL_BROKERS_DOWN":
         return f"{_MEANINGS[told.name()]} ({text})"
-    return text
+    return text.replace(f": {_LOCAL}", ": ").replace(f": {_BROKER}", ": ")
 
 
 def _lowered(text: str) -> str:

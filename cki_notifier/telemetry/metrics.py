@@ -103,9 +103,9 @@ held_copies = Gauge(
 )
 rabbitmq_blocked = Gauge(
     "cki_notifier_rabbitmq_blocked",
-    "1 while RabbitMQ accepts no messages from anybody, by what it is short of (memory, disk, or "
-    "other), else 0. Notifications that fail stay in the main queue meanwhile.",
-    ["reason"],
+    "1 while RabbitMQ accepts no messages from anybody, by the resource it is short of (memory, "
+    "disk or other), else 0. Notifications that fail stay in the main queue meanwhile.",
+    ["resource"],
     registry=REGISTRY,
 )
 

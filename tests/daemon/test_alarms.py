@@ -24,9 +24,9 @@ class Watched:
         settings = {"CKI_METRICS_ENABLED": "true", "CKI_METRICS_PORT": str(self._port)}
         self.daemon: Notifier = stage.daemon(settings, CKI_LOGGING_LEVEL="INFO")
 
-    def blocked(self, reason: str) -> float:
+    def blocked(self, resource: str) -> float:
         """Return the metric."""
-        return value(scrape(self._port), "rabbitmq_blocked", reason=reason)
+        return value(scrape(self._port), "rabbitmq_blocked", resource=resource)
 
     def get(self, path: str) -> Any:
         """Return what a path shows as JSON."""

@@ -85,6 +85,7 @@ def test_errors_of_the_client_are_said_in_words(name: str) -> None:
         ),
         (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "topic authorization failed"),
         (KafkaException(KafkaError(error_number("_SSL"))), "TLS failed"),
+        (KafkaError(31, "no PID from b:9092: Broker: Cluster x"), "no PID from b:9092: Cluster x"),
         (KafkaError(9999), "Err-9999?"),
         (MemoryError(), "no memory is left"),
     ],

@@ -13,11 +13,11 @@ class Connection:
 
 
 def shown() -> dict[str, float | None]:
-    """Return the metric by reason."""
+    """Return the metric by resource."""
     name = "cki_notifier_rabbitmq_blocked"
     return {
-        reason: metrics.REGISTRY.get_sample_value(name, {"reason": reason})
-        for reason in ("memory", "disk", "other")
+        resource: metrics.REGISTRY.get_sample_value(name, {"resource": resource})
+        for resource in ("memory", "disk", "other")
     }
 
 
