@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from cki_notifier.configuration.shutdown import QUEUE_LENGTHS_SECONDS
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import (
@@ -22,8 +21,9 @@ from cki_notifier.rabbitmq.connection import (
 
 logger = logging.getLogger(__name__)
 
-#: The broker is asked so often, in seconds.
-_PERIOD_SECONDS = 5.0
+#: The broker is asked so often, in seconds; and after such a pause when that can't be done, because
+#: the broker is away or our user may not publish.
+_PERIOD_SECONDS, _PAUSE_SECONDS = 5.0, 15.0
 #: Heartbeats are served, and the end is noticed, so often, in seconds.
 _TICK_SECONDS = 0.2
 
@@ -43,11 +43,14 @@ class AcceptanceWatch:
         self._thread = threading.Thread(target=self._run, name="acceptance", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread; one that waits for the end of an alarm is left behind."""
+    def stop(self) -> None:
+        """Have the thread end, without waiting for it."""
         self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait so long for its end; one that waits for the end of an alarm is left behind."""
         if not acceptance.refusal:
-            self._thread.join(QUEUE_LENGTHS_SECONDS)
+            self._thread.join(max(0.0, seconds))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -56,7 +59,7 @@ class AcceptanceWatch:
                     self._watch()
             except (Unavailable, *UNREADABLE) as error:
                 logger.debug("whether RabbitMQ accepts messages is not known: %s", error)
-                self._stopping.wait(_PERIOD_SECONDS)
+                self._stopping.wait(_PAUSE_SECONDS)
 
     def _watch(self) -> None:
         """Ask again and again, until the end or until the broker is gone."""

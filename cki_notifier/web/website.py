@@ -1,8 +1,10 @@
 """The HTTP port as the daemon has it: server, site and what they ask, put together."""
 
+import time
 from functools import partial
 
 from cki_notifier.configuration.settings import Config
+from cki_notifier.configuration.shutdown import QUEUE_LENGTHS_SECONDS
 from cki_notifier.kafka.publish import Publisher
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.liveness import Liveness
@@ -55,8 +57,11 @@ class Website:
 
     def close(self) -> None:
         """Give the port back and end all threads."""
+        end = time.monotonic() + QUEUE_LENGTHS_SECONDS
+        if self._acceptance is not None:
+            self._acceptance.stop()
         if self._queue_lengths is not None:
             self._queue_lengths.close()
         if self._acceptance is not None:
-            self._acceptance.close()
+            self._acceptance.join(end - time.monotonic())
         self._server.close()
