@@ -15,13 +15,16 @@ from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_letter
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.taken import word_of
+from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import (
+    Blocked,
     BlockingChannel,
     BlockingConnection,
     acknowledge,
     close,
     compare_queue,
     connect,
+    ensure_accepting,
     get,
     is_quorum_queue_like,
     publish_to_queue,
@@ -34,6 +37,8 @@ from cki_notifier.rabbitmq.words import tell_daemons
 logger = logging.getLogger(__name__)
 
 _PURPOSE = "dead-letters"
+#: For so long nothing is published while RabbitMQ accepts no messages, in seconds.
+_BLOCKED_SECONDS = 1.0
 #: So many letters are given back at once: what is more comes back in any order (RabbitMQ 3.10).
 _BATCH = 32
 #: For a batch to be back in the queue, and the pause between two looks, in seconds.
@@ -56,7 +61,7 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
     connection = connect(config, _PURPOSE)
     try:
         with translated():
-            visiting = Visit(connection, config.queue)
+            visiting = Visit(connection, config)
         try:
             yield visiting
         except Unavailable:
@@ -66,6 +71,7 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
         else:
             visiting.give_back()
         finally:
+            visiting.close()
             _tell_daemons(config, visiting.taken)
     finally:
         close(connection)
@@ -92,9 +98,10 @@ class Visit:
         taken: how many letters were taken out.
     """
 
-    def __init__(self, connection: BlockingConnection, main: str) -> None:
+    def __init__(self, connection: BlockingConnection, config: RabbitMQConfig) -> None:
         self._connection = connection
-        self._main = main
+        self._config = config
+        self._main = main = config.queue
         self.queue = dead_letter_queue(main)
         ready = ready_messages(connection, self.queue)
         if ready is None and ready_messages(connection, main) is None:
@@ -105,6 +112,7 @@ class Visit:
         self._hand: dict[int, None] = {}
         self._reader = connection.channel()
         self._publisher: BlockingChannel | None = None
+        self._publishing: BlockingConnection | None = None
 
     def letters(self) -> Iterator[Letter]:
         """Take one letter after the other; those that arrive meanwhile are left for next time."""
@@ -120,15 +128,35 @@ class Visit:
         """Put a letter into the main queue, and only then take it out of this one.
 
         Raises:
-            Unavailable: it is in this queue still; it may be in the main queue, too.
+            Unavailable: it is in this queue still; it may be in the main queue, too. When nothing
+                was put back by then, it is not.
         """
-        with translated():
-            if self._publisher is None:
-                self._publisher = self._connection.channel()
-                self._publisher.confirm_delivery()
+        if self._publisher is None:
+            self._publisher = self._open_publisher()
         publish_to_queue(self._publisher, self._main, letter.body, fresh_properties(letter))
         logger.info("%s: put into %s (%s)", letter.checkout_id, self._main, letter.id)
         self.remove(letter)
+
+    def _open_publisher(self) -> BlockingChannel:
+        """Return a channel for publishing, on a connection of its own.
+
+        Once a broker short of memory or disk takes nothing from a connection, letters could not be
+        given back on it either. It is asked before it gets anything that it might keep.
+        """
+        self._publishing = connect(self._config, _PURPOSE, blocked_seconds=_BLOCKED_SECONDS)
+        try:
+            ensure_accepting(self._publishing)
+        except Blocked as error:
+            raise Blocked("rabbitmq", f"{acceptance.refusal}; nothing was moved") from error
+        with translated():
+            channel = self._publishing.channel()
+            channel.confirm_delivery()
+        return channel
+
+    def close(self) -> None:
+        """Close the connection for publishing, if there is one."""
+        if self._publishing is not None:
+            close(self._publishing)
 
     def remove(self, letter: Letter) -> None:
         """Take a letter out of the queue."""

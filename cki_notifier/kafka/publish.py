@@ -19,6 +19,7 @@ from cki_notifier.kafka.client import (
     Message,
     Producer,
     complete,
+    described,
 )
 from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
 from cki_notifier.notification.models import Position
@@ -212,17 +213,17 @@ class Publisher:
         try:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
-            text = self._cause or str(error.args[0].str())
+            text = self._cause or described(error)
             return f"no answer within {_CHECK_SECONDS:g} s: {text}"
         refusal = found.topics[self._topic].error
-        return f"{self._topic}: {refusal.str()}" if refusal else ""
+        return f"{self._topic}: {described(refusal)}" if refusal else ""
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""
         try:
             left = self._producer.flush(seconds)
         except KafkaException as error:
-            logger.warning("kafka: %s", error)
+            logger.warning("kafka: %s", described(error))
         else:
             if left:
                 logger.warning("kafka: %d records or events are left at the end", left)
@@ -267,7 +268,7 @@ class Publisher:
             try:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
-                self._fatal = str(error.args[0].str())
+                self._fatal = described(error)
             except MemoryError:
                 self._fatal = "no memory is left"
             self._tell_that_nobody_is_left()
@@ -302,7 +303,7 @@ class Publisher:
         try:
             producer = self._new_producer()
         except (KafkaException, MemoryError) as error:
-            self._fatal = f"there is no new producer: {error}"
+            self._fatal = f"there is no new producer: {described(error)}"
             return
         with self._lock:
             _old, self._producer = self._producer, producer  # taken down without the lock
@@ -325,7 +326,7 @@ class Publisher:
         One broker of several that is away costs nothing. When none is left, what it said of one of
         them tells why.
         """
-        text = error.str()
+        text = described(error)
         logger.info("kafka: %s", text)
         if error.fatal():
             self._fatal = text  # of which the renewal tells
@@ -373,6 +374,6 @@ def _translated(error: KafkaError) -> NotifierError:
     in the log.
     """
     if error.code() in _TOO_LARGE:
-        return TooLarge(f"kafka: {error.str()}")
+        return TooLarge(f"kafka: {described(error)}")
     is_clusters = error.code() not in _REFUSED
-    return DeliveryUnknown("kafka", error.str(), hiccup=is_clusters, held=is_clusters)
+    return DeliveryUnknown("kafka", described(error), hiccup=is_clusters, held=is_clusters)

@@ -9,6 +9,9 @@ from cki_notifier.rabbitmq.connection import (
     translated,
 )
 
+#: A broker that is short of memory or disk takes no word; so long we wait for it, in seconds.
+_BLOCKED_SECONDS = 1.0
+
 
 def tell_daemons(config: RabbitMQConfig, word: bytes, purpose: str) -> None:
     """Put a word into the main queue, by a connection of its own; whichever daemon gets it hears.
@@ -21,7 +24,7 @@ def tell_daemons(config: RabbitMQConfig, word: bytes, purpose: str) -> None:
     Raises:
         Unavailable: it may not be there.
     """
-    connection = connect(config, purpose)
+    connection = connect(config, purpose, blocked_seconds=_BLOCKED_SECONDS)
     try:
         with translated():
             channel = connection.channel()

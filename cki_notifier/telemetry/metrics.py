@@ -104,6 +104,13 @@ held_copies = Gauge(
     ["queue"],
     registry=REGISTRY,
 )
+rabbitmq_blocked = Gauge(
+    "cki_notifier_rabbitmq_blocked",
+    "1 while RabbitMQ accepts no messages from anybody, by the resource it is short of (memory, "
+    "disk or other), else 0. Notifications that fail stay in the main queue meanwhile.",
+    ["resource"],
+    registry=REGISTRY,
+)
 
 
 connected = Connections()
@@ -136,6 +143,8 @@ info = Gauge(
 
 _KNOWN_STATUSES = frozenset(Status)
 _REFUSALS = frozenset({"401", "403"})
+#: What RabbitMQ may be short of, as it says; anything else is other.
+_SHORT_OF = ("memory", "disk")
 
 
 def status_label(status: str | None) -> str:
@@ -163,6 +172,14 @@ def answered(service: str, code: str, seconds: float, *, is_needed: bool = True)
         token_refusals.labels(service).inc()
 
 
+def blocked(reason: str) -> None:
+    """Note why RabbitMQ accepts no messages, in its own words; ``""`` when it does."""
+    short_of = [it for it in _SHORT_OF if it in reason]
+    for label in (*_SHORT_OF, "other"):
+        is_meant = label in short_of or (label == "other" and reason != "" and not short_of)
+        rabbitmq_blocked.labels(label).set(is_meant)
+
+
 def settled(status: str | None, outcome: str, reason: str, seconds: float) -> None:
     """Count a notification that was settled.
 
@@ -187,6 +204,7 @@ def introduce(environment: str) -> None:
     letter after a start would go unnoticed.
     """
     info.labels(__version__, environment or "none").set(1)
+    blocked("")
     for counter, values in (
         (messages_sent, tuple(Stage)),
         (processing_seconds, ("sent", "ignored", "delayed", "dead-lettered")),

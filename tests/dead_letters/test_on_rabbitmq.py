@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
@@ -469,13 +470,35 @@ def test_nothing_is_lost_when_the_broker_ends_the_connection(stage: Stage) -> No
     stage.rabbitmq.ctl("close_all_connections", "maintenance")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1, errors
-    assert errors.startswith("cki-notifier: rabbitmq: ConnectionClosedByBroker: ")
+    assert errors.startswith("cki-notifier: rabbitmq: RabbitMQ closed the connection: CONNECTION_")
     eventually(lambda: stage.waiting(dead(stage)) + stage.waiting(stage.queue) > 1500)
     put_back = everything(stage, stage.queue)
     assert sum(map(taken_by, put_back)) in {len(put_back) - 1, len(put_back) - 2}
     copies = Counter(bodies(stage, dead(stage)) + [it for it in put_back if not taken_by(it)])
     assert set(copies) == set(many(1500))
     assert copies.total() <= 1501
+
+
+@pytest.mark.parametrize("resource", ["memory", "disk"])
+def test_a_retry_during_an_alarm_says_so_at_once_and_moves_nothing(
+    stage: Stage, resource: str
+) -> None:
+    """The letters are where they were, in their order, and the main queue is empty, also later."""
+    declare(stage)
+    dead_letter(stage, many(40))
+    with stage.rabbitmq.alarm(resource):
+        started = time.monotonic()
+        result = run(stage, "retry", "--all")
+        assert time.monotonic() - started < 15, "not after a minute"
+        refusal = f"RabbitMQ accepts no messages: low on {resource}; nothing was moved"
+        assert result.returncode == 1
+        assert result.stderr.splitlines()[0] == f"cki-notifier: rabbitmq: {refusal}"
+        eventually(lambda: stage.waiting(dead(stage)) == 40, seconds=5)
+        assert len(listed(stage)) == 40, "looking needs no message to be accepted"
+    assert run(stage, "retry", "--all").stderr == (
+        f"40 of 40 dead letters put back into {stage.queue}\n"
+    )
+    assert bodies(stage, stage.queue) == many(40), "once each"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
