@@ -16,6 +16,7 @@ from cki_notifier.configuration.environment import of_process
 from cki_notifier.configuration.settings import (
     Config,
     JiraConfig,
+    RabbitMQConfig,
     read_config,
     read_operator_config,
 )
@@ -40,6 +41,7 @@ from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log, streams
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.terminal import show, show_json, show_text
+from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.website import Website
 from cki_notifier.workers import signals
 from cki_notifier.workers.shares import shares_of
@@ -231,12 +233,13 @@ def _daemon(config: Config) -> int:
     publisher = Publisher(config.kafka) if config.kafka else None
     if config.rabbitmq is None:
         raise ConfigurationError(["RABBITMQ_HOST: is not set"])
-    outcomes = Outcomes()
+    outcomes, unsettled = Outcomes(), Unsettled()
     ledger = Ledger(config.kafka) if config.kafka else None
     pipeline = _pipeline(config, publisher or Shown(), ledger)
-    daemon = Daemon(config, config.rabbitmq, pipeline, outcomes)
+    daemon = Daemon(config, config.rabbitmq, pipeline, outcomes, unsettled)
     if website is not None:
-        website.open(config, daemon.liveness, outcomes, publisher)
+        website.open(config, daemon.liveness, outcomes, unsettled, publisher)
+    logger.warning("%s", _introduction(config, config.rabbitmq))
     _watch(daemon, config.shutdown_seconds)
     if publisher is not None:
         publisher.close(RECORDS_SECONDS)
@@ -244,6 +247,21 @@ def _daemon(config: Config) -> int:
         website.close()
     logging.shutdown()
     return _OK
+
+
+def _introduction(config: Config, rabbitmq: RabbitMQConfig) -> str:
+    """Say what this process is, and what it talks to."""
+    kafka = config.kafka
+    queue = rabbitmq.queue if config.sends else "a temporary queue"
+    hosts = " ".join(rabbitmq.hosts)
+    sends = f"to {kafka.topic} at {kafka.settings['bootstrap.servers']}" if kafka else "nowhere"
+    port = config.metrics_port
+    return (
+        f"cki-notifier {__version__} starts: environment {config.environment or 'none'}; "
+        f"from {queue} at {hosts} ({rabbitmq.virtual_host}), {sends}; "
+        f"{config.in_flight} at once; "
+        + (f"status page on port {port}" if port else "no status page")
+    )
 
 
 def _watch(daemon: Daemon, seconds: float) -> None:
@@ -260,7 +278,7 @@ def _watch(daemon: Daemon, seconds: float) -> None:
     thread = start_vital("rabbitmq", daemon.run)
     while not signal.sigtimedwait(endings, _WATCH_SECONDS):
         pass
-    logger.info("stopping: no new work, what is in flight is finished")
+    logger.warning("stopping: no new work; what is in flight is finished, for %.0f s", seconds)
     daemon.stop()
     end = time.monotonic() + seconds + GOODBYE_SECONDS
     while thread.is_alive() and time.monotonic() < end:

@@ -9,6 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
+from cki_notifier.dead_letters.letter import letter_id
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Outcome
 from cki_notifier.notification.parse import Envelope, Identity, identify
@@ -20,16 +21,20 @@ from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.rabbitmq.queues import MainQueue, RetryQueues
 from cki_notifier.rabbitmq.republish import Republisher
 from cki_notifier.rabbitmq.retries import (
+    FIRST_SEEN,
     Destination,
+    History,
     destination_of,
     history_of,
     may_be_repeat,
     unburied,
 )
+from cki_notifier.rules.explain import SILENT, Trail
 from cki_notifier.telemetry import metrics
-from cki_notifier.telemetry.log import FIELDS
+from cki_notifier.telemetry.log import about, settled
 from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.telemetry.terminal import decision, show
+from cki_notifier.telemetry.unsettled import Delayed, Unsettled
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.lanes import Lanes
 from cki_notifier.workers.shares import shares_of
@@ -52,13 +57,19 @@ class Daemon:
         rabbitmq: its part for RabbitMQ.
         pipeline: what is done with each notification.
         outcomes: is told what became of each.
+        unsettled: is told of what nothing became yet.
 
     Attributes:
         liveness: how the loop that talks to RabbitMQ does.
     """
 
     def __init__(
-        self, config: Config, rabbitmq: RabbitMQConfig, pipeline: Pipeline, outcomes: Outcomes
+        self,
+        config: Config,
+        rabbitmq: RabbitMQConfig,
+        pipeline: Pipeline,
+        outcomes: Outcomes,
+        unsettled: Unsettled,
     ) -> None:
         self._config = config
         self._queue = rabbitmq.queue
@@ -71,6 +82,7 @@ class Daemon:
         self._interrupting = threading.Event()
         self._shares = shares = shares_of(config.in_flight)
         self._lanes = Lanes(config.in_flight, most_behind=shares.behind, most_bytes=_MOST_BYTES)
+        self._unsettled = unsettled
         metrics.in_flight.set_function(lambda: self._lanes.running)
         self._consumer = Consumer(
             connect=partial(connect, rabbitmq, "consumer", self.liveness.tick),
@@ -139,19 +151,25 @@ class Daemon:
 
     def deliver(self, delivery: Delivery) -> None:
         """Decide about a delivery what needs nothing loaded; have a worker handle it else."""
+        envelope, trail = _envelope_of(delivery), Trail()
         try:
-            notification, ignored = self._pipeline.begin(delivery.body, _envelope_of(delivery))
+            notification, ignored = self._pipeline.begin(delivery.body, envelope, trail)
         except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
-            delivery = replace(delivery, identity=identify(delivery.body))
+            delivery = replace(delivery, identity=identify(delivery.body, envelope))
             self._on_failure(delivery, error, delivery.received)
             return
-        identity = Identity(notification.checkout_id, notification.status)
+        history = self._history_of(delivery)
+        attempt = history.attempts + 1
+        identity = Identity(
+            notification.checkout_id, notification.status, notification.event_id, attempt
+        )
         delivery = replace(delivery, identity=identity)
         if ignored:
             if notification.object_type == OBJECT_TYPE:
                 metrics.dead_letters_taken.inc(taken_by(delivery.body))
-            self._on_outcome(delivery, ignored, delivery.received)
+            self._on_outcome(delivery, ignored, delivery.received, trail)
             return
+        self._unsettled.take(delivery.key, identity, history.first_seen)
         handle = partial(self._handle, delivery, notification)
         if refusal := self._lanes.submit(notification.checkout_id, handle, len(delivery.body)):
             held = Unavailable("cki-notifier", refusal, held=True)
@@ -161,82 +179,122 @@ class Daemon:
         """Handle a delivery in a worker thread and settle it."""
         if not self._consumer.is_current(delivery):
             return  # it waited while the connection was lost, and is handed out again
-        started = time.monotonic()
-        try:
-            seconds = delivery.received + NOTIFICATION_SECONDS - started
-            is_ours = partial(self._consumer.is_ours, delivery)
-            deadline = Deadline(seconds, self._interrupting, self._lanes, is_ours)
-            deadline.check()
-            outcome = self._pipeline.handle(notification, deadline)
-        except Interrupted as error:
-            logger.info("%s: %s; it stays in the queue", delivery.identity.checkout_id, error)
-        except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
-            self._on_failure(delivery, error, started)
-        else:
-            self._on_outcome(delivery, outcome, started)
+        started, trail = time.monotonic(), Trail()
+        with about(delivery.identity):
+            try:
+                seconds = delivery.received + NOTIFICATION_SECONDS - started
+                is_ours = partial(self._consumer.is_ours, delivery)
+                deadline = Deadline(seconds, self._interrupting, self._lanes, is_ours)
+                self._unsettled.begin(delivery.key, deadline)
+                deadline.check()
+                outcome = self._pipeline.handle(notification, deadline, trail)
+            except Interrupted as error:
+                logger.info("%s; it stays in the queue", error)
+            except Exception as error:  # noqa: BLE001  # told apart, and told of, there
+                self._on_failure(delivery, error, started, trail)
+            else:
+                self._on_outcome(delivery, outcome, started, trail)
 
-    def _on_outcome(self, delivery: Delivery, outcome: Outcome, started: float) -> None:
-        if not self._config.sends:
-            text = decision(outcome, sends=False)
-            show(f"{delivery.identity.checkout_id} {delivery.identity.status}: {text}")
-        if isinstance(outcome, Ignored):
-            result = Result("ignored", outcome.reason, outcome.merge_request)
-        else:
-            if outcome.was_there:
-                logger.info(
-                    "%s: its message is in the topic already", delivery.identity.checkout_id
-                )
-            elif self._config.sends:
-                metrics.sent(outcome.stage)
-            result = Result("sent", outcome.stage, outcome.merge_request)
-        self._settle(delivery, result, started)
-
-    def _on_failure(self, delivery: Delivery, error: Exception, started: float) -> None:
-        """Have a copy of what failed put where it belongs; where nothing is sent, only say so."""
-        if not isinstance(error, NotifierError):  # it must not cost a notification: tried again
-            logger.error("%s: a bug", delivery.identity.checkout_id, exc_info=error)
-        now = datetime.now(UTC)
-        history = history_of(
+    def _history_of(self, delivery: Delivery) -> History:
+        return history_of(
             unburied(delivery.properties.headers, self._queue),
             exchange=delivery.exchange,
             routing_key=delivery.routing_key,
-            now=now,
+            now=datetime.now(UTC),
         )
+
+    def _on_outcome(
+        self, delivery: Delivery, outcome: Outcome, started: float, trail: Trail
+    ) -> None:
+        if not self._config.sends:
+            text = decision(outcome, sends=False)
+            show(f"{delivery.identity.checkout_id} {delivery.identity.status}: {text}")
+        steps = tuple(trail.steps)
+        if isinstance(outcome, Ignored):
+            result = Result(
+                outcome="ignored",
+                reason=outcome.reason,
+                merge_request=outcome.merge_request,
+                steps=steps,
+            )
+        else:
+            if self._config.sends and not outcome.was_there:
+                metrics.sent(outcome.stage)
+            result = Result(
+                outcome="sent",
+                reason=outcome.stage,
+                merge_request=outcome.merge_request,
+                steps=steps,
+                was_there=outcome.was_there,
+                position=outcome.position,
+                message=outcome.message,
+            )
+        self._settle(delivery, result, started)
+
+    def _on_failure(
+        self, delivery: Delivery, error: Exception, started: float, trail: Trail = SILENT
+    ) -> None:
+        """Have a copy of what failed put where it belongs; where nothing is sent, only say so."""
         destination = destination_of(
-            error, history, queue=self._queue, retry_for=self._retry_for, now=now
+            error,
+            self._history_of(delivery),
+            queue=self._queue,
+            retry_for=self._retry_for,
+            now=datetime.now(UTC),
         )
-        level = logging.ERROR if destination.is_final else logging.WARNING
-        if isinstance(error, Unavailable) and error.held:
-            level = logging.INFO  # what holds it is told of once, and there may be many
-        logger.log(
-            level, "%s: to be %s: %s", delivery.identity.checkout_id, destination.outcome, error
+        with about(delivery.identity):
+            _tell(error, destination)
+        failed = Result(
+            outcome=destination.outcome,
+            reason=destination.reason,
+            error=str(error),
+            steps=tuple(trail.steps),
         )
-        confirmed = partial(self._on_copy, delivery, error, started)
+        confirmed = partial(self._on_copy, delivery, failed, started)
         if self._config.sends:
+            self._unsettled.copy(delivery.key, destination.queue)
             self._republisher.put(delivery, destination, confirmed)
         else:
-            show(f"{delivery.identity.checkout_id}: would be {destination.outcome}: {error}")
+            who = delivery.identity.checkout_id or "a notification without an id"
+            show(f"{who}: would be {destination.outcome}: {error}")
             confirmed(destination)
 
     def _on_copy(
-        self, delivery: Delivery, error: Exception, started: float, destination: Destination
+        self, delivery: Delivery, failed: Result, started: float, destination: Destination
     ) -> None:
-        result = Result(destination.outcome, destination.reason, error=str(error))
+        """Settle what is safe in another queue, which may be another one than was meant."""
+        result = replace(failed, outcome=destination.outcome, reason=destination.reason)
+        first_seen = destination.headers[FIRST_SEEN]
+        if destination.is_final:
+            result = replace(result, letter=letter_id(first_seen, delivery.body))
+        else:
+            until = datetime.now(UTC) + timedelta(seconds=destination.delay)
+            result = replace(result, next_try=until)
+            since = datetime.fromisoformat(first_seen)
+            self._unsettled.delay(Delayed(delivery.identity, since, until, result))
         self._settle(delivery, result, started)
 
     def _settle(self, delivery: Delivery, result: Result, started: float) -> None:
         """Acknowledge what is sent, ignored, or safe in another queue, and tell of it."""
         self._consumer.acknowledge(delivery)
+        self._unsettled.settle(delivery.key)
         seconds = time.monotonic() - started
         self._outcomes.add(delivery.identity, result, seconds)
-        status, outcome, reason = delivery.identity.status, result.outcome, result.reason
-        metrics.settled(status, outcome, reason, seconds)
-        values = (delivery.identity.checkout_id, status, outcome, reason, round(seconds, 3))
-        logger.info(
-            "checkout=%s status=%s outcome=%s reason=%s duration=%.3f",
-            *values,
-            extra=dict(zip(FIELDS, values, strict=True)),
-        )
+        metrics.settled(delivery.identity.status, result.outcome, result.reason, seconds)
+        with about(delivery.identity):
+            settled(result, seconds)
+
+
+def _tell(error: Exception, destination: Destination) -> None:
+    """Log what failed, unless it is a part of an outage that the log tells of already."""
+    level = logging.ERROR if destination.is_final else logging.WARNING
+    if isinstance(error, Unavailable):
+        is_known = metrics.connected.affects(error.service, error.host)
+        level = logging.INFO if is_known or error.held else level
+    elif not isinstance(error, NotifierError):  # it must not cost a notification: tried again
+        logger.error("a bug", exc_info=error)
+    fields = {"outcome": destination.outcome, "reason": destination.reason}
+    logger.log(level, "to be %s: %s", destination.outcome, error, extra=fields)
 
 
 def _envelope_of(delivery: Delivery) -> Envelope:

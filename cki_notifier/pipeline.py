@@ -14,7 +14,14 @@ from cki_notifier.kafka.publish import Record
 from cki_notifier.message.build import build_message
 from cki_notifier.message.contract import ReadyForTest
 from cki_notifier.message.event import record_of, stage_of
-from cki_notifier.notification.models import Ignored, Notification, Outcome, Sent, Stage
+from cki_notifier.notification.models import (
+    Ignored,
+    Notification,
+    Outcome,
+    Position,
+    Sent,
+    Stage,
+)
 from cki_notifier.notification.parse import NO_ENVELOPE, Envelope, parse
 from cki_notifier.notification.reasons import IgnoreReason
 from cki_notifier.rules.explain import SILENT, Trail
@@ -32,8 +39,11 @@ _ARRIVAL_SECONDS = 1.0
 class Publishes(Protocol):
     """Whatever takes a record and returns when it is safe: Kafka, or one who only shows it."""
 
-    def publish(self, record: Record, deadline: Deadline) -> None:
-        """Return when the record is delivered; raise a NotifierError otherwise."""
+    def publish(self, record: Record, deadline: Deadline) -> Position | None:
+        """Return where the record is when it is delivered, None where nothing is sent.
+
+        Raises a NotifierError otherwise.
+        """
 
 
 class Remembers(Protocol):
@@ -72,12 +82,15 @@ class Pipeline:
         self._ledger = ledger
 
     @staticmethod
-    def begin(body: bytes, envelope: Envelope = NO_ENVELOPE) -> tuple[Notification, Ignored | None]:
+    def begin(
+        body: bytes, envelope: Envelope = NO_ENVELOPE, trail: Trail = SILENT
+    ) -> tuple[Notification, Ignored | None]:
         """Parse a body and decide what needs nothing loaded; never waits.
 
         Args:
             body: as it came.
             envelope: what came with it.
+            trail: where each rule's explanation goes when it is ignored.
 
         Returns:
             The notification, and what was decided, None when more has to be known.
@@ -86,18 +99,26 @@ class Pipeline:
             Malformed: the body is no notification.
         """
         notification = parse(body, envelope)
-        reason = first_match(BEFORE_LOADING, notification, SILENT)
+        if reason := first_match(BEFORE_LOADING, notification, SILENT):
+            first_match(BEFORE_LOADING, notification, trail)
         return notification, Ignored(reason) if reason else None
 
-    def handle(self, notification: Notification, deadline: Deadline) -> Outcome:
+    def handle(
+        self, notification: Notification, deadline: Deadline, trail: Trail = SILENT
+    ) -> Outcome:
         """Take a notification all the way to Kafka's confirmation.
+
+        Args:
+            notification: any.
+            deadline: for everything together.
+            trail: where each rule's explanation goes.
 
         Raises:
             NotifierError: its class says what is to be done with the notification.
         """
         if sent := self._sent_before(notification, deadline):
             return sent
-        decision = self.decide(notification, deadline)
+        decision = self.decide(notification, deadline, trail)
         if isinstance(decision, Announcement):
             return self.announce(decision, notification, deadline)
         return decision
@@ -151,8 +172,9 @@ class Pipeline:
             source=self._source,
             now=datetime.now(UTC),
         )
-        self._publisher.publish(record, deadline)
-        return Sent(announcement.stage, announcement.message.merge_request.merge_request_url)
+        position = self._publisher.publish(record, deadline)
+        merge_request = announcement.message.merge_request.merge_request_url
+        return Sent(announcement.stage, merge_request, position=position, message=record.value)
 
     def _sent_before(self, notification: Notification, deadline: Deadline) -> Sent | None:
         """Look in the topic for the message of what may have been handled before."""

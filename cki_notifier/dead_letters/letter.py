@@ -72,7 +72,7 @@ def read_letter(tag: int, properties: BasicProperties, body: bytes) -> Letter:
     looks = headers.get(_DELIVERIES)
     return Letter(
         tag=tag,
-        id=_id(str(headers.get(FIRST_SEEN) or died or ""), body),
+        id=letter_id(str(headers.get(FIRST_SEEN) or died or ""), body),
         checkout_id=identity.checkout_id,
         status=identity.status,
         reason=_text(headers.get(REASON)) or _text(death.get("reason")) or _NO_REASON,
@@ -123,7 +123,13 @@ def fresh_properties(letter: Letter) -> BasicProperties:
     return copied_properties(letter.properties, way)
 
 
-def _id(since: str, body: bytes) -> str:
+def letter_id(since: str, body: bytes) -> str:
+    """Return the id of a letter.
+
+    Args:
+        since: when it was received first, as its header says.
+        body: its own.
+    """
     digest = hashlib.blake2b(since.encode(errors="replace") + b"\0", digest_size=_ID_BYTES)
     digest.update(body)
     return digest.hexdigest()

@@ -144,7 +144,7 @@ class Ledger:
     def _wait(self, answer: "Future[str | None]", deadline: Deadline) -> str | None:
         while True:
             try:
-                return deadline.wait_for(answer, _LOOK_SECONDS)
+                return deadline.wait_for(answer, _LOOK_SECONDS, "a look into the topic")
             except FutureTimeoutError:
                 if not deadline.remaining():
                     text = f"the topic can't be read: {self._trouble}"

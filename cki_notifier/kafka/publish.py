@@ -20,8 +20,9 @@ from cki_notifier.kafka.client import (
     complete,
 )
 from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
+from cki_notifier.notification.models import Position
 from cki_notifier.telemetry import metrics
-from cki_notifier.telemetry.throttle import Throttle
+from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import Gate
 from cki_notifier.workers.threads import start_vital
@@ -41,8 +42,11 @@ _REFUSED = frozenset(
 _STALLED_SECONDS = 45.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
-#: What goes wrong again and again is told so often, in seconds.
-_QUIET_SECONDS = 60.0
+#: After these no broker is left to talk to.
+_NOBODY_LEFT = frozenset(
+    {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}  # noqa: SLF001  # public
+)
+_AGAIN = "the client goes on trying until it is back"
 #: Before a new producer, in seconds: the first time, and at most; twice as long each time, until a
 #: record is confirmed. A cluster that refuses one, as it does without the right to write, refuses
 #: the next one, too.
@@ -77,18 +81,18 @@ class _Progress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: set[Future[bool]] = set()
+        self._under_way: set[Future[Position | None]] = set()
         self._since = self.begun_at = time.monotonic()
         self.confirmed = False
 
-    def begun(self, delivered: "Future[bool]") -> None:
+    def begun(self, delivered: "Future[Position | None]") -> None:
         """Note a record that is handed over, and whose report somebody waits for."""
         with self._lock:
             if not self._under_way:
                 self._since = time.monotonic()
             self._under_way.add(delivered)
 
-    def ended(self, delivered: "Future[bool]", *, succeeded: bool = False) -> bool:
+    def ended(self, delivered: "Future[Position | None]", *, succeeded: bool = False) -> bool:
         """Note a record that was reported, or not taken; tell whether it was under way."""
         with self._lock:
             if succeeded:
@@ -124,8 +128,8 @@ class Publisher:
         self._settings = complete(revealed(config.settings))
         self._lock = threading.Lock()
         self._gate = Gate("kafka")
-        self._throttle = Throttle(_QUIET_SECONDS, most=10)
         self._progress = _Progress()
+        self._cause = ""  # what was last wrong with one of the brokers
         self._fatal = ""  # why the producer can't go on, when it can't
         self._refused = ""  # why there is none to be had, while there is none
         self._doubt = ""  # why the last one could not go on, until this one is known to
@@ -134,8 +138,8 @@ class Publisher:
         self._stopping = threading.Event()
         self._thread = start_vital("kafka reports", self._poll)
 
-    def publish(self, record: Record, deadline: Deadline) -> None:
-        """Send a record and return when the broker confirmed it.
+    def publish(self, record: Record, deadline: Deadline) -> Position:
+        """Send a record; return where it is when the broker confirmed it.
 
         Raises:
             TooLarge: the broker refuses it for its size, and always will.
@@ -146,39 +150,42 @@ class Publisher:
         self._gate.enter(deadline)
         started = time.monotonic()
         try:
-            self._send(record, deadline)
+            position = self._send(record, deadline)
         except TooLarge:
             self._gate.passed()
             raise
         except Unavailable as error:
             metrics.kafka_failures.inc()
-            self._gate.failed(record.key, whole=error.hiccup, since=started)
+            trouble = Trouble(str(error).removeprefix("kafka: "))
+            self._gate.failed(record.key, whole=error.hiccup, since=started, trouble=trouble)
             raise
         self._gate.passed()
-        logger.debug("%s: confirmed by Kafka", record.key)
+        return position
 
-    def _send(self, record: Record, deadline: Deadline) -> None:
-        """Send a record; return when the broker said where in the topic it is.
+    def _send(self, record: Record, deadline: Deadline) -> Position:
+        """Send a record; return where in the topic the broker says it is.
 
         librdkafka takes what it sent before a confirmed record for delivered, because no broker
         with the state of an idempotent producer would have skipped it. One without that state does:
         that of a topic which was deleted and made again. Then the report knows no offset.
         """
         started = time.monotonic()
-        delivered: Future[bool] = Future()
+        delivered: Future[Position | None] = Future()
         self._produce(record, delivered, deadline)
         # librdkafka does not take back what it was given, so its last word is waited for.
         longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
         seconds = min(longest, deadline.remaining()) if deadline.is_strict else longest
-        try:
-            has_offset = delivered.result(seconds)
-        except FutureTimeoutError as error:
-            text = "no delivery report came in time"
-            raise DeliveryUnknown("kafka", text, hiccup=True, held=True) from error
-        if not has_offset:
+        with deadline.noting("Kafka's confirmation"):
+            try:
+                position = delivered.result(seconds)
+            except FutureTimeoutError as error:
+                text = "no delivery report came in time"
+                raise DeliveryUnknown("kafka", text, hiccup=True, held=True) from error
+        if position is None:
             text = "it confirms only what was sent after the record"
             raise DeliveryUnknown("kafka", text, hiccup=True, held=True)
         metrics.kafka_delivery_seconds.observe(time.monotonic() - started)
+        return position
 
     def check(self) -> None:
         """Return when Kafka answers for the topic, within 2 s; from any thread.
@@ -187,19 +194,24 @@ class Publisher:
             Unavailable: it does not, or the topic can't be had.
         """
         with self._lock:
-            producer, doubt = self._producer, self._doubted()
-        if doubt:
-            metrics.connected.set("kafka", works=False)
-            raise Unavailable("kafka", doubt)
+            producer, trouble = self._producer, self._doubted()
+        trouble = trouble or self._asked(producer)
+        if trouble:
+            metrics.connected.fails("kafka", Trouble(trouble, _AGAIN))
+            raise Unavailable("kafka", trouble)
+        self._cause = ""
+        if not self._gate.is_down:  # what answers may still take no record
+            metrics.connected.works("kafka")
+
+    def _asked(self, producer: Producer) -> str:
+        """Ask for the topic; return what is wrong with it."""
         try:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
-            metrics.connected.set("kafka", works=False)
-            raise Unavailable("kafka", str(error.args[0].str())) from error
-        metrics.connected.set("kafka", works=True)
+            text = self._cause or str(error.args[0].str())
+            return f"no answer within {_CHECK_SECONDS:g} s: {text}"
         refusal = found.topics[self._topic].error
-        if refusal is not None:
-            raise Unavailable("kafka", f"{self._topic}: {refusal.str()}")
+        return f"{self._topic}: {refusal.str()}" if refusal else ""
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""
@@ -213,7 +225,9 @@ class Publisher:
         self._stopping.set()
         self._thread.join()
 
-    def _produce(self, record: Record, delivered: "Future[bool]", deadline: Deadline) -> None:
+    def _produce(
+        self, record: Record, delivered: "Future[Position | None]", deadline: Deadline
+    ) -> None:
         """Hand a record to librdkafka, whose report then ends ``delivered``."""
         headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
         while True:
@@ -269,9 +283,9 @@ class Publisher:
         pause = _FIRST_PAUSE_SECONDS if old.confirmed else self._pause
         self._pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
-        self._tell(logging.ERROR, f"{self._fatal}; making a new producer in {pause:.1f} s")
+        logger.info("kafka: %s; making a new producer in %.1f s", self._fatal, pause)
         metrics.reconnects.labels("kafka").inc()
-        metrics.connected.set("kafka", works=False)
+        metrics.connected.fails("kafka", Trouble(self._fatal, _AGAIN))
         try:
             self._producer.purge()
             self._producer.poll(0)
@@ -301,27 +315,35 @@ class Publisher:
         return Producer(self._settings, error_cb=self._on_error, logger=LIBRDKAFKA_LOG)
 
     def _on_error(self, error: KafkaError) -> None:
-        """Tell of what librdkafka can't do now, once a minute; it goes on trying by itself."""
-        metrics.connected.set("kafka", works=False)
-        if error.fatal():
-            self._fatal = error.str()  # of which the renewal tells
-        else:
-            self._tell(logging.WARNING, error.str())
+        """Note what librdkafka can't do now; it goes on trying by itself.
 
-    def _tell(self, level: int, text: str) -> None:
-        """Log something once a minute for each level, and whenever we debug."""
-        is_told = self._throttle.let_through(level) is not None
-        logger.log(level if is_told else logging.DEBUG, "kafka: %s", text)
+        One broker of several that is away costs nothing. When none is left, what it said of one of
+        them tells why.
+        """
+        text = error.str()
+        logger.info("kafka: %s", text)
+        if error.fatal():
+            self._fatal = text  # of which the renewal tells
+        elif error.code() in _NOBODY_LEFT:
+            says = f"{text}: {self._cause}" if self._cause else text
+            metrics.connected.fails("kafka", Trouble(says, _AGAIN))
+        else:
+            self._cause = text
 
 
 def _report(
-    delivered: "Future[bool]", progress: _Progress, error: KafkaError | None, message: Message
+    delivered: "Future[Position | None]",
+    progress: _Progress,
+    error: KafkaError | None,
+    message: Message,
 ) -> None:
     """Take librdkafka's word on what became of a record."""
     if not progress.ended(delivered, succeeded=error is None):
         return  # nobody waits for it any more
     if error is None:
-        delivered.set_result(message.offset() is not None)
+        offset = message.offset()
+        position = None if offset is None else Position(message.partition() or 0, offset)
+        delivered.set_result(position)
     else:
         delivered.set_exception(_translated(error))
 

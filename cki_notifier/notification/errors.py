@@ -60,13 +60,14 @@ class Unavailable(NotifierError):
 
     Attributes:
         service: who is unavailable, as in the metrics' labels.
+        host: which of them, where there are several.
         hiccup: whether trying again at once may help.
         retry_after: the seconds the service asked us to wait, 0 when it did not.
         held: whether the notification was only held back, and nothing is known to be wrong with
             what it asks for: then it is tried again soon, however often that happens.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but two by name
         self,
         service: str,
         text: str,
@@ -74,9 +75,11 @@ class Unavailable(NotifierError):
         hiccup: bool = False,
         retry_after: float = 0.0,
         held: bool = False,
+        host: str = "",
     ) -> None:
         super().__init__(f"{service}: {text}")
         self.service = service
+        self.host = host
         self.hiccup = hiccup
         self.retry_after = retry_after
         self.held = held

@@ -107,17 +107,28 @@ class MergeRequest(Struct, frozen=True, kw_only=True):
     jira_issues: tuple[JiraIssue, ...] | None = None
 
 
+class Position(Struct, frozen=True):
+    """Where in the topic a record is."""
+
+    partition: int
+    offset: int
+
+
 class Sent(Struct, frozen=True):
     """Kafka confirmed the message (or would have got it, where nothing is sent).
 
     Attributes:
         merge_request: its address, ``""`` where there is none or nothing was loaded.
         was_there: whether the message was in the topic already, and was not sent again.
+        position: of the record; None where nothing was sent.
+        message: as it was sent, JSON; empty where nothing was.
     """
 
     stage: Stage
     merge_request: str = ""
     was_there: bool = False
+    position: Position | None = None
+    message: bytes = b""
 
 
 class Ignored(Struct, frozen=True):

@@ -77,10 +77,14 @@ class Identity(msgspec.Struct, frozen=True):
     Attributes:
         checkout_id: keeps one checkout's notifications in order; None when there is none.
         status: for the log; None when there is none.
+        event_id: becomes ``ce_id``, if it leads to a message.
+        attempt: which try at it this is, counted from 1.
     """
 
     checkout_id: str | None = None
     status: str | None = None
+    event_id: str = ""
+    attempt: int = 1
 
 
 #: What comes with a body that comes by itself.
@@ -133,14 +137,15 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     )
 
 
-def identify(body: bytes) -> Identity:
+def identify(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Identity:
     """Peek at a body, which may be anything; nothing is raised."""
+    event = event_id(body, envelope)
     try:
         glimpse = decode(body, _Glimpse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Identity()
+        return Identity(event_id=event)
     about = _of_type(_Object, glimpse.object) or _Object()
-    return Identity(_identifier(glimpse.id, about.id), _of_type(str, glimpse.status))
+    return Identity(_identifier(glimpse.id, about.id), _of_type(str, glimpse.status), event)
 
 
 def event_id(body: bytes, envelope: Envelope = NO_ENVELOPE) -> str:

@@ -34,6 +34,7 @@ from cki_notifier.rabbitmq.connection import (
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.rabbitmq.queues import MainQueue
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ _STEADY_SECONDS = 0.5
 _ORPHANS_SECONDS = 60.0
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
+_AGAIN = "connecting anew until it is back"
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -74,6 +76,11 @@ class Delivery(msgspec.Struct, frozen=True):
     exchange: str
     routing_key: str
     identity: Identity = Identity()
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from all others."""
+        return self.connection, self.tag
 
 
 class Handler(Protocol):
@@ -142,9 +149,9 @@ class Consumer:
             except Unavailable as error:
                 self._liveness.missing = str(error)
                 failures = 0 if self._was_steady() else failures + 1
-                self._forget()
+                self._forget(str(error).removeprefix("rabbitmq: "))
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
-                logger.warning("%s; connecting anew in %.1f s", error, pause)
+                logger.info("%s; connecting anew in %.1f s", error, pause)
                 metrics.reconnects.labels("rabbitmq").inc()
                 stopping.wait(pause)
 
@@ -189,7 +196,7 @@ class Consumer:
                 logger.info("consuming %s", queue)
                 self._consuming_since = time.monotonic()
                 self._liveness.tick()  # a slow broker may have taken long to declare all that
-                metrics.connected.set("rabbitmq", works=True)
+                metrics.connected.works("rabbitmq")
                 self._liveness.missing = ""
                 self._pump(connection, channel, queue, stopping)
                 self._liveness.missing = "rabbitmq: the process is stopping"
@@ -210,12 +217,12 @@ class Consumer:
             self._settled = SettledTags()
             self._heard_at, self._heard = time.monotonic(), 0
 
-    def _forget(self) -> None:
+    def _forget(self, why: str) -> None:
         with self._lock:
             self._connection = None
         self.has_orphans = False
         self._consuming_since = None
-        metrics.connected.set("rabbitmq", works=False)
+        metrics.connected.fails("rabbitmq", Trouble(why, _AGAIN))
 
     def _was_steady(self) -> bool:
         since = self._consuming_since
@@ -287,15 +294,16 @@ class Consumer:
             Unavailable: the broker ended the consumer, and the process goes on.
         """
         self.has_orphans = True
-        self._liveness.missing = "rabbitmq: the broker ended our consumer"
-        metrics.connected.set("rabbitmq", works=False)
+        why = "the broker ended our consumer"
+        self._liveness.missing = f"rabbitmq: {why}"
+        metrics.connected.fails("rabbitmq", Trouble(why, _AGAIN))
         end = time.monotonic() + _ORPHANS_SECONDS
         self._pump_until(
             connection,
             lambda: self._handler.has_emptied() or stopping.is_set() or time.monotonic() > end,
         )
         if not stopping.is_set():
-            raise Unavailable("rabbitmq", "the broker ended our consumer")
+            raise Unavailable("rabbitmq", why)
 
     def _on_message(
         self,

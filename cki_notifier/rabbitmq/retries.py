@@ -59,14 +59,19 @@ class Destination(Struct, frozen=True):
     Attributes:
         queue: a delay queue or the dead-letter queue.
         reason: a :class:`DeadLetterReason`, or a :class:`DelayReason`.
-        is_final: whether it is dead-lettered.
         headers: to be added to the copy's own.
+        delay: the seconds after which it comes back; 0 when it is dead-lettered.
     """
 
     queue: str
     reason: str
-    is_final: bool
     headers: dict[str, Any]
+    delay: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is dead-lettered."""
+        return not self.delay
 
     @property
     def outcome(self) -> str:
@@ -153,9 +158,9 @@ def destination_of(
         ROUTING_KEY: history.routing_key,
     } | ({HELD: held} if held else {})
     if reason:
-        return Destination(dead_letter_queue(queue), reason, True, headers | {REASON: reason.value})  # noqa: FBT003  # is_final
+        return Destination(dead_letter_queue(queue), reason, headers | {REASON: reason.value})
     delay = _HELD_DELAYS[min(held, 2) - 1] if is_held else DELAYS[min(failures, len(DELAYS)) - 1]
-    return Destination(delay_queue(queue, delay), _delay_reason(error), False, headers)  # noqa: FBT003  # is_final
+    return Destination(delay_queue(queue, delay), _delay_reason(error), headers, delay)
 
 
 def detours(destination: Destination, queue: str) -> list[Destination]:
@@ -172,7 +177,7 @@ def detours(destination: Destination, queue: str) -> list[Destination]:
     longer_first = sorted(DELAYS, key=lambda seconds: (seconds < wanted, seconds))
     headers = {name: it for name, it in destination.headers.items() if name != REASON}
     return [
-        Destination(name, DelayReason.UNAVAILABLE, False, headers)  # noqa: FBT003  # is_final
+        Destination(name, DelayReason.UNAVAILABLE, headers, seconds)
         for seconds in longer_first
         if (name := delay_queue(queue, seconds)) != destination.queue
     ]

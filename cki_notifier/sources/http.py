@@ -43,6 +43,7 @@ from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 from cki_notifier.workers.shares import USUAL, Shares
@@ -68,6 +69,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
+_TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+#: From here on a code tells of the service's own trouble.
+_FIRST_OF_ITS_OWN = HTTPStatus.INTERNAL_SERVER_ERROR
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
 
@@ -158,6 +162,7 @@ class Pending(Generic[T]):
     def __init__(self, http: "HTTP", asked: _Asked[T], deadline: Deadline) -> None:
         self._http = http
         self._server = asked.server
+        self._name = f"{asked.server.name} {asked.server.host}".rstrip()
         #: As it was asked for, from the server's address on.
         self.path = asked.path
         self._about = asked.about
@@ -201,18 +206,20 @@ class Pending(Generic[T]):
             future = self._start(found.path)
         found = self._wait(future)
         if isinstance(found, _Redirect):
-            self._gate.failed(self._about, whole=False, since=time.monotonic())
-            raise Unavailable(
-                self._server.name, f"GET {self.path} answered {found.code} again and again"
+            text = f"GET {self.path} answered {found.code} again and again"
+            self._gate.failed(
+                self._about, whole=False, since=time.monotonic(), trouble=Trouble(text)
             )
+            raise self._unavailable(text)
         return found
 
     def _wait(self, future: Future["T | _Redirect"]) -> "T | _Redirect":
         try:
-            return self._deadline.wait_for(future, self._deadline.remaining() + _GRACE_SECONDS)
+            seconds = self._deadline.remaining() + _GRACE_SECONDS
+            return self._deadline.wait_for(future, seconds, f"an answer of {self._name}")
         except FutureTimeoutError as error:
             text = f"no response to GET {self.path} in time"
-            raise Unavailable(self._server.name, text, hiccup=True) from error
+            raise self._unavailable(text, hiccup=True) from error
 
     def _digest(
         self, path: str, started: float, outcome: Response | TransferError
@@ -227,13 +234,13 @@ class Pending(Generic[T]):
         metrics.answered(self._server.name, code, seconds, is_needed=is_needed)
         if isinstance(outcome, TransferError):
             is_whole = not outcome.has_begun
-            self._gate.failed(self._about, whole=is_whole, since=started)
             what = "no response" if is_whole else "no whole response"
             text = f"{what} to GET {self.path}: {outcome}"
+            self._gate.failed(self._about, whole=is_whole, since=started, trouble=Trouble(text))
             again = not outcome.is_bound
             if outcome.is_bound and not is_needed:
                 raise Refused(self._server.name, text)
-            raise Unavailable(self._server.name, text, hiccup=again, held=is_whole)
+            raise self._unavailable(text, hiccup=again, held=is_whole)
         if outcome.code in _REDIRECTS:
             return self._redirect(outcome, path)
         knows_not = outcome.code == HTTPStatus.NOT_FOUND and is_object(outcome.body)
@@ -247,13 +254,29 @@ class Pending(Generic[T]):
         return self._reading.read(Page(self._decode(outcome), outcome.headers))
 
     def _note(self, response: Response, started: float, *, is_proper: bool) -> None:
-        if response.code == HTTPStatus.TOO_MANY_REQUESTS:
-            patience = _patience(response)
-            self._gate.failed(self._about, whole=True, since=started, retry_after=patience)
-        elif is_proper:
+        if is_proper:
             self._gate.passed()
-        else:
-            self._gate.failed(self._about, whole=False, since=started)
+            return
+        is_busy = response.code == HTTPStatus.TOO_MANY_REQUESTS
+        self._gate.failed(
+            self._about,
+            whole=is_busy or response.code == HTTPStatus.UNAUTHORIZED,
+            since=started,
+            retry_after=_patience(response) if is_busy else 0,
+            trouble=Trouble(self._said(response), refuses=response.code in _TOKEN_REFUSED),
+        )
+
+    def _said(self, response: Response) -> str:
+        """Say in words what was answered."""
+        text = f"GET {self.path} answered {response.code}"
+        if response.code in _TOKEN_REFUSED:
+            return f"{text}; check the token in {self._server.token_variable}"
+        if response.code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
+            return f"{text} without a JSON object"
+        return text
+
+    def _unavailable(self, text: str, **how: Any) -> Unavailable:
+        return Unavailable(self._server.name, text, host=self._server.host, **how)
 
     def _redirect(self, response: Response, path: str) -> _Redirect:
         """Return where a redirect leads to on the same server, which alone gets our token."""
@@ -266,8 +289,10 @@ class Pending(Generic[T]):
             if not self._reading.is_needed:
                 self._gate.passed()
                 raise Refused(self._server.name, text)
-            self._gate.failed(self._about, whole=False, since=time.monotonic())
-            raise Unavailable(self._server.name, text)
+            self._gate.failed(
+                self._about, whole=False, since=time.monotonic(), trouble=Trouble(text)
+            )
+            raise self._unavailable(text)
         return _Redirect(target.removeprefix(self._server.url), response.code)
 
     def _decode(self, response: Response) -> Any:
@@ -280,13 +305,13 @@ class Pending(Generic[T]):
         except msgspec.ValidationError as error:
             if _ROOT_MISMATCH.fullmatch(str(error)):
                 text = f"GET {self.path} answered JSON of another kind: {error}"
-                raise Unavailable(self._server.name, text) from None
+                raise self._unavailable(text) from None
             raise InvalidDocument(f"{where} can't be used: {error}") from None
         except RecursionError:
             raise InvalidDocument(f"{where} is nested too deeply to be read") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             text = f"GET {self.path} answered no JSON: {error}"
-            raise Unavailable(self._server.name, text, hiccup=True) from None
+            raise self._unavailable(text, hiccup=True) from None
 
     def _check(self, response: Response) -> None:
         code, server = response.code, self._server
@@ -295,16 +320,11 @@ class Pending(Generic[T]):
         )
         if code == HTTPStatus.OK:
             return
-        text = f"GET {self.path} answered {code}"
-        if code == HTTPStatus.NOT_FOUND:
-            raise Unavailable(server.name, f"{text} without a JSON object", hiccup=True)
-        if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            logger.error("%s: %s; check the token in %s", server.name, text, server.token_variable)
-            raise Unavailable(server.name, f"{text}; check the token in {server.token_variable}")
         is_whole = code == HTTPStatus.TOO_MANY_REQUESTS
-        again = is_whole or code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        again = code == HTTPStatus.NOT_FOUND or is_whole or code >= _FIRST_OF_ITS_OWN
         patience = _patience(response)
-        raise Unavailable(server.name, text, hiccup=again, retry_after=patience, held=is_whole)
+        text = self._said(response)
+        raise self._unavailable(text, hiccup=again, retry_after=patience, held=is_whole)
 
 
 class HTTP:

@@ -34,6 +34,7 @@ from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.http import Server
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 
@@ -55,17 +56,12 @@ _LARGEST_BODY_BYTES = 8 * 1024 * 1024
 #: Who has the token; and what everybody may ask.
 PROBE, SERVER_INFO = "/rest/api/2/myself", "/rest/api/2/serverInfo"
 _FIELDS = "summary,status,priority,components,fixVersions,labels"
+_TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: A search that is answered so is answered so until somebody changes something.
-LASTING = frozenset(
-    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
-)
+LASTING = _TOKEN_REFUSED | {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _UNKNOWN: frozenset[int] = frozenset({HTTPStatus.NOT_FOUND})
 #: A Data Center answers so for an issue that one may not see.
 _UNSEEN = _UNKNOWN | {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-
-
-class _LastingError(Exception):
-    """It goes on until somebody changes something; the text says what."""
 
 
 #: All that the package and ``requests`` below it were seen to raise, for bad answers too.
@@ -193,8 +189,7 @@ class JiraIssues:
         self._seconds = seconds
         self.gate = Gate("jira")
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
-        #: What lasts, and what of it was said.
-        self._lasting = self._said = ""
+        self._lasting = ""  # what it will answer again and again, while it does
 
     def start(self, links: Iterable[str]) -> "LookUp | None":
         """Start to look up the issues that links lead to; None when none of them names an issue."""
@@ -206,7 +201,7 @@ class JiraIssues:
         look_up = LookUp(self, keys, self._seconds)
         if not self.gate.may_ask():
             down = ConnectionError("it is down, and asked about once a second")
-            look_up.future.set_exception(_LastingError(self._lasting) if self._lasting else down)
+            look_up.future.set_exception(down)
         elif self._free.acquire(blocking=False):
             threading.Thread(target=self._run, args=(look_up, sorted(asked)), daemon=True).start()
         else:
@@ -215,12 +210,11 @@ class JiraIssues:
             )
         return look_up
 
-    def warn(self, text: str, keys: Iterable[str], *, lasts: bool) -> None:
-        """Count a failure, and say it; what lasts is said once."""
+    @staticmethod
+    def warn(text: str, keys: Iterable[str]) -> None:
+        """Count a failure, and say it unless the log knows of the outage."""
         metrics.enrichment_failures.labels("jira").inc()
-        level = logging.DEBUG if lasts and text == self._said else logging.WARNING
-        if lasts:
-            self._said = text
+        level = logging.INFO if metrics.connected.affects("jira") else logging.WARNING
         logger.log(level, "jira: %s; the message goes without %s", text, ", ".join(keys))
 
     def _run(self, look_up: "LookUp", keys: list[str]) -> None:
@@ -237,9 +231,9 @@ class JiraIssues:
                 whole=code != HTTPStatus.BAD_REQUEST,  # which tells of one query alone
                 since=started,
                 retry_after=LONGEST_PROBE_SECONDS if self._lasting else 0,
-                quietly=bool(self._lasting),
+                trouble=Trouble(self._lasting or _said(error), refuses=code in _TOKEN_REFUSED),
             )
-            look_up.future.set_exception(_LastingError(self._lasting) if self._lasting else error)
+            look_up.future.set_exception(error)
         else:
             look_up.future.set_result(None)
         finally:
@@ -254,7 +248,7 @@ class JiraIssues:
                 raise
             found, unseen = {}, _UNKNOWN
         else:
-            self._lasting = self._said = ""
+            self._lasting = ""
             self.gate.passed()
         look_up.issues.update({key: found.pop(key) for key in keys if key in found})
         missing = [key for key in keys if key not in look_up.issues]
@@ -325,29 +319,22 @@ class LookUp:
 
     def result(self, deadline: Deadline) -> tuple[JiraIssue, ...] | None:
         """Return the issues in the order of their links, None when Jira did not answer properly."""
-        failure, lasts = "", False
+        failure = ""
         seconds = min(self._seconds, deadline.remaining())
         try:
-            deadline.wait_for(self.future, seconds)
+            deadline.wait_for(self.future, seconds, "an answer of jira")
         except FutureTimeoutError:
+            failure = f"no answer within {seconds:g} s"
             if seconds == self._seconds:  # else it did not have its time
                 about = next(iter(self._keys))
-                self._jira.gate.failed(about, whole=True, since=self._started)
-            failure = f"no answer within {seconds:g} s"
-        except _LastingError as error:
-            failure, lasts = str(error), True
-        except jira.JIRAError as error:
-            failure = f"it answered {error.status_code}"
-        except requests.RequestException as error:
-            # Its own text quotes addresses, which may be what Jira made up for a redirect.
-            reason = getattr(next(iter(error.args), None), "reason", None)
-            failure = type(error).__name__ + (f": {reason}" if reason else "")
+                trouble = Trouble(failure)
+                self._jira.gate.failed(about, whole=True, since=self._started, trouble=trouble)
         except _FAILURES as error:
-            failure = f"{type(error).__name__}: {error}"
+            failure = _said(error)
         issues = dict(self.issues)  # a look-up that is late may still add some
         if failure:
             missing = [key for key in self._keys.values() if key not in issues]
-            self._jira.warn(failure, missing, lasts=lasts)
+            self._jira.warn(failure, missing)
             if not issues:
                 return None
         return tuple(
@@ -394,6 +381,22 @@ def _usable(answer: Any, type_: type[T]) -> T:
     return decode(json.dumps(msgspec.to_builtins(found)).encode(), type_)
 
 
+def _said(error: Exception) -> str:
+    """Say in words what became of a request."""
+    if isinstance(error, jira.JIRAError):
+        return f"it answered {error.status_code}"
+    if isinstance(error, requests.RequestException):
+        # Its own text quotes addresses, which may be what Jira made up for a redirect.
+        reason = getattr(next(iter(error.args), None), "reason", None)
+        return f"no response: {reason or _words(error)}"
+    return str(error) if isinstance(error, OSError) else f"its answer can't be used: {error}"
+
+
+def _words(error: Exception) -> str:
+    """Return an error's name as people write it: ``read timeout``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+
+
 def _what_to_do(config: JiraConfig, error: Exception) -> str:
     """Say what an answer means that Jira will give again and again."""
     code = getattr(error, "status_code", None)
@@ -407,7 +410,7 @@ def _what_to_do(config: JiraConfig, error: Exception) -> str:
     else:
         text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
         text += ", a Data Center the token alone"
-    return f"it answers {code} (said once, and tried every 10 s): {text}"
+    return f"it answers {code}: {text}"
 
 
 def _jira_issue(issue: _Issue, link: str) -> JiraIssue:

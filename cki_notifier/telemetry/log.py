@@ -5,22 +5,73 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
+from cki_notifier.notification.parse import Identity
 from cki_notifier.telemetry import metrics, streams
+from cki_notifier.telemetry.outcomes import Result
 from cki_notifier.telemetry.printable import printable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 #: The parent of all our loggers.
 ROOT = "cki_notifier"
-#: Fields of a settled notification, in the order of its INFO line.
-FIELDS = ("checkout", "status", "outcome", "reason", "duration")
+#: Fields of all lines about a notification, as far as they are known, in their order.
+FIELDS = (
+    *("checkout", "status", "outcome", "reason", "duration", "event", "attempt"),
+    *("partition", "offset", "next_try", "letter", "was_there"),
+)
+#: The notification that is handled while a line is logged.
+_handled: ContextVar[Identity | None] = ContextVar("handled", default=None)
 
 #: What of a record is always fit to be told.
 _CERTAIN = ("name", "levelno", "levelname", "created", "msecs")
 #: Bodies and services may hold any amount of text: more of one is not logged, in characters.
 _LONGEST = 10_000
+
+
+@contextmanager
+def about(identity: Identity) -> Iterator[None]:
+    """Have all lines that this thread logs meanwhile tell which notification they are about."""
+    token = _handled.set(identity)
+    try:
+        yield
+    finally:
+        _handled.reset(token)
+
+
+def settled(result: Result, seconds: float) -> None:
+    """Log the one line of a notification that is settled; within :func:`about`.
+
+    Args:
+        result: what became of it.
+        seconds: how long that took.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    identity, position = _handled.get() or Identity(), result.position
+    fields = {
+        "checkout": identity.checkout_id,
+        "status": identity.status,
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "duration": f"{seconds:.3f}",
+        "event": identity.event_id,
+        "attempt": identity.attempt,
+        "partition": position.partition if position else None,
+        "offset": position.offset if position else None,
+        "next_try": result.next_try.isoformat(timespec="seconds") if result.next_try else None,
+        "letter": result.letter or None,
+        "was_there": result.was_there or None,
+    }
+    told = {name: it for name, it in fields.items() if it is not None or name in FIELDS[:2]}
+    text = " ".join(f"{name}={it}" for name, it in told.items())
+    logger.info("%s", text, extra=told | {"duration": round(seconds, 3)})
 
 
 class TextFormatter(logging.Formatter):
@@ -29,7 +80,11 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line, and below it, indented, the traceback of a bug."""
         when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
-        message = printable(_cut(record.getMessage()))
+        message = record.getMessage()
+        if "event" in record.__dict__:
+            name = record.__dict__["checkout"] or "a notification without an id"
+            message = message if name in message else f"{name}: {message}"
+        message = printable(_cut(message))
         line = f"{when}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {message}"
         if record.exc_info:
             below = _cut(self.formatException(record.exc_info)).split("\n")
@@ -59,6 +114,9 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line."""
+        if identity := _handled.get():
+            record.checkout, record.status = identity.checkout_id, identity.status
+            record.event, record.attempt = identity.event_id, identity.attempt
         try:
             streams.write(sys.stderr, self._line(record) + "\n")
         except (MemoryError, ValueError):  # there is no room, or no stream any more

@@ -1,26 +1,20 @@
 """What the process counts about itself, for Prometheus."""
 
-import threading
-from collections.abc import Iterable
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     GCCollector,
     Histogram,
-    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 
 from cki_notifier import __version__
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
+from cki_notifier.telemetry.connections import Connections
 
 # When each counter began, a series for each of them: process_start_time_seconds says enough.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
@@ -124,58 +118,7 @@ held_copies = Gauge(
 )
 
 
-class _Connected(Collector):
-    """Whether there is a connection that works: a gauge, with a host where there are several."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._works: dict[tuple[str, str], bool] = {}
-
-    def set(self, dependency: str, *, works: bool, host: str = "") -> None:
-        """Note how it is.
-
-        Args:
-            dependency: ``rabbitmq``, ``kafka`` or a service.
-            works: whether it does.
-            host: tells services of one name apart.
-        """
-        with self._lock:
-            self._works[dependency, host] = works
-
-    def forget(self, dependency: str, host: str = "") -> None:
-        """Forget one that nobody asks any more."""
-        with self._lock:
-            self._works.pop((dependency, host), None)
-
-    def hosts(self, dependency: str) -> dict[str, bool]:
-        """Return how it is with a dependency's hosts; ``""`` is the one that has no other name."""
-        with self._lock:
-            works = dict(self._works)
-        return {host: it for (name, host), it in works.items() if name == dependency}
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._works.clear()
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield the gauge."""
-        gauge = GaugeMetricFamily(
-            "cki_notifier_connected",
-            "Whether there is a connection that works, 1 or 0. rabbitmq: the queue is consumed; "
-            "kafka: it answers; others: how they answered last, missing until they are asked; "
-            "gitlab: for each host; the others have no host.",
-            labels=("dependency", "host"),
-        )
-        with self._lock:
-            works = dict(self._works)
-        for (dependency, host), it in works.items():
-            labels = {"dependency": dependency} | ({"host": host} if host else {})
-            gauge.samples.append(Sample(gauge.name, labels, float(it)))
-        yield gauge
-
-
-connected = _Connected()
+connected = Connections()
 REGISTRY.register(connected)
 reconnects = Counter(
     "cki_notifier_reconnects",

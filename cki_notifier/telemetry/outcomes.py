@@ -1,21 +1,30 @@
 """Remembers what became of the last notifications, for whoever asks why."""
 
 import threading
-from collections import deque
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cki_notifier.notification.models import Position
 from cki_notifier.notification.parse import Identity
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.rules.explain import Step
 
-#: So many are kept.
+#: So many are kept; and as many of those that concern a checkout.
 KEPT = 500
 #: A text longer than this is cut: bodies and services may hold any amount, in characters.
 _LONGEST = 500
+#: Of the messages that were sent so much is kept, in bytes.
+_MOST_MESSAGES = 4 * 1024 * 1024
+#: What is ignored for these is no checkout's affair, and there may be very many of them.
+_NOBODYS = frozenset({IgnoreReason.OBJECT_TYPE, IgnoreReason.STATUS})
 
 
-class Result(Struct, frozen=True, gc=False):
+class Result(Struct, frozen=True, kw_only=True):
     """What became of a notification, and why.
 
     Attributes:
@@ -23,28 +32,42 @@ class Result(Struct, frozen=True, gc=False):
         reason: the code of :mod:`cki_notifier.notification.reasons` that goes with it.
         merge_request: its address; ``""`` where it is not known.
         error: what failed; ``""`` where nothing did.
+        steps: the rules that were applied, and what each one saw.
+        was_there: whether its message was in the topic already.
+        position: of its record in the topic; None where none was written.
+        message: that was sent; empty where none was.
+        next_try: when it is tried again, in UTC; None when it is not.
+        letter: its id among the dead letters; ``""`` when it is not there.
+        by: who sent it by hand; ``""`` for the daemon itself.
     """
 
     outcome: str
     reason: str
     merge_request: str = ""
     error: str = ""
+    steps: tuple[Step, ...] = ()
+    was_there: bool = False
+    position: Position | None = None
+    message: bytes = b""
+    next_try: datetime | None = None
+    letter: str = ""
+    by: str = ""
 
 
-class Entry(Struct, frozen=True, gc=False):
+class Entry(Struct, frozen=True):
     """What is kept of a notification that is settled.
 
     Attributes:
         number: counts them from 1, in the order in which they were settled.
         time: when, in UTC.
-        checkout_id, status: as the notification has them; ``""`` where it has none.
+        identity: its own; no text in it is long.
+        result: without its message, for which :meth:`Outcomes.message` is asked.
         seconds: how long it took.
     """
 
     number: int
     time: datetime
-    checkout_id: str
-    status: str
+    identity: Identity
     result: Result
     seconds: float
 
@@ -69,16 +92,36 @@ class Outcomes:
         self._lock = threading.Lock()
         self._number = 0
         self._kept: deque[Entry] = deque(maxlen=KEPT)
+        self._of_checkouts: deque[Entry] = deque(maxlen=KEPT)
+        self._messages: OrderedDict[int, bytes] = OrderedDict()
+        self._bytes = 0
         self._last_sent: datetime | None = None
+        self._settled_at = time.monotonic()
 
     def add(self, identity: Identity, result: Result, seconds: float) -> None:
         """Remember what became of a notification just now, and forget the oldest beyond 500."""
-        about = _cut(identity.checkout_id or ""), _cut(identity.status or "")
-        kept = Result(result.outcome, result.reason, _cut(result.merge_request), _cut(result.error))
+        identity = replace(
+            identity,
+            checkout_id=_cut(identity.checkout_id or ""),
+            status=_cut(identity.status or ""),
+        )
+        kept = replace(
+            result,
+            merge_request=_cut(result.merge_request),
+            error=_cut(result.error),
+            steps=tuple(Step(it.rule, _cut(it.saw), it.stops) for it in result.steps),
+            message=b"",
+        )
         with self._lock:
             now = self._clock()
+            self._settled_at = time.monotonic()
             self._number += 1
-            self._kept.append(Entry(self._number, now, *about, kept, seconds))
+            entry = Entry(self._number, now, identity, kept, seconds)
+            self._kept.append(entry)
+            if result.outcome != "ignored" or result.reason not in _NOBODYS:
+                self._of_checkouts.append(entry)
+            if result.message:
+                self._keep(self._number, result.message)
             if result.outcome == "sent":
                 self._last_sent = now
 
@@ -88,11 +131,36 @@ class Outcomes:
             kept = list(self._kept)
         return [settled for settled in reversed(kept) if settled.number > after]
 
+    def of(self, checkout_id: str) -> list[Entry]:
+        """Return those of one checkout, oldest first."""
+        with self._lock:
+            kept = list(self._of_checkouts)
+        return [it for it in kept if it.identity.checkout_id == _cut(checkout_id)]
+
+    def message(self, number: int) -> bytes:
+        """Return the message that was sent, empty when it is not kept (any more)."""
+        with self._lock:
+            return self._messages.get(number, b"")
+
     @property
     def last_sent(self) -> datetime | None:
         """When a message was last sent; None when none was since the start."""
         with self._lock:
             return self._last_sent
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nothing was settled, since the start at most."""
+        with self._lock:
+            return time.monotonic() - self._settled_at
+
+    def _keep(self, number: int, message: bytes) -> None:
+        """Keep a message, and forget the oldest ones."""
+        self._messages[number] = message
+        self._bytes += len(message)
+        while self._bytes > _MOST_MESSAGES:
+            _number, oldest = self._messages.popitem(last=False)
+            self._bytes -= len(oldest)
 
 
 def _cut(text: str) -> str:

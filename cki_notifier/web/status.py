@@ -13,6 +13,7 @@ from cki_notifier.notification.reasons import sentence
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Entry, Outcomes
 from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.health import Health
 
 #: No more of GitLab's hosts are shown: the documents of others name them.
@@ -108,6 +109,7 @@ class Status:
         config: of the process.
         health: of the process.
         outcomes: the last ones.
+        unsettled: what nothing became yet.
         counts: how much waits by queue, without what is not known.
     """
 
@@ -116,11 +118,13 @@ class Status:
         config: Config,
         health: Health,
         outcomes: Outcomes,
+        unsettled: Unsettled,
         counts: Callable[[], Mapping[str, int]],
     ) -> None:
         self._config = config
         self._health = health
         self._outcomes = outcomes
+        self._unsettled = unsettled
         self._counts = counts
         started = outcomes.since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._process = Process(__version__, config.environment, config.sends, started)
@@ -182,7 +186,8 @@ class Status:
 
     def _gitlab_hosts(self, consequence: str) -> list[Connection]:
         """Return how it is with each GitLab that is configured or was asked, the bad ones first."""
-        asked = metrics.connected.hosts("gitlab")
+        states = metrics.connected.states("gitlab")
+        asked = {host: it.trouble is None for host, it in states.items()}
         hosts = sorted(
             asked.keys() | self._config.gitlab_tokens, key=lambda it: (asked.get(it, True), it)
         )
@@ -197,11 +202,11 @@ class Status:
         return Row(
             number=settled.number,
             time=_iso(settled.time),
-            checkout_id=printable(settled.checkout_id),
-            checkout_url=self._checkout_url(settled.checkout_id),
+            checkout_id=printable(settled.identity.checkout_id or ""),
+            checkout_url=self._checkout_url(settled.identity.checkout_id or ""),
             merge_request=printable(_short(result.merge_request)),
             merge_request_url=_http_only(result.merge_request),
-            status=printable(settled.status),
+            status=printable(settled.identity.status or ""),
             outcome=result.outcome,
             reason=result.reason,
             stage=result.reason if result.outcome == "sent" else "",
@@ -225,10 +230,10 @@ def _service(
     if about is None:
         return Connection(identifier, name, "", "unused", "not configured")
     about = printable(about)
-    works = metrics.connected.hosts(dependency).get(host)
-    if works is None:
+    state = metrics.connected.states(dependency).get(host)
+    if state is None:
         return Connection(identifier, name, about, "unknown", "not asked yet")
-    if works:
+    if state.trouble is None:
         return Connection(identifier, name, about, "up", "answers")
     problem = f"{name} at {about} did not answer properly when it was last asked. {consequence}"
     return Connection(identifier, name, about, "down", "did not answer", problem)

@@ -8,6 +8,7 @@ from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
+from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.queue_lengths import QueueLengths
@@ -31,7 +32,12 @@ class Website:
         self._queue_lengths: QueueLengths | None = None
 
     def open(
-        self, config: Config, liveness: Liveness, outcomes: Outcomes, publisher: Publisher | None
+        self,
+        config: Config,
+        liveness: Liveness,
+        outcomes: Outcomes,
+        unsettled: Unsettled,
+        publisher: Publisher | None,
     ) -> None:
         """Answer requests.
 
@@ -39,6 +45,7 @@ class Website:
             config: of the process.
             liveness: of the loop that talks to RabbitMQ.
             outcomes: the last ones.
+            unsettled: what nothing became yet.
             publisher: knows whether Kafka answers; None where nothing is sent.
         """
         metrics.introduce(config.environment, config.in_flight)
@@ -47,7 +54,7 @@ class Website:
             self._queue_lengths = QueueLengths(ask, config.rabbitmq.queue)
         health = Health(liveness, publisher.check if publisher else None)
         counts = self._queue_lengths.counts if self._queue_lengths else dict
-        status = Status(config, health, outcomes, counts)
+        status = Status(config, health, outcomes, unsettled, counts)
         self._server.start(Routes(health, Metrics(counts), status).answer, PROBES)
 
     def close(self) -> None:

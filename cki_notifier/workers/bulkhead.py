@@ -75,7 +75,7 @@ class Bulkhead:
             self._line.append(turn)
         if turn.wait(SHORT_SECONDS):
             return
-        with deadline.waiting():
+        with deadline.waiting(f"{self._service} {self._host} is busy"):
             while not turn.wait(_LOOK_SECONDS):
                 self._check(turn, deadline)
 
@@ -111,4 +111,4 @@ class Bulkhead:
 
     def _refusal(self) -> Unavailable:
         text = f"{self._host} gets nobody ready, and enough wait for it"
-        return Unavailable(self._service, text, held=True)
+        return Unavailable(self._service, text, held=True, host=self._host)

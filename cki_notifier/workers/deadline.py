@@ -40,6 +40,7 @@ class Deadline:
 
     Attributes:
         is_strict: whether even what is known only later is given up then.
+        waits_for: what the work waits for now, for whoever looks on; ``""`` while it goes on.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Deadline:
         self._workers = workers
         self._is_ours = is_ours or (lambda: True)
         self.is_strict = is_ours is None
+        self.waits_for = ""
 
     def remaining(self) -> float:
         """Return the seconds left, 0 when there are none."""
@@ -92,30 +94,41 @@ class Deadline:
         """
         if seconds >= self.remaining():
             return False
-        with self.waiting():
+        with self.waiting("a pause before the next try"):
             if self._stopping.wait(seconds):
                 raise Interrupted("stopping, so nothing is tried again")
         return True
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Leave the worker to somebody else while the caller only waits."""
+    def noting(self, what: str) -> Iterator[None]:
+        """Say what is waited for, for as long as the context lasts."""
+        before, self.waits_for = self.waits_for, what
+        try:
+            yield
+        finally:
+            self.waits_for = before
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Leave the worker to somebody else while the caller only waits, and say for what."""
         workers, self._workers = self._workers, None  # inside of this, there is none to leave
         if workers is not None:
             workers.leave()
         try:
-            yield
+            with self.noting(what):
+                yield
         finally:
             if workers is not None:
                 workers.come_back()
             self._workers = workers
 
-    def wait_for(self, future: Future[T], seconds: float) -> T:
+    def wait_for(self, future: Future[T], seconds: float, what: str) -> T:
         """Return what a future holds, and leave the worker when that takes long.
 
         Args:
             future: is waited for.
             seconds: at most.
+            what: it will hold, for whoever looks on.
 
         Raises:
             TimeoutError: it holds nothing by then.
@@ -126,5 +139,5 @@ class Deadline:
         except FutureTimeoutError:
             if future.done():
                 raise
-        with self.waiting():
+        with self.waiting(what):
             return future.result(max(0.0, seconds - short))

@@ -5,17 +5,17 @@ and all others wait, first come, first served. The first proper answer lets ever
 object that can't be had does not close the gate.
 """
 
-import logging
 import random
 import threading
 import time
 from collections import deque
 
+from msgspec.structs import replace
+
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.workers.deadline import Deadline
-
-logger = logging.getLogger(__name__)
 
 #: While a service is down it is asked so often, in seconds; a little is added by chance.
 PROBE_SECONDS = 1.0
@@ -26,6 +26,7 @@ LONGEST_PROBE_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 #: So many different objects that can't be had, and none that can, mean that the service is down.
 _ENOUGH = 3
+_SILENT = Trouble("no answer")
 
 
 class Gate:
@@ -45,7 +46,6 @@ class Gate:
         self.host = host
         self._most_waiting = most_waiting
         self._it = host or "it"
-        self._name = f"{service} {host}".rstrip()
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
         self._failing: set[str] = set()
@@ -66,10 +66,10 @@ class Gate:
                 return
             if self._is_full():
                 text = f"{self._it} is down, and enough wait for it"
-                raise Unavailable(self.service, text, held=True)
+                raise Unavailable(self.service, text, held=True, host=self.host)
             ticket = object()
             self._line.append(ticket)
-        with deadline.waiting():
+        with deadline.waiting(f"{self.service} {self.host}".rstrip() + " is down"):
             try:
                 self._wait(ticket, deadline)
             finally:
@@ -104,12 +104,10 @@ class Gate:
         """Note that the service answered properly, whatever it said."""
         with self._changed:
             self._passed_at = time.monotonic()
-            was_down, self._down_since = self._down_since, None
+            self._down_since = None
             self._failing.clear()
             self._changed.notify_all()
-        if was_down is not None:
-            logger.warning("%s: back after %.1f s", self._name, time.monotonic() - was_down)
-        metrics.connected.set(self.service, works=True, host=self.host)
+        metrics.connected.works(self.service, self.host)
 
     def failed(
         self,
@@ -118,7 +116,7 @@ class Gate:
         whole: bool,
         since: float,
         retry_after: float = 0.0,
-        quietly: bool = False,
+        trouble: Trouble = _SILENT,
     ) -> None:
         """Note that it did not answer properly.
 
@@ -128,8 +126,14 @@ class Gate:
                 Where the service answered others properly meanwhile, it does not.
             since: when it was asked, in the seconds of ``time.monotonic()``.
             retry_after: the seconds it asked us to wait.
-            quietly: whether the caller says itself what is wrong.
+            trouble: what it answered, or what became of the request.
         """
+        if self._is_down(what, whole=whole, since=since, retry_after=retry_after):
+            trouble = replace(trouble, again=_again(retry_after))
+            metrics.connected.fails(self.service, trouble, self.host)
+
+    def _is_down(self, what: str, *, whole: bool, since: float, retry_after: float) -> bool:
+        """Take a failure into account; tell whether the service is down now."""
         with self._changed:
             self._failing.add(what)
             now = time.monotonic()
@@ -137,22 +141,20 @@ class Gate:
                 self._next_probe = max(self._asked_at + _jittered(PROBE_SECONDS), now)
                 if retry_after:
                     self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
-                return
+                return True
             if (not whole or self._passed_at > since) and len(self._failing) < _ENOUGH:
-                return
+                return False
             self._failing.clear()
             self._down_since = now
             self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
-        if not quietly:
-            logger.warning("%s: down; it is asked about once a second until it is back", self._name)
-        metrics.connected.set(self.service, works=False, host=self.host)
+            return True
 
     def _wait(self, ticket: object, deadline: Deadline) -> None:
         with self._changed:
             while not self._admits(ticket):
                 if not deadline.remaining():
                     text = f"{self._it} is down, and nobody is let through to it"
-                    raise Unavailable(self.service, text, held=True)
+                    raise Unavailable(self.service, text, held=True, host=self.host)
                 deadline.check()
                 self._changed.wait(_LOOK_SECONDS)
 
@@ -170,6 +172,12 @@ class Gate:
 
     def _is_full(self) -> bool:
         return self._most_waiting is not None and len(self._line) >= self._most_waiting
+
+
+def _again(retry_after: float) -> str:
+    seconds = min(max(retry_after, PROBE_SECONDS), LONGEST_PROBE_SECONDS)
+    often = "once a second" if seconds < 2 else f"every {seconds:.0f} s"  # noqa: PLR2004  # of seconds
+    return f"it is asked about {often} until it is back"
 
 
 def _jittered(seconds: float) -> float:

@@ -9,7 +9,9 @@ from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.parse import Identity
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.outcomes import Outcomes, Result
+from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.health import Health
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.routes import PROBES, Routes
@@ -30,6 +32,7 @@ class Scene:
 
     config: Config = field(default_factory=lambda: read(environment()))
     outcomes: Outcomes = field(default_factory=Outcomes)
+    unsettled: Unsettled = field(default_factory=Unsettled)
     liveness: Liveness = field(default_factory=Liveness)
     kafka: str = ""
     waiting: dict[str, int] = field(
@@ -52,13 +55,13 @@ class Scene:
         seconds: float = 0.42,
     ) -> None:
         """Add an outcome."""
-        result = Result(outcome, reason, merge_request, error)
+        result = Result(outcome=outcome, reason=reason, merge_request=merge_request, error=error)
         self.outcomes.add(Identity(checkout_id, status), result, seconds)
 
     def site(self) -> Routes:
         """Return a new site that tells of all this."""
         health = Health(self.liveness, self.check_kafka if self.config.sends else None)
-        status = Status(self.config, health, self.outcomes, self._counts)
+        status = Status(self.config, health, self.outcomes, self.unsettled, self._counts)
         return Routes(health, Metrics(self._counts), status)
 
     def _counts(self) -> dict[str, int]:
@@ -87,7 +90,10 @@ def answering(**services: bool) -> Iterator[None]:
     """Have services answer, or not, for as long as the context lasts; others are not known."""
     metrics.connected.clear()
     for service, answers in services.items():
-        metrics.connected.set(service, works=answers)
+        if answers:
+            metrics.connected.works(service)
+        else:
+            metrics.connected.fails(service, Trouble("GET /api/1/x answered 503"))
     try:
         yield
     finally:

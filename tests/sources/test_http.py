@@ -155,12 +155,12 @@ def test_a_proxy_without_a_backend_is_a_service_that_is_down(
         assert not http.gate(server).is_down
         ask(name)
     assert http.gate(server).is_down
-    assert metrics.connected.hosts("datawarehouse") == {"": False}
+    assert metrics.connected.states("datawarehouse")[""].trouble is not None
     service.clear()
     service.answer("", Status(404))
     with pytest.raises(NotFound):
         http.get(server, PATH, whole(Item), Deadline(20)).result()
-    assert metrics.connected.hosts("datawarehouse") == {"": True}
+    assert metrics.connected.states("datawarehouse")[""].trouble is None
 
 
 @pytest.mark.parametrize("code", [401, 403])

@@ -202,11 +202,11 @@ def test_what_lasts_is_said_once(
     assert f"it answers {code}" in said[0].message
     assert "check JIRA_TOKEN_AUTH and JIRA_EMAIL" in said[0].message
     assert failed_look_ups() == before + 4
-    assert metrics.connected.hosts("jira") == {"": False}
+    assert metrics.connected.states("jira")[""].trouble is not None
     assert "jira-token" not in caplog.text
     issues.token = None
     assert find(jira, *LINKS) is not None
-    assert metrics.connected.hosts("jira") == {"": True}
+    assert metrics.connected.states("jira")[""].trouble is None
 
 
 def test_what_lasts_is_asked_for_rarely(issues: Jira) -> None:

@@ -14,10 +14,11 @@ from cki_notifier.notification.reasons import (
     SentReason,
     sentence,
 )
+from cki_notifier.rules.explain import Step
 from cki_notifier.telemetry.outcomes import KEPT, Outcomes, Result
 
 ABOUT = Identity("redhat:1", "ready_to_report")
-SENT = Result("sent", "pre-test")
+SENT = Result(outcome="sent", reason="pre-test")
 START = datetime(2026, 11, 20, 3, tzinfo=UTC)
 
 
@@ -25,13 +26,13 @@ def test_the_newest_comes_first() -> None:
     """Each has its number, its time and what was said of it."""
     times = iter(START + timedelta(seconds=number) for number in range(3))
     outcomes = Outcomes(clock=times.__next__)
-    failed = Result("delayed", "unavailable", error="kafka: it is down")
+    failed = Result(outcome="delayed", reason="unavailable", error="kafka: it is down")
     outcomes.add(ABOUT, SENT, 0.5)
     outcomes.add(Identity(), failed, 1.5)
     second, first = outcomes.newest()
     assert (first.number, first.time, first.result) == (1, START + timedelta(seconds=1), SENT)
-    assert (first.checkout_id, first.status, first.seconds) == ("redhat:1", "ready_to_report", 0.5)
-    assert (second.number, second.checkout_id, second.status) == (2, "", "")
+    assert (first.identity, first.seconds) == (ABOUT, 0.5)
+    assert (second.number, second.identity) == (2, Identity("", ""))
     assert second.result == failed
     assert outcomes.newest(after=1) == [second]
     assert outcomes.newest(after=2) == []
@@ -41,7 +42,7 @@ def test_the_newest_comes_first() -> None:
 def test_nothing_was_sent_before_something_is() -> None:
     """What is ignored or fails is no message."""
     outcomes = Outcomes()
-    outcomes.add(ABOUT, Result("ignored", "superseded"), 0)
+    outcomes.add(ABOUT, Result(outcome="ignored", reason="superseded"), 0)
     assert outcomes.last_sent is None
 
 
@@ -60,11 +61,41 @@ def test_no_text_is_kept_that_is_too_long() -> None:
     """Whatever a notification or a service holds, the memory stays bounded."""
     text = "x" * 1_000_000
     outcomes = Outcomes()
-    outcomes.add(Identity(text, text), Result("delayed", "bug", text, text), 0)
+    result = Result(
+        outcome="delayed",
+        reason="bug",
+        merge_request=text,
+        error=text,
+        steps=(Step("origin", text, stops=True),),
+    )
+    outcomes.add(Identity(text, text), result, 0)
     (settled,) = outcomes.newest()
-    result = settled.result
-    texts = (settled.checkout_id, settled.status, result.merge_request, result.error)
-    assert {(len(it), it[-1]) for it in texts} == {(500, "…")}
+    about, result = settled.identity, settled.result
+    saw = result.steps[0].saw
+    texts = (about.checkout_id, about.status, result.merge_request, result.error, saw)
+    assert {(len(it or ""), (it or "")[-1]) for it in texts} == {(500, "…")}
+
+
+def test_a_checkouts_history_is_not_pushed_out_by_what_concerns_none() -> None:
+    """Tests and builds by the thousand are forgotten before a checkout is."""
+    outcomes = Outcomes()
+    outcomes.add(ABOUT, SENT, 0)
+    outcomes.add(Identity("redhat:2", "unknown"), SENT, 0)
+    for _ in range(2 * KEPT):
+        outcomes.add(ABOUT, Result(outcome="ignored", reason="object-type"), 0)
+    outcomes.add(ABOUT, Result(outcome="ignored", reason="superseded"), 0)
+    assert [it.result.reason for it in outcomes.of("redhat:1")] == ["pre-test", "superseded"]
+    assert outcomes.of("redhat:3") == []
+
+
+def test_messages_are_kept_up_to_a_size_together() -> None:
+    """The oldest go first; an outcome stays without its message."""
+    outcomes = Outcomes()
+    for size in (3_000_000, 1_000_000, 500_000):
+        outcomes.add(ABOUT, Result(outcome="sent", reason="pre-test", message=b"x" * size), 0)
+    assert [len(outcomes.message(number)) for number in (1, 2, 3)] == [0, 1_000_000, 500_000]
+    assert len(outcomes.newest()) == 3
+    assert all(not it.result.message for it in outcomes.newest())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cki_notifier import __version__
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.outcomes import KEPT, Outcomes
 from cki_notifier.web.answer import Answer, Request
 from tests.factories.environment import environment, full_environment, read
@@ -231,9 +232,9 @@ def test_each_gitlab_is_told_of_by_itself() -> None:
     """One that answers does not hide one that is down; those that are down come first."""
     scene = Scene(read(full_environment()))
     with answering(datawarehouse=True):
-        metrics.connected.set("gitlab", works=True, host="gitlab.com")
-        metrics.connected.set("gitlab", works=False, host="down.example:8443")
-        metrics.connected.set("gitlab", works=True, host="evil\x1b.example")
+        metrics.connected.works("gitlab", "gitlab.com")
+        metrics.connected.fails("gitlab", Trouble("answered 503"), "down.example:8443")
+        metrics.connected.works("gitlab", "evil\x1b.example")
         connections = [it for it in document(scene)["connections"] if it["name"] == "GitLab"]
         shown = page(scene)
         samples = show(scene, "/metrics").body.decode()
@@ -254,7 +255,8 @@ def test_no_more_gitlabs_are_shown_than_fit_on_a_page() -> None:
     scene = Scene(read(full_environment()))
     with answering():
         for number in range(100):
-            metrics.connected.set("gitlab", works=number != 77, host=f"{number}.example")
+            metrics.connected.works("gitlab", f"{number}.example")
+        metrics.connected.fails("gitlab", Trouble("answered 503"), "77.example")
         connections = [it for it in document(scene)["connections"] if it["name"] == "GitLab"]
     assert len(connections) == 20
     assert connections[0]["id"] == "gitlab:77.example"

@@ -172,7 +172,7 @@ def test_a_job_that_waits_leaves_its_worker_to_others() -> None:
     done = threading.Semaphore(0)
 
     def job() -> None:
-        with Deadline(PATIENCE, workers=lanes).waiting():
+        with Deadline(PATIENCE, workers=lanes).waiting("something"):
             waiting.release()
             go_on.wait(PATIENCE)
         done.release()
@@ -199,7 +199,7 @@ def test_who_has_waited_is_given_a_worker_before_who_begins() -> None:
     order: list[str] = []
 
     def first() -> None:
-        with Deadline(PATIENCE, workers=lanes).waiting():
+        with Deadline(PATIENCE, workers=lanes).waiting("something"):
             left.set()
             come_back.wait(PATIENCE)
         order.append("first")
@@ -221,7 +221,7 @@ def test_no_more_run_at_once_when_waiters_come_back() -> None:
 
     def job() -> None:
         nonlocal running, most
-        with Deadline(PATIENCE, workers=lanes).waiting():
+        with Deadline(PATIENCE, workers=lanes).waiting("something"):
             go_on.wait(PATIENCE)
         with lock:
             running += 1
@@ -242,7 +242,7 @@ def test_who_waits_is_let_go_when_everything_stops() -> None:
     lanes, left, come_back, done = roomy(1), threading.Event(), threading.Event(), threading.Event()
 
     def job() -> None:
-        with Deadline(PATIENCE, workers=lanes).waiting():
+        with Deadline(PATIENCE, workers=lanes).waiting("something"):
             left.set()
             come_back.wait(PATIENCE)
         done.set()
@@ -297,7 +297,7 @@ def test_without_another_thread_a_job_waits_for_one_that_is_there(
     lanes, left, go_on, done = roomy(1), threading.Event(), threading.Event(), threading.Event()
 
     def job() -> None:
-        with Deadline(PATIENCE, workers=lanes).waiting():
+        with Deadline(PATIENCE, workers=lanes).waiting("something"):
             left.set()
             go_on.wait(PATIENCE)
 

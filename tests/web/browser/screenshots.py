@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from tests.factories.website import answering, served
 from tests.web.browser.chromium import NARROW, WIDE, Chromium
 from tests.web.browser.night import night
@@ -29,11 +30,11 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
         answering(datawarehouse=True, jira=True),
         metrics.in_flight.track_inprogress(),
     ):
-        metrics.connected.set("gitlab", works=True, host="gitlab.com")
+        metrics.connected.works("gitlab", "gitlab.com")
         url = f"http://127.0.0.1:{port}/"
         light = _picture(chromium, url, folder / "status-light.png")
         narrow = _picture(chromium, url, folder / "status-narrow.png", size=NARROW)
-        metrics.connected.set("jira", works=False)
+        metrics.connected.fails("jira", Trouble("answered 503"))
         dark = _picture(chromium, url, folder / "status-dark.png", scheme="dark")
     chromium.look()
     return [light, dark, narrow]

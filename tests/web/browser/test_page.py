@@ -3,6 +3,7 @@
 import re
 
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.connections import Trouble
 from tests.brokers.stage import eventually
 from tests.factories.website import Scene, answering, served
 from tests.web.browser.chromium import Chromium
@@ -187,15 +188,15 @@ def test_a_gitlab_that_was_not_known_before_appears(view: View) -> None:
     with answering(datawarehouse=True):
         view.open()
         assert "not asked yet" in view.text("#connection-gitlab")
-        metrics.connected.set("gitlab", works=True, host="up.example")
-        metrics.connected.set("gitlab", works=False, host="down.example:8443")
+        metrics.connected.works("gitlab", "up.example")
+        metrics.connected.fails("gitlab", Trouble("answered 503"), "down.example:8443")
         view.refresh_now()
         eventually(lambda: view.text("#verdict") == "1 problem")
         assert "GitLab at down.example:8443 did not answer" in view.text("#problems")
         names = [it.text for it in view.driver.find_elements("css selector", "#connections .about")]
         assert names[-3:] == ["down.example:8443", "up.example", ""]
         assert not view.driver.find_elements("id", "connection-gitlab")
-        metrics.connected.set("gitlab", works=True, host="down.example:8443")
+        metrics.connected.works("gitlab", "down.example:8443")
         view.refresh_now()
         eventually(lambda: view.text("#verdict") == "working")
 
