@@ -145,6 +145,10 @@ class Lab:
             (b"\xff", {**ours, "ce_id": "no text"}),
             (b"[]", {**ours, "ce_id": "a list"}),
             (b"{}", {**ours, "ce_id": "nothing in it"}),
+            (b"[" * 100_000, {**ours, "ce_id": "deep"}),
+            (PRE_TEST.value, {**ours, "ce_id": ""}),
+            (PRE_TEST.value, {**ours, "ce_id": "\0"}),
+            (PRE_TEST.value, {**ours, "ce_id": "1\nhandled: all"}),
             (PRE_TEST.value, {**ours, "ce_id": None}),
             (PRE_TEST.value, {**ours, "ce_type": b"\xff"}),
             (PRE_TEST.value, {**ours, "ce_type": "org.cki-project.ready-for-test.later"}),
@@ -303,13 +307,14 @@ def test_a_command_gets_the_message_and_the_event(lab: Lab) -> None:
     """As JSON on standard input, with only the wanted builds, and in two variables."""
     lab.publish(PRE_TEST)
     script = lab.folder / "start tests"
-    script.write_text('#!/bin/sh\ncat >"$1"\necho "$CKI_STAGE $CKI_EVENT"\n')
+    script.write_text('#!/bin/sh\ncat >"$1"\necho "$CKI_STAGE $CKI_EVENT"\nenv >"$1.env"\n')
     script.chmod(0o700)
     got = lab.folder / "message.json"
 
     said = lab.run(f"--exec='{script}' {got}", "--architecture=aarch64", until="handled")
 
     assert said[0] == f"pre {PRE_TEST.headers['ce_id']}"
+    assert "hush" not in Path(f"{got}.env").read_text()
     message = json.loads(PRE_TEST.value)
     assert json.loads(got.read_text()) == message | {"build_info": message["build_info"][:1]}
 
