@@ -6,6 +6,7 @@ the main queue, or when it is discarded. How many did is told to the daemons, wh
 """
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +16,11 @@ from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_lett
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.taken import word_of
 from cki_notifier.rabbitmq.connection import (
-    BasicProperties,
     BlockingChannel,
     BlockingConnection,
     acknowledge,
     close,
+    compare_queue,
     connect,
     get,
     is_quorum_queue_like,
@@ -28,6 +29,7 @@ from cki_notifier.rabbitmq.connection import (
     translated,
 )
 from cki_notifier.rabbitmq.queues import dead_letter_queue
+from cki_notifier.rabbitmq.words import tell_daemons
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,12 @@ _PURPOSE = "dead-letters"
 _BATCH = 32
 #: For a batch to be back in the queue, and the pause between two looks, in seconds.
 _BACK_SECONDS, _BACK_PAUSE_SECONDS = 1.0, 0.002
+
+#: What the broker says of an argument that it has and we did not ask for, or asked for otherwise.
+_DIFFERS = re.compile(r"inequivalent arg '([^']+)'(?:.* current is the value '(.*)' of type)?")
+#: In these a quorum queue never differs; and the number of the others is certainly below.
+_TELLING = frozenset({"x-queue-type", "durable", "exclusive", "auto_delete"})
+_MOST_ARGUMENTS = 20
 
 
 @contextmanager
@@ -68,15 +76,7 @@ def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:
     if not taken:
         return
     try:
-        connection = connect(config, _PURPOSE)
-        try:
-            with translated():
-                channel = connection.channel()
-                channel.confirm_delivery()
-            properties = BasicProperties(delivery_mode=2)
-            publish_to_queue(channel, config.queue, word_of(taken), properties)
-        finally:
-            close(connection)
+        tell_daemons(config, word_of(taken), _PURPOSE)
     except Unavailable as error:
         text = "the daemons don't know that %d were taken out, and an alert may miss them: %s"
         logger.warning(text, taken, error)
@@ -158,6 +158,26 @@ class Visit:
         """Tell whether the queue may be one that drops what was handed out too often."""
         with translated():
             return not is_quorum_queue_like(self._connection, self.queue, {})
+
+    def is_quorum(self) -> bool:
+        """Tell whether the queue is a quorum queue, or may be one as far as that can be told.
+
+        The broker names one argument that differs, so one after the other is asked for.
+        """
+        arguments: dict[str, str | int] = {"x-queue-type": "quorum"}
+        with translated():
+            for _ in range(_MOST_ARGUMENTS):
+                refusal = compare_queue(self._connection, self.queue, arguments)
+                found = refusal and _DIFFERS.search(refusal.text)
+                if refusal is None or not found:
+                    break
+                name, text = found.groups()
+                if name in _TELLING:
+                    return False
+                if text is None:
+                    break
+                arguments[name] = int(text) if text.isdecimal() else text
+        return True
 
     def _is_back(self, count: int) -> bool:
         """Wait until so many letters are there; not for long, as others may take some away."""

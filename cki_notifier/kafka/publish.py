@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import threading
 import time
 from concurrent.futures import Future
@@ -42,10 +43,12 @@ _REFUSED = frozenset(
 _STALLED_SECONDS = 45.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
-#: After these no broker is left to talk to.
-_NOBODY_LEFT = frozenset(
-    {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}  # noqa: SLF001  # public
-)
+#: Said when no broker is left to talk to, and when the first one refuses us as all will.
+_NOBODY_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  # librdkafka's own codes are public
+_REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001  # as above
+_CAUSE_SECONDS = 0.5
+#: Of librdkafka's words, those of who answers and refuses us.
+_REFUSAL = re.compile("authentication|authorization", re.IGNORECASE)
 _AGAIN = "the client goes on trying until it is back"
 #: Before a new producer, in seconds: the first time, and at most; twice as long each time, until a
 #: record is confirmed. A cluster that refuses one, as it does without the right to write, refuses
@@ -130,6 +133,7 @@ class Publisher:
         self._gate = Gate("kafka")
         self._progress = _Progress()
         self._cause = ""  # what was last wrong with one of the brokers
+        self._nobody_since: float | None = None  # when none was left, until that is told
         self._fatal = ""  # why the producer can't go on, when it can't
         self._refused = ""  # why there is none to be had, while there is none
         self._doubt = ""  # why the last one could not go on, until this one is known to
@@ -156,7 +160,7 @@ class Publisher:
             raise
         except Unavailable as error:
             metrics.kafka_failures.inc()
-            trouble = Trouble(str(error).removeprefix("kafka: "))
+            trouble = _trouble(str(error).removeprefix("kafka: "))
             self._gate.failed(record.key, whole=error.hiccup, since=started, trouble=trouble)
             raise
         self._gate.passed()
@@ -197,7 +201,7 @@ class Publisher:
             producer, trouble = self._producer, self._doubted()
         trouble = trouble or self._asked(producer)
         if trouble:
-            metrics.connected.fails("kafka", Trouble(trouble, _AGAIN))
+            metrics.connected.fails("kafka", _trouble(trouble))
             raise Unavailable("kafka", trouble)
         self._cause = ""
         if not self._gate.is_down:  # what answers may still take no record
@@ -266,6 +270,7 @@ class Publisher:
                 self._fatal = str(error.args[0].str())
             except MemoryError:
                 self._fatal = "no memory is left"
+            self._tell_that_nobody_is_left()
             if self._progress.stalled_for() > _STALLED_SECONDS:
                 self._fatal = self._fatal or "nothing was confirmed for a while"
             if self._fatal:
@@ -285,7 +290,7 @@ class Publisher:
         pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
         logger.info("kafka: %s; making a new producer in %.1f s", self._fatal, pause)
         metrics.reconnects.labels("kafka").inc()
-        metrics.connected.fails("kafka", Trouble(self._fatal, _AGAIN))
+        metrics.connected.fails("kafka", _trouble(self._fatal))
         try:
             self._producer.purge()
             self._producer.poll(0)
@@ -324,11 +329,20 @@ class Publisher:
         logger.info("kafka: %s", text)
         if error.fatal():
             self._fatal = text  # of which the renewal tells
-        elif error.code() in _NOBODY_LEFT:
-            says = f"{text}: {self._cause}" if self._cause else text
-            metrics.connected.fails("kafka", Trouble(says, _AGAIN))
+        elif error.code() in _REFUSED_BY_ALL:
+            metrics.connected.fails("kafka", _trouble(text))
+        elif error.code() == _NOBODY_LEFT:
+            self._nobody_since = time.monotonic()
         else:
             self._cause = text
+
+    def _tell_that_nobody_is_left(self) -> None:
+        """Tell that no broker can be reached, and why, which librdkafka says a moment later."""
+        since = self._nobody_since
+        if since is not None and time.monotonic() - since > _CAUSE_SECONDS:
+            self._nobody_since = None
+            says = self._cause or "no broker can be reached"
+            metrics.connected.fails("kafka", _trouble(says))
 
 
 def _report(
@@ -346,6 +360,10 @@ def _report(
         delivered.set_result(position)
     else:
         delivered.set_exception(_translated(error))
+
+
+def _trouble(text: str) -> Trouble:
+    return Trouble(text, _AGAIN, refuses=_REFUSAL.search(text) is not None)
 
 
 def _translated(error: KafkaError) -> NotifierError:

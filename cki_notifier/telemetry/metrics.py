@@ -12,6 +12,7 @@ from prometheus_client import (
 )
 
 from cki_notifier import __version__
+from cki_notifier.notification.by_hand import OUTCOMES
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from cki_notifier.telemetry.connections import Connections
@@ -91,6 +92,13 @@ dead_letters = Counter(
 dead_letters_taken = Counter(
     "cki_notifier_dead_letters_taken",
     "Dead letters that cki-notifier dead-letters put back or discarded, as it told this daemon.",
+    registry=REGISTRY,
+)
+manual_runs = Counter(
+    "cki_notifier_manual_runs",
+    "Runs by hand that were to send a message, as they told this daemon. outcome: sent, ignored or "
+    "failed.",
+    ["outcome"],
     registry=REGISTRY,
 )
 last_sent_timestamp_seconds = Gauge(
@@ -206,6 +214,7 @@ def introduce(environment: str, most_in_flight: int) -> None:
         (topic_lookups, ("found", "absent", "forbidden")),
         (retries, tuple(DelayReason)),
         (dead_letters, tuple(DeadLetterReason)),
+        (manual_runs, OUTCOMES),
         (reconnects, ("rabbitmq", "kafka")),
         (enrichment_failures, ("jira",)),
         (token_refusals, ("datawarehouse", "gitlab", "jira")),

@@ -65,6 +65,7 @@ def test_each_ends_the_daemon_in_order(number: signal.Signals) -> None:
     """SIGHUP too, though it comes twice when a terminal goes away."""
     with started(stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
+        assert b" starts: environment none" in process.stderr.readline()
         assert b"can't connect" in process.stderr.readline()
         process.send_signal(number)
         if number == signal.SIGHUP:
