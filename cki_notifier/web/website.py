@@ -52,7 +52,7 @@ class Website:
             unsettled: what nothing became yet.
             publisher: knows whether Kafka answers; None where nothing is sent.
         """
-        metrics.introduce(config.environment)
+        metrics.introduce(config.environment, config.in_flight)
         if config.rabbitmq is not None and config.sends:
             ask = partial(connect, config.rabbitmq, "queue lengths")
             self._queue_lengths = QueueLengths(ask, config.rabbitmq.queue)
