@@ -47,7 +47,7 @@ _QUEUE_FULL_SECONDS = 0.1
 #: Said when no broker is left to talk to, and when the first one refuses us as all will.
 _NOBODY_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  # librdkafka's own codes are public
 _REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001  # as above
-_CAUSE_SECONDS = 0.5
+_CAUSE_SECONDS = 2.0
 #: Of librdkafka's words, those of who answers and refuses us.
 _REFUSAL = re.compile("authentication|authorization", re.IGNORECASE)
 _AGAIN = "the client goes on trying until it is back"

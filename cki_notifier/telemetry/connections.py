@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: An outage that lasts is told of again so often.
 _REMINDER = timedelta(minutes=10)
+#: What fails again so soon after it came back is told of only when it still fails after that.
+_FLAP = timedelta(seconds=10)
 #: Of whom an outage delays nothing, and what it does instead.
 _SUFFER = {"jira": "messages sent without issues"}
 
@@ -54,10 +56,16 @@ class State(Struct, frozen=True):
 
 
 class _Story(Struct):
-    """A state as it develops, and when the log was told of it last."""
+    """A state as it develops.
+
+    Attributes:
+        told: when the log was last told of this trouble; None when it was not, or there is none.
+        ended: when the last trouble that the log was told of was over.
+    """
 
     state: State
-    told: datetime
+    told: datetime | None = None
+    ended: datetime | None = None
 
 
 def _now() -> datetime:
@@ -94,14 +102,17 @@ class Connections(Collector):
             if before and before.trouble == trouble is None:
                 return
             now = self._clock()
-            state = State(now, trouble)
-            goes_on = trouble is not None and before is not None and before.trouble is not None
-            if before and goes_on:
+            if story is None or before is None or None in (before.trouble, trouble):
+                state = State(now, trouble)
+            else:
                 state = replace(before, trouble=trouble)
-            is_quiet = story is not None and goes_on and now - story.told < _REMINDER
-            told = story.told if story and is_quiet else now
-            self._stories[dependency, host] = _Story(state, told)
-        if not (is_quiet or (before is None and trouble is None)):
+            story = story or _Story(state)
+            story.state = state
+            self._stories[dependency, host] = story
+            tells = _is_news(story, now)
+            story.ended = now if tells and trouble is None else story.ended
+            story.told = None if trouble is None else now if tells else story.told
+        if tells:
             _tell(f"{dependency} {host}".rstrip(), before, state, now)
 
     def affects(self, dependency: str, host: str = "") -> bool:
@@ -147,6 +158,16 @@ class Connections(Collector):
             labels = {"dependency": dependency} | ({"host": host} if host else {})
             gauge.samples.append(Sample(gauge.name, labels, float(it)))
         yield gauge
+
+
+def _is_news(story: _Story, now: datetime) -> bool:
+    """Tell whether the log has to be told of a state that has just been noted."""
+    if story.state.trouble is None:
+        return story.told is not None
+    if story.told is not None:
+        return now - story.told >= _REMINDER
+    flaps = story.ended is not None and now - story.ended < _FLAP
+    return not flaps
 
 
 def _tell(name: str, before: State | None, it: State, now: datetime) -> None:

@@ -488,14 +488,14 @@ def test_a_retry_during_an_alarm_says_so_at_once_and_moves_nothing(
     dead_letter(stage, many(40))
     with stage.rabbitmq.alarm(resource):
         started = time.monotonic()
-        result = run(stage, "retry", "--all")
+        result = run(stage, "retry", "--all", "--yes")
         assert time.monotonic() - started < 15, "not after a minute"
         refusal = f"RabbitMQ accepts no messages: low on {resource}; nothing was moved"
         assert result.returncode == 1
         assert result.stderr.splitlines()[0] == f"cki-notifier: rabbitmq: {refusal}"
         eventually(lambda: stage.waiting(dead(stage)) == 40, seconds=5)
         assert len(listed(stage)) == 40, "looking needs no message to be accepted"
-    assert run(stage, "retry", "--all").stderr == (
+    assert run(stage, "retry", "--all", "--yes").stderr == (
         f"40 of 40 dead letters put back into {stage.queue}\n"
     )
     assert bodies(stage, stage.queue) == many(40), "once each"

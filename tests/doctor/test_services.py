@@ -369,7 +369,7 @@ def test_what_the_daemon_reads_is_read(look: Look, services: Services) -> None:
 @pytest.mark.parametrize(
     ("match", "fault", "text"),
     [
-        ("/all", Status(404), "answered 404"),
+        ("/all", Status(404), "no such checkout: redhat:1"),
         ("/all", Status(403), "check the token in DATAWAREHOUSE_TOKEN"),
         ("/all", NoBackend(), "without a JSON object"),
         ("/all", Garbage(b'{"checkouts": []}'), "can't be used"),

@@ -78,6 +78,28 @@ def test_one_that_lasts_is_told_of_again_every_ten_minutes(
     ]
 
 
+def test_what_flaps_is_told_of_when_it_lasts(
+    connections: Connections, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Good and bad answers by turns are no news, but what still fails ten seconds later is."""
+    for _ in range(9):
+        connections.fails("gitlab", AWAY)
+        connections.works("gitlab")
+        clock.wait(seconds=1)
+    assert [line.partition(":")[2] for _, line in told(caplog)] == [
+        " down: GET /x answered 503; it is asked about once a second",
+        " back after 0.0 s; notifications delayed: 0",
+    ]
+    for _ in range(4):
+        connections.fails("gitlab", AWAY)
+        clock.wait(seconds=1)
+    connections.works("gitlab")
+    assert [line.partition(":")[2] for _, line in told(caplog)] == [
+        " down for 1.0 s: GET /x answered 503; notifications delayed: 0",
+        " back after 4.0 s; notifications delayed: 0",
+    ]
+
+
 def test_who_refuses_us_is_not_down(
     connections: Connections, caplog: pytest.LogCaptureFixture
 ) -> None:
