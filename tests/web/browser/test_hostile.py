@@ -2,7 +2,7 @@
 
 import pytest
 
-from cki_notifier.web.status import Row
+from cki_notifier.web.rows import Row
 from tests.brokers.stage import eventually
 from tests.factories.website import Scene
 from tests.web.browser.view import View
@@ -26,7 +26,14 @@ def settle_hostile(scene: Scene) -> None:
     """Have notifications settled that hold hostile texts in every field."""
     for text in HOSTILE:
         scene.settle(
-            text, "delayed", "unavailable", status=text, merge_request=text, error=text, seconds=1
+            *(text, "delayed", "unavailable"),
+            status=text,
+            merge_request=text,
+            error=text,
+            seconds=1,
+            event_id=text[:1000],
+            letter=text[:1000],
+            by=text,
         )
 
 
@@ -47,7 +54,8 @@ def test_hostile_text_is_shown_as_text(scene: Scene, view: View, *, scripts: boo
     assert rows.find_elements("css selector", made) == []
     links = [str(it.get_attribute("href")) for it in rows.find_elements("css selector", "a[href]")]
     assert len(links) > len(HOSTILE) / 2
-    assert all(link.startswith("https://") for link in links)
+    own = f"http://127.0.0.1:{view.port}/checkout?id="
+    assert all(link.startswith(("https://", own)) for link in links)
     assert view.run("return window.hacked") is None
 
 
@@ -101,5 +109,8 @@ def test_nothing_comes_from_elsewhere(view: View) -> None:
 def test_every_field_of_a_row_is_covered_above() -> None:
     """The fields that can hold a stranger's text are those that the tests fill."""
     strangers = {"checkout_id", "merge_request", "status", "error"}
-    ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds"}
-    assert set(Row.__struct_fields__) == strangers | ours | {"checkout_url", "merge_request_url"}
+    strangers |= {"event_id", "letter", "by", "note"}
+    ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds", "attempt"}
+    ours |= {"partition", "offset", "next_try", "was_there"}
+    links = {"checkout_url", "checkout_page", "merge_request_url"}
+    assert set(Row.__struct_fields__) == strangers | ours | links
