@@ -12,6 +12,7 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import State, Trouble
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.web.health import Health
+from cki_notifier.web.links import cut
 from cki_notifier.web.problems import Problem, runbook
 from cki_notifier.web.rows import iso
 
@@ -96,7 +97,7 @@ class Neighbours:
             id="rabbitmq",
             says="The queue in RabbitMQ is not consumed",
             since=_since(state),
-            answered=printable(missing.removeprefix("rabbitmq: ")),
+            answered=_shown(missing.removeprefix("rabbitmq: ")),
             means="Notifications wait in it.",
             do=f"{_DOCTOR} When RabbitMQ is back, it is connected to within some 10 s.",
             runbook=runbook("CKINotifierNotReady"),
@@ -108,7 +109,7 @@ class Neighbours:
         if not self._config.sends:
             return []
         name = "Retry and dead-letter queues"
-        held_up = [printable(it.removeprefix("rabbitmq: ")) for it in self._health.held_up]
+        held_up = [_shown(it.removeprefix("rabbitmq: ")) for it in self._health.held_up]
         if not held_up:
             return [_fine("copies", name, "", "take copies")]
         means = "These notifications stay in the main queue meanwhile."
@@ -140,7 +141,7 @@ class Neighbours:
                 id="kafka",
                 says="Kafka does not answer",
                 since=_since(state),
-                answered=printable(missing.removeprefix("kafka: ")),
+                answered=_shown(missing.removeprefix("kafka: ")),
                 means="Notifications wait until it does.",
                 do=f"{_DOCTOR} When Kafka is back, all goes on by itself.",
                 runbook=runbook("CKINotifierNotReady"),
@@ -151,7 +152,7 @@ class Neighbours:
                 id="kafka",
                 says="Kafka answers, and confirms no messages",
                 since=iso(state.since),
-                answered=printable(state.trouble.says),
+                answered=_shown(state.trouble.says),
                 means=_affected("Notifications wait, or are delayed", state),
                 do=f"{_DOCTOR} Hand it to those who run Kafka.",
                 runbook=runbook("CKINotifierKafkaDeliveriesFailing"),
@@ -195,7 +196,7 @@ def _look(service: _Service) -> Neighbour:
     section, says = service.section, _says(trouble)
     do = "Tell those who run it. When it answers again, what waits goes on by itself."
     if trouble.again:
-        do = f"{do[:-1]}; {printable(trouble.again)}."
+        do = f"{do[:-1]}; {_shown(trouble.again)}."
     if trouble.refuses:
         do = "Replace its token, or let it read what is asked for, and restart: it is read once."
         section = "TokenRefused"
@@ -203,7 +204,7 @@ def _look(service: _Service) -> Neighbour:
         id=identifier,
         says=f"{name} at {about} {says}",
         since=iso(state.since),
-        answered=printable(trouble.says),
+        answered=_shown(trouble.says),
         means=_affected(service.means, state),
         do=do,
         runbook=runbook(f"CKINotifier{section}"),
@@ -233,6 +234,10 @@ def _fine(identifier: str, name: str, about: str, says: str, state: str = "up") 
 def _bad(name: str, about: str, says: str, problem: Problem, identifier: str = "") -> Neighbour:
     told = Connection(identifier or problem.id, name, about, "down", says, problem.text)
     return Neighbour(told, problem)
+
+
+def _shown(text: str) -> str:
+    return printable(cut(text))
 
 
 def _states(dependency: str) -> Mapping[str, State]:

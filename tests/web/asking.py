@@ -22,7 +22,7 @@ def document(scene: Scene, path: str = "/outcomes.json", **query: list[str]) -> 
     return json.loads(answer.body)
 
 
-def page(scene: Scene, path: str = "/", **query: list[str]) -> str:
+def page(scene: Scene, path: str = "/", /, **query: list[str]) -> str:
     """Return a page."""
     answer = show(scene, path, query)
     assert answer.content_type == "text/html; charset=utf-8"
