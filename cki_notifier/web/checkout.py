@@ -10,7 +10,7 @@ from cki_notifier.rules.explain import ExplainedStep, Trail
 from cki_notifier.telemetry.outcomes import Entry, Outcomes
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.unsettled import Unsettled
-from cki_notifier.web.links import Links, command, cut
+from cki_notifier.web.links import Links, command, cut, dry_run
 from cki_notifier.web.rows import (
     InHand,
     Row,
@@ -106,9 +106,7 @@ class Histories:
             checkout_url=self._links.checkout(checkout_id),
             merge_request=about.merge_request if about else "",
             merge_request_url=about.merge_request_url if about else "",
-            dry_run_command=command("cki-notifier", f"--checkout-id={checkout_id}", "--dry-run")
-            if checkout_id == wanted
-            else "",
+            dry_run_command=dry_run(checkout_id),
             in_hand=[
                 in_hand_of(it, now)
                 for it in self._unsettled.in_hand()

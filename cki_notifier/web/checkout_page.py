@@ -8,6 +8,7 @@ import msgspec
 
 from cki_notifier.rules.explain import ExplainedStep
 from cki_notifier.web.checkout import History, Notice
+from cki_notifier.web.links import NAMELESS
 from cki_notifier.web.markup import Frame, code, count, details, facts, fill, link, template, time
 from cki_notifier.web.status import Process
 from cki_notifier.web.waiting_page import in_hand_list, waiting_list
@@ -32,7 +33,7 @@ class CheckoutPage:
         if not history.is_known:
             parts.insert(0, "<p><strong>This process knows nothing of this checkout.</strong></p>")
         now = datetime.fromisoformat(history.now)
-        title = history.checkout_id or "No checkout"
+        title = history.checkout_id or f"Notifications {NAMELESS}"
         return self._frame.filled(title, "\n".join(it for it in parts if it), process, now)
 
     def _filled_notice(self, it: Notice) -> str:

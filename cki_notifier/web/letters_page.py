@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlencode
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.web.checkout_page import pretty
 from cki_notifier.web.letters import Letter, Look, Reading
-from cki_notifier.web.links import checkout_page, command, cut
+from cki_notifier.web.links import NAMELESS, checkout_page, command, cut
 from cki_notifier.web.markup import Frame, code, count, details, facts, fill, link, template, time
 from cki_notifier.web.page import ROWS, Query
 from cki_notifier.web.rows import iso
@@ -74,7 +74,7 @@ class LettersPage:
         }
         checkout_id = it.checkout_id or ""
         markup = {
-            "checkout": f"{link(_text(checkout_id), checkout_page(checkout_id))} "
+            "checkout": f"{link(_text(checkout_id) or NAMELESS, checkout_page(checkout_id))} "
             f"{escape(_text(it.status or ''))}",
             "facts": facts(_facts(it)),
             "body": _body(it),

@@ -10,6 +10,8 @@ from cki_notifier.notification.models import Position
 
 #: A text longer than this is cut where it is shown, as :class:`Outcomes` does it, in characters.
 _LONGEST = 500
+#: What stands for an id where there is none.
+NAMELESS = "without an id"
 #: Settings of the Kafka client that somebody else needs as well, and that tell nothing secret.
 _PUBLIC_SETTINGS = ("security.protocol", "sasl.mechanism", "sasl.mechanisms")
 
@@ -27,8 +29,8 @@ class Links:
 
     def checkout(self, checkout_id: str) -> str:
         """Return a checkout's address at the warehouse, ``""`` where it can't be known."""
-        if not checkout_id or checkout_id.endswith("…"):
-            return ""  # there is none, or it was cut
+        if not _is_whole(checkout_id):
+            return ""
         encoded = quote(checkout_id, safe="", errors="replace")
         return f"{self._warehouse}/kcidb/checkouts/{encoded}"
 
@@ -45,10 +47,15 @@ class Links:
 
 
 def checkout_page(checkout_id: str) -> str:
-    """Return the address of a checkout's own page with us, ``""`` where there is no checkout."""
-    if not checkout_id:
-        return ""
+    """Return the address of a checkout's own page with us; what has no id shares one."""
     return f"checkout?id={quote(cut(checkout_id), safe='', errors='replace')}"
+
+
+def dry_run(checkout_id: str) -> str:
+    """Return the command that asks the rules about a checkout, ``""`` where it can't be named."""
+    if not _is_whole(checkout_id):
+        return ""
+    return command("cki-notifier", f"--checkout-id={checkout_id}", "--dry-run")
 
 
 def command(*words: str) -> str:
@@ -78,6 +85,11 @@ def http_only(url: str) -> str:
     except ValueError:
         is_web = False
     return url if is_web and url.isprintable() and not url.endswith("…") else ""
+
+
+def _is_whole(checkout_id: str) -> bool:
+    """Tell whether there is an id, and it was not cut."""
+    return checkout_id != "" and not checkout_id.endswith("…")
 
 
 def _public(kafka: KafkaConfig) -> list[str]:

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlencode
 
 from msgspec import Struct
 
+from cki_notifier.web.links import NAMELESS
 from cki_notifier.web.markup import age, count, environment, fill, moment, template, time
 from cki_notifier.web.neighbours import Connection
 from cki_notifier.web.problems import Problem
@@ -85,7 +86,7 @@ class Page:
             "time": row.time,
             "shown_time": f"{moment(row.time).partition('-')[2]} UTC",
             "age": age(row.time, now),
-            "checkout_id": row.checkout_id,
+            "checkout_id": row.checkout_id or NAMELESS,
             "merge_request": row.merge_request,
             "status": row.status,
             "outcome": row.outcome,

@@ -8,7 +8,7 @@ from msgspec import Struct
 from cki_notifier.notification.reasons import sentence
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.unsettled import Delayed, Held
-from cki_notifier.web.links import cut
+from cki_notifier.web.links import NAMELESS, cut
 from cki_notifier.web.neighbours import Neighbour
 from cki_notifier.web.problems import Problem, runbook
 from cki_notifier.web.rows import iso
@@ -134,7 +134,7 @@ def _late(moment: Moment) -> Problem | None:
     if not late:
         return None
     oldest = min(late, key=lambda it: it.first_seen)
-    who = printable(cut(oldest.identity.checkout_id or "")) or "a notification without an id"
+    who = printable(cut(oldest.identity.checkout_id or "")) or f"one {NAMELESS}"
     why = oldest.result.error or sentence(oldest.result.outcome, oldest.result.reason)
     return Problem(
         id="delayed",

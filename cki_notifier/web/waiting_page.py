@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
+from cki_notifier.web.links import NAMELESS
 from cki_notifier.web.markup import Frame, code, count, link, time
 from cki_notifier.web.rows import InHand, Waiting
 from cki_notifier.web.status import Snapshot
-
-_NAMELESS = "a notification without an id"
 
 
 class WaitingPage:
@@ -61,7 +60,7 @@ def waiting_list(delayed: Sequence[Waiting]) -> str:
 
 
 def _head(it: InHand | Waiting) -> str:
-    who = link(it.checkout_id or _NAMELESS, it.checkout_page)
+    who = link(it.checkout_id or NAMELESS, it.checkout_page)
     return f'<p><span class="checkout">{who}</span> {escape(it.status)}</p>'
 
 

@@ -133,7 +133,7 @@ function rowOf(it) {
   const time = row.querySelector("time");
   time.title = it.time;
   showTime(time, it.time, it.time.slice(5, 10));
-  setLink(row.querySelector(".checkout a"), it.checkout_id, it.checkout_page);
+  setLink(row.querySelector(".checkout a"), it.checkout_id || "without an id", it.checkout_page);
   setLink(row.querySelector(".merge-request a"), it.merge_request, it.merge_request_url);
   setTextIn(row, ".outcome", it.outcome);
   row.querySelector(".outcome").dataset.outcome = it.outcome;
