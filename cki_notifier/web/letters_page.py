@@ -91,7 +91,9 @@ def _hint() -> str:
 
 def _summary(reading: Reading, as_of: datetime) -> str:
     shown = len(reading.letters)
-    text = f"As of {time(iso(as_of))}, read at most once a minute: {count(reading.count)} letters"
+    noun = "letter" if reading.count == 1 else "letters"
+    read = f"As of {time(iso(as_of))}, read at most once a minute"
+    text = f"{read}: {count(reading.count)} {noun}"
     if shown == reading.count:
         return f"{text}, the oldest first."
     return (
