@@ -99,7 +99,7 @@ def _standstill(moment: Moment) -> Problem | None:
         does = [it.does for it in moment.in_hand]
         usual = max(dict.fromkeys(does), key=does.count)
         says = f"Nothing was settled, though {len(held):,} in hand"
-        means = f"Most of them: {printable(cut(usual))}."
+        means = f"{does.count(usual):,} of them: {printable(cut(usual))}."
         do = "Mend what they wait for; all goes on by itself then."
     else:
         says = f"Nothing was settled, though {waiting:,} wait in the queue"

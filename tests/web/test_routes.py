@@ -5,6 +5,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
@@ -411,3 +412,11 @@ def test_a_word_is_looked_for_once_however_often_it_is_asked_for() -> None:
         return min(tries)
 
     assert cpu_seconds("a " * 8_000) < 3 * cpu_seconds("a")
+
+
+def test_what_a_browser_loads_is_small() -> None:
+    """Without a framework: all of the pages' files together, uncompressed."""
+    assets = (files("cki_notifier.web") / "assets").iterdir()
+    sizes = {it.name: len(it.read_bytes()) for it in assets}
+    assert {"page.html", "page.js", "page.css", "frame.html"} <= sizes.keys()
+    assert sum(sizes.values()) < 40_000

@@ -214,7 +214,7 @@ def test_nothing_settled_for_two_minutes_is_a_problem(clock: Clock) -> None:
     problem = only_problem(scene)
     assert problem["id"] == "standstill"
     assert problem["says"] == "Nothing was settled, though 3 in hand"
-    assert problem["means"] == "Most of them: waits: Kafka's confirmation."
+    assert problem["means"] == "2 of them: waits: Kafka's confirmation."
     since = datetime.now(UTC) - datetime.fromisoformat(problem["since"])
     assert timedelta(minutes=2) < since < timedelta(minutes=4)
     scene.settle()

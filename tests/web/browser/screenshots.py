@@ -41,14 +41,14 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
             ),
         ]
     with answering(jira=True), served(outage()) as port:
-        metrics.in_flight.set_function(lambda: 32)
+        metrics.in_flight.inc(32)
         url = f"http://127.0.0.1:{port}/"
         taken += [
             _picture(chromium, url, folder / "outage-dark.png", scheme="dark"),
             _picture(chromium, url, folder / "outage-narrow.png", size=NARROW),
             _picture(chromium, f"{url}waiting", folder / "waiting-light.png"),
         ]
-        metrics.in_flight.set_function(lambda: 0)
+        metrics.in_flight.dec(32)
     chromium.look()
     return taken
 

@@ -1,9 +1,16 @@
 """The status page shows whatever a notification or a service holds, and does none of it."""
 
+import json
+from datetime import timedelta
+from urllib.parse import quote
+
 import pytest
 
+from cki_notifier.rules.explain import Step
+from cki_notifier.web.links import cut
 from cki_notifier.web.rows import Row
 from tests.brokers.stage import eventually
+from tests.factories.letters import Letter, Reading
 from tests.factories.website import Scene
 from tests.web.browser.view import View
 
@@ -57,6 +64,58 @@ def test_hostile_text_is_shown_as_text(scene: Scene, view: View, *, scripts: boo
     own = f"http://127.0.0.1:{view.port}/checkout?id="
     assert all(link.startswith(("https://", own)) for link in links)
     assert view.run("return window.hacked") is None
+
+
+class Work:
+    """Waits for what somebody else has named."""
+
+    def __init__(self, waits_for: str) -> None:
+        self.waits_for = waits_for
+
+
+def letters() -> Reading:
+    """Return letters that hold nothing good."""
+    found = tuple(
+        Letter(
+            id=text[:1_000],
+            checkout_id=text,
+            status=text,
+            reason=text,
+            error=text,
+            exchange=text,
+            routing_key=text,
+            body=text[:16_384],
+        )
+        for text in HOSTILE
+    )
+    return Reading(found, len(found), len(found))
+
+
+@pytest.mark.parametrize("page", ["waiting", "dead-letters", "checkout?id={}", ""])
+def test_hostile_text_does_nothing_on_any_page(scene: Scene, view: View, page: str) -> None:
+    """In what waits, in dead letters, in what is known of a checkout, in what is wrong."""
+    settle_hostile(scene)
+    for number, text in enumerate(HOSTILE):
+        scene.take(number, text, work=Work(text))
+        scene.delay(text, age=timedelta(hours=2), error=text)
+        message = json.dumps({"text": text}).encode()
+        scene.settle(text, message=message, steps=(Step("status", text, stops=False),))
+    scene.letters = letters
+    scene.liveness.held_up = [f"rabbitmq: {text}" for text in HOSTILE]
+    for text in HOSTILE if "{}" in page else [""]:
+        if page:
+            view.show(page.format(quote(cut(text), safe="", errors="replace")))
+        else:
+            view.open()
+        made = "img, svg, b, [onmouseover], [onerror], [onload], [style]"
+        assert view.driver.find_elements("css selector", f"body :is({made})") == []
+        links = [
+            str(it.get_attribute("href"))
+            for it in view.driver.find_elements("css selector", "main a[href]")
+        ]
+        own = f"http://127.0.0.1:{view.port}/"
+        assert all(link.startswith(("https://", own)) for link in links)
+        assert view.run("return window.hacked") is None
 
 
 def as_text(text: str) -> str:
