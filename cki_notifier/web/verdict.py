@@ -89,6 +89,8 @@ def _hung(moment: Moment) -> Problem | None:
 
 
 def _standstill(moment: Moment) -> Problem | None:
+    if not _is_consumed(moment):
+        return None  # which is a problem of its own, and then nothing is in hand any more
     held = [it.seconds for it in moment.in_hand]
     seconds = min(moment.idle_seconds, max(held, default=0.0))
     is_passed_over = _is_passed_over(moment) and moment.has_settled

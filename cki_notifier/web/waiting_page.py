@@ -24,7 +24,7 @@ class WaitingPage:
             "RabbitMQ has handed to nobody.</p>"
             f'<h2 id="in-hand">In hand: {count(status.in_hand_count)}</h2>'
             "<p>What RabbitMQ handed to this process, and is not settled; what was first seen "
-            "first comes first.</p>"
+            f"first comes first.{_lost(status)}</p>"
             f"{in_hand_list(status.in_hand)}{_more(status.in_hand_count - len(status.in_hand))}"
             f'<h2 id="delayed">Delayed: {count(status.delayed_count)}</h2>'
             "<p>What this process has put into a delay queue; what comes back first comes "
@@ -70,6 +70,13 @@ def _list(items: Sequence[str]) -> str:
 
 def _more(number: int) -> str:
     return f"<p>… and {count(number)} more.</p>" if number > 0 else ""
+
+
+def _lost(status: Snapshot) -> str:
+    """Say what becomes of what is in hand without a connection."""
+    if all(it.state == "up" for it in status.connections if it.id == "rabbitmq"):
+        return ""
+    return " The queue is not consumed now: what was in hand before is handed out again."
 
 
 def _unknown(status: Snapshot) -> str:

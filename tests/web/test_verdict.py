@@ -236,8 +236,9 @@ def test_what_is_left_in_the_queue_is_a_problem_for_one_who_worked_before(clock:
 
 
 def test_what_waits_while_nothing_is_consumed_is_one_problem(clock: Clock) -> None:
-    """That the queue is not consumed says it all."""
+    """That the queue is not consumed says it all; what was in hand is handed out again."""
     scene = Scene(waiting={"main": 12, "delay": 0, "dead-letter": 0})
+    scene.take(1, "redhat:1")
     scene.settle()
     scene.liveness.missing = "rabbitmq: it is down"
     clock.now += 3 * MINUTE

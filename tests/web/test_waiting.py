@@ -36,6 +36,15 @@ def test_what_is_in_hand_says_for_what_it_waits() -> None:
     assert f"In flight: 0 of {told['in_flight_limit']}." in shown
 
 
+def test_what_was_in_hand_when_the_connection_broke_is_no_more() -> None:
+    """The page says so while nobody knows what will be handed out next."""
+    scene = Scene()
+    scene.take(1, "redhat:1")
+    assert "handed out again" not in page(scene, "/waiting")
+    scene.liveness.missing = "rabbitmq: it is down"
+    assert "what was in hand before is handed out again" in page(scene, "/waiting")
+
+
 def test_what_is_delayed_says_why_and_until_when() -> None:
     """And how many others the delay queues hold."""
     scene = Scene(waiting={"main": 0, "delay": 12, "dead-letter": 0})
