@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cki_notifier import __version__, manual
+from cki_notifier.checkout.reference import checkout_reference
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.environment import of_process
 from cki_notifier.configuration.settings import (
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "doctor":
         return _doctor(parsed)
     try:
-        return _dead_letters(parsed) if parsed.command == "dead-letters" else _notify(parsed)
+        return _COMMANDS.get(parsed.command, _notify)(parsed)
     except ConfigurationError as error:
         show("cki-notifier: the configuration has faults:")
         for fault in error.faults:
@@ -107,7 +108,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=[status.value for status in Status],
         help="of the notification that there would be",
     )
-    by_hand.add_argument("--checkout-id", metavar="ID", help="its KCIDB id or its iid")
+    by_hand.add_argument(
+        "--checkout-id",
+        metavar="ID",
+        help="its KCIDB id, its iid, the address of its page in the warehouse, or a merge request: "
+        "its address, or project!123, whose newest checkout is taken",
+    )
     by_hand.add_argument(
         "--dry-run",
         action="store_true",
@@ -122,6 +128,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="print the JSON Schema of the ready-for-test message",
         description="Prints the JSON Schema of the ready-for-test message. Needs no configuration.",
     )
+    explaining = commands.add_parser(
+        "explain",
+        help="decide about a notification's body, and show why; sends nothing",
+        description="Decides about the body of any notification as the daemon would: a dead "
+        "letter's, one from a log, a made-up one. Shows what each rule saw, and sends nothing.",
+        epilog="Exit codes: 0 it would be sent, 3 a rule ignores it, 1 it can't be decided, 2 "
+        "wrong usage or configuration.",
+    )
+    explaining.add_argument("file", metavar="FILE", help="with the body; - for standard input")
+    explaining.add_argument("--json", action="store_true", help="all of it as one JSON object")
     add_dead_letters(commands)
     add_doctor(commands)
     if arguments is None:
@@ -142,7 +158,7 @@ def _fault_of(parsed: argparse.Namespace) -> str:
         "--status and --checkout-id go together; with --dry-run the status may be left out": (
             not alone and (parsed.status is None) != (parsed.checkout_id is None)
         ),
-        "--checkout-id is empty; it takes a KCIDB id or an iid": parsed.checkout_id == "",
+        "--checkout-id is empty; it takes a checkout's id": parsed.checkout_id == "",
         # What the interpreter could not decode.
         "--checkout-id is not UTF-8": any(
             "\ud800" <= character <= "\udfff" for character in parsed.checkout_id or ""
@@ -179,15 +195,35 @@ def _dead_letters(parsed: argparse.Namespace) -> int:
     return dead_letters.run(config.rabbitmq, parsed)
 
 
-def _pipeline(config: Config, publisher: Publishes, ledger: Ledger | None) -> Pipeline:
+def _explain(parsed: argparse.Namespace) -> int:
+    config = read_config(needs_rabbitmq=False, needs_kafka=False)
+    log.set_up(config.logging_level, config.logging_format)
+    try:
+        body = manual.read_body(parsed.file)
+    except (OSError, ValueError) as error:
+        show(f"cki-notifier: {parsed.file} can't be read: {error}")
+        return _FAULTY
+    form = manual.Form.JSON if parsed.json else manual.Form.EXPLAINED
+    return manual.explain(_pipeline(config, _loader(config), Unsent(), None), body, form)
+
+
+_COMMANDS = {"dead-letters": _dead_letters, "explain": _explain}
+
+
+def _loader(config: Config) -> Loader:
     certificates = certificate_authorities()
     shares = shares_of(config.in_flight)
     http = HTTP(Transfers(certificates), shares)
-    loader = Loader(
+    return Loader(
         DataWarehouse(http, config.datawarehouse),
         GitLab(http, config.gitlab_tokens, shares),
         _jira_issues(config.jira, certificates) if config.jira else None,
     )
+
+
+def _pipeline(
+    config: Config, loader: Loader, publisher: Publishes, ledger: Ledger | None
+) -> Pipeline:
     return Pipeline(loader, publisher, config.datawarehouse.url, ledger)
 
 
@@ -200,14 +236,24 @@ def _jira_issues(config: JiraConfig, certificates: str) -> "JiraIssues":
 
 
 def _by_hand(config: Config, parsed: argparse.Namespace) -> int:
+    loader = _loader(config)
+    try:
+        reference = checkout_reference(parsed.checkout_id, config.datawarehouse.url)
+    except ValueError as error:
+        show(f"cki-notifier: --checkout-id: {error}")
+        return _FAULTY
+    checkout_id = reference if isinstance(reference, str) else manual.find(loader, reference)
+    if checkout_id is None:
+        return manual.FAILED
     sends = config.kafka is not None and not parsed.dry_run
     publisher = Publisher(config.kafka) if config.kafka and sends else None
+    ledger = Ledger(config.kafka) if config.kafka else None
     code = manual.run(
-        _pipeline(config, publisher or Unsent(), Ledger(config.kafka) if config.kafka else None),
-        parsed.status,
-        parsed.checkout_id,
+        _pipeline(config, loader, publisher or Unsent(), ledger),
+        manual.event(parsed.status, checkout_id),
         sends=sends,
         form=_form(parsed),
+        rabbitmq=config.rabbitmq,
     )
     if publisher is not None:
         publisher.close(RECORDS_SECONDS)
@@ -235,7 +281,7 @@ def _daemon(config: Config) -> int:
         raise ConfigurationError(["RABBITMQ_HOST: is not set"])
     outcomes, unsettled = Outcomes(), Unsettled()
     ledger = Ledger(config.kafka) if config.kafka else None
-    pipeline = _pipeline(config, publisher or Shown(), ledger)
+    pipeline = _pipeline(config, _loader(config), publisher or Shown(), ledger)
     daemon = Daemon(config, config.rabbitmq, pipeline, outcomes, unsettled)
     if website is not None:
         website.open(config, daemon.liveness, outcomes, unsettled, publisher)

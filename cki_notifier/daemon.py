@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
 from cki_notifier.dead_letters.letter import letter_id
+from cki_notifier.notification.by_hand import ManualRun, run_told_by
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Outcome
 from cki_notifier.notification.parse import Envelope, Identity, identify
+from cki_notifier.notification.reasons import sentence
 from cki_notifier.notification.taken import OBJECT_TYPE, taken_by
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
@@ -159,7 +161,7 @@ class Daemon:
             self._on_failure(delivery, error, delivery.received)
             return
         history = self._history_of(delivery)
-        attempt = history.attempts + 1
+        attempt = history.tries + 1
         identity = Identity(
             notification.checkout_id, notification.status, notification.event_id, attempt
         )
@@ -167,6 +169,8 @@ class Daemon:
         if ignored:
             if notification.object_type == OBJECT_TYPE:
                 metrics.dead_letters_taken.inc(taken_by(delivery.body))
+                if run := run_told_by(delivery.body):
+                    self._on_manual_run(run)
             self._on_outcome(delivery, ignored, delivery.received, trail)
             return
         self._unsettled.take(delivery.key, identity, history.first_seen)
@@ -174,6 +178,18 @@ class Daemon:
         if refusal := self._lanes.submit(notification.checkout_id, handle, len(delivery.body)):
             held = Unavailable("cki-notifier", refusal, held=True)
             self._on_failure(delivery, held, delivery.received)
+
+    def _on_manual_run(self, run: ManualRun) -> None:
+        """Tell of what somebody did by hand."""
+        metrics.manual_runs.labels(run.outcome).inc()
+        text = "%s by hand, by %s at %s: checkout=%s status=%s reason=%s"
+        when = run.when.isoformat(timespec="seconds")
+        values = (run.outcome, run.who, when, run.checkout_id, run.status, run.reason)
+        logger.warning(text, *values)
+        if sentence(run.outcome, run.reason):
+            identity = Identity(run.checkout_id, run.status, run.event_id)
+            result = Result(outcome=run.outcome, reason=run.reason, by=run.who)
+            self._outcomes.add(identity, result, 0)
 
     def _handle(self, delivery: Delivery, notification: Notification) -> None:
         """Handle a delivery in a worker thread and settle it."""

@@ -1,5 +1,6 @@
 """What tests of several rooms share: real brokers for the whole run, services for each test."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,10 +8,20 @@ import pytest
 
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.sources.transfer import Transfers
+from cki_notifier.telemetry import metrics
 from tests.brokers.stage import Stage
 from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.stand_ins import Sentry, Services, Warehouse
+
+
+@pytest.fixture(autouse=True)
+def _connections() -> None:
+    """Forget how the connections of the test before did, whose look-ups may end only now."""
+    for thread in threading.enumerate():
+        if thread.name == "jira":
+            thread.join(10)
+    metrics.connected.clear()
 
 
 @pytest.fixture(scope="session")

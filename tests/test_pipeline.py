@@ -17,6 +17,7 @@ from cki_notifier.notification.models import (
     MergeRequest,
     Notification,
     Outcome,
+    Position,
     Sent,
     Stage,
     Status,
@@ -84,12 +85,13 @@ class Kept:
         self.records: list[Record] = []
         self._error = error
 
-    def publish(self, record: Record, deadline: Deadline) -> None:
-        """Keep a record."""
+    def publish(self, record: Record, deadline: Deadline) -> Position:
+        """Keep a record; return where it would be."""
         assert deadline.remaining() > 0
         if self._error:
             raise self._error
         self.records.append(record)
+        return Position(0, len(self.records) - 1)
 
 
 @dataclass(frozen=True)
@@ -253,8 +255,9 @@ def test_a_notification_is_handled_from_its_body_to_the_topic() -> None:
     pipeline = Pipeline(knowing(), kept, "https://datawarehouse.example.com")
 
     sent = handled(pipeline, json.dumps(BODY).encode())
-    assert sent == Sent(Stage.POST_TEST, factories.MERGE_REQUEST_URL)
     (record,) = kept.records
+    about = (Stage.POST_TEST, factories.MERGE_REQUEST_URL)
+    assert sent == Sent(*about, position=Position(0, 0), message=record.value)
     assert record.key == factories.CHECKOUT_ID
     assert record.headers["ce_type"] == "org.cki-project.ready-for-test.post"
     assert record.headers["ce_source"] == "https://datawarehouse.example.com"
@@ -315,8 +318,9 @@ def test_what_is_not_in_the_topic_is_sent() -> None:
     kept, topic = Kept(), Topic(None, None)
     outcome = Pipeline(knowing(), kept, "", topic).handle(repeated(), Deadline(60))
 
-    assert outcome == Sent(Stage.POST_TEST, factories.MERGE_REQUEST_URL)
-    assert len(kept.records) == 1
+    (record,) = kept.records
+    about = (Stage.POST_TEST, factories.MERGE_REQUEST_URL)
+    assert outcome == Sent(*about, position=Position(0, 0), message=record.value)
 
 
 def test_what_is_new_is_not_looked_up() -> None:

@@ -48,8 +48,8 @@ class Notifier(Process):
         return [json.loads(line) for line in whole.splitlines() if line.startswith('{"time":')]
 
     def settled(self) -> list[dict[str, Any]]:
-        """Return its lines about settled notifications, which have an ``outcome``."""
-        return [line for line in self.lines() if "outcome" in line]
+        """Return its lines about settled notifications, which have a ``duration``."""
+        return [line for line in self.lines() if "duration" in line]
 
     def text(self) -> str:
         """Return all it printed."""

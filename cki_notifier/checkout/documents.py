@@ -7,7 +7,7 @@ may be missing or null. A field of a wrong type is a decoding error that names t
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 #: An identifier an object can't do without.
 Identifier = Annotated[str, Meta(min_length=1)]
@@ -145,6 +145,13 @@ class Everything(Document, frozen=True):
     tests: tuple[Test, ...]
     testresults: tuple[TestResult, ...] | None = None
     issueoccurrences: tuple[IssueOccurrence, ...] | None = None
+
+
+class CheckoutPage(Document, frozen=True):
+    """One page of all checkouts, each of which may be anything; ``next`` as in the other lists."""
+
+    results: tuple[Raw, ...]
+    next: str | None = None
 
 
 class BuildPage(Document, frozen=True):

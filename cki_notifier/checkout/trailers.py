@@ -29,7 +29,7 @@ _TRAILER = re.compile(
 #: It begins behind no part of another address, and ends before what none holds as it is (RFC 3986).
 _ADDRESS = re.compile(
     r"(?<![A-Za-z0-9!#$%&+./:=?@)\]}\\^-])(?ai:https?)://(?:\[[0-9A-Fa-f:.]+\])?"
-    r"[^\s<>\"\\^`{|}\[\]]*+(?P<tag><(?=[A-Za-z!?])(?!(?i:br)\b))?"
+    r"[^\s<>\"\\^`{|}\[\]]*+(?P<tag><(?=[A-Za-z])(?!(?i:br)\b))?"
 )
 _HAS_HOST = re.compile(r"[^:]+://(?:\w|\[)")
 _BRACKET = re.compile(r"[()]")

@@ -10,7 +10,8 @@ from typing import Final
 GOODBYE_SECONDS: Final = 2.0
 #: For the records still under way to Kafka, in seconds.
 RECORDS_SECONDS: Final = 1.0
-#: For the thread that asks how much waits in the queues, in seconds; it may hang on a broker.
+#: For the threads that ask how much waits in the queues and whether messages are accepted, in
+#: seconds for both; they may hang on a broker.
 QUEUE_LENGTHS_SECONDS: Final = 2.0
 #: For HTTP requests that are being answered, in seconds; then they are cut off.
 REQUESTS_SECONDS: Final = 1.0

@@ -1,9 +1,10 @@
 """The arguments of ``cki-notifier dead-letters``."""
 
 import argparse
+import difflib
 from typing import Any
 
-from cki_notifier.dead_letters.letter import Selection
+from cki_notifier.dead_letters.letter import NO_REASON, Selection
 from cki_notifier.notification.reasons import DeadLetterReason
 
 _EPILOG = (
@@ -11,6 +12,11 @@ _EPILOG = (
     "not be done or nothing matches, 2 wrong usage or configuration. A run that is ended midway, "
     "however it is ended, loses nothing."
 )
+
+
+#: Ours, RabbitMQ's own, and what stands for none.
+REASONS = (*DeadLetterReason, "delivery_limit", "expired", "maxlen", "rejected", NO_REASON)
+_REASON_HELP = f"those with this reason: {', '.join(REASONS)}"
 
 
 def add_dead_letters(commands: Any) -> None:
@@ -22,21 +28,25 @@ def add_dead_letters(commands: Any) -> None:
         "that concern RabbitMQ.",
         epilog=_EPILOG,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="what is there, and why; takes nothing away")
-    listing.add_argument("--reason", type=_text, help=_reasons())
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    parser.set_defaults(action="list", names=[], reason=None, limit=0, json=False)
+    listing = actions.add_parser("list", help="what is there, and why (also without an action)")
+    listing.add_argument("--reason", type=_reason, help=_REASON_HELP)
     listing.set_defaults(names=[])
     _add_json(listing)
     showing = actions.add_parser("show", help="all there is to say of some; takes nothing away")
-    _add_json(showing)
-    retrying = actions.add_parser("retry", help="put some back into the main queue")
-    discarding = actions.add_parser("discard", help="delete some for good")
-    discarding.add_argument("--yes", action="store_true", help="do not ask first")
+    form = showing.add_mutually_exclusive_group()
+    _add_json(form)
+    form.add_argument("--body", action="store_true", help="the body of one, byte for byte")
+    retrying = actions.add_parser("retry", help="put some back into the main queue; asks first")
+    discarding = actions.add_parser("discard", help="delete some for good; asks first")
+    for action in (retrying, discarding):
+        action.add_argument("--yes", action="store_true", help="do not ask first")
     for action in (showing, retrying, discarding):
         _add_selection(action)
     for action in (listing, showing, retrying, discarding):
         action.add_argument(
-            "--limit", type=_count, default=0, metavar="N", help="no more than so many"
+            "--limit", type=_count, default=0, metavar="N", help="the oldest, so many"
         )
         action.epilog = _EPILOG
 
@@ -49,16 +59,22 @@ def selection_of(parsed: argparse.Namespace) -> Selection:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("names", nargs="*", metavar="ID", type=_text, default=[])
-    which.add_argument("--reason", type=_text, help=_reasons())
+    which.add_argument("--reason", type=_reason, help=_REASON_HELP)
     which.add_argument("--all", action="store_true", help="every one that is there")
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_json(parser: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-def _reasons() -> str:
-    return f"those with this reason: {', '.join(DeadLetterReason)}"
+def _reason(value: str) -> str:
+    if value in REASONS:
+        return value
+    close = difflib.get_close_matches(value, REASONS, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise argparse.ArgumentTypeError(
+        f"{value!r} is no reason of a dead letter: {', '.join(REASONS)}{hint}"
+    )
 
 
 def _text(value: str) -> str:

@@ -3,25 +3,37 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters import report, view
 from cki_notifier.dead_letters.arguments import selection_of
 from cki_notifier.dead_letters.letter import Letter, Selection
 from cki_notifier.dead_letters.visit import Visit
-from cki_notifier.dead_letters.walk import Act, Walk
+from cki_notifier.dead_letters.walk import Act, Choice, Walk
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.telemetry import streams
-from cki_notifier.telemetry.output import Output
-from cki_notifier.telemetry.terminal import show
+from cki_notifier.telemetry.output import Output, Piece
+from cki_notifier.telemetry.terminal import show, show_bytes, show_text
+
+T = TypeVar("T")
 
 DONE, FAILED, WRONG = 0, 1, 2
-#: What a walk is said to have done to a letter.
-_SHOWN, _PUT_BACK, _DISCARDED = report.SHOWN, "put back", "discarded"
-#: So many letters are shown before the question whether to discard them.
+#: So many letters are shown before the question what to do with them.
 _SHOWN_BEFORE = 20
+
+
+class _Deed(NamedTuple):
+    """What is done to letters that leave the queue, and how it is said."""
+
+    act: Act
+    past: str
+    question: str
+
+
+_RETRY = _Deed(Visit.put_back, "put back", "Put {} back into {}? [y/N] ")
+_DISCARD = _Deed(Visit.remove, "discarded", "Discard {} for good? [y/N] ")
 
 
 def run(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
@@ -41,79 +53,111 @@ def run(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
 
 
 def _list(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
-    walk = Walk(config, selection_of(parsed), _SHOWN)
+    walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
     with Output() as output:
 
-        def add(_visit: Visit, letter: Letter) -> None:
+        def line(letter: Letter) -> Piece:
             if parsed.json:
-                output.add(view.as_json(letter, whole=False))
-            else:
-                _add_row(output, letter, first=not walk.done)
+                return output.add(view.as_json(letter, whole=False))
+            return output.add(*view.rows(letter, output.width))
 
-        if code := _go(walk, add):
+        if code := _choose(walk, choice, line):
             return code
-        output.print()
+        _print_table(output, choice.kept(), has_heading=not parsed.json)
+        walk.done = len(choice.kept())
     show(report.overview(walk))
     return DONE
 
 
 def _show(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
-    walk = Walk(config, selection_of(parsed), _SHOWN)
+    if parsed.body:
+        return _show_body(config, parsed)
+    walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
     with Output() as output:
 
-        def add(_visit: Visit, letter: Letter) -> None:
+        def all_of_it(letter: Letter) -> Piece:
             if parsed.json:
-                output.add(view.as_json(letter, whole=True))
-                return
-            if walk.done:
-                output.add("")
-            for line in view.details(letter):
-                output.add(line)
+                return output.add(view.as_json(letter, whole=True))
+            return output.add(*view.details(letter))
 
-        if code := _go(walk, add):
+        if code := _choose(walk, choice, all_of_it):
             return code
-        output.print()
+        output.print(choice.kept(), between="" if parsed.json else "\n")
+    return _unmatched(walk, parsed)
+
+
+def _show_body(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
+    """Print one body as it is; on a terminal, where it could do anything, escaped."""
+    walk, choice = _walk(config, parsed), Choice[bytes](1)
+    if code := _choose(walk, choice, lambda letter: letter.body):
+        return code
+    if walk.done > 1 and parsed.limit != 1:
+        show(f"cki-notifier: {report.letters(walk.done)} match, and --body shows that of one alone")
+        show("say which by the id that the list shows, or --limit 1 for the oldest of them")
+        return FAILED
+    for body in choice.kept():
+        is_shown = (
+            show_text("".join(f"{line}\n" for line in view.body_lines(body)))
+            if sys.stdout.isatty()
+            else show_bytes(body)
+        )
+        if not is_shown:
+            return FAILED
     return _unmatched(walk, parsed)
 
 
 def _retry(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
-    walk = Walk(config, selection_of(parsed), _PUT_BACK)
-    if code := _go(walk, Visit.put_back):
-        return code
-    if walk.done:
-        show(f"{walk.done:,} of {report.letters(walk.count)} put back into {config.queue}")
-    return _unmatched(walk, parsed)
+    return _take(config, parsed, _RETRY)
 
 
 def _discard(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
-    if parsed.yes:
-        return _discard_at_once(config, parsed, selection_of(parsed))
-    if not sys.stdin.isatty():
-        show("cki-notifier dead-letters discard: where there is nobody to ask, say --yes")
+    return _take(config, parsed, _DISCARD)
+
+
+def _take(config: RabbitMQConfig, parsed: argparse.Namespace, deed: _Deed) -> int:
+    """Take letters out of the queue, after showing them and asking unless that is not wanted.
+
+    The queue's own order is not certain, so those that a limit leaves are chosen beforehand, too.
+    """
+    if parsed.yes and not parsed.limit:
+        return _take_at_once(config, parsed, deed, selection_of(parsed))
+    if not parsed.yes and not sys.stdin.isatty():
+        text = f"cki-notifier dead-letters {parsed.action}: where there is nobody to ask, say --yes"
+        show(f"{text}; show has the same arguments, and takes nothing away")
         return WRONG
-    preview = Walk(config, selection_of(parsed), _SHOWN)
-    chosen: set[str] = set()
-    if code := _preview(preview, chosen):
+    walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
+    with Output() as output:
+
+        def line(letter: Letter) -> Piece:
+            return output.add(*view.rows(letter, output.width))
+
+        if code := _choose(walk, choice, line):
+            return code
+        chosen = choice.kept()
+        if not parsed.yes:
+            _print_table(output, chosen[:_SHOWN_BEFORE], has_heading=True)
+            if len(chosen) > _SHOWN_BEFORE:
+                show(f"… and {len(chosen) - _SHOWN_BEFORE:,} more")
+    code = _unmatched(walk, parsed)
+    if not walk.done:
         return code
-    code = _unmatched(preview, parsed)
-    if not chosen:
-        return code
-    if not _agreed(preview):
-        show("nothing was discarded")
+    many = report.letters(len(chosen))
+    if not parsed.yes and not _agreed(deed.question.format(many, config.queue)):
+        show(f"nothing was {deed.past}")
         return FAILED
     # What has arrived meanwhile is not meant.
-    meant = Selection(frozenset(chosen), limit=parsed.limit)
-    return _discard_at_once(config, parsed, meant) or code
+    return _take_at_once(config, parsed, deed, Selection(chosen=choice.ids())) or code
 
 
-def _discard_at_once(
-    config: RabbitMQConfig, parsed: argparse.Namespace, selection: Selection
+def _take_at_once(
+    config: RabbitMQConfig, parsed: argparse.Namespace, deed: _Deed, selection: Selection
 ) -> int:
-    walk = Walk(config, selection, _DISCARDED)
-    if code := _go(walk, Visit.remove):
+    walk = Walk(config, selection, deed.past)
+    if code := _go(walk, deed.act):
         return code
     if walk.done:
-        show(f"{walk.done:,} of {report.letters(walk.count)} discarded")
+        where = f" into {config.queue}" if deed is _RETRY else ""
+        show(f"{walk.done:,} of {report.letters(walk.count)} {deed.past}{where}")
     return _unmatched(walk, parsed)
 
 
@@ -123,6 +167,16 @@ _ACTIONS: Final[dict[str, Callable[[RabbitMQConfig, argparse.Namespace], int]]] 
     "retry": _retry,
     "discard": _discard,
 }
+
+
+def _walk(config: RabbitMQConfig, parsed: argparse.Namespace) -> Walk:
+    """Return a walk that takes nothing away."""
+    return Walk(config, selection_of(parsed), report.SHOWN)
+
+
+def _choose(walk: Walk, choice: Choice[T], keep: Callable[[Letter], T]) -> int:
+    """Look at all letters and choose; return as :func:`_go` does."""
+    return _go(walk, lambda _visit, letter: choice.add(letter, keep))
 
 
 def _go(walk: Walk, act: Act) -> int:
@@ -142,37 +196,19 @@ def _go(walk: Walk, act: Act) -> int:
     return DONE
 
 
-def _preview(walk: Walk, chosen: set[str]) -> int:
-    """Show what would be discarded and gather the letters' ids; return as :func:`_go` does."""
-    with Output() as output:
-
-        def add(_visit: Visit, letter: Letter) -> None:
-            chosen.add(letter.id)
-            if walk.done < _SHOWN_BEFORE:
-                _add_row(output, letter, first=not walk.done)
-
-        if code := _go(walk, add):
-            return code
-        output.print()
-    if walk.done > _SHOWN_BEFORE:
-        show(f"… and {walk.done - _SHOWN_BEFORE:,} more")
-    return DONE
+def _print_table(output: Output, pieces: Sequence[Piece], *, has_heading: bool) -> None:
+    heading = [output.add(*view.heading(output.width))] if pieces and has_heading else []
+    output.print([*heading, *pieces])
 
 
-def _agreed(walk: Walk) -> bool:
-    if streams.write(sys.stderr, f"Discard {report.letters(walk.done)} for good? [y/N] "):
+def _agreed(question: str) -> bool:
+    if streams.write(sys.stderr, question):
         return False  # nobody was asked
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
-def _add_row(output: Output, letter: Letter, *, first: bool) -> None:
-    if first:
-        output.add(view.cut(view.heading(), output.width))
-    output.add(view.cut(view.row(letter), output.width))
 
 
 def _unmatched(walk: Walk, parsed: argparse.Namespace) -> int:
     """Say what was asked for and is not there; return the exit code."""
     for line in report.unmatched(walk, parsed.reason or ""):
         show(line)
-    return FAILED if walk.is_whole and not parsed.all and (walk.missing or not walk.done) else DONE
+    return FAILED if not parsed.all and (walk.missing or not walk.done) else DONE

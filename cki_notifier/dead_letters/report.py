@@ -18,7 +18,7 @@ def overview(walk: Walk) -> str:
     if not walk.count:
         return f"no dead letters in {walk.queue}"
     shown = f", {walk.done:,} {walk.deed}" if walk.done != walk.count else ""
-    reasons = walk.reasons.most_common(_MOST_REASONS) if walk.is_whole else []
+    reasons = walk.reasons.most_common(_MOST_REASONS)
     text = ", ".join(f"{count:,} {printable(reason)}" for reason, count in reasons)
     return f"{letters(walk.count)} in {walk.queue}{shown}{': ' if text else ''}{text}"
 
@@ -27,11 +27,9 @@ def unmatched(walk: Walk, reason: str) -> Iterator[str]:
     """Say, line by line, what was asked for and is not there.
 
     Args:
-        walk: one that came to the queue's end, or found all it should.
+        walk: one that came to its end.
         reason: the one asked for, empty for none.
     """
-    if not walk.is_whole:
-        return
     for name in sorted(walk.missing):
         yield f"no dead letter has the id, or the checkout id, {printable(name)}"
     if not walk.done and reason:

@@ -3,7 +3,8 @@
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,9 @@ from cki_notifier.telemetry.printable import printable
 
 _NONE = "-"
 _TABLE = "{:<12}  {:<19}  {:>5}  {:<17}  {:<24}  {}"
+#: From so many columns on there is room for the error in the line; below, it has its own.
+_WIDE = 140
+_INDENT, _ERROR_LINES = "  ", 3
 #: What AMQP knows of a message, besides its headers.
 _PROPERTIES = (
     *("content_type", "content_encoding", "delivery_mode", "priority", "correlation_id"),
@@ -24,21 +28,40 @@ _PROPERTIES = (
 )
 
 
-def heading() -> str:
-    """Return the table's first line."""
-    return _TABLE.format("ID", "FIRST SEEN (UTC)", "TRIES", "REASON", "CHECKOUT", "ERROR")
+def heading(width: int) -> Iterator[str]:
+    """Return what stands above the table; see :func:`rows`."""
+    titles = ("ID", "FIRST SEEN (UTC)", "TRIES", "REASON", "CHECKOUT", "ERROR")
+    yield from _lines(titles, width, most_lines=1)
 
 
-def row(letter: Letter) -> str:
-    """Return a letter's line of the table."""
-    return _TABLE.format(
+def rows(letter: Letter, width: int) -> Iterator[str]:
+    """Return a letter's lines of the table.
+
+    Args:
+        letter: the letter.
+        width: of the terminal: where the error has no room in the line, it gets lines of its own. 0
+            for none: then it is one line of any width.
+    """
+    cells = (
         letter.id,
         _moment(letter.first_seen),
-        letter.attempts or _NONE,
+        str(letter.attempts or _NONE),
         printable(letter.reason),
         printable(letter.checkout_id or "") or _NONE,
         printable(letter.error) or _NONE,
-    ).rstrip()
+    )
+    yield from _lines(cells, width, most_lines=_ERROR_LINES)
+
+
+def _lines(cells: Sequence[str], width: int, *, most_lines: int) -> Iterator[str]:
+    line = _TABLE.format(*cells).rstrip()
+    if not width or width >= _WIDE:
+        yield cut(line, width)
+        return
+    yield cut(_TABLE.format(*cells[:-1], "").rstrip(), width)
+    room = max(width - len(_INDENT), 1)
+    text = textwrap.wrap(cells[-1], room, max_lines=most_lines, placeholder="…")
+    yield from (cut(_INDENT + line, width) for line in text)
 
 
 def cut(line: str, width: int) -> str:
@@ -67,13 +90,18 @@ def details(letter: Letter) -> Iterator[str]:
         yield f"header       {printable(name)}: {_json(value)}"
     yield f"body         {len(letter.body):,} bytes"
     yield ""
-    yield from _body_lines(letter.body)
+    yield from body_lines(letter.body)
 
 
 def explained(reason: str) -> str:
     """Return a reason with the sentence that explains it, if there is one."""
-    known = {str(it): it.sentence for it in DeadLetterReason}
-    return f"{reason}: {known[reason]}" if reason in known else reason
+    sentence = sentence_of(reason)
+    return f"{reason}: {sentence}" if sentence else reason
+
+
+def sentence_of(reason: str) -> str:
+    """Return the sentence that explains a reason, ``""`` where it is none of ours."""
+    return next((it.sentence for it in DeadLetterReason if it == reason), "")
 
 
 def as_json(letter: Letter, *, whole: bool) -> str:
@@ -106,7 +134,7 @@ def as_json(letter: Letter, *, whole: bool) -> str:
     return _json(said)
 
 
-def _body_lines(body: bytes) -> Iterator[str]:
+def body_lines(body: bytes) -> Iterator[str]:
     """Return a body's lines, escaped: indented when it is JSON, else as they are."""
     try:
         text = msgspec.json.format(body, indent=2).decode()

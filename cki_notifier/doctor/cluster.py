@@ -23,6 +23,7 @@ from cki_notifier.kafka.client import (
     ResourceType,
     TopicCollection,
     TopicDescription,
+    described,
 )
 from cki_notifier.workers.deadline import Deadline
 
@@ -166,9 +167,9 @@ class Cluster:
             error = next(reversed(telling or self._errors), error)
         if error is None:
             return NoAnswer("nothing was heard of it in time")
-        text = error.str()
-        is_tls = _TLS.search(text)
-        return NoAnswer(text, Trouble.TLS if is_tls else _TROUBLES.get(error.name(), Trouble.OTHER))
+        is_tls = _TLS.search(error.str())
+        trouble = Trouble.TLS if is_tls else _TROUBLES.get(error.name(), Trouble.OTHER)
+        return NoAnswer(described(error), trouble)
 
     def _on_error(self, error: KafkaError) -> None:
         self._errors.append(error)

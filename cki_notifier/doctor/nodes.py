@@ -14,9 +14,9 @@ from cki_notifier.rabbitmq.connection import (
     Obstacle,
     close,
     connect,
-    describe,
     obstacle,
 )
+from cki_notifier.rabbitmq.failures import detail
 from cki_notifier.workers.deadline import Deadline
 
 _PURPOSE = "doctor"
@@ -58,8 +58,12 @@ class Nodes:
             name = f"rabbitmq node {host}:{node.port}"
             yield Check(name, partial(self._look, name, node))
 
-    def connect(self, deadline: Deadline) -> BlockingConnection | None:
+    def connect(self, deadline: Deadline, blocked_seconds: float) -> BlockingConnection | None:
         """Connect to the first node that turns out to be usable; None when none does.
+
+        Args:
+            deadline: of the check that asks.
+            blocked_seconds: for so long the connection puts up with a broker that accepts nothing.
 
         Raises:
             Unavailable: it is no longer.
@@ -70,7 +74,8 @@ class Nodes:
             except Empty:
                 return None
             if node is not None:
-                return connect(node, _PURPOSE)
+                self._usable.put(node)
+                return connect(node, _PURPOSE, blocked_seconds=blocked_seconds)
         return None
 
     def _look(self, name: str, node: RabbitMQConfig, _deadline: Deadline) -> Iterator[Finding]:
@@ -80,7 +85,7 @@ class Nodes:
             self._usable.put(None)
             what = obstacle(error)
             text = _TEXT[what].format(user=node.user, vhost=node.virtual_host)
-            yield failed(name, f"{text}: {describe(error.__cause__ or error)}", _ADVICE[what])
+            yield failed(name, f"{text}: {detail(error.__cause__ or error)}", _ADVICE[what])
         else:
             self._usable.put(node)
             yield ok(name, f"lets {node.user!r} into the virtual host {node.virtual_host!r}")

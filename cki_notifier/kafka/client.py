@@ -72,6 +72,54 @@ _DEFAULTS = {
 #: A setting's other name, which would contradict ours.
 _ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "linger.ms": "queue.buffering.max.ms"}
 
+#: What librdkafka's own errors mean, by their names; what it says of others stays as it is.
+_MEANINGS = {
+    "_ALL_BROKERS_DOWN": "no broker can be reached",
+    "_AUTHENTICATION": "the login is refused",
+    "_CRIT_SYS_RESOURCE": "no thread, memory or file descriptor is left",
+    "_DESTROY": "it was under way when the client was closed",
+    "_FAIL": "a broker's answer was not understood",
+    "_FENCED": "another producer has taken the place of this one",
+    "_GAPLESS_GUARANTEE": "a record before it was not written, so it can't be either",
+    "_INVALID_DIFFERENT_RECORD": "another record that was sent with it is refused",
+    "_ISR_INSUFF": "too few replicas are in sync",
+    "_MSG_TIMED_OUT": "it was not confirmed in time",
+    "_PURGE_INFLIGHT": "it was on its way when the client was replaced",
+    "_PURGE_QUEUE": "it was waiting when the client was replaced",
+    "_QUEUE_FULL": "too many records wait to be sent",
+    "_RESOLVE": "a broker's name can't be resolved",
+    "_SSL": "TLS failed",
+    "_TIMED_OUT": "no answer in time",
+    "_TIMED_OUT_QUEUE": "it was not sent in time",
+    "_TRANSPORT": "the connection to a broker failed",
+    "_UNKNOWN_PARTITION": "there is no such partition",
+    "_UNKNOWN_TOPIC": "there is no such topic",
+    "_UNSUPPORTED_FEATURE": "the brokers are too old for it",
+}
+_LOCAL, _BROKER = "Local: ", "Broker: "
+
+
+def described(error: KafkaError | KafkaException | MemoryError) -> str:
+    """Say in a sentence what an error means; what a broker said stays as it is."""
+    if isinstance(error, MemoryError):
+        return "no memory is left"
+    told: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
+    LIBRDKAFKA_LOG.debug("%r", told)
+    text = told.str()
+    if text.startswith(_LOCAL):
+        return _MEANINGS.get(told.name(), _lowered(text.removeprefix(_LOCAL)))
+    if text.startswith(_BROKER):
+        return _lowered(text.removeprefix(_BROKER))
+    if told.name() == "_ALL_BROKERS_DOWN":
+        return f"{_MEANINGS[told.name()]} ({text})"
+    return text.replace(f": {_LOCAL}", ": ").replace(f": {_BROKER}", ": ")
+
+
+def _lowered(text: str) -> str:
+    """Begin in lower case, unless it is an abbreviation or a name that comes first."""
+    is_word = text[:1].isupper() and text[1:2].islower()
+    return text[0].lower() + text[1:] if is_word else text
+
 
 def complete(settings: Mapping[str, str]) -> dict[str, str]:
     """Add to settings the defaults, and what the delivery rests on, of a producer."""

@@ -31,6 +31,7 @@ from cki_notifier.kafka.client import (
     KafkaException,
     Message,
     TopicPartition,
+    described,
     reading,
 )
 from cki_notifier.notification.errors import Unavailable
@@ -183,9 +184,9 @@ class Ledger:
             if awaited := [it for it in questions if not it.answer.cancelled()]:
                 return awaited
 
-    def _failed(self, questions: list[_Question], error: Exception) -> None:
+    def _failed(self, questions: list[_Question], error: KafkaException | MemoryError) -> None:
         reason = error.args[0] if error.args else ""
-        self._trouble = reason.str() if isinstance(reason, KafkaError) else "no memory is left"
+        self._trouble = described(error)
         if (
             isinstance(reason, KafkaError)
             and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import threading
 import time
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from cki_notifier.kafka.client import (
     Message,
     Producer,
     complete,
+    described,
 )
 from cki_notifier.notification.errors import DeliveryUnknown, NotifierError, TooLarge, Unavailable
 from cki_notifier.notification.models import Position
@@ -42,10 +44,12 @@ _REFUSED = frozenset(
 _STALLED_SECONDS = 45.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
-#: After these no broker is left to talk to.
-_NOBODY_LEFT = frozenset(
-    {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL}  # noqa: SLF001  # public
-)
+#: Said when no broker is left to talk to, and when the first one refuses us as all will.
+_NOBODY_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  # librdkafka's own codes are public
+_REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001  # as above
+_CAUSE_SECONDS = 0.5
+#: Of librdkafka's words, those of who answers and refuses us.
+_REFUSAL = re.compile("authentication|authorization", re.IGNORECASE)
 _AGAIN = "the client goes on trying until it is back"
 #: Before a new producer, in seconds: the first time, and at most; twice as long each time, until a
 #: record is confirmed. A cluster that refuses one, as it does without the right to write, refuses
@@ -130,6 +134,7 @@ class Publisher:
         self._gate = Gate("kafka")
         self._progress = _Progress()
         self._cause = ""  # what was last wrong with one of the brokers
+        self._nobody_since: float | None = None  # when none was left, until that is told
         self._fatal = ""  # why the producer can't go on, when it can't
         self._refused = ""  # why there is none to be had, while there is none
         self._doubt = ""  # why the last one could not go on, until this one is known to
@@ -156,7 +161,7 @@ class Publisher:
             raise
         except Unavailable as error:
             metrics.kafka_failures.inc()
-            trouble = Trouble(str(error).removeprefix("kafka: "))
+            trouble = _trouble(str(error).removeprefix("kafka: "))
             self._gate.failed(record.key, whole=error.hiccup, since=started, trouble=trouble)
             raise
         self._gate.passed()
@@ -197,7 +202,7 @@ class Publisher:
             producer, trouble = self._producer, self._doubted()
         trouble = trouble or self._asked(producer)
         if trouble:
-            metrics.connected.fails("kafka", Trouble(trouble, _AGAIN))
+            metrics.connected.fails("kafka", _trouble(trouble))
             raise Unavailable("kafka", trouble)
         self._cause = ""
         if not self._gate.is_down:  # what answers may still take no record
@@ -208,17 +213,17 @@ class Publisher:
         try:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
-            text = self._cause or str(error.args[0].str())
+            text = self._cause or described(error)
             return f"no answer within {_CHECK_SECONDS:g} s: {text}"
         refusal = found.topics[self._topic].error
-        return f"{self._topic}: {refusal.str()}" if refusal else ""
+        return f"{self._topic}: {described(refusal)}" if refusal else ""
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""
         try:
             left = self._producer.flush(seconds)
         except KafkaException as error:
-            logger.warning("kafka: %s", error)
+            logger.warning("kafka: %s", described(error))
         else:
             if left:
                 logger.warning("kafka: %d records or events are left at the end", left)
@@ -263,9 +268,10 @@ class Publisher:
             try:
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
-                self._fatal = str(error.args[0].str())
+                self._fatal = described(error)
             except MemoryError:
                 self._fatal = "no memory is left"
+            self._tell_that_nobody_is_left()
             if self._progress.stalled_for() > _STALLED_SECONDS:
                 self._fatal = self._fatal or "nothing was confirmed for a while"
             if self._fatal:
@@ -285,7 +291,7 @@ class Publisher:
         pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
         logger.info("kafka: %s; making a new producer in %.1f s", self._fatal, pause)
         metrics.reconnects.labels("kafka").inc()
-        metrics.connected.fails("kafka", Trouble(self._fatal, _AGAIN))
+        metrics.connected.fails("kafka", _trouble(self._fatal))
         try:
             self._producer.purge()
             self._producer.poll(0)
@@ -297,7 +303,7 @@ class Publisher:
         try:
             producer = self._new_producer()
         except (KafkaException, MemoryError) as error:
-            self._fatal = f"there is no new producer: {error}"
+            self._fatal = f"there is no new producer: {described(error)}"
             return
         with self._lock:
             _old, self._producer = self._producer, producer  # taken down without the lock
@@ -320,15 +326,24 @@ class Publisher:
         One broker of several that is away costs nothing. When none is left, what it said of one of
         them tells why.
         """
-        text = error.str()
+        text = described(error)
         logger.info("kafka: %s", text)
         if error.fatal():
             self._fatal = text  # of which the renewal tells
-        elif error.code() in _NOBODY_LEFT:
-            says = f"{text}: {self._cause}" if self._cause else text
-            metrics.connected.fails("kafka", Trouble(says, _AGAIN))
+        elif error.code() in _REFUSED_BY_ALL:
+            metrics.connected.fails("kafka", _trouble(text))
+        elif error.code() == _NOBODY_LEFT:
+            self._nobody_since = time.monotonic()
         else:
             self._cause = text
+
+    def _tell_that_nobody_is_left(self) -> None:
+        """Tell that no broker can be reached, and why, which librdkafka says a moment later."""
+        since = self._nobody_since
+        if since is not None and time.monotonic() - since > _CAUSE_SECONDS:
+            self._nobody_since = None
+            says = self._cause or "no broker can be reached"
+            metrics.connected.fails("kafka", _trouble(says))
 
 
 def _report(
@@ -348,6 +363,10 @@ def _report(
         delivered.set_exception(_translated(error))
 
 
+def _trouble(text: str) -> Trouble:
+    return Trouble(text, _AGAIN, refuses=_REFUSAL.search(text) is not None)
+
+
 def _translated(error: KafkaError) -> NotifierError:
     """Map an error to what it means for the notification: any but a size is not known to be final.
 
@@ -355,6 +374,6 @@ def _translated(error: KafkaError) -> NotifierError:
     in the log.
     """
     if error.code() in _TOO_LARGE:
-        return TooLarge(f"kafka: {error.str()}")
+        return TooLarge(f"kafka: {described(error)}")
     is_clusters = error.code() not in _REFUSED
-    return DeliveryUnknown("kafka", error.str(), hiccup=is_clusters, held=is_clusters)
+    return DeliveryUnknown("kafka", described(error), hiccup=is_clusters, held=is_clusters)

@@ -80,5 +80,8 @@ def sentence(outcome: str, reason: str) -> str:
     Args:
         outcome: ``sent``, ``ignored``, ``delayed`` or ``dead-lettered``.
         reason: the code that goes with it.
+
+    Returns:
+        Empty for what is none of these.
     """
-    return _SENTENCES[outcome][reason]
+    return _SENTENCES.get(outcome, {}).get(reason, "")

@@ -8,8 +8,9 @@ import logging
 import random
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import Any, Self
 
@@ -23,6 +24,8 @@ from pika.spec import Basic, BasicProperties
 from cki_notifier import __version__
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.acceptance import acceptance
+from cki_notifier.rabbitmq.failures import CONNECT_SECONDS, HANDSHAKE_SECONDS, describe
 
 __all__ = ["Basic", "BasicProperties", "BlockingChannel", "BlockingConnection"]
 
@@ -32,9 +35,10 @@ logger = logging.getLogger(__name__)
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 403, 404, 406, 540
 #: A peer that says nothing for so long is dead, in seconds.
 HEARTBEAT_SECONDS = 10
-_CONNECT_SECONDS = 5.0
 #: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
-_BLOCKED_SECONDS = 60
+_BLOCKED_SECONDS = 60.0
+#: No queue has this name: it would be taken for one of the broker's own, which nobody may declare.
+_NO_QUEUES_NAME = "amq.cki-notifier.nobody"
 #: What pika and the socket below it raise.
 _FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
 _LOGIN_REFUSED = (
@@ -61,6 +65,10 @@ _NO_EXCHANGE = {"alternate-exchange": 0}
 _NO_NEW_QUEUE = {"x-expires": 0}
 
 Arguments = Mapping[str, Any]
+
+
+class Blocked(Unavailable):
+    """The broker accepts no messages from anybody now: it is short of memory or disk."""
 
 
 class Refused(Unavailable):
@@ -124,7 +132,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        raise Unavailable("rabbitmq", describe(error)) from error
+        logger.debug("pika: %s%r", type(error).__name__, error.args)
+        kind = Blocked if isinstance(error, pika.exceptions.ConnectionBlockedTimeout) else None
+        raise (kind or Unavailable)("rabbitmq", describe(error)) from error
 
 
 @contextmanager
@@ -135,14 +145,6 @@ def readable() -> Iterator[None]:
     except UNREADABLE as error:
         text = f"a frame can't be decoded, {type(error).__name__}: {error}"
         raise Unavailable("rabbitmq", text) from error
-
-
-def describe(error: BaseException) -> str:
-    """Say in one line what pika means."""
-    name = type(error).__name__
-    first = error.args[0] if error.args else ""
-    text = str(error) or str(first) or (repr(first) if error.args else "")
-    return f"{name}: {text}" if text else name
 
 
 class Obstacle(StrEnum):
@@ -164,11 +166,15 @@ def obstacle(error: Unavailable) -> Obstacle:
         return Obstacle.VIRTUAL_HOST
     if isinstance(cause, pika.exceptions.IncompatibleProtocolError):
         return Obstacle.PROTOCOL
-    return Obstacle.TLS if "SSL" in describe(cause or error) else Obstacle.NETWORK
+    return Obstacle.TLS if "SSL" in repr((cause or error).args) else Obstacle.NETWORK
 
 
 def connect(
-    config: RabbitMQConfig, purpose: str, before_each: Callable[[], None] = lambda: None
+    config: RabbitMQConfig,
+    purpose: str,
+    before_each: Callable[[], None] = lambda: None,
+    *,
+    blocked_seconds: float = _BLOCKED_SECONDS,
 ) -> BlockingConnection:
     """Connect to one of the nodes, which are tried in random order.
 
@@ -176,6 +182,7 @@ def connect(
         config: which nodes, and how.
         purpose: what the connection is for, as the broker shows it.
         before_each: called before each node is tried.
+        blocked_seconds: the connection ends when the broker accepts nothing from it for so long.
 
     Raises:
         Unavailable: none of the nodes can be used; the text tells of the last one.
@@ -186,15 +193,36 @@ def connect(
         before_each()
         try:
             with translated():
-                return BlockingConnection(_parameters(config, host, purpose))
+                parameters = _parameters(config, host, purpose, blocked_seconds)
+                return _heeded(BlockingConnection(parameters))
         except Unavailable as error:
-            failure = Unavailable("rabbitmq", f"can't connect to {host}:{config.port}: {error}")
-            failure.__cause__ = error.__cause__
+            cause = error.__cause__ or error
+            is_login = obstacle(error) in {Obstacle.LOGIN, Obstacle.VIRTUAL_HOST}
+            who = f" as {config.user!r}" if is_login else ""
+            text = f"can't connect to {host}:{config.port}{who}: {describe(cause)}"
+            failure = Unavailable("rabbitmq", text)
+            failure.__cause__ = cause
             logger.debug("%s", failure)
     raise failure
 
 
-def _parameters(config: RabbitMQConfig, host: str, purpose: str) -> pika.ConnectionParameters:
+def _heeded(connection: BlockingConnection) -> BlockingConnection:
+    """Have it noted at once when the broker accepts nothing from a connection.
+
+    pika's own callbacks would be called between two calls of ours, and the one that publishes does
+    not return while the connection is blocked. Those of what is below it are called at once.
+    """
+    implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+    implementation.add_on_connection_blocked_callback(
+        lambda _, frame: acceptance.blocked(connection, frame.method.reason)
+    )
+    implementation.add_on_connection_unblocked_callback(lambda *_: acceptance.unblocked(connection))
+    return connection
+
+
+def _parameters(
+    config: RabbitMQConfig, host: str, purpose: str, blocked_seconds: float
+) -> pika.ConnectionParameters:
     options = None
     if config.tls:
         context = ssl.create_default_context(cafile=config.ca_file)
@@ -206,9 +234,9 @@ def _parameters(config: RabbitMQConfig, host: str, purpose: str) -> pika.Connect
         credentials=pika.PlainCredentials(config.user, config.password.reveal()),
         ssl_options=options,
         heartbeat=HEARTBEAT_SECONDS,
-        socket_timeout=_CONNECT_SECONDS,
-        stack_timeout=2 * _CONNECT_SECONDS,
-        blocked_connection_timeout=_BLOCKED_SECONDS,
+        socket_timeout=CONNECT_SECONDS,
+        stack_timeout=HANDSHAKE_SECONDS,
+        blocked_connection_timeout=blocked_seconds,
         client_properties={
             "connection_name": f"cki-notifier {purpose}",
             "version": __version__,
@@ -380,15 +408,19 @@ def publish_to_queue(
         properties: its own.
 
     Raises:
+        Blocked: the broker has accepted no messages for as long as the connection puts up with it.
         Refused: the queue is missing or takes nothing, or the broker takes no message like this.
         Unavailable: it is not known to be in the queue.
     """
+    began = time.monotonic()
     try:
         with translated():
             channel.basic_publish("", queue, body, properties, mandatory=True)
+        acceptance.confirmed(channel.connection, began)
     except Unavailable as error:
         cause = error.__cause__
         if isinstance(cause, pika.exceptions.UnroutableError):
+            acceptance.confirmed(channel.connection, began)
             raise Refused(f"there is no queue {queue}", alone=False) from error
         if isinstance(cause, pika.exceptions.NackError):
             raise Refused(f"the queue {queue} takes no more messages", alone=False) from error
@@ -397,6 +429,27 @@ def publish_to_queue(
             text = f"a copy for {queue} is refused: {cause.reply_text}"
             raise Refused(text, alone=is_messages) from error
         raise
+
+
+def ensure_accepting(connection: BlockingConnection) -> None:
+    """Return when the broker accepts messages; nothing is put into any queue.
+
+    It is asked with a message for a queue that nobody can have, which it returns. While it accepts
+    none, the connection can be used for nothing else.
+
+    Raises:
+        Blocked: it has accepted none for as long as the connection puts up with it.
+        Unavailable: it can't be told, or our user may not publish.
+    """
+    began = time.monotonic()
+    with translated():
+        channel = connection.channel()
+        channel.confirm_delivery()
+        # With a body: what is empty is taken even by a broker that then takes nothing more.
+        with suppress(pika.exceptions.UnroutableError):
+            channel.basic_publish("", _NO_QUEUES_NAME, b"?", mandatory=True)
+        acceptance.confirmed(connection, began)
+        channel.close()
 
 
 def most_properties(channel: BlockingChannel) -> int:

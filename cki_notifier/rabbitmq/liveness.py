@@ -13,7 +13,8 @@ class Liveness:
 
     Attributes:
         missing: what keeps it from consuming; ``""`` while it consumes.
-        held_up: what holds copies of notifications up, a sentence for each queue.
+        held_up: what holds copies of notifications up, or would: a sentence for each queue, or one
+            for all.
         stands_still: whether nothing can go on because of that.
     """
 

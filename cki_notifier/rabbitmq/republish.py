@@ -19,8 +19,10 @@ from typing import Any
 from msgspec import Struct
 
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import (
     BasicProperties,
+    Blocked,
     BlockingChannel,
     BlockingConnection,
     Refused,
@@ -102,6 +104,7 @@ class Republisher:
     ) -> None:
         self._main = queues.main
         self._most_waiting = most_waiting
+        self._blocked_since: float | None = None
         self._outboxes = {name: _Outbox(name, connect, queues, is_current) for name in queues.names}
         for name, outbox in self._outboxes.items():
             metrics.held_copies.labels(name).set_function(partial(getattr, outbox, "held"))
@@ -144,7 +147,11 @@ class Republisher:
 
     @property
     def troubles(self) -> list[str]:
-        """What holds copies up, a sentence for each queue."""
+        """What holds copies up, or would: a sentence for all queues, or for each."""
+        if blocked := acceptance.refusal:
+            held = self.held
+            copies = f"; {held} {'copy waits' if held == 1 else 'copies wait'}" if held else ""
+            return [f"rabbitmq: {blocked}{copies}"]
         return [
             f"rabbitmq: {outbox.held} copies wait for the queue {name}: {outbox.trouble}"
             for name, outbox in self._outboxes.items()
@@ -153,6 +160,7 @@ class Republisher:
 
     def relieve(self) -> None:
         """Send elsewhere what waits for a queue that takes nothing, beyond its share."""
+        self._tell_of_acceptance()
         for outbox in self._outboxes.values():
             if not outbox.is_stuck:
                 continue
@@ -174,6 +182,17 @@ class Republisher:
                 )
                 possible[way.queue].put(_Copy(job.delivery, way, job.confirmed, time.monotonic()))
 
+    def _tell_of_acceptance(self) -> None:
+        """Tell once when RabbitMQ begins to accept no messages from anybody, and of the end."""
+        blocked, since = acceptance.refusal, self._blocked_since
+        if blocked and since is None:
+            self._blocked_since = time.monotonic()
+            logger.warning("%s; what fails is held, and stays in the main queue", blocked)
+        elif not blocked and since is not None:
+            self._blocked_since = None
+            seconds = time.monotonic() - since
+            logger.warning("RabbitMQ accepts messages again after %.0f s", seconds)
+
 
 class _Outbox:
     """The copies for one queue."""
@@ -186,8 +205,7 @@ class _Outbox:
         is_current: Callable[[Delivery], bool],
     ) -> None:
         self.queue = queue
-        #: Why the queue, or one of the copies, can't be served; "" when nothing is wrong.
-        self.trouble = ""
+        self._trouble = ""
         #: Of all copies that are not confirmed, together.
         self.bytes = 0
         self._connect = connect
@@ -231,6 +249,11 @@ class _Outbox:
                 return len(self._waiting)
             return sum(job.failures > 0 for job in self._waiting)
 
+    @property
+    def trouble(self) -> str:
+        """Why the queue, or one of the copies, can't be served; "" when nothing is wrong."""
+        return acceptance.refusal or self._trouble
+
     def surplus(self, most: int) -> list[_Copy]:
         """Give up what waits beyond a number, beyond the bytes, or for too long; the last first.
 
@@ -255,8 +278,10 @@ class _Outbox:
         return given_up
 
     def _is_stuck(self) -> bool:
+        if acceptance.refusal:
+            return True
         if self._at_work is not None and time.monotonic() - self._since > _STUCK_SECONDS:
-            self.trouble = self.trouble or "it confirms nothing"
+            self._trouble = self._trouble or "it confirms nothing"
             return True
         return self._failures > 0 and bool(self._waiting)
 
@@ -268,7 +293,7 @@ class _Outbox:
             try:
                 self._thread = start_vital(f"copies for {self.queue}", self._work)
             except RuntimeError as error:
-                self._failures, self.trouble = 1, str(error)
+                self._failures, self._trouble = 1, str(error)
 
     def _work(self) -> None:
         while True:
@@ -307,6 +332,9 @@ class _Outbox:
         except Refused as error:
             self._close_channel()
             self._failed(job if error.alone else None, str(error))
+        except Blocked:
+            self._disconnect()
+            self._failed(None, "it was not accepted", level=logging.DEBUG)  # which is told of once
         except Unavailable as error:
             self._disconnect()
             self._failed(None, str(error))
@@ -318,10 +346,10 @@ class _Outbox:
             self._done(job)
             job.confirmed(job.destination)
 
-    def _failed(self, job: _Copy | None, trouble: str) -> None:
+    def _failed(self, job: _Copy | None, trouble: str, *, level: int = logging.WARNING) -> None:
         """Have one copy, or all, tried again after a pause that grows."""
         with self._changed:
-            self.trouble = trouble
+            self._trouble = trouble
             self._at_work = None
             if job is not None:
                 pause = _pause(job.failures)
@@ -331,7 +359,7 @@ class _Outbox:
                 pause = _pause(self._failures)
                 self._failures += 1
                 self._not_before = time.monotonic() + pause
-        logger.warning("%s; trying again in %.0f s", trouble, pause)
+        logger.log(level, "%s; trying again in %.0f s", trouble, pause)
 
     def _done(self, job: _Copy) -> None:
         with self._changed:
@@ -340,7 +368,7 @@ class _Outbox:
             self._at_work = None
             self._failures, self._not_before = 0, 0.0
             if not any(it.failures for it in self._waiting):
-                self.trouble = ""
+                self._trouble = ""
 
     def _publish(self, job: _Copy) -> None:
         with translated():

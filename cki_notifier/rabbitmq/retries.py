@@ -21,6 +21,9 @@ HELD = "x-cki-held"
 FIRST_SEEN = "x-cki-first-seen"
 EXCHANGE = "x-cki-exchange"
 ROUTING_KEY = "x-cki-routing-key"
+#: The tries before the notification was put back from the dead letters, however often it was. What
+#: is done next is decided by those since then, ``ATTEMPTS``, as by a release that knows no others.
+TRIES_BEFORE = "x-cki-tries-before"
 #: What tells of the tries so far; a dead letter that is put back begins anew, without these.
 PAST = (REASON, ERROR, ATTEMPTS, HELD, FIRST_SEEN)
 
@@ -40,8 +43,9 @@ class History(Struct, frozen=True):
     """What a notification went through before.
 
     Attributes:
-        attempts: how often it was tried and failed, or held back.
+        attempts: how often it was tried and failed, or held back, since it came or was put back.
         held: how many of these it was only held back, as by a service that is down.
+        before: how often before it was put back from the dead letters.
         first_seen: when it was first received, in UTC.
         exchange, routing_key: how it came the first time.
     """
@@ -51,6 +55,12 @@ class History(Struct, frozen=True):
     exchange: str
     routing_key: str
     held: int = 0
+    before: int = 0
+
+    @property
+    def tries(self) -> int:
+        """How often it was tried in all its life."""
+        return self.before + self.attempts
 
 
 class Destination(Struct, frozen=True):
@@ -91,6 +101,7 @@ def history_of(
     return History(
         attempts=_count(attempts),
         held=min(_count(headers.get(HELD)), _count(attempts)),
+        before=_count(headers.get(TRIES_BEFORE)),
         first_seen=min(_time(headers.get(FIRST_SEEN)) or now, now),
         exchange=origin if isinstance(origin, str) else exchange,
         routing_key=key if isinstance(key, str) else routing_key,
@@ -109,7 +120,7 @@ def may_be_repeat(headers: Mapping[str, Any] | None, *, redelivered: bool) -> bo
 
 
 def unburied(headers: Mapping[str, Any] | None, queue: str) -> Mapping[str, Any]:
-    """Return a delivery's headers, without the past where somebody moved it from the dead letters.
+    """Return a delivery's headers, begun anew where somebody moved it from the dead letters.
 
     A shovel, say, which keeps all headers. The copies of ours that come back from the delay queues
     have no reason, and died there last.
@@ -122,7 +133,13 @@ def unburied(headers: Mapping[str, Any] | None, queue: str) -> Mapping[str, Any]
     died_in = last_death(headers).get("queue")
     if REASON not in headers and died_in not in (queue, dead_letter_queue(queue)):
         return headers
-    return {name: value for name, value in headers.items() if name not in PAST}
+    return {name: value for name, value in headers.items() if name not in PAST} | tries_of(headers)
+
+
+def tries_of(headers: Mapping[str, Any]) -> dict[str, int]:
+    """Return the header that keeps a dead letter's tries when it is put back; none without any."""
+    tries = _count(headers.get(TRIES_BEFORE)) + _count(headers.get(ATTEMPTS))
+    return {TRIES_BEFORE: min(tries, _MOST_ATTEMPTS)} if tries else {}
 
 
 def last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -156,7 +173,9 @@ def destination_of(
         FIRST_SEEN: history.first_seen.isoformat(),
         EXCHANGE: history.exchange,
         ROUTING_KEY: history.routing_key,
-    } | ({HELD: held} if held else {})
+    }
+    headers |= {HELD: held} if held else {}
+    headers |= {TRIES_BEFORE: history.before} if history.before else {}
     if reason:
         return Destination(dead_letter_queue(queue), reason, headers | {REASON: reason.value})
     delay = _HELD_DELAYS[min(held, 2) - 1] if is_held else DELAYS[min(failures, len(DELAYS)) - 1]

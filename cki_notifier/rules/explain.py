@@ -71,9 +71,9 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """All there is to say of one decision, as it is shown to programs; it grows only by additions.
 
     Attributes:
-        checkout_id: as it was asked for.
+        checkout_id: as it was asked for; ``""``, as the status, where a body tells none.
         outcome: what a daemon would do: ``sent`` to Kafka, ``ignored``, or ``failed``: not decided.
-        reason: why it is ignored.
+        reason: why it is ignored, or why it can never be sent.
         stage: of the message.
         steps: the rules that were applied, in their order.
         not_looked_at: the rules that were not reached, because one before ignored it or it failed.

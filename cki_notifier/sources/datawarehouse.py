@@ -4,23 +4,37 @@ Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from cki_notifier.checkout.documents import Build, BuildPage, Checkout, Everything
+import msgspec
+from msgspec.structs import replace
+
+from cki_notifier.checkout.documents import Build, BuildPage, Checkout, CheckoutPage, Everything
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.configuration.settings import DataWarehouseConfig
+from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
+P = TypeVar("P", BuildPage, CheckoutPage)
+
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
 _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
 _EVERYTHING_PATH = "/api/1/kcidb/checkouts/{}/all"
-_CHECKOUT, _BUILD_PAGE = whole(Checkout), whole(BuildPage)
-#: Of the document with everything, which reaches tens of megabytes: so many bytes and objects.
+_CHECKOUTS_PATH = "/api/1/kcidb/checkouts?limit=30"
+_CHECKOUT, _BUILD_PAGE = whole(Checkout, "checkout"), whole(BuildPage, "checkout")
+#: So many pages of the list of all checkouts are looked through, the newest first.
+_RECENT_PAGES = 20
+#: Of the documents that reach tens of megabytes: so many bytes and objects.
 _LARGEST_BYTES, _MOST_OBJECTS = 64 * 1024 * 1024, 500_000
+_CHECKOUT_PAGE = replace(whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_MOST_OBJECTS)
 #: No checkout has more builds.
 _MOST_BUILDS = 20_000
 _IID = re.compile("[0-9]{1,18}")
@@ -61,8 +75,20 @@ class DataWarehouse:
             partial(_loaded, checkout_id, path),
             most_bytes=_LARGEST_BYTES,
             most_objects=_MOST_OBJECTS,
+            absent="checkout",
         )
         return self._http.get(self._server, path, reading, deadline, checkout_id).result()
+
+    def recent_checkouts(self, deadline: Deadline) -> Iterator[Checkout]:
+        """Yield the newest checkouts, page by page, as many as are looked through.
+
+        One that can't be read is passed over. Errors as :meth:`HTTP.get`.
+        """
+        first = self._http.get(self._server, _CHECKOUTS_PATH, _CHECKOUT_PAGE, deadline)
+        for page in islice(self._pages(first, _CHECKOUT_PAGE, deadline), _RECENT_PAGES):
+            for document in page.results:
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    yield decode(document, Checkout)
 
     def _first_builds(self, checkout_id: str, deadline: Deadline) -> Pending[BuildPage]:
         path = _BUILDS_PATH.format(_encoded(checkout_id))
@@ -71,21 +97,35 @@ class DataWarehouse:
     def _all_builds(
         self, checkout_id: str, first: Pending[BuildPage], deadline: Deadline
     ) -> tuple[Build, ...]:
+        builds: dict[str, Build] = {}
+        for page in self._pages(first, _BUILD_PAGE, deadline, checkout_id):
+            builds |= {build.id: build for build in page.results}
+            if page.next and len(builds) > _MOST_BUILDS:
+                raise _endless(first)
+        return tuple(builds.values())
+
+    def _pages(
+        self, first: Pending[P], reading: Reading[P], deadline: Deadline, about: str = ""
+    ) -> Iterator[P]:
         """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
         page = first.result()
-        builds = {build.id: build for build in page.results}
         path = first.path.partition("?")[0]
         seen = {""}
+        yield page
         while page.next:
             query = page.next.partition("?")[2].partition("#")[0]
-            if query in seen or len(seen) >= MOST_PAGES or len(builds) > _MOST_BUILDS:
-                raise Unavailable("datawarehouse", f"the pages of GET {path} never end")
+            if query in seen or len(seen) >= MOST_PAGES:
+                raise _endless(first)
             seen.add(query)
             page = self._http.get(
-                self._server, f"{path}?{query}", _BUILD_PAGE, deadline, checkout_id
+                self._server, f"{path}?{query}", reading, deadline, about
             ).result()
-            builds |= {build.id: build for build in page.results}
-        return tuple(builds.values())
+            yield page
+
+
+def _endless(first: Pending[Any]) -> Unavailable:
+    path = first.path.partition("?")[0]
+    return Unavailable("datawarehouse", f"the pages of GET {path} never end")
 
 
 def server_of(config: DataWarehouseConfig) -> Server:

@@ -321,7 +321,7 @@ def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
     )
 
 
-_DOCUMENT = Reading(MergeRequestDocument, _read, seconds=_REQUEST_SECONDS)
+_DOCUMENT = Reading(MergeRequestDocument, _read, seconds=_REQUEST_SECONDS, absent="merge request")
 _BRIDGES = Reading(
     tuple[Bridge, ...],
     _bridge_page,

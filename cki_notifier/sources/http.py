@@ -44,6 +44,7 @@ from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused,
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
+from cki_notifier.telemetry.printable import printable
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 from cki_notifier.workers.shares import USUAL, Shares
@@ -55,6 +56,9 @@ T = TypeVar("T")
 
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
 _GRACE_SECONDS = 5.0
+#: What failed so long before the service answered others properly is worth another try, in
+#: seconds: who asks for two documents may have waited for the other one.
+_OLD_SECONDS = 1.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
@@ -116,6 +120,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
         most_objects: in it, each of which needs far more memory than its bytes.
         seconds: one request takes no longer.
         is_needed: whether a message can't do without it; else a refusal is nobody's fault.
+        absent: what it is that a 404 says there isn't, in words; ``""`` to tell of the request.
     """
 
     type_: type[Any]
@@ -125,11 +130,12 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
     most_objects: int = 50_000
     seconds: float = 60.0
     is_needed: bool = True
+    absent: str = ""
 
 
-def whole(type_: type[T]) -> Reading[T]:
-    """Want all of a document."""
-    return Reading(type_, _document)
+def whole(type_: type[T], absent: str = "") -> Reading[T]:
+    """Want all of a document; see :class:`Reading`."""
+    return Reading(type_, _document, absent=absent)
 
 
 def _document(page: Page[T]) -> T:
@@ -169,6 +175,7 @@ class Pending(Generic[T]):
         self._reading = asked.reading
         self._deadline = deadline
         self._gate = http.gate(asked.server)
+        self._answered_at = 0.0
         self._future: Future[T | _Redirect] | None = self._start(asked.path)
 
     def result(self) -> T:
@@ -178,7 +185,8 @@ class Pending(Generic[T]):
                 return self._try()
             except Unavailable as error:
                 wait = max(error.retry_after, pause * random.uniform(1, 1.5))  # noqa: S311  # jitter
-                if not error.hiccup or not self._deadline.pause(wait):
+                is_old = self._gate.has_passed_since(self._answered_at + _OLD_SECONDS)
+                if not (error.hiccup or is_old) or not self._deadline.pause(wait):
                     raise
                 logger.debug("%s; trying again", error)
         return self._try()
@@ -229,7 +237,8 @@ class Pending(Generic[T]):
         Told at once, not when somebody comes to wait for it.
         """
         code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
-        seconds = time.monotonic() - started
+        self._answered_at = time.monotonic()
+        seconds = self._answered_at - started
         is_needed = self._reading.is_needed
         metrics.answered(self._server.name, code, seconds, is_needed=is_needed)
         if isinstance(outcome, TransferError):
@@ -247,11 +256,19 @@ class Pending(Generic[T]):
         is_refusal = not is_needed and _is_refusal(outcome.code)
         self._note(outcome, started, is_proper=knows_not or is_refusal or _is_json(outcome))
         if knows_not:
-            raise NotFound(f"{self._server.name}: GET {self.path} answered {code}")
+            raise NotFound(f"{self._server.name}: {self._absent(code)}")
         if is_refusal:
             raise Refused(self._server.name, f"GET {self.path} answered {code}")
         self._check(outcome)
         return self._reading.read(Page(self._decode(outcome), outcome.headers))
+
+    def _absent(self, code: str) -> str:
+        what = self._reading.absent
+        return (
+            f"no such {what}: {printable(self._about)}"
+            if what
+            else f"GET {self.path} answered {code}"
+        )
 
     def _note(self, response: Response, started: float, *, is_proper: bool) -> None:
         if is_proper:
@@ -260,7 +277,7 @@ class Pending(Generic[T]):
         is_busy = response.code == HTTPStatus.TOO_MANY_REQUESTS
         self._gate.failed(
             self._about,
-            whole=is_busy or response.code == HTTPStatus.UNAUTHORIZED,
+            whole=is_busy,
             since=started,
             retry_after=_patience(response) if is_busy else 0,
             trouble=Trouble(self._said(response), refuses=response.code in _TOKEN_REFUSED),

@@ -203,7 +203,8 @@ class JiraIssues:
             down = ConnectionError("it is down, and asked about once a second")
             look_up.future.set_exception(down)
         elif self._free.acquire(blocking=False):
-            threading.Thread(target=self._run, args=(look_up, sorted(asked)), daemon=True).start()
+            asking = (look_up, sorted(asked))
+            threading.Thread(target=self._run, args=asking, name="jira", daemon=True).start()
         else:
             look_up.future.set_exception(
                 BlockingIOError("earlier look-ups still wait for an answer")

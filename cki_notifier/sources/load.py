@@ -6,6 +6,8 @@ from msgspec.structs import replace
 
 from cki_notifier.checkout.documents import Checkout, MergeRequestLink
 from cki_notifier.checkout.links import merge_request_of, own_pipeline_id
+from cki_notifier.checkout.reference import MergeRequestName
+from cki_notifier.notification.errors import NotifierError
 from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
@@ -13,6 +15,10 @@ from cki_notifier.workers.deadline import Deadline
 
 if TYPE_CHECKING:
     from cki_notifier.sources.jira import JiraIssues
+
+
+class AmbiguousError(NotifierError):
+    """A short name that means several."""
 
 
 class Loader:
@@ -25,6 +31,22 @@ class Loader:
         self._warehouse = warehouse
         self._gitlab = gitlab
         self._jira = jira
+
+    def find(self, name: MergeRequestName, deadline: Deadline) -> Checkout | None:
+        """Return the newest checkout of a merge request, None where there is none of late.
+
+        Raises:
+            AmbiguousError: besides, when several projects end in the same name.
+        """
+        found: dict[str, Checkout] = {}
+        for checkout in self._warehouse.recent_checkouts(deadline):
+            if address := name.address_in(checkout):
+                found.setdefault(address, checkout)
+                if name.host:
+                    break
+        if len(found) > 1:
+            raise AmbiguousError(f"it may be any of: {', '.join(sorted(found))}")
+        return next(iter(found.values()), None)
 
     def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:
         """Read a checkout with what its stage needs; without a stage, the checkout alone."""

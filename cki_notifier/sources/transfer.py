@@ -149,7 +149,8 @@ class _Transfer(Generic[T]):
             try:
                 self.body += self._gunzip.decompress(chunk, room)
             except zlib.error as error:
-                self.fault = TransferError(str(error), has_begun=True)
+                text = f"the body can't be decompressed: {error}"
+                self.fault = TransferError(text, has_begun=True)
                 return False
         size = len(self.body)
         if size > most:
@@ -295,7 +296,7 @@ class Transfers:
             self._multi.add_handle(curl)
         except (pycurl.error, ValueError) as error:
             self._transfers.pop(curl, None)
-            transfer.end(TransferError(str(error)))
+            transfer.end(TransferError(str(error.args[-1])))  # behind libcurl's number for it
             self._leave(transfer)
 
     def _new_handle(self) -> pycurl.Curl:

@@ -150,20 +150,21 @@ class Connections(Collector):
 
 
 def _tell(name: str, before: State | None, it: State, now: datetime) -> None:
-    """Write the next line of a story."""
-    trouble = it.trouble
+    """Write the next line of a story; its template names it, so that Sentry tells them apart."""
+    trouble, name = it.trouble, name.replace("%", "%%")
     if before is None or before.trouble is None:
         if trouble is not None:
-            again = f"; {trouble.again}" if trouble.again else ""
-            logger.log(_level(trouble), "%s: %s: %s%s", name, _what(trouble), trouble.says, again)
+            text, again = f"{name}: {_what(trouble)}: %s%s", trouble.again and f"; {trouble.again}"
+            logger.log(_level(trouble), text, trouble.says, again)
         return
     ago = lasted(now - before.since)
     sum_ = f"; {_SUFFER.get(name, 'notifications delayed')}: {before.affected:,}"
     if trouble is None:
-        logger.warning("%s: back after %s%s", name, ago, sum_)
+        text = f"{name}: back after %s%s"
+        logger.warning(text, ago, sum_)
     else:
-        text = "%s: %s for %s: %s%s"
-        logger.log(_level(trouble), text, name, _what(trouble), ago, trouble.says, sum_)
+        text = f"{name}: {_what(trouble)} for %s: %s%s"
+        logger.log(_level(trouble), text, ago, trouble.says, sum_)
 
 
 def _what(trouble: Trouble) -> str:

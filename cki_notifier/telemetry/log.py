@@ -26,6 +26,8 @@ FIELDS = (
     *("checkout", "status", "outcome", "reason", "duration", "event", "attempt"),
     *("partition", "offset", "next_try", "letter", "was_there"),
 )
+#: Tells of an outage, which is no single notification's affair, whoever happens to notice it.
+_STORIES = "cki_notifier.telemetry.connections"
 #: The notification that is handled while a line is logged.
 _handled: ContextVar[Identity | None] = ContextVar("handled", default=None)
 
@@ -114,7 +116,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line."""
-        if identity := _handled.get():
+        identity = _handled.get()
+        if identity is not None and record.name != _STORIES:
             record.checkout, record.status = identity.checkout_id, identity.status
             record.event, record.attempt = identity.event_id, identity.attempt
         try:

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cki_notifier import __version__
+from cki_notifier.notification.by_hand import OUTCOMES
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from cki_notifier.telemetry.connections import Connections
@@ -78,6 +79,13 @@ dead_letters_taken = Counter(
     "Dead letters that cki-notifier dead-letters put back or discarded, as it told this daemon.",
     registry=REGISTRY,
 )
+manual_runs = Counter(
+    "cki_notifier_manual_runs",
+    "Runs by hand that were to send a message, as they told this daemon. outcome: sent, ignored or "
+    "failed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 last_sent_timestamp_seconds = Gauge(
     "cki_notifier_last_sent_timestamp_seconds",
     "When Kafka confirmed the last message, in seconds since 1970; missing until then.",
@@ -94,6 +102,13 @@ held_copies = Gauge(
     "Copies of notifications that a retry queue or the dead-letter queue does not take; they are "
     "tried again, and the notifications stay unacknowledged in the main queue meanwhile.",
     ["queue"],
+    registry=REGISTRY,
+)
+rabbitmq_blocked = Gauge(
+    "cki_notifier_rabbitmq_blocked",
+    "1 while RabbitMQ accepts no messages from anybody, by the resource it is short of (memory, "
+    "disk or other), else 0. Notifications that fail stay in the main queue meanwhile.",
+    ["resource"],
     registry=REGISTRY,
 )
 
@@ -128,6 +143,8 @@ info = Gauge(
 
 _KNOWN_STATUSES = frozenset(Status)
 _REFUSALS = frozenset({"401", "403"})
+#: What RabbitMQ may be short of, as it says; anything else is other.
+_SHORT_OF = ("memory", "disk")
 
 
 def status_label(status: str | None) -> str:
@@ -155,6 +172,14 @@ def answered(service: str, code: str, seconds: float, *, is_needed: bool = True)
         token_refusals.labels(service).inc()
 
 
+def blocked(reason: str) -> None:
+    """Note why RabbitMQ accepts no messages, in its own words; ``""`` when it does."""
+    short_of = [it for it in _SHORT_OF if it in reason]
+    for label in (*_SHORT_OF, "other"):
+        is_meant = label in short_of or (label == "other" and reason != "" and not short_of)
+        rabbitmq_blocked.labels(label).set(is_meant)
+
+
 def settled(status: str | None, outcome: str, reason: str, seconds: float) -> None:
     """Count a notification that was settled.
 
@@ -179,12 +204,14 @@ def introduce(environment: str) -> None:
     letter after a start would go unnoticed.
     """
     info.labels(__version__, environment or "none").set(1)
+    blocked("")
     for counter, values in (
         (messages_sent, tuple(Stage)),
         (processing_seconds, ("sent", "ignored", "delayed", "dead-lettered")),
         (topic_lookups, ("found", "absent", "forbidden")),
         (retries, tuple(DelayReason)),
         (dead_letters, tuple(DeadLetterReason)),
+        (manual_runs, OUTCOMES),
         (reconnects, ("rabbitmq", "kafka")),
         (enrichment_failures, ("jira",)),
         (token_refusals, ("datawarehouse", "gitlab", "jira")),

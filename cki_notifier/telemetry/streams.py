@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, Any, AnyStr, TextIO
 
 from cki_notifier.configuration.shutdown import LINES_SECONDS
 from cki_notifier.telemetry import metrics
@@ -197,7 +197,7 @@ def drain(seconds: float) -> None:
         backlog.drain(max(0.0, end - time.monotonic()))
 
 
-def write(stream: TextIO, text: str) -> OSError | None:
+def write(stream: IO[AnyStr], text: AnyStr) -> OSError | None:
     """Write and flush; return what went wrong, after which all else goes nowhere.
 
     Else the interpreter would try again at the end of the process, and fail.
@@ -211,7 +211,7 @@ def write(stream: TextIO, text: str) -> OSError | None:
     return None
 
 
-def silence(stream: TextIO) -> None:
+def silence(stream: IO[Any]) -> None:
     """Let a stream lead nowhere from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())

@@ -26,7 +26,15 @@ def show_text(text: str) -> bool:
     Args:
         text: as it is to be printed, with its line ends.
     """
-    error = streams.write(sys.stdout, text)
+    return _is_printed(streams.write(sys.stdout, text))
+
+
+def show_bytes(data: bytes) -> bool:
+    """Print bytes to standard output as they are; tell as :func:`show_text` does."""
+    return _is_printed(streams.write(sys.stdout.buffer, data))
+
+
+def _is_printed(error: OSError | None) -> bool:
     if error is None or isinstance(error, BrokenPipeError):
         return True
     show(f"cki-notifier: this can't be printed: {error}")

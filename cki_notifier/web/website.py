@@ -1,14 +1,17 @@
 """The HTTP port as the daemon has it: server, site and what they ask, put together."""
 
+import time
 from functools import partial
 
 from cki_notifier.configuration.settings import Config
+from cki_notifier.configuration.shutdown import QUEUE_LENGTHS_SECONDS
 from cki_notifier.kafka.publish import Publisher
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.unsettled import Unsettled
+from cki_notifier.web.acceptance_watch import AcceptanceWatch
 from cki_notifier.web.checkout import Histories
 from cki_notifier.web.health import Health
 from cki_notifier.web.letters import Letters, Read
@@ -32,6 +35,7 @@ class Website:
     def __init__(self, port: int) -> None:
         self._server = Server(port)
         self._queue_lengths: QueueLengths | None = None
+        self._acceptance: AcceptanceWatch | None = None
 
     def open(  # noqa: PLR0913  # all that the page tells of
         self,
@@ -58,6 +62,7 @@ class Website:
         if config.rabbitmq is not None and config.sends:
             ask = partial(connect, config.rabbitmq, "queue lengths")
             self._queue_lengths = QueueLengths(ask, config.rabbitmq.queue)
+            self._acceptance = AcceptanceWatch(partial(connect, config.rabbitmq, "acceptance"))
         health = Health(liveness, publisher.check if publisher else None)
         counts = self._queue_lengths.counts if self._queue_lengths else dict
         routes = Routes(
@@ -71,6 +76,11 @@ class Website:
 
     def close(self) -> None:
         """Give the port back and end all threads."""
+        end = time.monotonic() + QUEUE_LENGTHS_SECONDS
+        if self._acceptance is not None:
+            self._acceptance.stop()
         if self._queue_lengths is not None:
             self._queue_lengths.close()
+        if self._acceptance is not None:
+            self._acceptance.join(end - time.monotonic())
         self._server.close()

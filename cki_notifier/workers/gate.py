@@ -100,6 +100,11 @@ class Gate:
         with self._changed:
             return self._down_since is not None and self._is_full()
 
+    def has_passed_since(self, moment: float) -> bool:
+        """Tell whether the service answered properly after a moment of ``time.monotonic()``."""
+        with self._changed:
+            return self._passed_at > moment
+
     def passed(self) -> None:
         """Note that the service answered properly, whatever it said."""
         with self._changed:
@@ -126,9 +131,11 @@ class Gate:
                 Where the service answered others properly meanwhile, it does not.
             since: when it was asked, in the seconds of ``time.monotonic()``.
             retry_after: the seconds it asked us to wait.
-            trouble: what it answered, or what became of the request.
+            trouble: what it answered, or what became of the request. Who refuses us is told of at
+                once, though others are let through until there are more failures.
         """
-        if self._is_down(what, whole=whole, since=since, retry_after=retry_after):
+        is_down = self._is_down(what, whole=whole, since=since, retry_after=retry_after)
+        if is_down or trouble.refuses:
             trouble = replace(trouble, again=_again(retry_after))
             metrics.connected.fails(self.service, trouble, self.host)
 

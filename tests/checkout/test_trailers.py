@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cki_notifier.checkout.trailers import Trailers, trailers
@@ -197,6 +197,7 @@ def test_any_text_gives_links_that_end_like_links(pieces: list[str]) -> None:
         assert trailers(f"JIRA: {link}").jira == (link,)
 
 
+@example("<!-- a comment -->")
 @given(st.text(alphabet='*_~`.,;!>]"|\\<{} \t\u00a0\u200b\u201d\u2026'))
 def test_nothing_that_ends_a_link_changes_it(rest: str) -> None:
     """Whatever comes of Markdown and punctuation, in whatever order."""

@@ -75,6 +75,23 @@ def test_dead_letters_that_were_taken_out_are_counted(stage: Stage) -> None:
     assert value(samples, "notifications_total", **ignored) == 2
 
 
+def test_runs_by_hand_are_counted(stage: Stage) -> None:
+    """They say so through the main queue, where the word itself is ignored."""
+    port = free_port()
+    daemon = stage.daemon(CKI_METRICS_ENABLED="true", CKI_METRICS_PORT=str(port))
+    assert value(scrape(port), "manual_runs_total", outcome="sent") == 0, "at the start"
+    checkout = documents.checkout("redhat:1")
+    stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    for status, checkout_id in (("unknown", "redhat:1"), ("unknown", "redhat:2")):
+        stage.command("--status", status, "--checkout-id", checkout_id)
+    eventually(lambda: value(scrape(port), "manual_runs_total", outcome="sent") == 1)
+    eventually(lambda: value(scrape(port), "manual_runs_total", outcome="failed") == 1)
+    evil = {"object_type": "cki-notifier", "status": "manual-run", "id": "x", "run": {"who": 5}}
+    stage.publish(evil)
+    eventually(lambda: len(daemon.settled()) == 3)
+    assert value(scrape(port), "manual_runs_total", outcome="ignored") == 0
+
+
 def test_a_port_in_use_is_a_fault_of_the_configuration(stage: Stage) -> None:
     """The second process on a port says so and ends with exit code 2."""
     port = str(free_port())

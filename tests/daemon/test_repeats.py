@@ -14,12 +14,11 @@ from tools.brokers.proxy import Proxy
 from tools.notifier import Notifier
 
 THIN = {"object_type": "checkout", "status": "unknown", "id": "redhat:1"}
-WAS_THERE = "is in the topic already"
 
 
 def told(daemon: Notifier) -> int:
     """Return how many messages the daemon found in the topic."""
-    return sum(WAS_THERE in line["message"] for line in daemon.lines())
+    return sum(line.get("was_there", False) for line in daemon.settled())
 
 
 def lose_acknowledgements(stage: Stage, proxy: Proxy, daemon: Notifier, count: int) -> None:

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,9 +54,12 @@ def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run_on_terminal(stage: Stage, *arguments: str, answer: str = "") -> tuple[int, str]:
+def run_on_terminal(
+    stage: Stage, *arguments: str, answer: str = "", columns: int = 80
+) -> tuple[int, str]:
     """Run it on a terminal, answer what it asks; return its exit code and what is to be seen."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
     process = subprocess.Popen(
         [sys.executable, "-m", "cki_notifier", "dead-letters", *arguments],
         env=complete(only_rabbitmq(stage)),

@@ -1,5 +1,6 @@
 """Dead letters: what they are called, which are meant, and what is put back of them."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from cki_notifier.dead_letters.letter import (
     names_of,
     read_letter,
 )
+from cki_notifier.dead_letters.walk import Choice
 from cki_notifier.rabbitmq.retries import may_be_repeat
 
 BODY = b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout"}'
@@ -125,17 +127,69 @@ def test_a_letter_about_no_checkout_has_its_id_alone() -> None:
 
 
 def test_what_is_put_back_begins_anew() -> None:
-    """Tries, time, reason and error are gone; how it came, and the sender's words, are kept."""
+    """Time, reason and error are gone; how it came, the tries, and the sender's words are kept."""
     original = BasicProperties(headers=OURS | {"sender": "x"}, message_id="m", expiration="5")
     fresh = fresh_properties(read_letter(1, original, b""))
     assert fresh.headers == {
         "x-cki-exchange": "exchange",
         "x-cki-routing-key": "key",
         "x-cki-expiration": "5",
+        "x-cki-tries-before": 3,
         "sender": "x",
     }
     assert (fresh.message_id, fresh.expiration, fresh.delivery_mode) == ("m", None, 2)
     assert fresh_properties(read_letter(1, fresh, b"")).headers == fresh.headers
+
+
+def test_the_tries_of_all_lives_are_added_up() -> None:
+    """However often it is put back, and however it was dead-lettered again."""
+    again = letter(x_cki_tries_before=7)
+    assert again.attempts == 10
+    back = fresh_properties(again)
+    assert (back.headers or {})["x-cki-tries-before"] == 10
+    assert read_letter(1, back, BODY).attempts == 10
+    assert letter(x_cki_tries_before=7, x_cki_attempts=None).attempts == 7
+    assert letter(x_cki_tries_before="many").attempts == 3
+    most = letter(x_cki_tries_before=999_999)
+    assert (fresh_properties(most).headers or {})["x-cki-tries-before"] == 1_000_000
+    never = letter(x_cki_attempts=None)
+    assert "x-cki-tries-before" not in (fresh_properties(never).headers or {})
+
+
+def at(second: int | None, name: str = "") -> Letter:
+    """Return a letter that was first seen at a second; None for an unknown time."""
+    since = None if second is None else f"2026-11-20T10:15:{second:02}+00:00"
+    return letter(name.encode(), x_cki_first_seen=since)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3, 10, 11, 100])
+def test_the_oldest_are_chosen_whatever_their_order(limit: int) -> None:
+    """Those of an unknown time come last, and the id decides among those of one time."""
+    ties = sorted((at(5, "x"), at(5, "y")), key=lambda it: it.id)
+    nobody = sorted((at(None, "x"), at(None, "y")), key=lambda it: it.id)
+    wanted = [*(at(second) for second in range(5)), *ties, *map(at, (6, 7)), *nobody]
+    for letters in (wanted, wanted[::-1], wanted[5:] + wanted[:5]):
+        choice = Choice[str](limit)
+        for it in letters:
+            choice.add(it, lambda it: it.id)
+        assert choice.kept() == [it.id for it in wanted][: limit or None]
+        assert choice.ids() == Counter(choice.kept())
+
+
+def test_little_is_kept_of_many() -> None:
+    """Of those that are too late, nothing is even looked at."""
+    kept: list[Letter] = []
+    choice = Choice[None](3)
+    for second in range(60):
+        choice.add(at(second), kept.append)
+    assert len(kept) == 6
+
+
+def test_a_time_without_a_zone_is_the_brokers() -> None:
+    """Old releases of pika leave it without one."""
+    naive = letter(x_death=[{"time": DIED.replace(tzinfo=None)}], x_cki_first_seen=None)
+    assert naive.first_seen == DIED
+    assert naive.order < at(59).order
 
 
 @pytest.mark.parametrize(

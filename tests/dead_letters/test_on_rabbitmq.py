@@ -3,7 +3,11 @@
 import json
 import re
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 
 import pika
@@ -21,11 +25,13 @@ from tests.dead_letters.letters import (
     everything,
     invalid,
     listed,
+    only_rabbitmq,
     operator_config,
     run,
     run_on_terminal,
     start,
 )
+from tools.notifier import complete
 from tools.stand_ins import documents
 
 MANY = 300
@@ -93,12 +99,90 @@ def test_a_list_can_be_of_one_reason_and_short(stage: Stage) -> None:
     assert [letter["checkout_id"] for letter in chosen] == ["redhat:x", "redhat:y"]
     result = run(stage, "list", "--limit", "1")
     assert len(result.stdout.splitlines()) == 2
-    assert result.stderr == f"6 dead letters in {dead(stage)}, 1 shown\n"
+    assert result.stderr == (
+        f"6 dead letters in {dead(stage)}, 1 shown: 4 malformed, 2 invalid-document\n"
+    )
     nothing = run(stage, "list", "--reason", "not-found")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert nothing.stderr == (
         f"6 dead letters in {dead(stage)}, 0 shown: 4 malformed, 2 invalid-document\n"
     )
+
+
+def test_a_limit_takes_the_oldest_whatever_the_queues_order(stage: Stage) -> None:
+    """What a list with a limit shows is what retry and discard take, each time."""
+    declare(stage)
+    ages = [5, 1, 8, 0, 3, 7, 2, 9, 6, 4]
+    for age in ages:
+        dead_letter(stage, [about(f"redhat:{age}")], began=BEGAN + timedelta(minutes=age))
+    for _ in range(3):
+        chosen = listed(stage, "--limit", "3")
+        assert [letter["checkout_id"] for letter in chosen] == ["redhat:0", "redhat:1", "redhat:2"]
+    assert [it["checkout_id"] for it in listed(stage)] == [f"redhat:{it}" for it in range(10)]
+    shown = run(stage, "show", "--all", "--limit", "3", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in shown] == [letter["id"] for letter in chosen]
+    result = run(stage, "retry", "--all", "--limit", "3", "--yes")
+    assert result.stderr == f"3 of 10 dead letters put back into {stage.queue}\n"
+    assert set(bodies(stage, stage.queue)) == {about(f"redhat:{age}") for age in range(3)}
+    result = run(stage, "discard", "--reason", "malformed", "--limit", "3", "--yes")
+    assert result.stderr == "3 of 7 dead letters discarded\n"
+    assert [it["checkout_id"] for it in listed(stage)] == [f"redhat:{it}" for it in range(6, 10)]
+
+
+def test_of_letters_that_are_alike_a_limit_takes_so_many(stage: Stage) -> None:
+    """They have one id, but each of them counts."""
+    declare(stage)
+    for _ in range(4):
+        dead_letter(stage, [about("redhat:1")])
+    assert run(stage, "retry", "--all", "--limit", "3", "--yes").returncode == 0
+    assert bodies(stage, stage.queue) == [about("redhat:1")] * 3
+    assert stage.waiting(dead(stage)) == 1
+
+
+def test_without_an_action_it_lists(stage: Stage) -> None:
+    """As the status page's hint has it."""
+    declare(stage)
+    dead_letter(stage, many(2))
+    assert (run(stage).stdout, run(stage).stderr) == (
+        run(stage, "list").stdout,
+        run(stage, "list").stderr,
+    )
+
+
+def test_the_list_at_80_columns_has_the_error(stage: Stage) -> None:
+    """Below each letter's line, so that what is wrong is to be seen."""
+    declare(stage)
+    dead_letter(stage, [about("redhat:2167003491")], invalid())
+    code, seen = run_on_terminal(stage, "list", columns=80)
+    assert code == 0
+    lines = seen.splitlines()
+    assert len(lines) == 5, "two of headings, two of the letter, the summary"
+    assert lines[2].endswith("1  invalid-document   redhat:2167003491")
+    assert lines[3] == "  datawarehouse: $.tree_name is no string"
+    assert all(len(line) <= 80 for line in lines[:4])
+
+
+def test_one_body_comes_out_byte_for_byte(stage: Stage) -> None:
+    """And nothing else, so that it can be piped; which one has to be certain."""
+    declare(stage)
+    whole = b'\xef\xbb\xbf{"id": "redhat:1"}\r\n\x00\xff\n'
+    dead_letter(stage, [whole, about("redhat:2"), about("redhat:2")])
+    first, second, _ = listed(stage)
+    command = [sys.executable, "-m", "cki_notifier", "dead-letters", "show", "--body", first["id"]]
+    environment = complete(only_rabbitmq(stage))
+    result = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, whole, b"")
+    several = run(stage, "show", "--body", "redhat:2")
+    assert (several.returncode, several.stdout) == (1, "")
+    assert several.stderr.startswith("cki-notifier: 2 dead letters match, and --body shows")
+    oldest = run(stage, "show", "--body", "redhat:2", "--limit", "1")
+    assert (oldest.returncode, oldest.stdout) == (0, about("redhat:2").decode())
+    assert run(stage, "show", "--body", second["id"]).stdout == about("redhat:2").decode()
+    nobody = run(stage, "show", "--body", "redhat:3")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "has the id, or the checkout id, redhat:3" in nobody.stderr
+    code, seen = run_on_terminal(stage, "show", "--body", first["id"])
+    assert (code, "\x00" in seen, r"\xff" in seen) == (0, False, True)
 
 
 def test_show_tells_all_and_nothing_reaches_the_terminal_raw(stage: Stage) -> None:
@@ -113,8 +197,7 @@ def test_show_tells_all_and_nothing_reaches_the_terminal_raw(stage: Stage) -> No
         ("list", "--json"),
         ("show", "--all"),
         ("show", "--all", "--json"),
-        ("retry", evil),
-        ("retry", "--reason", evil),
+        ("retry", evil, "--yes"),
     ):
         code, seen = run_on_terminal(stage, *arguments)
         assert code == (1 if arguments[0] == "retry" else 0)
@@ -147,7 +230,7 @@ def test_a_letter_put_back_is_handled_by_the_daemon(stage: Stage) -> None:
     eventually(lambda: stage.waiting(dead(stage)) == 2)
     right = documents.checkout("redhat:1")
     stage.services.warehouse.add(documents.everything(right, [documents.build(right)]))
-    result = run(stage, "retry", "redhat:1")
+    result = run(stage, "retry", "redhat:1", "--yes")
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr == f"1 of 2 dead letters put back into {stage.queue}\n"
     assert stage.records(1)[0].key == "redhat:1"
@@ -168,7 +251,7 @@ def test_what_is_put_back_is_the_original_begun_anew(stage: Stage) -> None:
         headers={"kept": "yes", "x-death": [{"reason": "expired"}], "CC": ["elsewhere"]},
     )
     (letter,) = listed(stage)
-    assert run(stage, "retry", letter["id"]).returncode == 0
+    assert run(stage, "retry", letter["id"], "--yes").returncode == 0
     (back,) = stage.take(stage.queue)
     assert back.body == b"\xff raw"
     assert (back.properties.message_id, back.properties.content_type) == ("m-1", "text/x")
@@ -177,6 +260,7 @@ def test_what_is_put_back_is_the_original_begun_anew(stage: Stage) -> None:
     assert {name: it for name, it in back.headers.items() if name != "x-delivery-count"} == {
         "kept": "yes",
         "x-cki-expiration": "1",
+        "x-cki-tries-before": 1,
         "x-cki-user-id": "somebody",
         "x-cki-exchange": stage.exchange,
         "x-cki-routing-key": "datawarehouse.checkout.any",
@@ -190,10 +274,11 @@ def test_several_can_be_put_back_by_reason_and_the_others_stay_in_place(stage: S
     letters = many(120)
     for body in letters:
         number = int(body.decode().rpartition(":")[2].strip('"}'))
-        dead_letter(stage, [body], *([invalid()] if number % 3 == 0 else []))
-    result = run(stage, "retry", "--reason", "invalid-document", "--limit", "39")
+        began = BEGAN + timedelta(seconds=number)
+        dead_letter(stage, [body], *([invalid()] if number % 3 == 0 else []), began=began)
+    result = run(stage, "retry", "--reason", "invalid-document", "--limit", "39", "--yes")
     assert result.stderr == f"39 of 120 dead letters put back into {stage.queue}\n"
-    result = run(stage, "retry", "--reason", "invalid-document")
+    result = run(stage, "retry", "--reason", "invalid-document", "--yes")
     assert result.stderr == f"1 of 81 dead letters put back into {stage.queue}\n"
     assert bodies(stage, stage.queue) == letters[::3]
     assert bodies(stage, dead(stage)) == [it for it in letters if it not in letters[::3]]
@@ -204,7 +289,7 @@ def test_all_put_back_come_again_without_end_but_the_command_ends(stage: Stage) 
     daemon = stage.daemon()
     stage.publish(*[b"no json %d" % number for number in range(60)])
     eventually(lambda: stage.waiting(dead(stage)) == 60)
-    result = run(stage, "retry", "--all")
+    result = run(stage, "retry", "--all", "--yes")
     assert (result.returncode, result.stderr) == (
         0,
         f"60 of 60 dead letters put back into {stage.queue}\n",
@@ -216,18 +301,18 @@ def test_all_put_back_come_again_without_end_but_the_command_ends(stage: Stage) 
 def test_nothing_that_matches_is_said_and_is_exit_code_1(stage: Stage) -> None:
     """A name that is none is named; an empty queue is fine where all of it was meant."""
     declare(stage)
-    empty = run(stage, "retry", "--all")
+    empty = run(stage, "retry", "--all", "--yes")
     assert (empty.returncode, empty.stderr) == (0, f"no dead letters in {dead(stage)}\n")
     dead_letter(stage, [about("redhat:1")])
-    result = run(stage, "retry", "redhat:1", "redhat:2")
+    result = run(stage, "retry", "redhat:1", "redhat:2", "--yes")
     assert result.returncode == 1
     assert "no dead letter has the id, or the checkout id, redhat:2\n" in result.stderr
     assert bodies(stage, stage.queue) == [about("redhat:1")], "what matches is done"
     dead_letter(stage, [b"x"])
-    result = run(stage, "discard", "--yes", "--reason", "malformde")
+    result = run(stage, "discard", "--yes", "--reason", "not-found")
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
-        "no dead letter has the reason malformde",
+        "no dead letter has the reason not-found",
         f"1 dead letter in {dead(stage)}, 0 discarded: 1 malformed",
     ]
 
@@ -256,9 +341,9 @@ def test_the_daemons_are_told_how_many_were_taken_out(stage: Stage) -> None:
     declare(stage)
     dead_letter(stage, many(7))
     run(stage, "list")
-    run(stage, "retry", "redhat:nobody")
+    run(stage, "retry", "redhat:nobody", "--yes")
     assert everything(stage, stage.queue) == []
-    run(stage, "retry", "--all", "--limit", "3")
+    run(stage, "retry", "--all", "--limit", "3", "--yes")
     *put_back, word = everything(stage, stage.queue)
     assert put_back == many(7)[:3]
     assert taken_by(word) == 3
@@ -309,7 +394,7 @@ def test_discarding_asks_first(stage: Stage) -> None:
     assert "--yes" in result.stderr
     code, seen = run_on_terminal(stage, "discard", "--all", answer="")
     assert code == 1
-    assert "redhat:19 " in seen
+    assert "redhat:19\r\n" in seen
     assert "… and 5 more" in seen
     assert "nothing was discarded" in seen
     assert stage.waiting(dead(stage)) == 25
@@ -320,12 +405,47 @@ def test_discarding_asks_first(stage: Stage) -> None:
     assert bodies(stage, dead(stage)) == [it for it in many(25) if it not in many(25)[3:5]]
 
 
+def test_putting_back_shows_what_and_asks_first(stage: Stage) -> None:
+    """Nothing moves unseen; where there is nobody to ask, nothing moves at all."""
+    declare(stage)
+    dead_letter(stage, [about("redhat:1", number=it) for it in range(7)])
+    result = run(stage, "retry", "redhat:1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "retry: where there is nobody to ask, say --yes" in result.stderr
+    code, seen = run_on_terminal(stage, "retry", "redhat:1", answer="")
+    assert code == 1
+    assert f"Put 7 dead letters back into {stage.queue}? [y/N]" in seen
+    assert seen.count(" redhat:1\r\n") == 7
+    assert "nothing was put back" in seen
+    assert everything(stage, stage.queue) == []
+    code, seen = run_on_terminal(stage, "retry", "redhat:1", "--limit", "2", answer="y")
+    assert code == 0
+    assert f"2 of 7 dead letters put back into {stage.queue}" in seen
+    assert bodies(stage, stage.queue) == [about("redhat:1", number=it) for it in range(2)]
+    code, seen = run_on_terminal(stage, "retry", "redhat:2", answer="y")
+    assert (code, "[y/N]" in seen) == (1, False), "there is nothing to ask about"
+
+
+def test_a_letter_that_is_put_back_keeps_its_tries(stage: Stage) -> None:
+    """It is tried as a new one, and whoever sees it again sees how often that was."""
+    stage.daemon()
+    stage.publish(b"no json")
+    for tries in (1, 2, 3):
+        eventually(lambda: stage.waiting(dead(stage)) == 1)
+        (letter,) = listed(stage)
+        assert letter["attempts"] == tries
+        assert run(stage, "retry", letter["id"], "--yes").returncode == 0
+    (last,) = stage.take(dead(stage))
+    assert last.headers["x-cki-attempts"] == 1
+    assert last.headers["x-cki-tries-before"] == 3
+
+
 @pytest.mark.parametrize("after", [1, 60, 200])
 def test_nothing_is_lost_when_it_is_killed_midway(stage: Stage, after: int) -> None:
     """Killed by SIGKILL, each letter is in one of the queues, at most one in both."""
     declare(stage)
     dead_letter(stage, many())
-    process = start(stage, "retry", "--all")
+    process = start(stage, "retry", "--all", "--yes")
     eventually(lambda: stage.waiting(stage.queue) >= after, what="letters put back")
     process.kill()
     process.communicate()
@@ -334,7 +454,7 @@ def test_nothing_is_lost_when_it_is_killed_midway(stage: Stage, after: int) -> N
     left = stage.waiting(dead(stage))
     assert 0 < left < MANY
     assert left + stage.waiting(stage.queue) <= MANY + 1
-    result = run(stage, "retry", "--all")
+    result = run(stage, "retry", "--all", "--yes")
     assert result.stderr == f"{left} of {left} dead letters put back into {stage.queue}\n"
     copies = Counter(bodies(stage, stage.queue))
     assert set(copies) == set(many())
@@ -345,12 +465,12 @@ def test_nothing_is_lost_when_the_broker_ends_the_connection(stage: Stage) -> No
     """It says so, with exit code 1; each letter is in one of the queues, at most one in both."""
     declare(stage)
     dead_letter(stage, many(1500))
-    process = start(stage, "retry", "--all")
+    process = start(stage, "retry", "--all", "--yes")
     eventually(lambda: stage.waiting(stage.queue))
     stage.rabbitmq.ctl("close_all_connections", "maintenance")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1, errors
-    assert errors.startswith("cki-notifier: rabbitmq: ConnectionClosedByBroker: ")
+    assert errors.startswith("cki-notifier: rabbitmq: RabbitMQ closed the connection: CONNECTION_")
     eventually(lambda: stage.waiting(dead(stage)) + stage.waiting(stage.queue) > 1500)
     put_back = everything(stage, stage.queue)
     assert sum(map(taken_by, put_back)) in {len(put_back) - 1, len(put_back) - 2}
@@ -359,12 +479,34 @@ def test_nothing_is_lost_when_the_broker_ends_the_connection(stage: Stage) -> No
     assert copies.total() <= 1501
 
 
+@pytest.mark.parametrize("resource", ["memory", "disk"])
+def test_a_retry_during_an_alarm_says_so_at_once_and_moves_nothing(
+    stage: Stage, resource: str
+) -> None:
+    """The letters are where they were, in their order, and the main queue is empty, also later."""
+    declare(stage)
+    dead_letter(stage, many(40))
+    with stage.rabbitmq.alarm(resource):
+        started = time.monotonic()
+        result = run(stage, "retry", "--all")
+        assert time.monotonic() - started < 15, "not after a minute"
+        refusal = f"RabbitMQ accepts no messages: low on {resource}; nothing was moved"
+        assert result.returncode == 1
+        assert result.stderr.splitlines()[0] == f"cki-notifier: rabbitmq: {refusal}"
+        eventually(lambda: stage.waiting(dead(stage)) == 40, seconds=5)
+        assert len(listed(stage)) == 40, "looking needs no message to be accepted"
+    assert run(stage, "retry", "--all").stderr == (
+        f"40 of 40 dead letters put back into {stage.queue}\n"
+    )
+    assert bodies(stage, stage.queue) == many(40), "once each"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_it_end_in_order(stage: Stage, number: signal.Signals) -> None:
     """The letter in work is finished, the others are given back, and it says so."""
     declare(stage)
     dead_letter(stage, many())
-    process = start(stage, "retry", "--all")
+    process = start(stage, "retry", "--all", "--yes")
     eventually(lambda: stage.waiting(stage.queue) >= 20, what="letters put back")
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
@@ -383,7 +525,7 @@ def test_a_bar_shows_how_far_it_is_on_a_terminal_only(stage: Stage) -> None:
     declare(stage)
     dead_letter(stage, many(1500))
     assert run(stage, "list", "--limit", "1499").stderr.count("\n") == 1
-    code, seen = run_on_terminal(stage, "retry", "--all")
+    code, seen = run_on_terminal(stage, "retry", "--all", "--yes")
     assert code == 0
     bars = re.findall(r"\r\x1b\[K\[#* *\] +(\d+) % of 1,500, [\d,]+ put back", seen)
     assert bars
@@ -401,8 +543,8 @@ def test_a_queue_that_is_missing_is_explained(stage: Stage) -> None:
     new = run(stage, "list")
     assert (new.returncode, new.stdout) == (0, "")
     assert new.stderr.startswith(f"no dead letters: there is no {dead(stage)} yet")
-    assert run(stage, "retry", "--all").returncode == 0
-    assert run(stage, "retry", "redhat:1").returncode == 1
+    assert run(stage, "retry", "--all", "--yes").returncode == 0
+    assert run(stage, "retry", "redhat:1", "--yes").returncode == 1
 
 
 def test_without_a_main_queue_nothing_is_put_back_or_lost(stage: Stage) -> None:
@@ -411,7 +553,7 @@ def test_without_a_main_queue_nothing_is_put_back_or_lost(stage: Stage) -> None:
     dead_letter(stage, many(3))
     with stage.channel() as channel:
         channel.queue_delete(stage.queue)
-    result = run(stage, "retry", "--all")
+    result = run(stage, "retry", "--all", "--yes")
     assert result.returncode == 1
     assert f"there is no queue {stage.queue}\n" in result.stderr
     assert "0 dead letters put back, the others are where they were" in result.stderr
@@ -426,7 +568,7 @@ def test_a_main_queue_that_takes_no_more_is_explained(stage: Stage) -> None:
         channel.queue_delete(stage.queue)
         arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
         channel.queue_declare(stage.queue, arguments=arguments)
-    result = run(stage, "retry", "--all")
+    result = run(stage, "retry", "--all", "--yes")
     assert result.returncode == 1
     assert f"the queue {stage.queue} takes no more messages" in result.stderr
     assert bodies(stage, dead(stage)) == many(60)[1:]
@@ -436,7 +578,7 @@ def test_a_main_queue_that_takes_no_more_is_explained(stage: Stage) -> None:
 def test_a_broker_that_is_away_is_exit_code_1(stage: Stage) -> None:
     """One line says what can't be reached."""
     result = stage.command(
-        *("dead-letters", "retry", "--all"),
+        *("dead-letters", "retry", "--all", "--yes"),
         environment={"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_PORT": "1"},
     )
     assert (result.returncode, result.stdout) == (1, "")
@@ -512,7 +654,7 @@ def test_what_the_broker_dead_lettered_itself_is_shown_too(stage: Stage) -> None
     assert letter["exchange"] == stage.exchange
     assert letter["attempts"] == 0
     assert listed(stage, "--reason", "delivery_limit") == [letter]
-    assert run(stage, "retry", "--reason", "delivery_limit").returncode == 0
+    assert run(stage, "retry", "--reason", "delivery_limit", "--yes").returncode == 0
     (back,) = stage.take(stage.queue)
     assert back.properties.message_id == "m-1"
     assert "x-death" not in back.headers

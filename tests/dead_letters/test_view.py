@@ -19,7 +19,7 @@ from cki_notifier.dead_letters.view import (
     details,
     explained,
     heading,
-    row,
+    rows,
 )
 from cki_notifier.notification.reasons import DeadLetterReason
 from tests.properties import PATIENT
@@ -56,9 +56,15 @@ def letter(body: bytes = BODY, headers: dict[str, Any] | None = None, **properti
     return read_letter(1, BasicProperties(headers=held, **properties), body)
 
 
+def row(read: Letter) -> str:
+    """Return the line of a letter where there is no terminal."""
+    (line,) = rows(read, 0)
+    return line
+
+
 def test_a_row_is_below_its_headings() -> None:
     """Id, time in UTC, tries, reason, checkout and error, each where its heading is."""
-    line, titles = row(letter()), heading()
+    (line,), (titles,) = rows(letter(), 0), heading(0)
     for title, text in {
         "ID": letter().id,
         "FIRST SEEN (UTC)": "2026-11-20 10:15:00",
@@ -73,6 +79,40 @@ def test_a_row_is_below_its_headings() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     """A letter nobody wrote headers to has a row, too."""
     assert row(letter(b"no json", {})).split()[1:] == ["-", "-", "unknown", "-", "-"]
+
+
+LONG = (
+    "datawarehouse: the answer to GET /api/1/kcidb/checkouts/redhat%3A2167003491/all can't be "
+    "used: Expected `str | null`, got `int` - at `$.checkouts[0].tree_name`"
+)
+
+
+def test_at_80_columns_the_error_has_lines_of_its_own() -> None:
+    """All of an error as they are is to be read, and nothing is wider than the terminal."""
+    read = letter(b'{"id": "redhat:2167003491"}', HEADERS | {"x-cki-error": LONG})
+    first, *error = rows(read, 80)
+    assert first == f"{read.id}  2026-11-20 10:15:00      3  malformed          redhat:2167003491"
+    assert " ".join(line.removeprefix("  ") for line in error) == LONG
+    assert len(error) == 3
+    assert max(map(len, [first, *error, *heading(80)])) <= 80
+    assert [line.split()[-1] for line in heading(80)] == ["CHECKOUT", "ERROR"]
+
+
+def test_a_very_long_error_does_not_fill_the_terminal() -> None:
+    """It ends where it was cut; ``show`` has it in full."""
+    *_, last = lines = list(rows(letter(headers=HEADERS | {"x-cki-error": "word " * 200}), 80))
+    assert len(lines) == 4
+    assert last.endswith("…")
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 20, 79, 139, 140, 300])
+def test_a_table_is_never_wider_than_the_terminal(width: int) -> None:
+    """However narrow that is; a wide one has the error in the line."""
+    read = letter(headers=HEADERS | {"x-cki-error": LONG * 5})
+    shown = list(rows(read, width))
+    assert max(map(len, [*shown, *heading(width)])) <= width
+    assert (len(shown) == 1) is (width >= 140)
+    assert len(list(rows(read, 0))) == 1, "no terminal: a line a letter"
 
 
 def test_a_line_is_cut_at_the_width_of_a_terminal_only() -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from tests.brokers.stage import Stage
 from tests.dead_letters.letters import about, dead_letter
-from tests.doctor.running import Report, declare, doctor
+from tests.doctor.running import Report, declare, doctor, everything
 from tools.brokers.proxy import Proxy
 
 QUEUE, DEAD, DELAYS = "rabbitmq queue", "rabbitmq dead-letter queue", "rabbitmq delay queues"
 EXCHANGE, LETTERS, CONSUMERS = "rabbitmq exchange", "rabbitmq dead letters", "rabbitmq consumers"
-BINDINGS, ALL = "rabbitmq bindings", "rabbitmq queues"
+BINDINGS, ALL, WRITE = "rabbitmq bindings", "rabbitmq queues", "rabbitmq write"
 NOTHING: dict[str, Any] = {}
 
 
@@ -54,10 +54,41 @@ def test_a_running_daemon_is_fine(stage: Stage) -> None:
         DEAD: "ok",
         LETTERS: "ok",
         DELAYS: "ok",
+        WRITE: "ok",
         "rabbitmq policies": "skipped",
     }
     assert report.rows[CONSUMERS].text == "1 consumer; 0 messages waiting"
     assert "a quorum queue" in report.rows[QUEUE].text
+
+
+@pytest.mark.parametrize("resource", ["memory", "disk"])
+def test_a_broker_that_accepts_no_messages_fails(stage: Stage, resource: str) -> None:
+    """It says what RabbitMQ is short of; all else is seen all the same, and nothing is left."""
+    declare(stage)
+    with stage.rabbitmq.alarm(resource):
+        before = everything(stage)
+        report = doctor(stage)
+        assert everything(stage) == before
+    assert report.failed() == {WRITE}
+    row = report.rows[WRITE]
+    assert row.text == f"RabbitMQ accepts no messages: low on {resource}"
+    assert "rabbitmq-diagnostics alarms" in row.advice
+    assert report.rows[QUEUE].state == "ok"
+
+
+def test_a_user_who_may_not_publish_fails(stage: Stage) -> None:
+    """Copies go through the default exchange, whose name in permissions is amq.default."""
+    declare(stage)
+    user = f"user-{stage.queue}"
+    stage.rabbitmq.ctl("add_user", user, "hush")
+    stage.rabbitmq.ctl("set_permissions", user, ".*", "^queue.*", ".*")
+    report = doctor(stage, RABBITMQ_USER=user, RABBITMQ_PASSWORD="hush")
+    stage.rabbitmq.ctl("delete_user", user)
+    assert report.rows[WRITE].state == "failed"
+    assert f"access to exchange 'amq.default' in vhost '/' refused for user '{user}'" in (
+        report.rows[WRITE].text
+    )
+    assert "amq.default" in report.rows[WRITE].advice
 
 
 def test_the_command_for_the_bindings_shows_them(stage: Stage) -> None:

@@ -32,11 +32,11 @@ def test_the_table_has_a_row_for_everything(stage: Stage) -> None:
     rows = [line.split()[:2] for line in lines if not line.startswith(" ")]
     assert [name for state, name in rows if state == "ok"] == [
         *("configuration", "environment"),
-        *["rabbitmq"] * 7,
+        *["rabbitmq"] * 8,
         *["kafka"] * 4,
         *("datawarehouse", "gitlab", "gitlab", "jira"),
     ]
-    assert result.stderr == "17 ok, 7 skipped\n"
+    assert result.stderr == "18 ok, 7 skipped\n"
     assert "hush" not in result.stdout
 
 

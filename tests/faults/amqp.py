@@ -70,14 +70,12 @@ def _delete_queue(scene: Scene) -> None:
 
 def _alarm(scene: Scene) -> None:
     """Block who publishes while some notifications have to be delayed."""
-    broker = scene.stage.rabbitmq
-    broker.ctl("set_vm_memory_high_watermark", "0.00001")
-    try:
+    with scene.stage.rabbitmq.alarm():
         scene.services.warehouse.answer("", Status(503))
-        time.sleep(5)
-    finally:
-        scene.services.warehouse.clear()
-        broker.ctl("set_vm_memory_high_watermark", "0.4")
+        try:
+            time.sleep(5)
+        finally:
+            scene.services.warehouse.clear()
 
 
 def _take_back_soon(scene: Scene) -> None:

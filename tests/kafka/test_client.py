@@ -1,8 +1,13 @@
-"""Which of librdkafka's settings are refused, and under which name."""
+"""librdkafka: which of its settings are refused, under which name; its errors in words."""
 
 import pytest
 
-from cki_notifier.kafka.client import setting_faults
+from cki_notifier.kafka.client import (
+    KafkaError,
+    KafkaException,
+    described,
+    setting_faults,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +50,46 @@ def test_all_refused_settings_are_found() -> None:
     """One fault does not hide the next."""
     refused = {"security.protocol": "x", "a.b": "1", "linger.ms": "y", "retries": "0"}
     assert setting_faults(refused | {"client.id": "fine"}).keys() == refused.keys()
+
+
+def error_number(name: str) -> int:
+    """Return the number of an error of librdkafka's own."""
+    return int(getattr(KafkaError, name))
+
+
+def local_errors() -> list[str]:
+    """Return the names of librdkafka's own errors."""
+    names = [name for name in vars(KafkaError) if name.startswith("_") and name[1].isupper()]
+    return [name for name in names if KafkaError(error_number(name)).str()[:6] == "Local:"]
+
+
+@pytest.mark.parametrize("name", local_errors())
+def test_errors_of_the_client_are_said_in_words(name: str) -> None:
+    """Nobody has to know what is local to whom; a new error of librdkafka's is seen here, too."""
+    text = described(KafkaError(error_number(name)))
+    assert text
+    assert not text.startswith("Local")
+    assert "_" not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KafkaError(error_number("_PURGE_QUEUE")), "it was waiting when the client was replaced"),
+        (KafkaError(error_number("_MSG_TIMED_OUT")), "it was not confirmed in time"),
+        (KafkaError(error_number("_TRANSPORT")), "the connection to a broker failed"),
+        (KafkaError(error_number("_ALL_BROKERS_DOWN"), "2/2 brokers are down"), "(2/2 brokers"),
+        (
+            KafkaError(error_number("_TRANSPORT"), "b:9092: Connect to ipv4#1 failed"),
+            "b:9092: Connect",
+        ),
+        (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), "topic authorization failed"),
+        (KafkaException(KafkaError(error_number("_SSL"))), "TLS failed"),
+        (KafkaError(31, "no PID from b:9092: Broker: Cluster x"), "no PID from b:9092: Cluster x"),
+        (KafkaError(9999), "Err-9999?"),
+        (MemoryError(), "no memory is left"),
+    ],
+)
+def test_errors_are_described(error: KafkaError | KafkaException | MemoryError, text: str) -> None:
+    """What a broker said, or librdkafka about a connection, stays as it is."""
+    assert text in described(error)

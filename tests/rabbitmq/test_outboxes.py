@@ -13,7 +13,8 @@ from pika.spec import BasicProperties
 from cki_notifier.notification.errors import Malformed, Unavailable
 from cki_notifier.notification.parse import Identity
 from cki_notifier.rabbitmq import republish
-from cki_notifier.rabbitmq.connection import Refused
+from cki_notifier.rabbitmq.acceptance import acceptance
+from cki_notifier.rabbitmq.connection import Blocked, Refused
 from cki_notifier.rabbitmq.consume import Delivery
 from cki_notifier.rabbitmq.queues import RetryQueues, dead_letter_queue, delay_queue
 from cki_notifier.rabbitmq.republish import Republisher
@@ -251,6 +252,51 @@ def test_a_confirm_that_never_comes_holds_up_only_its_queue(broker: Broker, copi
     go_on.set()
     eventually(lambda: copies.outcomes() == {"delayed": 3, "dead-lettered": 3})
     assert not copies.republisher.troubles
+
+
+def test_while_the_broker_accepts_nothing_all_is_held_at_once(
+    broker: Broker,
+    copies: Copies,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One sentence and one line for all queues, and no pause before it is said; nothing moves."""
+    alarm, go_on = Connection(), threading.Event()
+
+    def wait(_body: bytes) -> None:
+        acceptance.blocked(alarm, "low on memory")
+        go_on.wait(30)
+        raise Blocked("rabbitmq", acceptance.refusal)
+
+    monkeypatch.setattr(republish, "_STUCK_SECONDS", 30.0)
+    broker.answers[DEAD_LETTERS] = broker.answers[SOON] = wait
+    copies.put(BAD, *(b"bad %d" % number for number in range(6)))
+    copies.put(DOWN, b"good")
+    eventually(lambda: copies.republisher.held == 7)
+    refusal = "RabbitMQ accepts no messages: low on memory"
+    assert copies.republisher.troubles == [f"rabbitmq: {refusal}; 7 copies wait"]
+    copies.republisher.relieve()
+    copies.republisher.relieve()
+    go_on.set()
+    eventually(lambda: broker.connects > 2, what="tried again")
+    assert caplog.messages == [f"{refusal}; what fails is held, and stays in the main queue"]
+    acceptance.unblocked(alarm)
+    broker.answers.clear()
+    eventually(lambda: not copies.republisher.waiting)
+    assert copies.outcomes() == {"delayed": 1, "dead-lettered": 6}, "where they belong"
+    copies.republisher.relieve()
+    assert caplog.messages[1:] == ["RabbitMQ accepts messages again after 0 s"]
+    assert copies.republisher.troubles == []
+
+
+def test_an_alarm_is_told_of_while_nothing_is_held(copies: Copies) -> None:
+    """Somebody else learned of it."""
+    alarm = Connection()
+    acceptance.blocked(alarm, "low on disk")
+    assert copies.republisher.troubles == ["rabbitmq: RabbitMQ accepts no messages: low on disk"]
+    assert copies.republisher.held == 0
+    acceptance.unblocked(alarm)
+    assert copies.republisher.troubles == []
 
 
 def test_one_copy_that_is_refused_does_not_hold_up_those_behind_it(

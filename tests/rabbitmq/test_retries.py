@@ -20,6 +20,7 @@ from cki_notifier.rabbitmq.retries import (
     Destination,
     History,
     destination_of,
+    detours,
     history_of,
     may_be_repeat,
     unburied,
@@ -275,7 +276,7 @@ def test_a_letter_that_was_moved_back_has_no_past(more: dict[str, Any]) -> None:
     """It begins anew, and how it came the first time is still known."""
     headers = PAST | ORIGIN | more
     fresh = read(dict(unburied(headers, QUEUE)))
-    assert fresh == History(0, NOW, "webhooks", "key")
+    assert fresh == History(0, NOW, "webhooks", "key", before=9)
     destination = parked(UNAVAILABLE, fresh)
     copied = copied_properties(BasicProperties(headers=headers), destination.headers).headers
     assert copied == ORIGIN | destination.headers
@@ -301,6 +302,29 @@ def test_what_comes_from_elsewhere_keeps_its_past(more: dict[str, Any]) -> None:
     headers = PAST | ORIGIN | more
     assert unburied(headers, QUEUE) == headers
     assert unburied(None, QUEUE) == {}
+
+
+def test_the_tries_before_are_carried_along_and_decide_nothing() -> None:
+    """A letter that was tried 9 times is tried as a new one; both counts are told."""
+    fresh = read({"x-cki-tries-before": 9})
+    assert (fresh.attempts, fresh.before, fresh.tries) == (0, 9, 9)
+    for number, queue in enumerate(DELAY_QUEUES[:4], start=1):
+        result = parked(NOT_FOUND, fresh)
+        assert result.queue == queue
+        assert result.headers["x-cki-attempts"] == number
+        assert result.headers["x-cki-tries-before"] == 9
+        fresh = read(result.headers)
+    last = parked(NOT_FOUND, fresh)
+    assert (last.queue, read(last.headers).tries) == (DEAD_LETTERS, 14)
+    assert all(it.headers["x-cki-tries-before"] == 9 for it in detours(last, QUEUE))
+    assert read(dict(unburied(last.headers, QUEUE))).before == 14
+
+
+@pytest.mark.parametrize("value", ["3", 3.0, None, True, -1, 2**62])
+def test_tries_before_that_are_none_are_ignored(value: Any) -> None:
+    """Anybody may write a header."""
+    assert read({"x-cki-tries-before": value}).before == 0
+    assert unburied({"x-cki-reason": "x", "x-cki-attempts": value}, QUEUE) == {}
 
 
 def test_a_held_count_of_an_earlier_life_does_not_count() -> None:

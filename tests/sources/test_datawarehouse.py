@@ -225,7 +225,7 @@ def test_an_unknown_checkout_is_not_found(
     warehouse: DataWarehouse, deadline: Deadline, read: str
 ) -> None:
     """The notification may be quicker than the warehouse."""
-    with pytest.raises(NotFound, match=r"datawarehouse: GET .*/redhat%3A2.* answered 404"):
+    with pytest.raises(NotFound, match=r"^datawarehouse: no such checkout: redhat:2$"):
         getattr(warehouse, read)("redhat:2", deadline)
 
 
@@ -270,3 +270,26 @@ def test_the_next_page_may_be_spelled_anyhow(
     service.answer("/builds", Garbage(json.dumps(page).encode()), times=1)
     warehouse.builds("redhat:1", deadline)
     assert service.requests[1].target.endswith("/builds?offset=%C3%A4%20%0A%C3%A4")
+
+
+def test_the_newest_checkouts_are_read_page_by_page(
+    warehouse: DataWarehouse, services: Services, deadline: Deadline
+) -> None:
+    """Those that were added last come first, and one that can't be read is passed over."""
+    for it in range(70):
+        services.warehouse.add(documents.everything(documents.checkout(f"redhat:{it}")))
+    services.warehouse.update_checkout("redhat:68", misc={"iid": "none"})
+    found = [it.id for it in warehouse.recent_checkouts(deadline)]
+    assert found == [f"redhat:{it}" for it in range(69, -1, -1) if it != 68]
+    assert len(services.warehouse.requests) == 3
+
+
+def test_only_so_many_pages_are_looked_through(
+    warehouse: DataWarehouse, services: Services, deadline: Deadline
+) -> None:
+    """A warehouse holds the checkouts of years."""
+    services.warehouse.largest_page = 1
+    for it in range(30):
+        services.warehouse.add(documents.everything(documents.checkout(f"redhat:{it}")))
+    assert len(list(warehouse.recent_checkouts(deadline))) == 20
+    assert len(services.warehouse.requests) == 20

@@ -1,5 +1,7 @@
 """The HTTP edge: what each response means."""
 
+import time
+
 import pytest
 
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
@@ -182,6 +184,20 @@ def test_a_server_does_not_print_its_token(server: Server, service: Warehouse) -
     """Nor any other header, wherever it is printed."""
     assert service.url in repr(server)
     assert service.token not in f"{server} {server!r}"
+
+
+def test_a_refusal_is_not_the_last_word_when_others_were_answered_since(
+    http: HTTP, service: Warehouse, server: Server
+) -> None:
+    """Who asked for two documents may see the one's refusal long after the other came."""
+    service.answer("", Status(401), times=1)
+    pending = http.get(server, PATH, whole(Item), Deadline(20))
+    deadline = Deadline(20)
+    while not service.requests and deadline.remaining():
+        time.sleep(0.01)
+    time.sleep(1.1)
+    assert http.get(server, PATH, whole(Item), Deadline(20)).result() == Item("redhat:1")
+    assert pending.result() == Item("redhat:1")
 
 
 @pytest.mark.parametrize("code", [204, 206, 300, 304, 400, 405, 410, 451])

@@ -197,7 +197,7 @@ def test_what_lasts_is_said_once(
         assert find(jira, *LINKS) is None
         time.sleep(0.02)
     said = [it for it in caplog.records if it.levelno >= logging.WARNING]
-    assert [it.name for it in said] == [LOG]
+    assert [it.levelname for it in said] == ["ERROR"]
     code = 403 if issues.kind == Kind.CLOUD else 401
     assert f"it answers {code}" in said[0].message
     assert "check JIRA_TOKEN_AUTH and JIRA_EMAIL" in said[0].message

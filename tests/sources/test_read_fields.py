@@ -12,6 +12,7 @@ from cki_notifier.checkout.documents import BuildPage, Checkout, Document, Every
 from cki_notifier.message.contract import ReadyForTest
 from cki_notifier.notification.models import Status
 from cki_notifier.pipeline import Announcement, Pipeline
+from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument
 from cki_notifier.sources.load import Loader
 from cki_notifier.workers.deadline import Deadline
@@ -83,9 +84,12 @@ def types(base: type[Document] = Document) -> Iterator[type[Document]]:
 
 
 def test_each_field_of_our_types_is_read(
-    pipeline: Pipeline, services: Services, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline,
+    warehouse: DataWarehouse,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A field that no rule and no message reads could only do harm."""
+    """A field that no rule, no message and no search reads could only do harm."""
     read: set[tuple[str, str]] = set()
 
     def note(self: object, name: str) -> object:
@@ -99,6 +103,7 @@ def test_each_field_of_our_types_is_read(
             message(pipeline, checkout_id, status)
     services.warehouse.update_checkout("redhat:1", misc={"ready_to_report": False})
     message(pipeline, str(documents.number("redhat:1")), Status.UNKNOWN)
+    assert list(warehouse.recent_checkouts(Deadline(20)))
     fields = {(it.__name__, name) for it in types() for name in it.__struct_fields__}
     assert len(fields) > 60
     assert fields - read == set()

@@ -5,13 +5,17 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cki_notifier.configuration.secret import Secret
+from cki_notifier.notification.models import Position
+from cki_notifier.notification.parse import Identity
 from cki_notifier.telemetry import log
+from cki_notifier.telemetry.outcomes import Result
 
 OURS = "cki_notifier.daemon"
 THIRD_PARTIES = ["urllib3", "jira", "pika.adapters"]
@@ -65,17 +69,54 @@ def test_a_json_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert record == {"level": "ERROR", "logger": OURS, "message": "redhat:1: to be delayed"}
 
 
-def test_a_settled_notifications_fields_are_fields_in_json(
+def test_a_notifications_fields_are_fields_in_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What the INFO line of a notification says can be searched for without parsing its text."""
+    """What a line says of a notification can be searched for without parsing its text."""
     log.set_up("INFO", "json")
-    values = ("redhat:1", "ready_to_report", "sent", "post-test", 0.25)
-    fields = dict(zip(log.FIELDS, values, strict=True))
-    (line,) = logged(capsys, "settled", extra=fields | {"other": "not ours"})
-    record = json.loads(line)
-    assert {name: record.get(name) for name in log.FIELDS} == fields
-    assert "other" not in record
+    identity = Identity("redhat:1", "ready_to_report", "e-1", 3)
+    until = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    with log.about(identity):
+        log.settled(Result(outcome="sent", reason="post-test", position=Position(2, 12)), 0.25)
+        log.settled(Result(outcome="delayed", reason="unavailable", next_try=until), 0.25)
+        log.settled(Result(outcome="dead-lettered", reason="malformed", letter="0a1b"), 0.25)
+        logging.getLogger(OURS).warning("to be delayed", extra={"other": "not ours"})
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    begin = {"checkout": "redhat:1", "status": "ready_to_report", "event": "e-1", "attempt": 3}
+    fields = [{name: it for name, it in line.items() if name in log.FIELDS} for line in lines]
+    sent = {"outcome": "sent", "reason": "post-test", "duration": 0.25}
+    delayed = {"outcome": "delayed", "reason": "unavailable", "duration": 0.25}
+    dead = {"outcome": "dead-lettered", "reason": "malformed", "duration": 0.25}
+    assert fields == [
+        begin | sent | {"partition": 2, "offset": 12},
+        begin | delayed | {"next_try": "2026-11-20T03:00:00+00:00"},
+        begin | dead | {"letter": "0a1b"},
+        begin,
+    ]
+    assert lines[0]["message"] == (
+        "checkout=redhat:1 status=ready_to_report outcome=sent reason=post-test duration=0.250 "
+        "event=e-1 attempt=3 partition=2 offset=12"
+    )
+
+
+@pytest.mark.parametrize(
+    ("identity", "line"),
+    [
+        (Identity("redhat:1", "unknown", "e-1"), "redhat:1: to be delayed"),
+        (Identity(event_id="e-1"), "a notification without an id: to be delayed"),
+    ],
+)
+def test_a_line_for_a_person_names_the_checkout(
+    capsys: pytest.CaptureFixture[str], identity: Identity, line: str
+) -> None:
+    """Whoever logs it need not; a line that does is left as it is."""
+    log.set_up("INFO", "text")
+    with log.about(identity):
+        logging.getLogger(OURS).warning("to be delayed")
+        logging.getLogger(OURS).warning("%s", line)
+    logging.getLogger(OURS).warning("to be stopped")
+    told = [it.partition(f"{OURS}: ")[2] for it in capsys.readouterr().err.splitlines()]
+    assert told == [line, line, "to be stopped"]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -4,6 +4,8 @@ It has a folder, ports, an Erlang cookie and an Erlang port mapper (epmd) of its
 a system-wide node is touched. Debian's package `rabbitmq-server` has to be installed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,12 @@ _EAGER_STATISTICS = (
     "{rabbit, [{quorum_tick_interval, 200}, {collect_statistics_interval, 200}]}, "
     f"{{rabbitmq_management, [{{sample_retention_policies, [{_EACH_SECOND}]}}]}}"
 )
+
+#: How much a node may need: what it does not have, and RabbitMQ's default.
+_ALARMS = {
+    "memory": ("set_vm_memory_high_watermark", "0.00001", "0.4"),
+    "disk": ("set_disk_free_limit", "999999GB", "50MB"),
+}
 
 #: How long one command of `ctl` may take.
 _CTL_SECONDS = 30.0
@@ -123,6 +131,16 @@ class RabbitMQ(Process):
             folder=self.folder,
             seconds=_CTL_SECONDS,
         )
+
+    @contextmanager
+    def alarm(self, resource: str = "memory") -> Iterator[None]:
+        """Have the node be short of `memory` or `disk`: it accepts no messages until the end."""
+        command, on, off = _ALARMS[resource]
+        try:
+            self.ctl(command, on)
+            yield
+        finally:
+            self.ctl(command, off)
 
     def _node_settings(self, tls: TLSFiles | None) -> dict[str, str]:
         return {

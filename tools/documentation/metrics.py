@@ -55,7 +55,7 @@ def _labels() -> Iterator[tuple[str, str]]:
         "code": ["200", "404", "…", "none"],
         "dependency": ["rabbitmq", "kafka", *services],
         "environment": ["production", "…", "none"],
-        "outcome": ["sent", "ignored", "delayed", "dead-lettered"],
+        "outcome": ["sent", "ignored", "delayed", "dead-lettered", "failed"],
         "host": ["gitlab.com", "…"],
         "queue": ["main", "delay", "dead-letter", "…"],
         "reason": dict.fromkeys(str(reason) for reason in reasons),

@@ -39,7 +39,8 @@ class _Stored:
 class Warehouse(Service):
     """Serves the `/all` documents that were added, and the parts of them, one by one.
 
-    Only requests with `token` are answered; a change of it is a token rotation. Lists come
+    Only requests with `token` are answered; a change of it is a token rotation. Checkouts are
+    listed with the newest first: the one that was added last. Lists come
     `page_size` a page, or as many as asked for, but no more than `largest_page`.
     """
 
@@ -91,7 +92,7 @@ class Warehouse(Service):
         match parts:
             case ["api", "1", "kcidb", "checkouts"]:
                 checkouts = [stored.checkout for stored in list(self._checkouts.values())]
-                return self._page(checkouts, request)
+                return self._page(checkouts[::-1], request)
             case ["api", "1", "kcidb", "checkouts", name, *part]:
                 stored = self._find_checkout(name)
                 return self._show(stored, part, request) if stored else NOT_FOUND

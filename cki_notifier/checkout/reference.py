@@ -1,0 +1,88 @@
+"""What a person calls a checkout by: its id, its address in the warehouse, its merge request.
+
+Forms: ``redhat:123`` or ``4711`` as they are; ``https://datawarehouse/kcidb/checkouts/redhat%3A123``
+and the same below ``/api/1``; ``kernel!12``, ``group/kernel!12``, and the merge request's address.
+"""
+
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from msgspec import Struct
+
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.checkout.links import merge_request_link, merge_request_url
+
+_ADDRESS = re.compile("https?://", re.IGNORECASE)
+_CHECKOUT = re.compile(r"(?:/api/[0-9]+)?/kcidb/checkouts/(?P<id>[^/].*?)(?:/all|/builds)?/*")
+#: What a browser's address has behind a merge request's own.
+_MERGE_REQUEST = re.compile(r"(?P<url>[^?#]*/merge_requests/[0-9]+)(?:[/?#].*)?")
+_SHORT = re.compile(r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*)!(?P<number>[0-9]{1,18})")
+_PORTS = {"http": 80, "https": 443}
+
+
+class MergeRequestName(Struct, frozen=True):
+    """A merge request as a person names it.
+
+    Attributes:
+        text: as it was given.
+        project: its path, or the end of it where no host is given.
+        number: its iid.
+        host: ``""`` for any.
+    """
+
+    text: str
+    project: str
+    number: int
+    host: str = ""
+
+    def address_in(self, checkout: Checkout) -> str:
+        """Return its address where a checkout was made for it, else ``""``.
+
+        Upper and lower case are one, as in GitLab.
+        """
+        try:
+            link = merge_request_link(merge_request_url(checkout))
+        except ValueError:
+            return ""
+        project, wanted = link.project.lower(), self.project.lower()
+        is_it = link.number == self.number and (
+            (link.host, project) == (self.host, wanted)
+            if self.host
+            else f"/{project}".endswith(f"/{wanted}")
+        )
+        return f"{link.origin}/{project}/-/merge_requests/{link.number}" if is_it else ""
+
+
+def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
+    """Return a checkout's id or iid, or the merge request whose checkout is meant.
+
+    Args:
+        text: as a person gave it.
+        warehouse: its address, without a slash at the end.
+
+    Raises:
+        ValueError: it is an address of something else; the text says so.
+    """
+    if found := _SHORT.fullmatch(text):
+        return MergeRequestName(text, found["project"], int(found["number"]))
+    if not _ADDRESS.match(text):
+        return text
+    try:
+        place, base = urlsplit(text), urlsplit(warehouse)
+        is_ours = _host(place) == _host(base)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address: {error}") from error
+    if found := _MERGE_REQUEST.fullmatch(text):
+        link = merge_request_link(found["url"])
+        return MergeRequestName(text, link.project, link.number, link.host)
+    path = place.path.removeprefix(base.path) if is_ours else place.path
+    found = _CHECKOUT.fullmatch(path)
+    if is_ours and found:
+        return unquote(found["id"], errors="strict")
+    if not is_ours and "/kcidb/checkouts/" in path:
+        raise ValueError(f"{text!r} is at another warehouse than DATAWAREHOUSE_URL, {warehouse}")
+    raise ValueError(f"{text!r} is the address of no checkout and no merge request")
+
+
+def _host(place: SplitResult) -> tuple[str, int | None]:
+    return (place.hostname or "").lower(), place.port or _PORTS.get(place.scheme.lower())

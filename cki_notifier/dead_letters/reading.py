@@ -1,0 +1,142 @@
+"""Reads dead letters to show them to somebody else than the one at the command line.
+
+Nothing is taken away. Each look counts as a delivery, though, and a queue that drops what is
+delivered too often would drop letters because somebody looks at a page: it is not looked at.
+"""
+
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from datetime import datetime
+
+from msgspec import Struct
+
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.dead_letters.letter import Letter
+from cki_notifier.dead_letters.view import sentence_of
+from cki_notifier.dead_letters.visit import Visit, visit
+from cki_notifier.dead_letters.walk import Choice
+from cki_notifier.notification.errors import Unavailable
+
+#: Of a body, so much is kept, in bytes.
+_MOST_BODY = 16 * 1024
+#: No more is looked at, in letters and in bytes.
+_MOST_LETTERS, _MOST_BYTES = 10_000, 64 * 1024 * 1024
+#: Even where letters are not dropped, somebody who looks so often is a program.
+_MOST_LOOKS = 10_000
+_COMMAND = "look with cki-notifier dead-letters list"
+
+_reading = threading.Lock()
+
+
+class ShownLetter(Struct, frozen=True, kw_only=True):
+    """What is shown of a dead letter.
+
+    Attributes:
+        sentence: explains the reason, ``""`` where it is none of ours.
+        attempts, first_seen: as a :class:`~cki_notifier.dead_letters.letter.Letter` has them.
+        bytes: of the body.
+        body: its beginning, as text; what is not UTF-8 in it is escaped.
+    """
+
+    id: str
+    checkout_id: str | None
+    status: str | None
+    reason: str
+    sentence: str
+    error: str
+    attempts: int
+    first_seen: datetime | None
+    exchange: str
+    routing_key: str
+    bytes: int
+    body: str
+
+
+class Reading(Struct, frozen=True):
+    """What was read of the dead-letter queue.
+
+    Attributes:
+        letters: the oldest first.
+        count: how many there are.
+        seen: how many were looked at, of which these are the oldest.
+    """
+
+    letters: tuple[ShownLetter, ...]
+    count: int
+    seen: int
+
+
+def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Reading:
+    """Read letters, and give all of them back; from any thread, for one at a time.
+
+    Args:
+        config: where.
+        most: no more than so many.
+        seconds: for all of it. What has to be looked at after that is left out.
+
+    Raises:
+        Unavailable: RabbitMQ can't be had, or it may drop what is looked at, or somebody is reading
+            already; the text says so.
+    """
+    if not _reading.acquire(blocking=False):
+        raise Unavailable("rabbitmq", "the dead letters are being read already; try again soon")
+    future: Future[Reading] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(_read(config, most, time.monotonic() + seconds))
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            future.set_exception(error)
+        finally:
+            _reading.release()
+
+    try:
+        threading.Thread(target=work, name="dead letters", daemon=True).start()
+    except RuntimeError:
+        _reading.release()
+        raise Unavailable("rabbitmq", "there is no thread left to read dead letters") from None
+    try:
+        return future.result(seconds)
+    except FutureTimeoutError:
+        raise Unavailable("rabbitmq", f"no answer within {seconds:.0f} s") from None
+
+
+def _read(config: RabbitMQConfig, most: int, end: float) -> Reading:
+    choice = Choice[ShownLetter](most)
+    seen = size = 0
+    with visit(config) as visiting:
+        if visiting.count and visiting.is_quorum() and visiting.may_drop():
+            text = f"{visiting.queue} may drop letters that are looked at often"
+            raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
+        for letter in visiting.letters():
+            _check(visiting, letter)
+            choice.add(letter, _shown)
+            seen, size = seen + 1, size + len(letter.body)
+            if seen >= _MOST_LETTERS or size > _MOST_BYTES or time.monotonic() > end - 1:
+                break
+        return Reading(tuple(choice.kept()), visiting.count, seen)
+
+
+def _check(visiting: Visit, letter: Letter) -> None:
+    if letter.looks >= _MOST_LOOKS:
+        text = f"letters in {visiting.queue} were looked at {letter.looks:,} times"
+        raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
+
+
+def _shown(letter: Letter) -> ShownLetter:
+    return ShownLetter(
+        id=letter.id,
+        checkout_id=letter.checkout_id,
+        status=letter.status,
+        reason=letter.reason,
+        sentence=sentence_of(letter.reason),
+        error=letter.error,
+        attempts=letter.attempts,
+        first_seen=letter.first_seen,
+        exchange=letter.exchange,
+        routing_key=letter.routing_key,
+        bytes=len(letter.body),
+        body=letter.body[:_MOST_BODY].decode(errors="backslashreplace"),
+    )
