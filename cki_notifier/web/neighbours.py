@@ -112,19 +112,22 @@ class Neighbours:
         held_up = [_shown(it.removeprefix("rabbitmq: ")) for it in self._health.held_up]
         if not held_up:
             return [_fine("copies", name, "", "take copies")]
-        means = "These notifications stay in the main queue meanwhile."
         if any(it.startswith(ACCEPTS_NOTHING) for it in held_up):
-            do = "Free memory or disk there, or have those who run it do so; all goes on by itself."
             says = next(it for it in held_up if it.startswith(ACCEPTS_NOTHING))
-            others = "; ".join(it for it in held_up if it != says)
-            means = f"Notifications that fail stay in the main queue meanwhile. {others}".rstrip()
-            section = runbook("CKINotifierCopiesHeld")
-            problem = Problem(id="blocked", says=says, means=means, do=do, runbook=section)
+            problem = Problem(
+                id="blocked",
+                says=says,
+                means="So nobody's new notifications are accepted, either; what is in the queue "
+                "goes on, and what fails stays in it.",
+                do="Hand it to those who run RabbitMQ: it needs memory or disk space. All goes on "
+                "by itself then.",
+                runbook=runbook("CKINotifierRabbitMQBlocked"),
+            )
         else:
             problem = Problem(
                 id="copies",
                 says="; ".join(held_up),
-                means=means,
+                means="These notifications stay in the main queue meanwhile.",
                 do="Take dead letters out, lift the limit, or bring the queue back.",
                 runbook=runbook("CKINotifierCopiesHeld"),
             )
