@@ -101,8 +101,13 @@ class Look(Struct, frozen=True):
     trouble: str = ""
 
 
+_BEING_READ = Look(trouble="they are being read just now; load this page again in some seconds")
+
+
 class Letters:
-    """Reads them, one reader at a time; whoever comes meanwhile is told so, and waits for nobody.
+    """Reads them, one reader at a time; whoever comes meanwhile waits for nobody.
+
+    There are those that were read before, or word that they are being read.
 
     Args:
         read: reads them; None where they can't be read from here.
@@ -115,15 +120,13 @@ class Letters:
         self._kept_until = 0.0
 
     def look(self) -> Look:
-        """Return them, as they were read within the last minute."""
+        """Return them, as they were read within the last minute where that is possible."""
         if self._read is None:
             return Look(trouble="they are not read here")
         if time.monotonic() < self._kept_until:
             return self._look
         if not self._reading.acquire(blocking=False):
-            return Look(
-                trouble="they are being read just now; load this page again in some seconds"
-            )
+            return self._look if self._look.reading else _BEING_READ
         try:
             self._look, seconds = self._ask(self._read)
             self._kept_until = time.monotonic() + seconds

@@ -159,6 +159,8 @@ def _facts(it: Letter) -> list[tuple[str, str]]:
         action: command("cki-notifier", "dead-letters", action, it.id)
         for action in ("show", "retry", "discard")
     }
+    if commands["show"]:
+        commands["explain"] = f"{commands['show']} --body | cki-notifier explain -"
     way = " ".join(text for text in (_text(it.exchange), _text(it.routing_key)) if text)
     return [
         ("tries", str(it.attempts) if it.attempts else ""),

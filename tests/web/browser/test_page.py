@@ -186,6 +186,33 @@ def test_what_is_wrong_is_said(scene: Scene, view: View) -> None:
     assert (view.text("#problems"), view.driver.title) == ("", "cki-notifier")
 
 
+def test_dead_letters_are_not_called_well(scene: Scene, view: View) -> None:
+    """No green verdict stands beside them; with the command and a link to what they are."""
+    scene.waiting["dead-letter"] = 66
+    view.open()
+    assert view.text("#verdict") == "1 problem"
+    assert view.text("#problems").startswith("66 dead letters")
+    assert view.driver.title == "(!) cki-notifier: 1 problem"
+    link = view.find("[data-alarm=true] dt a")
+    assert str(link.get_attribute("href")).endswith("/dead-letters")
+
+
+def test_a_problem_that_stays_is_not_read_out_again(scene: Scene, view: View) -> None:
+    """Its element stays while others come and go, and while its own numbers change."""
+    scene.waiting["dead-letter"] = 6
+    view.open()
+    view.run("window.same = document.querySelector('#problem-dead-letters')")
+    scene.waiting["dead-letter"] = 7
+    scene.liveness.missing = "rabbitmq: it is down"
+    view.refresh_now()
+    eventually(lambda: view.text("#verdict") == "2 problems")
+    assert view.text("#problems > :nth-child(2)").startswith("7 dead letters")
+    scene.liveness.missing = ""
+    view.refresh_now()
+    eventually(lambda: view.text("#verdict") == "1 problem")
+    assert view.run("return window.same === document.querySelector('#problems').firstElementChild")
+
+
 def test_a_gitlab_that_was_not_known_before_appears(view: View) -> None:
     """Hosts come with the documents that name them; one that is down comes first, and is named."""
     with answering(datawarehouse=True):

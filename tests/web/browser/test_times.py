@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -12,8 +13,9 @@ from tests.web.browser.view import View
 
 @pytest.fixture(autouse=True)
 def _problem(scene: Scene) -> None:
-    """Have an outcome, and a problem that is as old as the process."""
+    """Have an outcome, and a problem that began two hours ago."""
     scene.settle("redhat:1")
+    scene.delay("redhat:2", age=timedelta(hours=2))
 
 
 @pytest.fixture(name="kathmandu")
@@ -31,7 +33,7 @@ def minutes(clock: str) -> int:
 
 
 @pytest.mark.usefixtures("kathmandu")
-@pytest.mark.parametrize("place", ["#rows time", ".version time"])
+@pytest.mark.parametrize("place", ["#rows time", ".version time", "#problems time"])
 def test_a_reader_elsewhere_sees_the_own_time_as_well(view: View, place: str) -> None:
     """Beside the one that the log has."""
     view.open()
