@@ -258,14 +258,18 @@ class Daemon:
             retry_for=self._retry_for,
             now=datetime.now(UTC),
         )
-        with about(delivery.identity):
-            _tell(error, destination)
+        letter = ""
+        if destination.is_final:
+            letter = letter_id(destination.headers[FIRST_SEEN], delivery.body)
         failed = Result(
             outcome=destination.outcome,
             reason=destination.reason,
             error=str(error),
             steps=tuple(trail.steps),
+            letter=letter,
         )
+        with about(delivery.identity):
+            _tell(error, failed, destination)
         confirmed = partial(self._on_copy, delivery, failed, started)
         if self._config.sends:
             self._unsettled.copy(delivery.key, destination.queue)
@@ -280,13 +284,10 @@ class Daemon:
     ) -> None:
         """Settle what is safe in another queue, which may be another one than was meant."""
         result = replace(failed, outcome=destination.outcome, reason=destination.reason)
-        first_seen = destination.headers[FIRST_SEEN]
-        if destination.is_final:
-            result = replace(result, letter=letter_id(first_seen, delivery.body))
-        else:
+        if not destination.is_final:
             until = datetime.now(UTC) + timedelta(seconds=destination.delay)
-            result = replace(result, next_try=until)
-            since = datetime.fromisoformat(first_seen)
+            result = replace(result, next_try=until, letter="")
+            since = datetime.fromisoformat(destination.headers[FIRST_SEEN])
             self._unsettled.delay(Delayed(delivery.identity, since, until, result))
         self._settle(delivery, result, started)
 
@@ -301,16 +302,20 @@ class Daemon:
             settled(result, seconds)
 
 
-def _tell(error: Exception, destination: Destination) -> None:
+def _tell(error: Exception, failed: Result, destination: Destination) -> None:
     """Log what failed, unless it is a part of an outage that the log tells of already."""
-    level = logging.ERROR if destination.is_final else logging.WARNING
-    if isinstance(error, Unavailable):
-        is_known = metrics.connected.affects(error.service, error.host)
-        level = logging.INFO if is_known or error.held else level
-    elif not isinstance(error, NotifierError):  # it must not cost a notification: tried again
+    if not isinstance(error, NotifierError):  # it must not cost a notification: tried again
         logger.error("a bug", exc_info=error)
-    fields = {"outcome": destination.outcome, "reason": destination.reason}
-    logger.log(level, "to be %s: %s", destination.outcome, error, extra=fields)
+    fields = {"outcome": failed.outcome, "reason": failed.reason}
+    if destination.is_final:
+        fields["letter"] = failed.letter
+        logger.error("to be dead-lettered as %s: %s", failed.letter, error, extra=fields)
+        return
+    is_known = isinstance(error, Unavailable) and (
+        metrics.connected.affects(error.service, error.host) or error.held
+    )
+    level = logging.INFO if is_known else logging.WARNING
+    logger.log(level, "to be delayed for %d s: %s", destination.delay, error, extra=fields)
 
 
 def _envelope_of(delivery: Delivery) -> Envelope:

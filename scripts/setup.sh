@@ -279,6 +279,15 @@ need_jq() {
     command -v jq >/dev/null || install_packages "running the documentation's examples" jq
 }
 
+# need_systemd: what checks a unit of systemd's without one that runs, and what lists the system calls of a process.
+need_systemd() {
+    command -v systemd-analyze >/dev/null || install_packages "checking the unit of systemd" systemd
+    command -v strace >/dev/null || install_packages "checking the unit of systemd" strace
+    for setup_program in systemd-analyze strace; do
+        command -v "$setup_program" >/dev/null || fail "systemd and strace were installed, but there is no $setup_program"
+    done
+}
+
 # need_image: bubblewrap, and in .cache/image what the image's lock files name, for the Python of .venv.
 #
 # With these the tests carry out the Dockerfile without a container engine and without network.

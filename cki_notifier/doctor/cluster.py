@@ -17,6 +17,7 @@ from cki_notifier.configuration.settings import KafkaConfig, revealed
 from cki_notifier.kafka.client import (
     LIBRDKAFKA_LOG,
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     KafkaError,
     KafkaException,
@@ -29,6 +30,8 @@ from cki_notifier.workers.deadline import Deadline
 
 T = TypeVar("T")
 
+#: How long a broker may take to say who is there, before it is asked in the other way alone.
+_METADATA_SECONDS = 2.0
 #: How long librdkafka may go on trying after it could not use a broker, in seconds.
 _TRIES_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -113,6 +116,19 @@ class Cluster:
         settings["error_cb"] = self._on_error
         self._client = AdminClient(settings, logger=LIBRDKAFKA_LOG)
 
+    def metadata(self) -> ClusterMetadata | None:
+        """Return what each broker knows of a cluster without a controller, None where there is one.
+
+        Such a cluster takes and hands out records, but answers nothing of what else is asked here.
+        """
+        try:
+            told = self._client.list_topics(
+                timeout=min(_METADATA_SECONDS, self._deadline.remaining())
+            )
+        except KafkaException:
+            return None  # why is found out in the other way
+        return None if not told.brokers or told.controller_id in told.brokers else told
+
     def brokers(self) -> int:
         """Return how many brokers there are; raise :class:`NoAnswer`."""
         return len(self._answer(self._client.describe_cluster).nodes)
@@ -175,6 +191,18 @@ class Cluster:
         self._errors.append(error)
         if self._failing_since is None:
             self._failing_since = time.monotonic()
+
+
+def without_controller(told: ClusterMetadata, name: str) -> Topic | None:
+    """Return what metadata tell of a topic, None when it is not among them."""
+    topic = told.topics.get(name)
+    if topic is None:
+        return None
+    partitions = tuple(
+        Partition(it.id, it.leader >= 0, len(it.isrs), len(it.replicas))
+        for it in topic.partitions.values()
+    )
+    return Topic(partitions, None, None)
 
 
 def _partition(described: Any) -> Partition:

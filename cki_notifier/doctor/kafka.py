@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from cki_notifier.configuration.settings import KafkaConfig
-from cki_notifier.doctor.cluster import Cluster, NoAnswer, Partition, Topic, Trouble
+from cki_notifier.doctor.cluster import (
+    Cluster,
+    NoAnswer,
+    Partition,
+    Topic,
+    Trouble,
+    without_controller,
+)
 from cki_notifier.doctor.examine import Check
 from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
 from cki_notifier.doctor.queue import number
@@ -27,6 +34,11 @@ _ALLOW = "have our user (KAFKA_SASL_USERNAME, or that of our certificate) allowe
 _ALLOW_READ = (
     "have our user allowed to read it too: then what is in the topic already is seen, and not sent "
     "again"
+)
+_HIDDEN = "there is no topic {}, or we may neither write to it nor see it"
+_CONTROLLER = (
+    "records can be written and read, but partitions whose broker goes away get no other one: see "
+    "what the brokers' logs say of an election"
 )
 _BROKERS = "see which brokers are down or slow"
 
@@ -79,6 +91,16 @@ def permissions(name: str, topic: Topic) -> Iterator[Finding]:
 
 def _look(config: KafkaConfig, deadline: Deadline) -> Iterator[Finding]:
     cluster = Cluster(config, deadline)
+    if (told := cluster.metadata()) is not None:
+        text = f"lets us in; {number(len(told.brokers), 'broker')}, and none is the controller"
+        yield warning(_NAME, text, _CONTROLLER)
+        seen = without_controller(told, config.topic)
+        if seen is None:
+            yield failed(_TOPIC, _HIDDEN.format(config.topic), f"check KAFKA_TOPIC, or {_ALLOW}")
+            return
+        yield partitions(config.topic, seen)
+        yield from permissions(config.topic, seen)
+        return
     try:
         yield ok(_NAME, f"lets us in; {number(cluster.brokers(), 'broker')}")
     except NoAnswer as error:
@@ -98,8 +120,7 @@ def _no_topic(name: str, error: NoAnswer) -> Finding:
     if error.trouble == Trouble.NO_TOPIC:
         return failed(_TOPIC, f"there is no topic {name}", "check KAFKA_TOPIC, or have it created")
     if error.trouble == Trouble.FORBIDDEN:
-        text = f"there is no topic {name}, or we may neither write to it nor see it"
-        return failed(_TOPIC, text, f"check KAFKA_TOPIC, or {_ALLOW}")
+        return failed(_TOPIC, _HIDDEN.format(name), f"check KAFKA_TOPIC, or {_ALLOW}")
     return failed(_TOPIC, f"{name}: {error}", "see the brokers' logs")
 
 

@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     ResourceType,
     TopicDescription,
@@ -22,6 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
 
 __all__ = [
     "AdminClient",
+    "ClusterMetadata",
     "ConfigResource",
     "Consumer",
     "KafkaError",

@@ -388,12 +388,17 @@ def _said(error: Exception) -> str:
         return f"it answered {error.status_code}"
     if isinstance(error, requests.RequestException):
         # Its own text quotes addresses, which may be what Jira made up for a redirect.
-        reason = getattr(next(iter(error.args), None), "reason", None)
-        return f"no response: {reason or _words(error)}"
+        cause: BaseException = error
+        while (deeper := cause.__cause__ or cause.__context__) is not None:
+            cause = deeper
+        is_own = isinstance(cause, requests.RequestException)
+        return (
+            f"no response: {_words(cause) if is_own else getattr(cause, 'strerror', '') or cause}"
+        )
     return str(error) if isinstance(error, OSError) else f"its answer can't be used: {error}"
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """Return an error's name as people write it: ``read timeout``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
 

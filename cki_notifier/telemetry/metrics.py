@@ -1,6 +1,15 @@
 """What the process counts about itself, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from cki_notifier import __version__
 from cki_notifier.notification.by_hand import OUTCOMES
@@ -8,7 +17,13 @@ from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from cki_notifier.telemetry.connections import Connections
 
+# When each counter began, a series for each of them: process_start_time_seconds says enough.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
+
 REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
 
 notifications = Counter(
     "cki_notifier_notifications",
@@ -95,6 +110,11 @@ last_sent_timestamp_seconds = Gauge(
 in_flight = Gauge(
     "cki_notifier_in_flight",
     "Notifications that are being handled, at most CKI_NOTIFIER_IN_FLIGHT.",
+    registry=REGISTRY,
+)
+in_flight_limit = Gauge(
+    "cki_notifier_in_flight_limit",
+    "How many notifications can be handled at once: CKI_NOTIFIER_IN_FLIGHT.",
     registry=REGISTRY,
 )
 held_copies = Gauge(
@@ -197,12 +217,13 @@ def settled(status: str | None, outcome: str, reason: str, seconds: float) -> No
         dead_letters.labels(reason).inc()
 
 
-def introduce(environment: str) -> None:
+def introduce(environment: str, most_in_flight: int) -> None:
     """Say what this process is, and begin at 0 what is rare.
 
     Prometheus sees no increase in the first sample of a counter: without its 0, the first dead
     letter after a start would go unnoticed.
     """
+    in_flight_limit.set(most_in_flight)
     info.labels(__version__, environment or "none").set(1)
     blocked("")
     for counter, values in (

@@ -58,7 +58,7 @@ class Website:
             letters: reads dead letters when somebody looks at their page; None where they are not
                 to be read from here.
         """
-        metrics.introduce(config.environment)
+        metrics.introduce(config.environment, config.in_flight)
         if config.rabbitmq is not None and config.sends:
             ask = partial(connect, config.rabbitmq, "queue lengths")
             self._queue_lengths = QueueLengths(ask, config.rabbitmq.queue)

@@ -1,51 +1,158 @@
-"""Starts a lab's tests for each kernel that is ready: a consumer to begin with.
+"""Starts a lab's tests for each kernel that CKI announces: a consumer to copy.
 
-It needs confluent-kafka and Python 3.11, and takes from the environment:
-
-KAFKA_BOOTSTRAP_SERVERS  host:port, several with commas
-KAFKA_GROUP_ID           the lab's own; processes with the same one share the work
-KAFKA_TOPIC              kafka.tx.cki.ready-for-test, unless it is set
-LAB_STATE                a file: the events that were handled already
+It needs Python 3.11 and confluent-kafka. What the lab does is a command of its own (--exec), or
+written into act(). Flags, or the environment variables beside them, tell the rest; passwords come
+from KAFKA_SASL_PASSWORD and KAFKA_SSL_KEY_PASSWORD or from files. At least once: the offset of a
+record is stored when the lab has the work, and what fails is tried again until it succeeds.
 """
 
+import argparse
+import contextlib
 import json
+import logging
 import os
+import shlex
 import signal
 import sqlite3
+import subprocess
 import sys
+import threading
 import time
-from typing import Any
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NoReturn
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-PRE_TEST = "org.cki-project.ready-for-test.pre"
-POST_TEST = "org.cki-project.ready-for-test.post"
+TOPIC = "kafka.tx.cki.ready-for-test"
+TYPE = "org.cki-project.ready-for-test."
+#: Settings of librdkafka: --group-id and KAFKA_GROUP_ID set group.id.
+KAFKA = {
+    "bootstrap-servers": "the brokers, as host:port, several with commas",
+    "group-id": "your consumer group; processes with the same one share the work",
+    "security-protocol": "SASL_SSL, SSL, SASL_PLAINTEXT or PLAINTEXT",
+    "sasl-mechanism": "SCRAM-SHA-512, PLAIN, ...",
+    "sasl-username": "your user",
+    "ssl-ca-location": "file with the CA of the brokers, if the system does not know it",
+    "ssl-certificate-location": "file with your certificate",
+    "ssl-key-location": "file with its key",
+}
+SECRETS = {"sasl-password": "your password", "ssl-key-password": "the key's password"}
+MORE = {
+    "topic": ("KAFKA_TOPIC", f"{TOPIC}, if not given"),
+    "config-file": ("KAFKA_CONFIG_FILE", "file with name=value lines: more of librdkafka"),
+    "state": ("LAB_STATE", "file that remembers which events were handled"),
+    "stage": ("LAB_STAGE", "only pre (builds are ready) or post (CKI has tested)"),
+    "subsystem": ("LAB_SUBSYSTEM", "only merge requests with one of these, as net,mm"),
+    "tree": ("LAB_TREE", "only kernels of these trees, as c9s,c10s"),
+    "architecture": ("LAB_ARCHITECTURE", "only builds for these, as x86_64,aarch64"),
+    "debug-kernels": ("LAB_DEBUG_KERNELS", "only (debug kernels), or no (without them)"),
+    "exec": ("LAB_EXEC", "command that gets each message as JSON on standard input"),
+}
+CHOICES = {"stage": ("pre", "post"), "debug-kernels": ("only", "no")}
 #: How long an event is remembered: far longer than the 72 hours after which a repeat can come.
 MEMORY_SECONDS = 30 * 24 * 3600
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # between two tries
+LONGEST_SILENCE = 10.0  # without any connection nor a cause
+
+log = logging.getLogger("consumer")
 
 
-def start_tests(message: dict[str, Any]) -> None:
-    """Hand the work over to the lab, for good: raise, and the record comes again."""
+def act(message: dict[str, Any], stage: str, event: str, command: str | None) -> None:
+    """Hand the work over to the lab, for good: edit this. Raise, and it is called again.
+
+    Equal events are the same, handed over twice after a crash. Only wanted builds are in a message.
+    """
+    if command:
+        # Without what it has no business with.
+        environment = {name: it for name, it in os.environ.items() if "PASSWORD" not in name}
+        environment |= {"CKI_STAGE": stage, "CKI_EVENT": event}
+        text = json.dumps(message).encode()
+        subprocess.run(shlex.split(command), input=text, env=environment, check=True)  # noqa: S603  # the lab's own
+        return
     for build in message["build_info"]:
-        if build["architecture"] == "x86_64" and not build["debug_kernel"]:
-            print("start tests of", build["build_id"], flush=True)
+        print(f"would start {stage}-test work for {build['build_id']}", flush=True)
 
 
-def compare_results(message: dict[str, Any]) -> None:
-    """Look at what CKI's own testing found."""
-    print("CKI says", message["status"], "of", message["checkout_id"], flush=True)
+def configure() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what flags and variables say, and librdkafka's part of it."""
+    parser = argparse.ArgumentParser("consumer", "consumer [flags]", description=__doc__)
+    files = {f"{name}-file": f"file with {text}" for name, text in SECRETS.items()}
+    flags = {flag: (_variable(flag), text) for flag, text in (KAFKA | files).items()} | MORE
+    for flag, (variable, text) in flags.items():
+        value = os.environ.get(variable) or None
+        parser.add_argument(f"--{flag}", dest=flag, default=value, metavar=variable, help=text)
+    told = vars(parser.parse_args())
+    for flag, values in CHOICES.items():
+        if told[flag] not in (None, *values):
+            fail(f"--{flag} or {flags[flag][0]} is {' or '.join(values)}, not {told[flag]}")
+    try:
+        config = _kafka(told)
+    except (OSError, ValueError) as error:
+        fail(str(error))
+    for flag in ("bootstrap-servers", "group-id"):
+        if not config.get(flag.replace("-", ".")):
+            fail(f"--{flag} or {_variable(flag)} is missing")
+    protocol = str(config.get("security.protocol")).upper()
+    for name in config:
+        if (layer := name.partition(".")[0].upper()) in ("SASL", "SSL") and layer not in protocol:
+            fail(f"{name} does nothing without --security-protocol or KAFKA_SECURITY_PROTOCOL")
+    return told, config
 
 
-def is_wanted(message: dict[str, Any]) -> bool:
-    """Tell whether a message is for this lab, by fields that are always there."""
-    return "net" in message["merge_request"]["subsystems"]
+def _kafka(told: dict[str, Any]) -> dict[str, Any]:
+    """Return librdkafka's settings: the file's, and on top of them those of flags and variables."""
+    config = {"auto.offset.reset": "earliest"}  # a new group reads all there is
+    if told["config-file"]:
+        for line in Path(told["config-file"]).read_text("utf-8").splitlines():
+            name, _, value = line.partition("=")
+            if name.strip() and not name.lstrip().startswith("#"):
+                config[name.strip()] = value.strip()
+    config |= {flag.replace("-", "."): told[flag] for flag in KAFKA if told[flag]}
+    for name in SECRETS:
+        if secret := os.environ.get(_variable(name)):
+            config[name.replace("-", ".")] = secret
+        elif file := told[f"{name}-file"]:
+            config[name.replace("-", ".")] = Path(file).read_text("utf-8").rstrip("\r\n")
+    return config
+
+
+def _variable(flag: str) -> str:
+    return f"KAFKA_{flag.upper().replace('-', '_')}"
+
+
+def fail(text: str) -> NoReturn:
+    """Say in a line what is wrong, and end."""
+    print("consumer:", text, file=sys.stderr)
+    sys.exit(2)
+
+
+def is_wanted(message: dict[str, Any], stage: str, told: dict[str, Any]) -> bool:
+    """Tell whether a message is for this lab, and leave only the wanted builds in it."""
+
+    def fits(chosen: str | None, *values: str) -> bool:
+        return not chosen or any(it.strip() in values for it in chosen.split(","))
+
+    message["build_info"] = [
+        build
+        for build in message["build_info"]
+        if fits(told["architecture"], build["architecture"])
+        and fits(told["debug-kernels"], "only" if build["debug_kernel"] else "no")
+    ]
+    chosen = fits(told["stage"], stage) and fits(told["tree"], message["tree_name"])
+    return bool(
+        chosen
+        and fits(told["subsystem"], *message["merge_request"]["subsystems"])
+        and message["build_info"]
+    )
 
 
 class Handled:
-    """The events that were handled, in a file, so that they are still known after a restart."""
+    """The events that were handled: in a file, they are still known after a restart."""
 
-    def __init__(self, path: str) -> None:
-        self._file = sqlite3.connect(path, isolation_level=None)
+    def __init__(self, path: str | None) -> None:
+        self._file = sqlite3.connect(path or ":memory:", isolation_level=None)
         self._file.execute("CREATE TABLE IF NOT EXISTS handled (id TEXT PRIMARY KEY, at REAL)")
 
     def __contains__(self, event: str) -> bool:
@@ -59,64 +166,162 @@ class Handled:
         self._file.execute("DELETE FROM handled WHERE at < ?", (now - MEMORY_SECONDS,))
 
 
-def header(record: Message, name: str) -> str:
-    """Return the text of a header, empty when there is none."""
-    value = dict(record.headers() or ()).get(name) or b""
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+class Outage:
+    """Whether Kafka can be reached: each outage is told once, with its cause, and its end."""
+
+    def __init__(self) -> None:
+        self._cause, self._since, self._away = "", time.monotonic(), False
+
+    def on_error(self, error: KafkaError) -> None:
+        """Note why a broker can't be reached; librdkafka goes on trying."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # the library's name
+            self._cause = error.str()
+
+    def on_statistics(self, text: str) -> None:
+        """Look, each second, whether there is a broker that lets us in."""
+        now = time.monotonic()
+        if any(broker["state"] == "UP" for broker in json.loads(text)["brokers"].values()):
+            if self._away:
+                log.warning("Kafka is back after %.0f s", now - self._since)
+            self._cause, self._since, self._away = "", now, False
+        elif not self._away and (self._cause or now - self._since > LONGEST_SILENCE):
+            log.warning("Kafka is away: %s", self._cause or "no answer")
+            self._away = True
 
 
-def handle(record: Message, handled: Handled) -> None:
-    """Act on an event, once; a record that is none of ours, or can't be read, is left alone.
+class Reader:
+    """Has records handled one after the other."""
 
-    Equal ids are one event, different ids are different events, even if their messages are alike:
-    a merge request that leaves draft twice is two events.
-    """
-    stage, event = header(record, "ce_type"), header(record, "ce_id")
-    try:
-        message = json.loads(record.value() or b"")
-    except ValueError:
-        message = None
-    if stage not in (PRE_TEST, POST_TEST) or not event or message is None:
-        print("skip offset", record.offset(), file=sys.stderr)
-        return
-    if event in handled:
-        print("repeat", event, file=sys.stderr)
-        return
-    if is_wanted(message):
-        act = start_tests if stage == PRE_TEST else compare_results
-        act(message)
-    handled.add(event)
-
-
-def main() -> None:
-    """Read until SIGTERM or Ctrl-C; an offset is committed when its record was handled."""
-    ending = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.append(True))
-    handled = Handled(os.environ["LAB_STATE"])
-    consumer = Consumer(
-        {
-            "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
-            "group.id": os.environ["KAFKA_GROUP_ID"],
-            "enable.auto.commit": False,
-            # A new group begins with all that the topic still has; "latest" leaves that out.
-            "auto.offset.reset": "earliest",
-            # What your cluster asks for comes here: security.protocol, ssl.ca.location, ...
+    def __init__(self, told: dict[str, Any], config: dict[str, Any]) -> None:
+        self._told, self._handled, self._pool = told, Handled(told["state"]), ThreadPoolExecutor(1)
+        self._ending, self._complaint, self._assigned = threading.Event(), "", [-1]
+        self._early: deque[Message[Any, Any]] = deque()
+        outage = Outage()
+        own = {
+            "enable.auto.commit": True,  # of what was stored, each second, and at the end
+            "auto.commit.interval.ms": 1000,
+            "enable.auto.offset.store": False,
+            "statistics.interval.ms": 1000,
+            "log_level": 0,  # Outage tells it
+            "error_cb": outage.on_error,
+            "stats_cb": outage.on_statistics,
         }
-    )
-    consumer.subscribe([os.environ.get("KAFKA_TOPIC", "kafka.tx.cki.ready-for-test")])
+        self._consumer = Consumer(config | own)
+        self._consumer.subscribe([told["topic"] or TOPIC], on_assign=self._on_assign)
+
+    def run(self) -> None:
+        """Read until SIGTERM or Ctrl-C; a second one does not wait for what is being done."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        try:
+            while not self._ending.is_set():
+                record = self._early.popleft() if self._early else self._poll(1.0)
+                if record is not None and self._handle(record):
+                    with contextlib.suppress(KafkaException):  # its partition was taken away
+                        self._consumer.store_offsets(record)
+        finally:
+            self._consumer.close()  # commits, and leaves the group
+        log.info("ended")
+
+    def _end(self, number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self._ending.set()
+
+    def _on_assign(self, _: object, partitions: list[TopicPartition]) -> None:
+        numbers = sorted(it.partition for it in partitions)
+        if numbers != self._assigned:
+            log.info("partitions of ours: %s", ", ".join(map(str, numbers)) or "none")
+        self._assigned = numbers
+
+    def _poll(self, seconds: float) -> "Message[Any, Any] | None":
+        """Return the next record; what is wrong with the topic or the group is told once."""
+        record = self._consumer.poll(seconds)
+        if record is None or (error := record.error()) is None:
+            return record
+        if error.fatal():
+            raise KafkaException(error)
+        if error.str() != self._complaint:
+            log.warning("Kafka says: %s", error.str())
+        self._complaint = error.str()
+        return None
+
+    def _handle(self, record: "Message[Any, Any]") -> bool:
+        """Have an event handled, once; False when that is left to whoever gets it next."""
+        self._complaint = ""
+        place = f"partition {record.partition()} offset {record.offset()}"
+        try:
+            headers: dict[str, Any] = dict(record.headers() or ())
+            event, kind = headers["ce_id"].decode(), headers["ce_type"].decode()
+            stage = {f"{TYPE}pre": "pre", f"{TYPE}post": "post"}[kind]
+            message = json.loads(record.value() or b"")
+            wanted = is_wanted(message, stage, self._told)
+            name = f"{stage}-test of {message['checkout_id']}, event {event}, {place}"
+            if not (event and name.isprintable()):
+                raise ValueError(name)  # noqa: TRY301  # as one that can't be read
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            log.warning("skipped, no event of CKI's: %s: %r", place, error)
+            return True
+        if event in self._handled:
+            log.info("repeat: %s", name)
+        elif not wanted:
+            log.info("not wanted: %s", name)
+        elif not self._act(record, name, (message, stage, event, self._told["exec"])):
+            log.warning("left for later: %s", name)
+            return False
+        else:
+            self._handled.add(event)
+            log.info("handled: %s", name)
+        return True
+
+    def _act(
+        self, record: "Message[Any, Any]", name: str, work: tuple[Any, str, str, str | None]
+    ) -> bool:
+        """Try until the lab has the work; meanwhile read no more, but stay in the group."""
+        pause = FIRST_PAUSE
+        while not self._ending.is_set() and self._is_ours(record):
+            future = self._pool.submit(act, *work)
+            while not wait([future], timeout=1.0).done:
+                self._stay(0)
+            error = future.exception()
+            if error is None:
+                self._consumer.resume(self._consumer.assignment())
+                return True
+            log.warning("failed, tried again in %g s: %s: %s", pause, name, error)
+            until = time.monotonic() + pause
+            while not self._ending.is_set() and (left := until - time.monotonic()) > 0:
+                self._stay(min(left, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE)
+        self._consumer.resume(self._consumer.assignment())
+        return False
+
+    def _is_ours(self, record: "Message[Any, Any]") -> bool:
+        return record.partition() in {it.partition for it in self._consumer.assignment()}
+
+    def _stay(self, seconds: float) -> None:
+        self._consumer.pause(self._consumer.assignment())
+        if (record := self._poll(seconds)) is not None:
+            self._early.append(record)
+
+
+def main() -> int:
+    """Return the exit code: 0 after SIGTERM or Ctrl-C, 1 when it can't go on, 2 for wrong usage."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    told, config = configure()
     try:
-        while not ending:
-            record = consumer.poll(1.0)
-            if record is None:
-                continue
-            if record.error():
-                raise KafkaException(record.error())
-            handle(record, handled)
-            consumer.commit(message=record, asynchronous=False)
-    finally:
-        consumer.close()
+        reader = Reader(told, config)
+    except (KafkaException, sqlite3.Error) as error:
+        fail(f"wrong settings: {error}")
+    servers, group = config["bootstrap.servers"], config["group.id"]
+    log.info("reading %s at %s as group %s", told["topic"] or TOPIC, servers, group)
+    if not told["state"]:
+        log.warning("no --state: which events were handled is known only until this ends")
+    try:
+        reader.run()
+    except KafkaException as error:
+        log.error("Kafka says: %s", error)  # noqa: TRY400  # no traceback tells more
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

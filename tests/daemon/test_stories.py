@@ -145,8 +145,8 @@ def test_what_can_never_be_sent(stage: Stage, form: str) -> None:
         lines = [line.partition("cki_notifier.daemon: ")[2] for line in daemon.text().splitlines()]
         matches(
             sorted(filter(None, lines)),
-            "^a notification without an id: to be dead-lettered: the body is not JSON",
-            r"^redhat:0: to be dead-lettered: datawarehouse: .*can't be used",
+            r"^a notification without an id: to be dead-lettered as \w{12}: the body is not JSON",
+            r"^redhat:0: to be dead-lettered as \w{12}: datawarehouse: .*can't be used",
         )
         return
     told = [json.loads(line) for line in daemon.text().splitlines()]
@@ -158,3 +158,5 @@ def test_what_can_never_be_sent(stage: Stage, form: str) -> None:
     assert {line["outcome"] for line in errors.values()} == {"dead-lettered"}
     assert {line["attempt"] for line in errors.values()} == {1}
     assert all(len(line["event"]) == 36 for line in errors.values())
+    letters = stage.command("dead-letters", "list", "--json").stdout.splitlines()
+    assert {json.loads(it)["id"] for it in letters} == {it["letter"] for it in errors.values()}

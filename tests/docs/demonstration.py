@@ -2,10 +2,10 @@
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.brokers.stage import eventually
@@ -15,6 +15,12 @@ from tools import PROJECT
 PATIENCE = 120
 #: From here on the demo waits for notifications of one's own.
 _UP = "What the daemon decides from now on:"
+#: From here on it tells commands, each on a line of its own.
+_KEPT = "All of this keeps running until Ctrl-C"
+_COMMANDS = 7
+_COMMAND = re.compile(r"^    (.+)$", re.MULTILINE)
+#: Commands that run until Ctrl-C, and what they have said by then.
+_ENDLESS = {"tools.demo.watch": "read from Kafka", "consumer.py": "handled: "}
 #: What is another one each time.
 _CHANGING = {
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "UUID",
@@ -33,7 +39,7 @@ def alike(text: str) -> str:
 
 
 def shown(folder: Path) -> str:
-    """Run the demo with ``--keep``, then the commands that it tells, and return all output.
+    """Run the demo with ``--keep``, then every command that it tells, and return all output.
 
     Args:
         folder: for the demo's own output.
@@ -57,11 +63,15 @@ def shown(folder: Path) -> str:
         eventually(
             lambda: _UP in path.read_text() or demo.poll() is not None, seconds=PATIENCE, what=_UP
         )
-        publish, dry_run = (_command(path.read_text(), name) for name in ("publish", "dry-run"))
-        triage = [*publish[:-1], "checkout_issueoccurrences_changed"]
-        told = [_run(publish, environment), _run(dry_run, environment)]
-        for own in (triage, [*triage, "--outcome-changed"]):
-            _run(own, environment)
+        first, *commands = _COMMAND.findall(path.read_text().rpartition(_KEPT)[2])
+        assert len(commands) == _COMMANDS
+        (env_file,) = re.findall(r"^\. (\S+)$", first)
+        assert Path(env_file).stat().st_mode & 0o777 == 0o600  # there may be passwords in it
+        told = [_run(f"{first} && {command}") for command in commands]
+        (publish,) = (it for it in commands if "publish" in it)
+        triage = publish.replace("ready_to_report", "checkout_issueoccurrences_changed")
+        for own in (triage, f"{triage} --outcome-changed"):
+            _run(f"{first} && {own}")
         eventually(lambda: _decided(path.read_text()), seconds=PATIENCE, what="three decisions")
         demo.send_signal(signal.SIGINT)
         assert demo.wait(PATIENCE) == 0
@@ -77,23 +87,30 @@ def _decided(text: str) -> bool:
     return decisions.count("SENT") > 1 and "(outcome-unchanged)" in decisions
 
 
-def _command(text: str, name: str) -> list[str]:
-    """Return a command that the demo tells, a line with this word in it."""
-    line = next(line for line in text.splitlines() if name in line and " -m " in line)
-    return shlex.split(line)
+def _run(command: str) -> str:
+    """Run a command as it is typed, until its end or Ctrl-C; return what it printed."""
+    until = next((text for part, text in _ENDLESS.items() if part in command), None)
+    with tempfile.TemporaryFile() as output:
 
+        def printed() -> str:
+            return os.pread(output.fileno(), 1_000_000, 0).decode()
 
-def _run(command: list[str], environment: dict[str, str]) -> str:
-    """Run a command to its end; return what it printed."""
-    done = subprocess.run(
-        command,
-        cwd=PROJECT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+        running = subprocess.Popen(
+            ["/bin/bash", "-c", command],
+            cwd=PROJECT,
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        try:
+            if until:
+                eventually(
+                    lambda: until in printed() or running.poll() is not None, seconds=PATIENCE
+                )
+                os.killpg(running.pid, signal.SIGINT)
+            assert running.wait(PATIENCE) == 0, printed()
+        finally:
+            running.kill()
+            running.wait()
+        return printed()

@@ -17,7 +17,7 @@ from tools.documentation.reasons import deciders
 
 FINE, STALE = 0, 1
 #: Pages that speak of other programs' variables, too.
-OTHERS = {"compose", "contract", "image", "kubernetes"}
+OTHERS = {"compose", "contract", "image", "kubernetes", "read-the-topic"}
 VARIABLE = re.compile(
     r"\b(?:CKI|DATAWAREHOUSE|GITLAB|JIRA|RABBITMQ|WEBHOOK|KAFKA|SENTRY)_[A-Z_]*[A-Z]\b(?!_)"
 )

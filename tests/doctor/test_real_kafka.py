@@ -9,14 +9,15 @@ from uuid import uuid4
 
 import pytest
 import trustme
+from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
     AclOperation,
     AdminClient,
 )
 
-from tests.brokers.stage import Stage
+from tests.brokers.stage import PATIENCE, Stage
 from tests.doctor.running import Report, doctor
-from tools.brokers.kafka import Kafka
+from tools.brokers.kafka import Kafka, MockKafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.stand_ins import Services
 
@@ -73,6 +74,24 @@ def test_a_kafka_that_guards_nothing_is_fine(stage: Stage) -> None:
     }
     assert report.rows["kafka"].text == "lets us in; 1 broker"
     assert report.rows["kafka topic"].text == f"{stage.topic}: 3 partitions, all in sync"
+
+
+def test_a_kafka_without_a_controller_can_be_used(stage: Stage) -> None:
+    """It is not called unreachable: only what just a controller tells is left out."""
+    with MockKafka() as mock:
+        there = {"KAFKA_BOOTSTRAP_SERVERS": mock.bootstrap}
+        missing = doctor(stage, **there)
+        Producer({"bootstrap.servers": mock.bootstrap}).list_topics(stage.topic, timeout=PATIENCE)
+        report = doctor(stage, **there)
+    assert states(missing) == {"kafka": "warning", "kafka topic": "failed"}
+    assert states(report) == {
+        "kafka": "warning",
+        "kafka topic": "ok",
+        "kafka write": "skipped",
+        "kafka read": "skipped",
+    }
+    assert report.rows["kafka"].text == "lets us in; 1 broker, and none is the controller"
+    assert report.rows["kafka topic"].text == f"{stage.topic}: 4 partitions, all in sync"
 
 
 def test_a_user_who_may_write_is_fine(guarded_stage: Stage, guarded: Kafka) -> None:

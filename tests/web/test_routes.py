@@ -110,6 +110,18 @@ def test_metrics_come_in_the_format_that_is_asked_for() -> None:
     assert answer.body.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
+def test_metrics_tell_of_the_process_and_not_when_they_began(accept: str) -> None:
+    """In both formats: memory and the like are there, and no series is doubled by its age."""
+    scene = Scene()
+    scene.settle("redhat:1", seconds=0.1)
+    text = show(scene, "/metrics", accept=accept).body.decode()
+    for name in ("process_resident_memory_bytes", "process_start_time_seconds", "python_info"):
+        assert re.search(f"^{name}[ {{]", text, re.MULTILINE)
+    assert "_created" not in text
+    assert "cki_notifier_in_flight_limit" in text
+
+
 def test_an_outcome_is_told_in_full() -> None:
     """Everything that the page shows of it, and its links."""
     scene = Scene()

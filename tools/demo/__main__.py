@@ -38,7 +38,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="leave everything running until Ctrl-C, for notifications of one's own",
+        help="leave everything running until Ctrl-C, and tell what to try",
     )
     parser.add_argument("--full", action="store_true", help="show messages as a whole")
     return parser.parse_args()

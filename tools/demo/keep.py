@@ -1,6 +1,6 @@
 """What `--keep` does: everything stays up, for notifications of one's own."""
 
-import sys
+import shlex
 import time
 from datetime import datetime
 
@@ -8,12 +8,26 @@ from tools import PROJECT
 from tools.demo.interrupts import Interrupted, Interrupts
 from tools.demo.play import UnexpectedError
 from tools.demo.screen import Screen
-from tools.demo.stage import Stage, by_hand
+from tools.demo.stage import Stage
 
 _TICK_SECONDS = 0.2
 
-#: Of a kernel that all services know since the first scene.
-_CHECKOUT = "redhat:2167003491"
+#: A kernel that all services know since the first scene.
+_TESTED = "--checkout-id redhat:2167003491 --status ready_to_report"
+_COMMANDS = (
+    ("Publish a notification of your own:", f"python -m tools.demo.publish {_TESTED}"),
+    ("Watch the topic, from its beginning:", "python -m tools.demo.watch"),
+    (
+        "Be a lab that reads the topic:",
+        "python docs/examples/consumer.py --group-id my-lab --subsystem net",
+    ),
+    (
+        "Ask why a checkout is announced or not, and send nothing:",
+        f"cki-notifier --dry-run {_TESTED}",
+    ),
+    ("Look at what could not be sent:", "cki-notifier dead-letters list"),
+    ("Check everything:", "cki-notifier doctor"),
+)
 
 
 def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
@@ -31,36 +45,15 @@ def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
 
 def _explain(stage: Stage, screen: Screen) -> None:
     screen.title("All of this keeps running until Ctrl-C")
-    screen.tell(f"The daemon's log is {stage.notifier.log}")
-    screen.tell(f"The commands below are for the folder {PROJECT}")
-    checkout = ("--checkout-id", _CHECKOUT, "--status", "ready_to_report")
-    python = (sys.executable, "-m")
+    screen.tell(f"Status page: {stage.page}")
+    screen.tell(f"The daemon's log: {stage.notifier.log}")
     screen.command(
-        "Publish a notification about a checkout of the demo (or the notification in a file):",
-        [*python, "tools.demo.publish", "--amqp", stage.bus.address, *checkout],
+        f"In another terminal, in {PROJECT}, first:", f". {shlex.quote(str(stage.env_file))}"
     )
-    screen.command(
-        "Watch the topic, from its beginning:",
-        [
-            *python,
-            "tools.demo.watch",
-            "--bootstrap",
-            stage.cluster.bootstrap,
-            "--topic",
-            stage.cluster.topic.name,
-        ],
-    )
-    screen.command(
-        "Ask why a checkout is announced or not, and send nothing:",
-        [
-            "env",
-            *(f"{name}={value}" for name, value in by_hand(stage.services).items()),
-            *python,
-            "cki_notifier",
-            "--dry-run",
-            *checkout,
-        ],
-    )
+    screen.tell("Then, in any order:")
+    for purpose, command in _COMMANDS:
+        screen.command(purpose, command)
+    screen.command("What Prometheus reads:", f"curl --silent {stage.page}metrics")
     screen.tell("\nWhat the daemon decides from now on:")
 
 

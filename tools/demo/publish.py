@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from pika.exceptions import AMQPError
 
@@ -23,7 +24,11 @@ def main() -> int:
         prog="python -m tools.demo.publish",
         description="Publishes a notification as the warehouse does, or all of the demo's.",
     )
-    parser.add_argument("--amqp", required=True, metavar="URL", help="the broker's address")
+    parser.add_argument(
+        "--amqp",
+        metavar="URL",
+        help="the broker's address, by default that of the daemon's own variables (RABBITMQ_...)",
+    )
     parser.add_argument("--checkout-id", metavar="ID", help="the checkout's KCIDB id")
     parser.add_argument("--status", help="the notification's status")
     parser.add_argument(
@@ -42,13 +47,23 @@ def main() -> int:
     if fault := _fault_of(parsed):
         parser.error(fault)
     try:
+        bus = Bus(parsed.amqp or _address())
         for body in _bodies(parsed):
-            key = Bus(parsed.amqp).publish(body)
+            key = bus.publish(body)
             print(f"Published to {EXCHANGE} with the routing key {key}.")
     except (AMQPError, ConfigurationError, OSError) as error:
         print(f"It could not be published: {error!r}", file=sys.stderr)
         return 1
     return 0
+
+
+def _address() -> str:
+    """Return the address of the broker that the environment leads the daemon to, without TLS."""
+    rabbitmq = read_config(needs_kafka=False).rabbitmq
+    assert rabbitmq is not None  # needed, unless said otherwise
+    told = (rabbitmq.user, rabbitmq.password.reveal(), rabbitmq.virtual_host)
+    user, password, virtual_host = (quote(it, safe="") for it in told)
+    return f"amqp://{user}:{password}@{rabbitmq.hosts[0]}:{rabbitmq.port}/{virtual_host}"
 
 
 def _fault_of(parsed: argparse.Namespace) -> str:

@@ -1,6 +1,5 @@
 """All that the demo shows: in colours on a terminal, else as plain text."""
 
-import shlex
 import sys
 from collections.abc import Iterable
 
@@ -96,11 +95,10 @@ class Screen:
         line = Text.assemble(about, "  ", (outcome.upper(), _STYLES.get(outcome, "bold")))
         self._wrapped(line.append(f"  {explanation(outcome, reason)}"), Text(f"{when}  "))
 
-    def command(self, purpose: str, arguments: Iterable[str]) -> None:
+    def command(self, purpose: str, command: str) -> None:
         """Show a command of the shell on a line of its own, to be copied."""
-        self._console.print()
         self._wrapped(Text(purpose))
-        self._console.print(shlex.join(arguments), markup=False, style="cyan", soft_wrap=True)
+        self._console.print(f"    {command}", markup=False, style="cyan", soft_wrap=True)
 
     def summary(self, text: str) -> None:
         """Show how it all ended."""

@@ -3,13 +3,16 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import PROJECT
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.demo import clusters
 from tools.demo.bus import Bus
@@ -17,6 +20,7 @@ from tools.demo.clusters import Cluster
 from tools.demo.interrupts import Interrupts
 from tools.demo.screen import Screen
 from tools.notifier import Notifier
+from tools.processes import free_port
 from tools.stand_ins import Services
 from tools.stand_ins.jira import Kind
 
@@ -45,6 +49,10 @@ class Stage:
     bus: Bus
     cluster: Cluster
     notifier: Notifier
+    #: The daemon's status page.
+    page: str
+    #: What a shell reads to have the daemon's configuration, and its commands.
+    env_file: Path
 
     def stop(self) -> int | None:
         """Ask the daemon to end, and return its exit code."""
@@ -72,8 +80,12 @@ class Builder:
         services = self._services()
         bus = self._rabbitmq(folder / "rabbitmq")
         cluster = self._kafka(folder / "kafka", real=real_kafka)
-        notifier = self._notifier(folder / "notifier", services, bus, cluster)
-        return Stage(services, bus, cluster, notifier)
+        environment = _environment(services, bus, cluster, port := free_port())
+        notifier = self._notifier(folder / "notifier", environment)
+        self._is_up("its status page", page := f"http://127.0.0.1:{port}/")
+        env_file = folder / "env"
+        _write_env_file(env_file, environment)
+        return Stage(services, bus, cluster, notifier, page, env_file)
 
     def _folder(self) -> Path:
         with self._interrupts.postponed():
@@ -110,8 +122,8 @@ class Builder:
         self._is_up("its topic", cluster.topic.name)
         return cluster
 
-    def _notifier(self, folder: Path, services: Services, bus: Bus, cluster: Cluster) -> Notifier:
-        notifier = Notifier(folder, _environment(services, bus, cluster))
+    def _notifier(self, folder: Path, environment: Mapping[str, str]) -> Notifier:
+        notifier = Notifier(folder, environment)
         self._stack.callback(notifier.stop, seconds=_UNWIND_SECONDS)
         notifier.start()
         self._is_up("the daemon (python -m cki_notifier)", "consumes its queue")
@@ -123,8 +135,9 @@ class Builder:
         self._since = now
 
 
-def by_hand(services: Services) -> dict[str, str]:
-    """Return the variables that lead a manual run to the stand-in services."""
+def _environment(services: Services, bus: Bus, cluster: Cluster, port: int) -> dict[str, str]:
+    """Return all of the daemon's configuration; there's nothing in it of the user's own."""
+    host, _, amqp_port = bus.address.rpartition("@")[2].partition("/")[0].partition(":")
     return {
         "DATAWAREHOUSE_URL": services.warehouse.url,
         "DATAWAREHOUSE_TOKEN": services.warehouse.token,
@@ -133,21 +146,25 @@ def by_hand(services: Services) -> dict[str, str]:
         "JIRA_SERVER": services.jira.url,
         "JIRA_EMAIL": _JIRA_EMAIL,
         "JIRA_TOKEN_AUTH": _JIRA_TOKEN,
-    }
-
-
-def _environment(services: Services, bus: Bus, cluster: Cluster) -> Mapping[str, str]:
-    """Return all of the daemon's configuration; there's nothing in it of the user's own."""
-    host, _, port = bus.address.rpartition("@")[2].partition("/")[0].partition(":")
-    return by_hand(services) | {
         # One in which messages are sent.
         "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
         "RABBITMQ_HOST": host,
-        "RABBITMQ_PORT": port,
+        "RABBITMQ_PORT": amqp_port,
         # The default asks for checkouts alone, but the demo shows that others are ignored.
         "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
+        "CKI_METRICS_ENABLED": "true",
+        "CKI_METRICS_PORT": str(port),
         **cluster.variables,
     }
+
+
+def _write_env_file(path: Path, environment: Mapping[str, str]) -> None:
+    """Write it for its owner alone: there may be passwords of the user's Kafka in it."""
+    ours = {"PYTHONPATH": str(PROJECT), **environment}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in ours.items()]
+    programs = shlex.quote(str(Path(sys.executable).parent))
+    path.touch(mode=0o600)
+    path.write_text(f"export PATH={programs}:$PATH\n{''.join(lines)}")
 
 
 def _remove(folder: Path) -> None:

@@ -14,7 +14,11 @@ from typing import Any
 #: Of Grafana 11; newer ones bring it up to date by themselves.
 SCHEMA_VERSION = 39
 #: All selectors: what was chosen at the top.
-CHOSEN = 'job=~"$job", instance=~"$instance"'
+CHOSEN = 'namespace=~"$namespace", job=~"$job", instance=~"$instance"'
+#: Alerts are of a job, not of an instance of it.
+ALERTS = 'ALERTS{alertname=~"CKINotifier.+", alertstate="firing", job=~"$job"}'
+REPOSITORY = "https://gitlab.com/cki-project/cki-notifier"
+DOCS = f"{REPOSITORY}/-/blob/main/docs"
 #: Grafana's grid, in its units.
 WIDTH, ROW_HEIGHT = 24, 1
 
@@ -42,6 +46,7 @@ class Panel:
         steps: thresholds and the colours from there on; the first one is from the beginning.
         colors: by the name of the series.
         words: what is shown in place of a value.
+        links: what they are called, and where they lead.
     """
 
     title: str
@@ -54,12 +59,18 @@ class Panel:
     steps: Mapping[float, str] = field(default_factory=dict)
     colors: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[float, tuple[str, str]] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
     stacked: bool = False
 
 
 def metric(name: str, labels: str = "") -> str:
     """Return a selector of the daemon's metric as chosen at the top, with more labels."""
-    return f"cki_notifier_{name}{{{', '.join(filter(None, (CHOSEN, labels)))}}}"
+    return chosen(f"cki_notifier_{name}", labels)
+
+
+def chosen(name: str, labels: str = "") -> str:
+    """Return a selector of any metric as chosen at the top, with more labels."""
+    return f"{name}{{{', '.join(filter(None, (CHOSEN, labels)))}}}"
 
 
 def rate(name: str, by: str, labels: str = "") -> str:
@@ -81,20 +92,50 @@ def increase(name: str, by: str, labels: str = "") -> str:
 def waiting(queue: str) -> str:
     """Return how many messages wait in a queue; all replicas ask, the largest answer counts."""
     label = f'queue="{queue}"'
-    return f"max by (job) ({metric('queue_messages', label)})"
+    return f"sum(max by (namespace, job) ({metric('queue_messages', label)}))"
+
+
+def age(state: str = "") -> str:
+    """Return how long ago the oldest notification that is not settled was first received."""
+    label = f'state="{state}"' if state else ""
+    return f"time() - min by (state) ({metric('oldest_notification_timestamp_seconds', label)})"
 
 
 #: In Grafana's order: rows of panels that belong together.
 ROWS: Mapping[str, Sequence[Panel]] = {
     "Is it working?": (
         Panel(
-            "RabbitMQ and Kafka (good: connected)",
+            "Alerts (good: none)",
+            [
+                Query(f"max by (alertname, severity, namespace, job) ({ALERTS})"),
+            ],
+            "Those that fire now, if Prometheus has deploy/monitoring/alerts.yaml. The runbook "
+            "says what to do about each.",
+            kind="table",
+            width=8,
+            height=7,
+            links={"Runbook": f"{DOCS}/runbook.md"},
+        ),
+        Panel(
+            "Connections (good: connected)",
             [Query(f"min by (dependency) ({metric('connected')})", "{{dependency}}")],
             "The worst of all instances. Services are known once they were asked.",
             kind="stat",
             width=10,
-            height=5,
+            height=7,
             words={0: ("down", RED), 1: ("connected", GREEN)},
+            links={"Status page": f"{DOCS}/status-page.md"},
+        ),
+        Panel(
+            "RabbitMQ takes messages (good: yes)",
+            [Query(f"max by (reason) ({metric('rabbitmq_blocked')})", "{{reason}}")],
+            "By what it may be short of. While it takes none, no notification reaches us, and "
+            "those that fail stay in the main queue.",
+            kind="stat",
+            width=6,
+            height=7,
+            words={0: ("yes", GREEN), 1: ("short of it", RED)},
+            links={"Runbook": f"{DOCS}/runbook.md#ckinotifierrabbitmqblocked"},
         ),
         Panel(
             "Waiting in the queue (good: 0)",
@@ -114,6 +155,18 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             width=4,
             height=5,
             steps={0: GREEN, 1: RED},
+            links={"What to do with them": f"{DOCS}/dead-letters.md"},
+        ),
+        Panel(
+            "The oldest (good: minutes)",
+            [Query(age(), "{{state}}")],
+            "How long ago the oldest notification that is in hand, or delayed, was first received. "
+            "After 72 hours it is dead-lettered. Empty when there is none.",
+            unit="s",
+            kind="stat",
+            width=6,
+            height=5,
+            steps={0: GREEN, 3600: ORANGE, 172800: RED},
         ),
         Panel(
             "Since the last message (good: below a day)",
@@ -129,6 +182,16 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             width=6,
             height=5,
             steps={0: GREEN, 86400: ORANGE},
+        ),
+        Panel(
+            "Processes that answer (good: all)",
+            [Query(f"sum({chosen('up')})", "answer"), Query(f"count({chosen('up')})", "of")],
+            "Of those that Prometheus asks.",
+            kind="stat",
+            width=4,
+            height=5,
+            steps={0: RED, 1: GREEN},
+            colors={"of": GREY},
         ),
     ),
     "Outcomes": (
@@ -171,6 +234,52 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             "cki-notifier dead-letters.",
             width=12,
             colors={"taken out": GREEN},
+        ),
+    ),
+    "Queues and work": (
+        Panel(
+            "What waits in the queues (good: all near 0)",
+            [
+                Query(waiting("main"), "to be handled"),
+                Query(waiting("delay"), "delayed"),
+                Query(waiting("dead-letter"), "dead letters"),
+            ],
+            "As RabbitMQ says, every 15 s; a gap means that it can't be asked.",
+            colors={"to be handled": BLUE, "delayed": ORANGE, "dead letters": RED},
+        ),
+        Panel(
+            "In flight (good: below the limit)",
+            [
+                Query(metric("in_flight")),
+                Query(f"max({metric('in_flight_limit')})", "limit"),
+            ],
+            "At the limit (CKI_NOTIFIER_IN_FLIGHT) all the time: what it waits for is slow.",
+            colors={"limit": RED},
+        ),
+        Panel(
+            "Age of the oldest (good: minutes)",
+            [Query(age("in_hand"), "in hand"), Query(age("delayed"), "delayed")],
+            "Since it was first received. One that grows for hours fails again and again.",
+            unit="s",
+            colors={"in hand": BLUE, "delayed": ORANGE},
+        ),
+        Panel(
+            "Copies that no queue takes (good: 0)",
+            [Query(f"max by (queue) ({metric('parking_held')})", "{{queue}}")],
+            "Notifications that failed stay in the main queue until the queue takes their copies.",
+            links={"Runbook": f"{DOCS}/runbook.md#ckinotifiercopiesheld"},
+        ),
+        Panel(
+            "Looked up in the topic (good: not forbidden)",
+            [Query(increase("topic_lookups_total", "result"), "{{result}}")],
+            "What may have been handled before. found is not sent again; forbidden: we may not "
+            "read the topic.",
+            colors={"forbidden": RED},
+        ),
+        Panel(
+            "Runs by hand",
+            [Query(increase("manual_runs_total", "outcome"), "{{outcome}}")],
+            "cki-notifier --checkout-id, as it told this daemon.",
         ),
     ),
     "Latency": (
@@ -216,28 +325,9 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             width=12,
         ),
     ),
-    "Queues and work": (
-        Panel(
-            "What waits in the queues (good: all near 0)",
-            [
-                Query(waiting("main"), "to be handled"),
-                Query(waiting("delay"), "delayed"),
-                Query(waiting("dead-letter"), "dead letters"),
-            ],
-            "As RabbitMQ says, every 15 s; a gap means that it can't be asked.",
-            width=12,
-            colors={"to be handled": BLUE, "delayed": ORANGE, "dead letters": RED},
-        ),
-        Panel(
-            "In flight (good: below CKI_NOTIFIER_IN_FLIGHT)",
-            [Query(metric("in_flight"))],
-            "At the limit (32) all the time: what it waits for is slow.",
-            width=12,
-        ),
-    ),
     "Connections": (
         Panel(
-            "Connected (good: 1)",
+            "Connected, over time (good: 1)",
             [Query(metric("connected"), "{{dependency}} {{instance}}")],
             "RabbitMQ and Kafka as they are; services as they answered last.",
             width=8,
@@ -257,19 +347,60 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             "Sent without an extra (good: none)",
             [Query(increase("enrichment_failures_total", "service"), "{{service}}")],
             "Messages whose Jira issues are missing because Jira did not answer.",
-            width=8,
+            width=4,
         ),
         Panel(
-            "Processes",
-            [
-                Query(
-                    f"max by (job, instance, version, environment) ({metric('info')})",
-                )
-            ],
-            "Replicas of one job should be of one version.",
+            "Tokens refused (good: none)",
+            [Query(increase("token_refusals_total", "service"), "{{service}}")],
+            "Answers 401 and 403. That does not heal by itself.",
+            width=4,
+            links={"Rotate a token": f"{DOCS}/rotate-a-token.md"},
+        ),
+    ),
+    "Processes": (
+        Panel(
+            "Memory (good: below 400 MiB)",
+            [Query(chosen("process_resident_memory_bytes"))],
+            "What the process has of the machine's memory.",
+            unit="bytes",
+        ),
+        Panel(
+            "CPU (good: below 1)",
+            [Query(f"rate({chosen('process_cpu_seconds_total')}[$__rate_interval])")],
+            "100 % is one core, of which a process of Python can't use much more.",
+            unit="percentunit",
+        ),
+        Panel(
+            "Open file descriptors (good: level)",
+            [Query(chosen("process_open_fds"))],
+            "Connections, mostly. The limit is process_max_fds.",
+        ),
+        Panel(
+            "Running since (good: since the last deployment)",
+            [Query(f"time() - {chosen('process_start_time_seconds')}")],
+            "What falls to 0 is a restart; with Kubernetes, a new instance begins there.",
+            unit="s",
+        ),
+        Panel(
+            "Restarts in an hour (good: 0)",
+            [Query(f"changes({chosen('process_start_time_seconds')}[1h])")],
+            "Of the same instance.",
+            width=4,
+        ),
+        Panel(
+            "Lines of the log lost (good: none)",
+            [Query(increase("log_lines_dropped_total", "instance"))],
+            "Standard error or output did not take them: nobody reads it, or it is full.",
+            width=4,
+        ),
+        Panel(
+            "Versions (good: one)",
+            [Query(f"max by (namespace, job, instance, version, environment) ({metric('info')})")],
+            "Replicas of one job should be of one version. Each instance's link leads to its "
+            "status page, if it can be reached from here.",
             kind="table",
-            width=24,
-            height=5,
+            height=8,
+            links={"Status page": "http://${__data.fields.instance}/"},
         ),
     ),
 }
@@ -294,7 +425,8 @@ def dashboard() -> dict[str, Any]:
         "time": {"from": "now-6h", "to": "now"},
         "timezone": "browser",
         "templating": {"list": _variables()},
-        "annotations": {"list": []},
+        "links": _links(),
+        "annotations": {"list": _annotations()},
         "panels": _panels(),
     }
 
@@ -306,15 +438,82 @@ def _variables() -> list[dict[str, Any]]:
         "type": "datasource",
         "query": "prometheus",
     }
-    chosen = 'environment=~"$environment"'
+    info = 'cki_notifier_info{environment=~"$environment"'
+    within = f'{info}, namespace=~"$namespace"'
     return [
         datasource,
         _variable("environment", "label_values(cki_notifier_info, environment)"),
-        _variable("job", f"label_values(cki_notifier_info{{{chosen}}}, job)"),
-        _variable(
-            "instance", f'label_values(cki_notifier_info{{{chosen}, job=~"$job"}}, instance)'
-        ),
+        # Outside Kubernetes there is none, which only .* lets pass.
+        _variable("namespace", f"label_values({info}}}, namespace)") | {"allValue": ".*"},
+        _variable("job", f"label_values({within}}}, job)"),
+        _variable("instance", f'label_values({within}, job=~"$job"}}, instance)'),
     ]
+
+
+def _links() -> list[dict[str, Any]]:
+    pages = {
+        "Runbook": f"{DOCS}/runbook.md",
+        "Documentation": f"{DOCS}/index.md",
+        "Alert rules": f"{REPOSITORY}/-/blob/main/deploy/monitoring/alerts.yaml",
+        "Repository": REPOSITORY,
+    }
+    return [
+        {
+            "title": title,
+            "type": "link",
+            "icon": "external link",
+            "url": address,
+            "targetBlank": True,
+            "tags": [],
+        }
+        for title, address in pages.items()
+    ]
+
+
+def _annotations() -> list[dict[str, Any]]:
+    by_version = f"count by (namespace, job, version) ({metric('info')}"
+    return [
+        {
+            # Grafana's own: what people note on the dashboard.
+            "name": "Annotations & Alerts",
+            "type": "dashboard",
+            "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+            "builtIn": 1,
+            "enable": True,
+            "hide": True,
+            "iconColor": BLUE,
+        },
+        _annotation(
+            "Restarts",
+            f"changes({chosen('process_start_time_seconds')}[2m]) > 0",
+            ORANGE,
+            "Restarted",
+            "{{instance}}",
+        ),
+        _annotation(
+            "Deployments",
+            f"{by_version}) unless {by_version} offset 2m)",
+            BLUE,
+            "Version {{version}}",
+            "{{namespace}} {{job}}",
+        ),
+        _annotation("Alerts", ALERTS, RED, "{{alertname}}", "{{severity}}"),
+    ]
+
+
+def _annotation(name: str, query: str, color: str, title: str, text: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "expr": query,
+        "step": "60s",
+        "titleFormat": title,
+        "textFormat": text,
+        "tagKeys": "",
+    }
 
 
 def _variable(name: str, query: str) -> dict[str, Any]:
@@ -371,6 +570,8 @@ def _panel(panel: Panel, left: int, top: int) -> dict[str, Any]:
     if panel.kind == "table":
         hidden = {"excludeByName": {"Time": True, "Value": True}}
         shown["transformations"] = [{"id": "organize", "options": hidden}]
+    if panel.links and not any("${" in address for address in panel.links.values()):
+        shown["links"] = _addresses(panel)
     return shown
 
 
@@ -400,11 +601,20 @@ def _defaults(panel: Panel) -> dict[str, Any]:
             for value, (text, color) in panel.words.items()
         }
         defaults["mappings"] = [{"type": "value", "options": options}]
+    if any("${" in address for address in panel.links.values()):
+        defaults["links"] = _addresses(panel)  # one for each value
     if panel.kind == "timeseries":
         stacking = {"mode": "normal" if panel.stacked else "none", "group": "A"}
         fill = 30 if panel.stacked else 10
         defaults["custom"] = {"fillOpacity": fill, "stacking": stacking, "showPoints": "never"}
     return defaults
+
+
+def _addresses(panel: Panel) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "url": address, "targetBlank": True}
+        for title, address in panel.links.items()
+    ]
 
 
 def _overrides(panel: Panel) -> list[dict[str, Any]]:

@@ -9,13 +9,10 @@ from typing import Final
 
 from cki_notifier.message.contract import VERSION, schema
 from cki_notifier.notification.models import Stage
-from tools import PROJECT
 from tools.documentation.examples import record
 from tools.documentation.fields import fields
 from tools.documentation.headers import HEADERS
 
-#: The consumer that the page shows.
-CONSUMER: Final = PROJECT / "docs" / "examples" / "consumer.py"
 #: The prose, with marks where something is put in: `<!-- made: fields -->` and the like.
 _TEMPLATE: Final = Path(__file__).with_name("contract.template.md")
 _MARK: Final = re.compile(r"<!-- (.*?) -->")
@@ -30,7 +27,6 @@ def page() -> str:
     makers: dict[str, Callable[[], str]] = {
         "made: headers": _headers,
         "made: fields": _fields,
-        "made: consumer": lambda: _block("python", CONSUMER.read_text("utf-8")),
         "version": lambda: f"`{VERSION}`",
     }
     for stage in Stage:

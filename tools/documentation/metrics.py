@@ -24,6 +24,8 @@ def part() -> str:
 def _rows() -> Iterator[tuple[str, str, str, str]]:
     labels = {next(iter(it.describe())).name: _names(it) for it in _counted()}
     for metric in Metrics(dict, Unsettled()).collect():
+        if not metric.name.startswith("cki_notifier_"):
+            continue  # the client library's own
         if isinstance(metric, GaugeMetricFamily) and metric.name not in labels:
             labels[metric.name] = _names(metric)
         yield _row(metric, labels[metric.name])

@@ -68,6 +68,11 @@ def panel_queries() -> list[str]:
     ]
 
 
+def annotations() -> list[dict[str, Any]]:
+    """Return what the dashboard marks in its graphs by queries of Prometheus."""
+    return [item for item in dashboard()["annotations"]["list"] if "expr" in item]
+
+
 def variable_queries() -> list[str]:
     """Return the selectors that the dashboard's variables take their values from."""
     variables = dashboard()["templating"]["list"]

@@ -10,7 +10,9 @@ import yaml
 
 #: What Prometheus adds to all that it scrapes, and what histograms and label_replace() bring.
 TARGET_LABELS = frozenset({"job", "instance", "namespace", "le"})
-_SELECTOR = re.compile(r"\b(cki_notifier_\w+)(?:\{([^}]*)\})?")
+_SELECTOR = re.compile(
+    r"\b((?:cki_notifier|process|python)_\w+|(?:ALERTS|up)(?=\{))(?:\{([^}]*)\})?"
+)
 _MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 
@@ -23,7 +25,7 @@ class Use(NamedTuple):
 
 
 def uses(query: str) -> list[Use]:
-    """Return the metrics of the daemon that a query selects."""
+    """Return the metrics of the daemon, and of Prometheus itself, that a query selects."""
     return [
         Use(found[1], frozenset(_MATCHER.findall(found[2] or "")))
         for found in _SELECTOR.finditer(query)

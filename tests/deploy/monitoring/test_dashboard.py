@@ -1,12 +1,27 @@
 """The dashboard for Grafana."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
-from tests.deploy.monitoring.files import DASHBOARD, dashboard, panel_queries, panels
-from tests.deploy.monitoring.promql import faults
+from tests.deploy.monitoring.files import (
+    DASHBOARD,
+    annotations,
+    dashboard,
+    documented,
+    panel_queries,
+    panels,
+    sections,
+)
+from tests.deploy.monitoring.promql import faults, uses
 from tools import PROJECT
+
+REPOSITORY: Final = "https://gitlab.com/cki-project/cki-notifier"
+#: By Grafana's own names.
+UNITS: Final = {"bytes", "ops", "percentunit", "reqps", "s", "short"}
+SELECTOR: Final = re.compile(r"\{[^}]*\}")
 
 
 def test_the_dashboard_is_what_its_script_writes() -> None:
@@ -17,8 +32,10 @@ def test_the_dashboard_is_what_its_script_writes() -> None:
 
 
 def test_promtool_takes_every_query(tmp_path: Path) -> None:
-    """Each panel's query is one that Prometheus understands."""
-    assert faults(panel_queries(), tmp_path) == ""
+    """Those of panels and of annotations are ones that Prometheus understands."""
+    marks = [item["expr"] for item in annotations()]
+    assert len(marks) == 3
+    assert faults([*panel_queries(), *marks], tmp_path) == ""
 
 
 def test_a_query_that_is_wrong_is_noticed(tmp_path: Path) -> None:
@@ -28,14 +45,70 @@ def test_a_query_that_is_wrong_is_noticed(tmp_path: Path) -> None:
 
 def test_every_panel_can_be_read() -> None:
     """It has a title, a unit and a word on what to think of it, and is asked of the chosen ones."""
+    titles = [panel["title"] for panel in panels()]
+    assert len(set(titles)) == len(titles)
     for panel in panels():
         assert panel["title"]
         assert panel["description"]
-        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
         for target in panel["targets"]:
             assert target["datasource"]["uid"] == "${datasource}"
-            assert 'job=~"$job"' in target["expr"]
-            assert 'instance=~"$instance"' in target["expr"]
+            for selector in SELECTOR.findall(target["expr"]):
+                assert 'job=~"$job"' in selector
+                # An alert is about a job as a whole.
+                if "alertname" not in selector:
+                    assert 'instance=~"$instance"' in selector
+                    assert 'namespace=~"$namespace"' in selector
+
+
+def test_every_metric_is_on_it() -> None:
+    """Nothing is counted that nobody looks at, and what the process takes is seen, too."""
+    asked = {use.metric for query in panel_queries() for use in uses(query)}
+    shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked}
+    assert {metric.name for metric in documented()} - shown == set()
+    assert shown >= {
+        "ALERTS",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "up",
+    }
+
+
+def test_health_comes_first() -> None:
+    """Rows go from whether it works to what the processes take of their machines."""
+    rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
+    assert (rows[0], rows[-1]) == ("Is it working?", "Processes")
+    assert dashboard()["panels"][0]["type"] == "row"
+
+
+def test_its_links_lead_somewhere() -> None:
+    """To files of the repository that are there, with the anchor; or to a status page."""
+    document = dashboard()
+    links = [*document["links"]]
+    for panel in panels():
+        links += [*panel.get("links", []), *panel["fieldConfig"]["defaults"].get("links", [])]
+    assert {"Runbook", "Documentation", "Alert rules", "Repository", "Status page"} <= {
+        link["title"] for link in links
+    }
+    for link in links:
+        address, _, anchor = link["url"].partition("#")
+        if address in {REPOSITORY, "http://${__data.fields.instance}/"}:
+            continue
+        file = PROJECT / address.removeprefix(f"{REPOSITORY}/-/blob/main/")
+        assert file.is_file(), address
+        assert not anchor or anchor in sections(file)
+
+
+def test_variables_narrow_each_other_down() -> None:
+    """The source of data, then environment, namespace, job and instance, each within the last."""
+    variables = dashboard()["templating"]["list"]
+    names = [variable["name"] for variable in variables]
+    assert names == ["datasource", "environment", "namespace", "job", "instance"]
+    for number, variable in enumerate(variables[2:], start=1):
+        for name in names[1 : number + 1]:
+            assert f'{name}=~"${name}"' in variable["definition"]
 
 
 def test_panels_lie_side_by_side() -> None:

@@ -12,6 +12,7 @@ from tests.brokers.stage import Stage, eventually
 from tests.deploy.monitoring.files import (
     Documented,
     alerts,
+    annotations,
     documented,
     documented_values,
     panel_queries,
@@ -23,17 +24,19 @@ from tools.processes import free_port
 from tools.stand_ins import Status, documents
 
 _QUEUES = {"main", "delay", "dead-letter"}
-#: Beside what is meant to be seen, the client library shows when it began to count.
-_CREATED = "_created"
 Labels = dict[str, frozenset[str]]
+#: What Prometheus knows by itself.
+_ITS_OWN: Labels = {
+    "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
+    "up": frozenset(),
+}
 
 
 def scrape(port: int) -> list[Metric]:
     """Read the metrics as Prometheus does."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
-    families = text_string_to_metric_families(text)
-    return [family for family in families if not family.name.endswith(_CREATED)]
+    return list(text_string_to_metric_families(text))
 
 
 def of_a_day(stage: Stage) -> list[Metric]:
@@ -97,7 +100,10 @@ def unknown(query: str, shown: Labels, more: Iterable[str] = ()) -> set[str]:
 
 def test_dashboard_and_alerts_ask_for_what_a_daemon_shows(stage: Stage) -> None:
     """Every metric and label in a query, a legend or an alert's text is there in a scrape."""
-    shown = labels_of(of_a_day(stage))
+    shown = labels_of(of_a_day(stage)) | _ITS_OWN
+    for mark in annotations():
+        named = re.findall(r"\{\{(\w+)\}\}", mark["titleFormat"] + mark["textFormat"])
+        assert unknown(mark["expr"], shown, named) == set(), mark["expr"]
     for query in (*panel_queries(), *variable_queries()):
         assert uses(query), query
         assert unknown(query, shown) == set(), query
@@ -130,8 +136,11 @@ def test_the_table_of_metrics_is_what_a_daemon_shows(stage: Stage) -> None:
             frozenset(label for sample in family.samples for label in sample.labels) - {"le"},
         )
         for family in families
+        if family.name.startswith("cki_notifier_")
     }
     assert documented() == shown
+    others = {family.name for family in families if not family.name.startswith("cki_notifier_")}
+    assert {name.partition("_")[0] for name in others} == {"process", "python"}
     values = documented_values()
     assert values.keys() >= {"outcome", "reason", "status", "stage", "dependency", "service"}
     for family in families:

@@ -18,7 +18,6 @@ from cki_notifier.notification.models import Stage
 from tests.docs.contract.markdown import blocks
 from tests.factories.contract import VALIDATOR
 from tools import PROJECT
-from tools.documentation.contract import CONSUMER
 from tools.documentation.examples import record
 
 PAGE: Final = (PROJECT / "docs" / "contract.md").read_text("utf-8")
@@ -63,7 +62,7 @@ def run(command: str, folder: Path) -> str:
 
 def test_every_example_is_of_a_kind_that_is_run() -> None:
     """A block of another language would be shown without anybody having tried it."""
-    assert {it.language for it in blocks(PAGE)} == {"console", "json", "python"}
+    assert {it.language for it in blocks(PAGE)} == {"console", "json"}
     assert len(SESSIONS) == PAGE.count("\n$ ") > 1
     assert len(QUERIES) == PAGE.count("| `$") > 1
 
@@ -98,13 +97,6 @@ def test_the_messages_are_the_records_of_the_code() -> None:
     assert shown == list(MESSAGES.values())
     for message in shown:
         VALIDATOR.validate(message)
-
-
-def test_the_consumer_is_shown_as_it_is() -> None:
-    """It is run against a Kafka in tests/docs/test_consumer.py."""
-    (block,) = blocks(PAGE, "python")
-
-    assert block.text == CONSUMER.read_text("utf-8")
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:

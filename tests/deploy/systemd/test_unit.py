@@ -1,0 +1,143 @@
+"""The unit for systemd: its own tools take it, and it is what the image and Kubernetes have."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from cki_notifier.configuration.shutdown import CLOSING_SECONDS
+from cki_notifier.configuration.variables import VARIABLES
+from tests.deploy.kubernetes.manifests import overlay
+from tests.deploy.systemd.unit import ENVIRONMENT, PAGE, UNIT, environment, setting, settings
+from tests.factories.environment import read
+from tools import PROJECT
+
+#: In tenths: systemd calls what is below 2 OK.
+MOST_EXPOSED = 15
+#: Between the end of all the daemon waits for, and the kill.
+SPARE_SECONDS = 5
+#: The token that GITLAB_TOKENS names.
+TOKEN = "COM_GITLAB_TOKEN"
+
+
+def analyze(folder: Path, *arguments: str, text: str | None = None) -> tuple[int, str]:
+    """Run systemd-analyze on the unit, with a command that is there, and return what it said."""
+    command = setting("ExecStart")
+    unit = (text or UNIT.read_text()).replace(f"ExecStart={command}", "ExecStart=/bin/true")
+    file = folder / UNIT.name
+    file.write_text(unit)
+    done = subprocess.run(
+        ["systemd-analyze", *arguments, file],  # noqa: S607  # wherever it is installed
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """It has nothing to say about any line."""
+    assert analyze(tmp_path, "verify", "--man=no") == (0, "")
+
+
+def test_a_setting_that_there_is_not_is_noticed(tmp_path: Path) -> None:
+    """The check before this one can fail."""
+    wrong = UNIT.read_text().replace("ProtectHome=", "ProtectHouse=")
+    assert "ProtectHouse" in analyze(tmp_path, "verify", "--man=no", text=wrong)[1]
+
+
+def test_the_daemon_is_hardly_exposed(tmp_path: Path) -> None:
+    """By systemd's own reckoning; a unit that lets go of one thing is noticed."""
+    security = ("security", "--offline=true", f"--threshold={MOST_EXPOSED}")
+    code, said = analyze(tmp_path, *security)
+    assert code == 0, said
+    weaker = UNIT.read_text().replace("CapabilityBoundingSet=\n", "")
+    assert analyze(tmp_path, *security, text=weaker)[0] != 0
+    exposure = re.search(r"exposure level for \S+: ([\d.]+) OK", said)
+    assert exposure is not None
+    assert f"calls that {exposure[1]} of 10, OK" in " ".join(PAGE.read_text().split())
+
+
+def test_it_is_as_confined_as_in_the_image() -> None:
+    """Not root, nothing to write to, no privileges, and as much memory as on Kubernetes."""
+    container, pod = overlay("production").container, overlay("production").pod
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert setting("DynamicUser") == "yes"
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert setting("ProtectSystem") == "strict"
+    assert not any(name.startswith(("ReadWrite", "StateDirectory")) for name in settings())
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert (setting("CapabilityBoundingSet"), setting("AmbientCapabilities")) == ("", "")
+    assert not container["securityContext"]["allowPrivilegeEscalation"]
+    assert setting("NoNewPrivileges") == "yes"
+    assert f"{setting('MemoryMax')}i" == container["resources"]["limits"]["memory"]
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    assert setting("ExecStart").startswith("/opt/cki-notifier/bin/")
+    assert "PATH=/opt/cki-notifier/bin:" in dockerfile
+    assert setting("Environment") in dockerfile
+
+
+def test_it_has_time_to_end(tmp_path: Path) -> None:
+    """As on Kubernetes: its own time, all that follows, and some more; by the image's signal."""
+    config = read(with_secrets(tmp_path))
+    seconds = int(setting("TimeoutStopSec").removesuffix("s"))
+    assert seconds >= config.shutdown_seconds + CLOSING_SECONDS + SPARE_SECONDS
+    assert seconds == overlay("production").pod["terminationGracePeriodSeconds"]
+    assert f"STOPSIGNAL {setting('KillSignal')}\n" in (PROJECT / "Dockerfile").read_text()
+    assert setting("KillMode") == "mixed"
+    assert f"waits {seconds} seconds" in PAGE.read_text()
+
+
+def test_it_is_started_again_unless_that_is_no_use() -> None:
+    """For ever, with a pause; but not with a configuration that can't be used."""
+    assert (setting("Restart"), setting("StartLimitIntervalSec")) == ("always", "0")
+    assert int(setting("RestartSec").removesuffix("s")) >= 1
+    assert setting("RestartPreventExitStatus") == "2"
+
+
+def with_secrets(folder: Path) -> dict[str, str]:
+    """Return the example's variables with files that are there."""
+    (folder / "secret").write_text("hush")
+    return {
+        name: str(folder / "secret") if name.endswith("_FILE") else value
+        for name, value in environment().items()
+    }
+
+
+def test_the_environment_is_one_that_the_daemon_takes(tmp_path: Path) -> None:
+    """Each variable is known, all that is needed is there, and messages would be sent."""
+    secret = {variable.name for variable in VARIABLES if variable.is_secret} | {TOKEN}
+    known = {variable.name for variable in VARIABLES} | {f"{name}_FILE" for name in secret}
+    assert environment().keys() - known == set()
+    assert not environment().keys() & secret
+    config = read(with_secrets(tmp_path))
+    assert config.sends
+    assert config.kafka is not None
+
+
+def test_secrets_are_where_systemd_puts_them() -> None:
+    """Each file is a credential of the unit, called like its variable."""
+    name, _, folder = setting("LoadCredential").partition(":")
+    files = {key: value for key, value in environment().items() if key.endswith("_FILE")}
+    assert files == {
+        key: f"/run/credentials/{UNIT.name}/{name}_{key.removesuffix('_FILE')}" for key in files
+    }
+    assert len(files) > 3
+    page = PAGE.read_text()
+    assert f"install -d -m 700 {folder}\n" in page
+    assert setting("EnvironmentFile") == f"/etc/cki-notifier/{ENVIRONMENT.name}"
+
+
+def test_a_shell_reads_the_environment_as_systemd_does() -> None:
+    """The page has root read it with a shell, and quotes mean the same to both."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"set -a; . {ENVIRONMENT}; env"],
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert environment().items() <= seen.items()
