@@ -2,6 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from typing import Final
+
+#: What is missing until the first attempt to connect has ended.
+NOT_YET: Final = "rabbitmq: not connected yet"
 
 
 class Liveness:
@@ -15,7 +19,7 @@ class Liveness:
     """
 
     def __init__(self) -> None:
-        self.missing = "rabbitmq: not connected yet"
+        self.missing = NOT_YET
         self.held_up: Sequence[str] = ()
         self.stands_still = False
         self._ticked = time.monotonic()

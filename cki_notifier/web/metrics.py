@@ -1,6 +1,7 @@
 """What Prometheus reads: what the process counts, and what is asked when it is read."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -8,6 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from cki_notifier.telemetry.metrics import REGISTRY
+from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.answer import Answer, Request
 
 
@@ -16,10 +18,12 @@ class Metrics(Collector):
 
     Args:
         counts: how much waits by queue, without what is not known.
+        unsettled: what nothing became yet.
     """
 
-    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, counts: Callable[[], Mapping[str, int]], unsettled: Unsettled) -> None:
         self._counts = counts
+        self._unsettled = unsettled
 
     def answer(self, request: Request) -> Answer:
         """Write them in the format that is asked for."""
@@ -39,3 +43,18 @@ class Metrics(Collector):
         for queue, count in self._counts().items():
             queues.add_metric([queue], count)
         yield queues
+        oldest = GaugeMetricFamily(
+            "cki_notifier_oldest_notification_timestamp_seconds",
+            "When the oldest notification of those in hand, and of those this process has put into "
+            "a delay queue, was received the very first time, in seconds since 1970; missing when "
+            "there is none.",
+            labels=["state"],
+        )
+        for state, times in self._first_seen():
+            if times:
+                oldest.add_metric([state], min(times).timestamp())
+        yield oldest
+
+    def _first_seen(self) -> Iterable[tuple[str, list[datetime]]]:
+        yield "in_hand", [it.first_seen for it in self._unsettled.in_hand()]
+        yield "delayed", [it.first_seen for it in self._unsettled.delayed()]

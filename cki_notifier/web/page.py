@@ -3,112 +3,158 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from importlib.resources import files
-from string import Template
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
-from cki_notifier.web.status import Connection, Row, Snapshot
+from msgspec import Struct
 
-_ASSETS = files("cki_notifier.web") / "assets"
+from cki_notifier.web.links import NAMELESS
+from cki_notifier.web.markup import age, count, environment, fill, moment, template, time
+from cki_notifier.web.neighbours import Connection
+from cki_notifier.web.problems import Problem
+from cki_notifier.web.rows import Row
+from cki_notifier.web.status import Snapshot
+
 #: What each outcome of a row is, in the page's order.
 OUTCOMES = ("sent", "ignored", "delayed", "dead-lettered")
+#: So many rows are shown at once.
+ROWS = 50
 
-
-def asset(name: str) -> bytes:
-    """Return a file of the page."""
-    return (_ASSETS / name).read_bytes()
+Query = Mapping[str, Sequence[str]]
 
 
 class Page:
     """Fills the shell."""
 
     def __init__(self) -> None:
-        self._shell = Template(asset("page.html").decode())
-        self._row = Template(asset("row.html").decode().strip())
+        self._shell = template("page.html")
+        self._row = template("row.html")
+        self._problem = template("problem.html")
 
-    def filled(self, status: Snapshot, query: Mapping[str, Sequence[str]]) -> str:
+    def filled(self, status: Snapshot, query: Query, before: int = 0) -> str:
         """Return the page.
 
         Args:
             status: what it shows.
             query: ``q`` searches, ``outcome`` (any number of them) filters.
+            before: only outcomes with a lower number are shown; 0 for the newest.
         """
         now = datetime.fromisoformat(status.now)
         words = set(unquote(" ".join(query.get("q", ()))).lower().split())
         wanted = set(query.get("outcome", ())) & set(OUTCOMES) or set(OUTCOMES)
         rows = [it for it in status.outcomes if it.outcome in wanted and _has(it, words)]
-        problems = [it.problem for it in status.connections if it.problem]
+        part = _part(rows, before, len(status.outcomes))
+        dead_letters = status.waiting.get("dead-letter")
         values = {
             "version": status.process.version,
-            "environment": _environment(status),
+            "environment": environment(status.process),
             "sends": str(status.process.sends).lower(),
-            "started": status.process.started,
-            "shown_started": _moment(status.process.started),
-            "verdict_state": "problem" if problems else "fine",
-            "verdict": _verdict(len(problems)),
-            "in_flight": _count(status.in_flight),
-            "waiting_main": _count(status.waiting.get("main")),
-            "waiting_delay": _count(status.waiting.get("delay")),
-            "waiting_dead_letter": _count(status.waiting.get("dead-letter")),
-            "dead_letters_alarm": str(status.waiting.get("dead-letter", 0) > 0).lower(),
-            "last_sent": _age(status.last_sent, now) if status.last_sent else "none yet",
-            "shown": f"{_count(len(rows))} of {_count(len(status.outcomes))} shown",
+            "verdict_state": status.verdict.state,
+            "verdict": status.verdict.says,
+            "in_flight": f"{count(status.in_flight)} of {count(status.in_flight_limit)}",
+            "waiting_main": count(status.waiting.get("main")),
+            "waiting_delay": count(status.waiting.get("delay")),
+            "waiting_dead_letter": count(dead_letters),
+            "dead_letters_alarm": str((dead_letters or 0) > 0).lower(),
+            "last_sent": age(status.last_sent, now) if status.last_sent else "none yet",
+            "shown": part.says,
             "none": "None of them matches." if status.outcomes else "Nothing was settled yet.",
         }
         markup = {
-            "problems": "".join(f"<li>{escape(text)}</li>" for text in problems),
-            "problems_hidden": "" if problems else "hidden",
+            "started": time(status.process.started),
+            "problems": "".join(map(self._filled_problem, status.problems)),
+            "problems_hidden": "" if status.problems else "hidden",
             "connections": "".join(map(_connection, status.connections)),
-            "rows": "".join(self._filled_row(row, now) for row in rows),
-            "none_hidden": "hidden" if rows else "",
+            "rows": "".join(self._filled_row(row, now) for row in part.rows),
+            "none_hidden": "hidden" if part.rows else "",
             "empty_row": self._row.substitute(_EMPTY_ROW),
+            "empty_problem": self._problem.substitute(_EMPTY_PROBLEM),
+            "newer": _turn(query, part.newer),
+            "older": _turn(query, part.older),
         }
-        return self._shell.substitute(
-            {name: escape(text) for name, text in values.items()} | markup
+        return fill(self._shell, values, markup)
+
+    def _filled_problem(self, it: Problem) -> str:
+        texts = {"id": it.id, "says": it.says, "answered": it.answered, "means": it.means}
+        more = {"do": it.do, "runbook": it.runbook}
+        return fill(
+            self._problem, texts | more, {"since": f"since {time(it.since)}" if it.since else ""}
         )
 
     def _filled_row(self, row: Row, now: datetime) -> str:
         values = {
             "number": str(row.number),
             "time": row.time,
-            "shown_time": _moment(row.time).partition("-")[2],
-            "age": _age(row.time, now),
-            "checkout_id": row.checkout_id,
+            "shown_time": f"{moment(row.time).partition('-')[2]} UTC",
+            "age": age(row.time, now),
+            "checkout_id": row.checkout_id or NAMELESS,
             "merge_request": row.merge_request,
             "status": row.status,
             "outcome": row.outcome,
             "reason": row.reason,
             "sentence": row.sentence,
+            "note": row.note,
             "error": row.error,
             "took": f"{row.seconds:.{2 if row.seconds < 10 else 0}f} s",  # noqa: PLR2004  # of 2 digits
         }
         markup = {
-            "checkout_href": _href(row.checkout_url),
+            "checkout_href": _href(row.checkout_page),
             "merge_request_href": _href(row.merge_request_url),
         }
-        return self._row.substitute({name: escape(text) for name, text in values.items()} | markup)
+        return fill(self._row, values, markup)
+
+
+class _Part(Struct, frozen=True):
+    """What of many rows is shown at once.
+
+    Attributes:
+        says: which they are.
+        newer, older: where the next ones begin: before that number, 0 for the newest; None where
+            there are none.
+    """
+
+    rows: Sequence[Row]
+    says: str
+    newer: int | None
+    older: int | None
+
+
+def _part(rows: Sequence[Row], before: int, total: int) -> _Part:
+    start = next((at for at, it in enumerate(rows) if it.number < before), 0) if before else 0
+    shown = rows[start : start + ROWS]
+    end = start + len(shown)
+    newer = rows[start - ROWS - 1].number if start > ROWS else 0
+    is_all = len(shown) == len(rows)
+    return _Part(
+        shown,
+        f"{count(len(rows))} of {count(total)} shown"
+        if is_all
+        else f"{count(start + 1)} to {count(end)} of {count(len(rows))} shown",
+        newer if start else None,
+        shown[-1].number if end < len(rows) else None,
+    )
 
 
 _EMPTY_ROW = dict.fromkeys(
     (
-        *("number", "time", "shown_time", "age", "checkout_id", "merge_request", "status"),
+        *("number", "time", "shown_time", "age", "checkout_id", "merge_request", "status", "note"),
         *("outcome", "reason", "sentence", "error", "took", "checkout_href", "merge_request_href"),
     ),
     "",
 )
+_EMPTY_PROBLEM = dict.fromkeys(("id", "says", "since", "answered", "means", "do"), "") | {
+    "runbook": "./"
+}
 
 
 def _has(row: Row, words: Collection[str]) -> bool:
     """Tell whether a row has all of some words, in lower case and each once."""
+    if not words:
+        return True
     texts = [row.checkout_id, row.merge_request, row.status, row.reason, row.error]
+    more = [row.event_id, row.letter, row.by]
     addresses = [unquote(row.checkout_url), unquote(row.merge_request_url)]
-    haystack = "\n".join([*texts, *addresses]).lower()
+    haystack = "\n".join([*texts, *more, *addresses]).lower()
     return all(word in haystack for word in words)
-
-
-def _environment(status: Snapshot) -> str:
-    name = status.process.environment or "no environment"
-    return name if status.process.sends else f"{name}: nothing is sent, only shown"
 
 
 def _connection(it: Connection) -> str:
@@ -121,24 +167,10 @@ def _href(url: str) -> str:
     return f' href="{escape(url)}"' if url else ""
 
 
-def _verdict(problems: int) -> str:
-    if not problems:
-        return "working"
-    return "1 problem" if problems == 1 else f"{problems} problems"
-
-
-def _count(number: int | None) -> str:
-    return "unknown" if number is None else f"{number:,}"
-
-
-def _moment(time: str) -> str:
-    return time[:19].replace("T", " ")
-
-
-def _age(time: str, now: datetime) -> str:
-    seconds = max(0, int((now - datetime.fromisoformat(time)).total_seconds()))
-    if seconds < 60:  # noqa: PLR2004  # a minute
-        return f"{seconds} s ago"
-    if seconds < 3600:  # noqa: PLR2004  # an hour
-        return f"{seconds // 60} min ago"
-    return f"{seconds // 3600} h ago" if seconds < 172_800 else f"{seconds // 86_400} days ago"  # noqa: PLR2004  # 2 days
+def _turn(query: Query, before: int | None) -> str:
+    """Return the attribute of a link to other rows of the same search."""
+    if before is None:
+        return "hidden"
+    kept = [(name, it) for name in ("q", "outcome") for it in query.get(name, ())]
+    wanted = kept + ([("before", str(before))] if before else [])
+    return f'href="./?{escape(urlencode(wanted, errors="replace"))}#outcomes"'

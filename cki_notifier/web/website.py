@@ -12,7 +12,9 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.acceptance_watch import AcceptanceWatch
+from cki_notifier.web.checkout import Histories
 from cki_notifier.web.health import Health
+from cki_notifier.web.letters import Letters, Read
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.queue_lengths import QueueLengths
 from cki_notifier.web.routes import PROBES, Routes
@@ -35,13 +37,15 @@ class Website:
         self._queue_lengths: QueueLengths | None = None
         self._acceptance: AcceptanceWatch | None = None
 
-    def open(
+    def open(  # noqa: PLR0913  # all that the page tells of
         self,
         config: Config,
         liveness: Liveness,
         outcomes: Outcomes,
         unsettled: Unsettled,
         publisher: Publisher | None,
+        *,
+        letters: Read | None = None,
     ) -> None:
         """Answer requests.
 
@@ -51,6 +55,8 @@ class Website:
             outcomes: the last ones.
             unsettled: what nothing became yet.
             publisher: knows whether Kafka answers; None where nothing is sent.
+            letters: reads dead letters when somebody looks at their page; None where they are not
+                to be read from here.
         """
         metrics.introduce(config.environment, config.in_flight)
         if config.rabbitmq is not None and config.sends:
@@ -59,8 +65,14 @@ class Website:
             self._acceptance = AcceptanceWatch(partial(connect, config.rabbitmq, "acceptance"))
         health = Health(liveness, publisher.check if publisher else None)
         counts = self._queue_lengths.counts if self._queue_lengths else dict
-        status = Status(config, health, outcomes, unsettled, counts)
-        self._server.start(Routes(health, Metrics(counts), status).answer, PROBES)
+        routes = Routes(
+            health,
+            Metrics(counts, unsettled),
+            Status(config, health, outcomes, unsettled, counts),
+            Histories(config, outcomes, unsettled),
+            Letters(letters),
+        )
+        self._server.start(routes.answer, PROBES)
 
     def close(self) -> None:
         """Give the port back and end all threads."""

@@ -24,7 +24,10 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Html(b"<html>BODY-login</html>"),
     Redirect("https://127.0.0.1:1/BODY-redirect"),
 )
-PAGES = ("", "outcomes.json", "metrics", "ready", "live")
+PAGES = (
+    *("", "outcomes.json", "metrics", "ready", "live", "waiting", "dead-letters"),
+    *("checkout?id=redhat:gitlab-00", "checkout.json?id=redhat:jira-00"),
+)
 
 
 @pytest.fixture

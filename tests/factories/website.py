@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cki_notifier.configuration.settings import Config
 from cki_notifier.notification.errors import Unavailable
@@ -11,8 +13,10 @@ from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.outcomes import Outcomes, Result
-from cki_notifier.telemetry.unsettled import Unsettled
+from cki_notifier.telemetry.unsettled import Delayed, Unsettled, Work
+from cki_notifier.web.checkout import Histories
 from cki_notifier.web.health import Health
+from cki_notifier.web.letters import Letters, Read
 from cki_notifier.web.metrics import Metrics
 from cki_notifier.web.routes import PROBES, Routes
 from cki_notifier.web.server import Server
@@ -28,6 +32,7 @@ class Scene:
     Attributes:
         kafka: why Kafka does not answer, ``""`` when it does.
         waiting: how much waits by queue.
+        letters: reads dead letters; None where they are not read.
     """
 
     config: Config = field(default_factory=lambda: read(environment()))
@@ -38,6 +43,8 @@ class Scene:
     waiting: dict[str, int] = field(
         default_factory=lambda: {"main": 0, "delay": 0, "dead-letter": 0}
     )
+
+    letters: Read | None = None
 
     def __post_init__(self) -> None:
         """Begin with a process that consumes."""
@@ -50,19 +57,48 @@ class Scene:
         reason: str = "pre-test",
         *,
         status: str = "build_setups_finished",
-        merge_request: str = "",
-        error: str = "",
         seconds: float = 0.42,
+        event_id: str = "",
+        attempt: int = 1,
+        **more: Any,
     ) -> None:
-        """Add an outcome."""
-        result = Result(outcome=outcome, reason=reason, merge_request=merge_request, error=error)
-        self.outcomes.add(Identity(checkout_id, status), result, seconds)
+        """Add an outcome; what is more is in its result."""
+        result = Result(outcome=outcome, reason=reason, **more)
+        self.outcomes.add(Identity(checkout_id, status, event_id, attempt), result, seconds)
+
+    def take(self, number: int, checkout_id: str, *, work: Work | None = None) -> None:
+        """Have a notification in hand, and work on it begun."""
+        identity = Identity(checkout_id, "ready_to_report", f"event-{number}", 1)
+        self.unsettled.take((1, number), identity, datetime.now(UTC))
+        if work is not None:
+            self.unsettled.begin((1, number), work)
+
+    def delay(
+        self,
+        checkout_id: str,
+        *,
+        age: timedelta = timedelta(0),
+        error: str = "gitlab: GET /api/v4/x answered 503",
+        attempt: int = 1,
+    ) -> None:
+        """Have a notification in a delay queue, first seen so long ago."""
+        identity = Identity(checkout_id, "ready_to_report", f"event-{checkout_id}", attempt)
+        now = datetime.now(UTC)
+        failed = Result(outcome="delayed", reason="unavailable", error=error)
+        until = now + timedelta(minutes=10)
+        self.unsettled.delay(Delayed(identity, now - age, until, failed))
 
     def site(self) -> Routes:
         """Return a new site that tells of all this."""
-        health = Health(self.liveness, self.check_kafka if self.config.sends else None)
-        status = Status(self.config, health, self.outcomes, self.unsettled, self._counts)
-        return Routes(health, Metrics(self._counts), status)
+        config, outcomes, unsettled = self.config, self.outcomes, self.unsettled
+        health = Health(self.liveness, self.check_kafka if config.sends else None)
+        return Routes(
+            health,
+            Metrics(self._counts, unsettled),
+            Status(config, health, outcomes, unsettled, self._counts),
+            Histories(config, outcomes, unsettled),
+            Letters(self.letters),
+        )
 
     def _counts(self) -> dict[str, int]:
         return self.waiting

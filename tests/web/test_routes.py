@@ -3,10 +3,9 @@
 import json
 import re
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
@@ -14,36 +13,16 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from cki_notifier import __version__
+from cki_notifier.notification.models import Position
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.outcomes import KEPT, Outcomes
-from cki_notifier.web.answer import Answer, Request
 from tests.factories.environment import environment, full_environment, read
 from tests.factories.website import Scene, answering
 from tests.properties import PATIENT
+from tests.web.asking import document, page, show
 
 MERGE_REQUEST = "https://gitlab.com/group/kernel/-/merge_requests/7"
-
-
-def show(
-    scene: Scene, path: str, query: Mapping[str, list[str]] | None = None, accept: str = ""
-) -> Answer:
-    """Ask a scene's site."""
-    return scene.site().answer(Request(path=path, query=query or {}, accept=accept))
-
-
-def document(scene: Scene, path: str = "/outcomes.json", **query: list[str]) -> Any:
-    """Return the JSON document at an address."""
-    answer = show(scene, path, query)
-    assert answer.content_type == "application/json"
-    return json.loads(answer.body)
-
-
-def page(scene: Scene, **query: list[str]) -> str:
-    """Return the status page."""
-    answer = show(scene, "/", query)
-    assert answer.content_type == "text/html; charset=utf-8"
-    return answer.body.decode()
 
 
 @pytest.mark.parametrize(
@@ -53,6 +32,8 @@ def page(scene: Scene, **query: list[str]) -> str:
         ("/page.js", "text/javascript; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/outcomes.json", "application/json"),
+        ("/waiting", "text/html; charset=utf-8"),
+        ("/dead-letters", "text/html; charset=utf-8"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
         ("/live", "text/plain; charset=utf-8"),
         ("/ready", "application/json"),
@@ -104,6 +85,24 @@ def test_metrics_have_what_waits_in_the_queues() -> None:
     assert "cki_notifier_in_flight 0.0" in text
 
 
+def test_metrics_tell_since_when_the_oldest_notification_is_not_settled() -> None:
+    """Of those in hand and of those that are delayed, when it was first received; else nothing."""
+    scene = Scene()
+    name = "cki_notifier_oldest_notification_timestamp_seconds"
+
+    def oldest(state: str) -> float:
+        text = show(scene, "/metrics").body.decode()
+        found = re.search(rf'^{name}{{state="{state}"}} (.*)$', text, re.MULTILINE)
+        return time.time() - float(found[1]) if found else -1
+
+    assert (oldest("in_hand"), oldest("delayed")) == (-1, -1)
+    scene.take(1, "redhat:1")
+    scene.delay("redhat:2", age=timedelta(hours=3))
+    scene.delay("redhat:3", age=timedelta(hours=1))
+    assert 0 <= oldest("in_hand") < 100
+    assert 3 * 3600 <= oldest("delayed") < 3 * 3600 + 100
+
+
 def test_metrics_come_in_the_format_that_is_asked_for() -> None:
     """Prometheus itself prefers OpenMetrics."""
     answer = show(Scene(), "/metrics", accept="application/openmetrics-text; version=1.0.0")
@@ -126,13 +125,23 @@ def test_metrics_tell_of_the_process_and_not_when_they_began(accept: str) -> Non
 def test_an_outcome_is_told_in_full() -> None:
     """Everything that the page shows of it, and its links."""
     scene = Scene()
-    scene.settle("redhat:1/2", merge_request=MERGE_REQUEST, seconds=0.12345)
+    scene.settle(
+        "redhat:1/2",
+        merge_request=MERGE_REQUEST,
+        seconds=0.12345,
+        event_id="e-1",
+        attempt=3,
+        position=Position(2, 1234),
+        was_there=True,
+        by="anna",
+    )
     (row,) = document(scene)["outcomes"]
     assert row.pop("time").endswith("Z")
     assert row == {
         "number": 1,
         "checkout_id": "redhat:1/2",
         "checkout_url": "https://datawarehouse.example/kcidb/checkouts/redhat%3A1%2F2",
+        "checkout_page": "checkout?id=redhat%3A1%2F2",
         "merge_request": "kernel!7",
         "merge_request_url": MERGE_REQUEST,
         "status": "build_setups_finished",
@@ -142,7 +151,33 @@ def test_an_outcome_is_told_in_full() -> None:
         "sentence": "its builds are ready for testing",
         "error": "",
         "seconds": 0.123,
+        "event_id": "e-1",
+        "attempt": 3,
+        "partition": 2,
+        "offset": 1234,
+        "next_try": None,
+        "letter": "",
+        "was_there": True,
+        "by": "anna",
+        "note": "by hand by anna; try 3; it was in the topic already",
     }
+
+
+def test_what_failed_tells_when_it_is_tried_again_and_where_it_lies() -> None:
+    """The next try, and the id among the dead letters; in words, too."""
+    scene = Scene()
+    until = datetime(2026, 11, 20, 3, 12, 9, tzinfo=UTC)
+    scene.settle("redhat:1", "delayed", "unavailable", next_try=until)
+    scene.settle("redhat:2", "dead-lettered", "not-found", letter="3d64328b9c12")
+    dead, delayed = document(scene)["outcomes"]
+    assert (delayed["next_try"], delayed["note"]) == (
+        "2026-11-20T03:12:09Z",
+        "next try 03:12:09 UTC",
+    )
+    assert (dead["letter"], dead["note"]) == ("3d64328b9c12", "letter 3d64328b9c12")
+    shown = page(scene)
+    assert "next try 03:12:09 UTC" in shown
+    assert "letter 3d64328b9c12" in shown
 
 
 def test_a_notification_without_a_checkout_has_no_link() -> None:
@@ -232,13 +267,13 @@ def test_it_tells_what_it_is_connected_to() -> None:
         ("gitlab:gitlab.com", "gitlab.com", "unknown"),
         ("jira", "jira.example", "down"),
     ]
-    assert [it["problem"] for it in connections if it["problem"]] == [
-        "Kafka does not answer (it is down). Notifications wait until it does.",
-        (
-            "Jira at jira.example did not answer properly when it was last asked. "
-            "Messages are sent without their issues."
-        ),
-    ]
+    kafka, jira = [it["problem"] for it in connections if it["problem"]]
+    assert kafka == "Kafka does not answer (it is down). Notifications wait until it does."
+    assert re.fullmatch(
+        r"Jira at jira.example answers 503 since \d\d:\d\d UTC \(GET /api/1/x answered 503\). "
+        "Messages are sent without their issues.",
+        jira,
+    )
 
 
 def test_each_gitlab_is_told_of_by_itself() -> None:
@@ -256,7 +291,7 @@ def test_each_gitlab_is_told_of_by_itself() -> None:
         ("gitlab:evil\\x1b.example", "up"),
         ("gitlab:gitlab.com", "up"),
     ]
-    assert "GitLab at down.example:8443 did not answer" in connections[0]["problem"]
+    assert "GitLab at down.example:8443 answers 503 since" in connections[0]["problem"]
     assert '<li id="connection-gitlab:down.example:8443" data-state="down">' in shown
     assert 'connected{dependency="gitlab",host="down.example:8443"} 0.0' in samples
     assert 'connected{dependency="gitlab",host="gitlab.com"} 1.0' in samples
@@ -307,11 +342,14 @@ def test_the_page_shows_the_same_without_scripts() -> None:
     scene = Scene(kafka="it is <down>", waiting={"main": 1_234, "delay": 0, "dead-letter": 1})
     scene.settle("redhat:1", seconds=12.6, merge_request=MERGE_REQUEST)
     shown = page(scene)
-    assert '<p id="verdict" data-state="problem" role="status">1 problem</p>' in shown
-    assert "<li>Kafka does not answer (it is &lt;down&gt;)." in shown
+    assert '<p id="verdict" data-state="problem" role="status">2 problems</p>' in shown
+    assert ">Kafka does not answer</strong>" in shown
+    assert '<p class="answered">it is &lt;down&gt;</p>' in shown
+    assert ">1 dead letter</strong>" in shown
     assert ">1,234<" in shown
     assert ">13 s<" in shown
-    assert f'<a href="{MERGE_REQUEST}">kernel!7</a>' in shown
+    assert f'href="{MERGE_REQUEST}">kernel!7</a>' in shown
+    assert 'href="checkout?id=redhat%3A1"' in shown
     assert "1 of 1 shown" in shown
     assert "Nothing was settled yet." in page(Scene())
 
@@ -381,8 +419,16 @@ def test_a_word_is_looked_for_once_however_often_it_is_asked_for() -> None:
         tries = []
         for _ in range(3):
             started = time.thread_time()
-            assert f"{KEPT} of {KEPT} shown" in page(scene, q=[search])
+            assert f"1 to 50 of {KEPT} shown" in page(scene, q=[search])
             tries.append(time.thread_time() - started)
         return min(tries)
 
     assert cpu_seconds("a " * 8_000) < 3 * cpu_seconds("a")
+
+
+def test_what_a_browser_loads_is_small() -> None:
+    """Without a framework: all of the pages' files together, uncompressed."""
+    assets = (files("cki_notifier.web") / "assets").iterdir()
+    sizes = {it.name: len(it.read_bytes()) for it in assets}
+    assert {"page.html", "page.js", "page.css", "frame.html"} <= sizes.keys()
+    assert sum(sizes.values()) < 40_000

@@ -201,6 +201,53 @@ def test_outcomes_are_told_with_their_reasons(stage: Stage, port: int) -> None:
     assert all(html.escape(row["sentence"]) in page for row in rows.values())
 
 
+def test_a_checkout_is_told_of_in_full(stage: Stage, port: int) -> None:
+    """Rules, record and message of what was sent, and what is delayed now, and until when."""
+    sent = fill(stage, "redhat:1", merge_request=merge_request(stage, 1, "opened"))
+    delayed = fill(stage, "redhat:2")
+    stage.services.warehouse.answer("redhat%3A2", Status(500))
+    daemon = stage.daemon()
+    stage.publish(sent, delayed)
+    eventually(lambda: len(daemon.settled()) == 2)
+    (notice,) = json.loads(get(port, "/checkout.json?id=redhat:1")[1])["notifications"]
+    assert (notice["outcome"], notice["attempt"]) == ("sent", 1)
+    assert (notice["partition"], notice["offset"]) == (0, 0)
+    assert f"-t {TOPIC} -p 0 -o 0 -c 1" in notice["record_command"]
+    assert notice["message"]["checkout_id"] == "redhat:1"
+    rules = {it["rule"]: it["result"] for it in notice["steps"]}
+    assert {"object-type", "no-builds", "superseded"} <= rules.keys()
+    assert set(rules.values()) == {"pass"}
+    page = get(port, "/checkout?id=redhat:1")[1]
+    assert html.escape(notice["record_command"]) in page
+    assert "merge-request-merged" in page
+    told = json.loads(get(port, "/checkout.json?id=redhat:2")[1])
+    assert "answered 500" in told["notifications"][0]["error"]
+    assert told["notifications"][0]["next_try"] >= told["notifications"][0]["time"]
+    assert get(port, "/checkout?id=redhat:3")[0] == 404
+
+
+def test_what_waits_is_told_of(stage: Stage, port: int) -> None:
+    """What a service keeps waiting, and since when; the metric of the oldest one has it as well."""
+    held = Held()
+    stage.services.warehouse.answer("/checkouts", held)
+    stage.daemon()
+    stage.publish(fill(stage, "redhat:1"))
+
+    def in_hand() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(get(port, "/outcomes.json")[1])["in_hand"]
+        return [it for it in found if it["does"].startswith("waits: ")]
+
+    (waiting,) = eventually(in_hand)
+    assert waiting["checkout_id"] == "redhat:1"
+    assert "datawarehouse" in waiting["does"]
+    assert html.escape(waiting["does"]) in get(port, "/waiting")[1]
+    oldest = "cki_notifier_oldest_notification_timestamp_seconds"
+    label = frozenset({("state", "in_hand")})
+    assert time.time() - scrape(port)[oldest, label] < PATIENCE
+    held.may_answer.set()
+    eventually(lambda: (oldest, label) not in scrape(port))
+
+
 def merge_request(stage: Stage, number: int, state: str) -> str:
     """Have a merge request in a state; return its address."""
     url = stage.services.gitlab.merge_request_url("group/project", number)

@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
 from cki_notifier.telemetry import metrics
+from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.metrics import Metrics
 from tools.documentation.markdown import code, table
 
@@ -22,7 +23,7 @@ def part() -> str:
 
 def _rows() -> Iterator[tuple[str, str, str, str]]:
     labels = {next(iter(it.describe())).name: _names(it) for it in _counted()}
-    for metric in Metrics(dict).collect():
+    for metric in Metrics(dict, Unsettled()).collect():
         if not metric.name.startswith("cki_notifier_"):
             continue  # the client library's own
         if isinstance(metric, GaugeMetricFamily) and metric.name not in labels:
@@ -62,6 +63,7 @@ def _labels() -> Iterator[tuple[str, str]]:
         "reason": dict.fromkeys(str(reason) for reason in reasons),
         "service": services,
         "stage": list(Stage),
+        "state": ["in_hand", "delayed"],
         "status": [*Status, "other"],
         "version": ["0.1.0", "…"],
     }.items():

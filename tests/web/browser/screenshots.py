@@ -1,4 +1,4 @@
-"""Pictures of the status page: light, dark and on a phone.
+"""Pictures of the status page and its neighbours: light, dark and on a phone.
 
 ``python -m tests.web.browser.screenshots FOLDER`` takes those of the documentation.
 """
@@ -13,18 +13,18 @@ from typing import Any
 from PIL import Image
 
 from cki_notifier.telemetry import metrics
-from cki_notifier.telemetry.connections import Trouble
 from tests.factories.website import answering, served
-from tests.web.browser.chromium import NARROW, WIDE, Chromium
-from tests.web.browser.night import night
+from tests.web.browser.chromium import NARROW, Chromium
+from tests.web.browser.night import DELAYED_ONCE, night, outage
 
 #: Few colours are enough for text, and make a small file.
-_COLOURS = 256
+_COLOURS = 128
 
 
 def take(chromium: Chromium, folder: Path) -> list[Path]:
     """Take them and return the files."""
     folder.mkdir(parents=True, exist_ok=True)
+    checkout = f"checkout?id={DELAYED_ONCE}"
     with (
         served(night()) as port,
         answering(datawarehouse=True, jira=True),
@@ -32,20 +32,38 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
     ):
         metrics.connected.works("gitlab", "gitlab.com")
         url = f"http://127.0.0.1:{port}/"
-        light = _picture(chromium, url, folder / "status-light.png")
-        narrow = _picture(chromium, url, folder / "status-narrow.png", size=NARROW)
-        metrics.connected.fails("jira", Trouble("answered 503"))
-        dark = _picture(chromium, url, folder / "status-dark.png", scheme="dark")
+        taken = [
+            _picture(chromium, url, folder / "status-light.png"),
+            _picture(chromium, url, folder / "status-narrow.png", below="#q", size=NARROW),
+            _picture(chromium, url + checkout, folder / "checkout-light.png"),
+            _picture(
+                chromium, f"{url}dead-letters", folder / "dead-letters-dark.png", scheme="dark"
+            ),
+        ]
+    with answering(jira=True), served(outage()) as port:
+        metrics.in_flight.inc(32)
+        url = f"http://127.0.0.1:{port}/"
+        taken += [
+            _picture(chromium, url, folder / "outage-dark.png", scheme="dark"),
+            _picture(chromium, url, folder / "outage-narrow.png", size=NARROW),
+            _picture(chromium, f"{url}waiting", folder / "waiting-light.png"),
+        ]
+        metrics.in_flight.dec(32)
     chromium.look()
-    return [light, dark, narrow]
+    return taken
 
 
-def _picture(chromium: Chromium, url: str, file: Path, **look: Any) -> Path:
+def _picture(chromium: Chromium, url: str, file: Path, below: str = "", **look: Any) -> Path:
+    """Take a picture of a page, or of what of it begins with an element."""
     chromium.look(**look)
-    chromium.open(url)
-    is_phone = look.get("size", WIDE) == NARROW
-    if is_phone:
-        chromium.driver.execute_script("document.querySelector('#q').scrollIntoView()")
+    if url.endswith("/"):
+        chromium.open(url)
+    else:
+        chromium.driver.get(url)
+    if below:
+        chromium.driver.execute_script(
+            "document.querySelector(arguments[0]).scrollIntoView()", below
+        )
     shot = base64.b64decode(chromium.do("Page.captureScreenshot", format="png")["data"])
     picture = Image.open(io.BytesIO(shot)).convert("RGB")
     picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(

@@ -1,9 +1,16 @@
 """The status page shows whatever a notification or a service holds, and does none of it."""
 
+import json
+from datetime import timedelta
+from urllib.parse import quote
+
 import pytest
 
-from cki_notifier.web.status import Row
+from cki_notifier.rules.explain import Step
+from cki_notifier.web.links import cut
+from cki_notifier.web.rows import Row
 from tests.brokers.stage import eventually
+from tests.factories.letters import Letter, Reading
 from tests.factories.website import Scene
 from tests.web.browser.view import View
 
@@ -26,7 +33,14 @@ def settle_hostile(scene: Scene) -> None:
     """Have notifications settled that hold hostile texts in every field."""
     for text in HOSTILE:
         scene.settle(
-            text, "delayed", "unavailable", status=text, merge_request=text, error=text, seconds=1
+            *(text, "delayed", "unavailable"),
+            status=text,
+            merge_request=text,
+            error=text,
+            seconds=1,
+            event_id=text[:1000],
+            letter=text[:1000],
+            by=text,
         )
 
 
@@ -47,8 +61,61 @@ def test_hostile_text_is_shown_as_text(scene: Scene, view: View, *, scripts: boo
     assert rows.find_elements("css selector", made) == []
     links = [str(it.get_attribute("href")) for it in rows.find_elements("css selector", "a[href]")]
     assert len(links) > len(HOSTILE) / 2
-    assert all(link.startswith("https://") for link in links)
+    own = f"http://127.0.0.1:{view.port}/checkout?id="
+    assert all(link.startswith(("https://", own)) for link in links)
     assert view.run("return window.hacked") is None
+
+
+class Work:
+    """Waits for what somebody else has named."""
+
+    def __init__(self, waits_for: str) -> None:
+        self.waits_for = waits_for
+
+
+def letters() -> Reading:
+    """Return letters that hold nothing good."""
+    found = tuple(
+        Letter(
+            id=text[:1_000],
+            checkout_id=text,
+            status=text,
+            reason=text,
+            error=text,
+            exchange=text,
+            routing_key=text,
+            body=text[:16_384],
+        )
+        for text in HOSTILE
+    )
+    return Reading(found, len(found), len(found))
+
+
+@pytest.mark.parametrize("page", ["waiting", "dead-letters", "checkout?id={}", ""])
+def test_hostile_text_does_nothing_on_any_page(scene: Scene, view: View, page: str) -> None:
+    """In what waits, in dead letters, in what is known of a checkout, in what is wrong."""
+    settle_hostile(scene)
+    for number, text in enumerate(HOSTILE):
+        scene.take(number, text, work=Work(text))
+        scene.delay(text, age=timedelta(hours=2), error=text)
+        message = json.dumps({"text": text}).encode()
+        scene.settle(text, message=message, steps=(Step("status", text, stops=False),))
+    scene.letters = letters
+    scene.liveness.held_up = [f"rabbitmq: {text}" for text in HOSTILE]
+    for text in HOSTILE if "{}" in page else [""]:
+        if page:
+            view.show(page.format(quote(cut(text), safe="", errors="replace")))
+        else:
+            view.open()
+        made = "img, svg, b, [onmouseover], [onerror], [onload], [style]"
+        assert view.driver.find_elements("css selector", f"body :is({made})") == []
+        links = [
+            str(it.get_attribute("href"))
+            for it in view.driver.find_elements("css selector", "main a[href]")
+        ]
+        own = f"http://127.0.0.1:{view.port}/"
+        assert all(link.startswith(("https://", own)) for link in links)
+        assert view.run("return window.hacked") is None
 
 
 def as_text(text: str) -> str:
@@ -101,5 +168,8 @@ def test_nothing_comes_from_elsewhere(view: View) -> None:
 def test_every_field_of_a_row_is_covered_above() -> None:
     """The fields that can hold a stranger's text are those that the tests fill."""
     strangers = {"checkout_id", "merge_request", "status", "error"}
-    ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds"}
-    assert set(Row.__struct_fields__) == strangers | ours | {"checkout_url", "merge_request_url"}
+    strangers |= {"event_id", "letter", "by", "note"}
+    ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds", "attempt"}
+    ours |= {"partition", "offset", "next_try", "was_there"}
+    links = {"checkout_url", "checkout_page", "merge_request_url"}
+    assert set(Row.__struct_fields__) == strangers | ours | links

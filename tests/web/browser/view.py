@@ -26,6 +26,10 @@ class View:
         self.chromium.look(scripts=False)
         self.driver.get(f"http://127.0.0.1:{self.port}/{query}")
 
+    def show(self, page: str) -> None:
+        """Open a page that has no script."""
+        self.driver.get(f"http://127.0.0.1:{self.port}/{page}")
+
     def refresh_now(self) -> None:
         """Have the page ask the process, as it does when its tab is looked at again."""
         self.run("document.dispatchEvent(new Event('visibilitychange'))")
