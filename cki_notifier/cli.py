@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cki_notifier import __version__, manual
@@ -25,6 +26,7 @@ from cki_notifier.configuration.shutdown import GOODBYE_SECONDS, RECORDS_SECONDS
 from cki_notifier.daemon import Daemon
 from cki_notifier.dead_letters import command as dead_letters
 from cki_notifier.dead_letters.arguments import add_dead_letters
+from cki_notifier.dead_letters.reading import read_letters
 from cki_notifier.doctor.arguments import add_doctor
 from cki_notifier.kafka.client import setting_faults
 from cki_notifier.kafka.ledger import Ledger
@@ -58,6 +60,8 @@ logger = logging.getLogger(__name__)
 _OK, _UNSHOWN, _FAULTY = 0, 1, 2
 #: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
+#: So many dead letters are shown, and read within so long, in seconds: an answer as a whole has 10.
+_MOST_LETTERS, _LETTERS_SECONDS = 1000, 8.0
 #: For the last line of who is in a hurry, in seconds.
 _LAST_LINE_SECONDS = 0.2
 
@@ -284,7 +288,15 @@ def _daemon(config: Config) -> int:
     pipeline = _pipeline(config, _loader(config), publisher or Shown(), ledger)
     daemon = Daemon(config, config.rabbitmq, pipeline, outcomes, unsettled)
     if website is not None:
-        website.open(config, daemon.liveness, outcomes, unsettled, publisher)
+        letters = partial(read_letters, config.rabbitmq, _MOST_LETTERS, _LETTERS_SECONDS)
+        website.open(
+            config,
+            daemon.liveness,
+            outcomes,
+            unsettled,
+            publisher,
+            letters=letters if config.sends else None,
+        )
     logger.warning("%s", _introduction(config, config.rabbitmq))
     _watch(daemon, config.shutdown_seconds)
     if publisher is not None:

@@ -111,6 +111,10 @@ class Daemon:
             self._interrupt()
         self._stopping.set()
 
+    def lose(self) -> None:
+        """Note that the broker hands out again what is not settled."""
+        self._unsettled.lose()
+
     def look(self) -> None:
         """See to the copies that can't be put where they belong, and tell of them."""
         held = self._republisher

@@ -89,6 +89,9 @@ class Handler(Protocol):
     def deliver(self, delivery: Delivery) -> None:
         """Take a delivery."""
 
+    def lose(self) -> None:
+        """Note that the broker hands out again all that was delivered and is not settled."""
+
     def look(self) -> None:
         """Do what is to be done twice a second."""
 
@@ -222,6 +225,7 @@ class Consumer:
             self._connection = None
         self.has_orphans = False
         self._consuming_since = None
+        self._handler.lose()
         metrics.connected.fails("rabbitmq", Trouble(why, _AGAIN))
 
     def _was_steady(self) -> bool:

@@ -114,7 +114,8 @@ class Outcomes:
         )
         with self._lock:
             now = self._clock()
-            self._settled_at = time.monotonic()
+            if not result.by:
+                self._settled_at = time.monotonic()
             self._number += 1
             entry = Entry(self._number, now, identity, kept, seconds)
             self._kept.append(entry)
@@ -150,7 +151,7 @@ class Outcomes:
 
     @property
     def idle_seconds(self) -> float:
-        """For how long nothing was settled, since the start at most."""
+        """For how long this process has settled nothing, since its start at most."""
         with self._lock:
             return time.monotonic() - self._settled_at
 

@@ -77,16 +77,12 @@ class Unsettled:
     def __init__(self, clock: Callable[[], datetime] = _now) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._connection = 0
         self._taken: dict[Key, _Taken] = {}
         self._delayed: dict[str, Delayed] = {}
 
     def take(self, key: Key, identity: Identity, first_seen: datetime) -> None:
-        """Note that the broker handed one out; what an earlier connection did is void."""
+        """Note that the broker handed one out."""
         with self._lock:
-            if key[0] != self._connection:
-                self._connection = key[0]
-                self._taken.clear()
             self._taken[key] = _Taken(identity, first_seen, time.monotonic())
             self._delayed.pop(identity.event_id, None)
 
@@ -101,6 +97,11 @@ class Unsettled:
         with self._lock:
             if taken := self._taken.get(key):
                 taken.work, taken.does = None, f"a copy waits for {queue}"
+
+    def lose(self) -> None:
+        """Note that the broker hands out again all that it has handed out."""
+        with self._lock:
+            self._taken.clear()
 
     def settle(self, key: Key) -> None:
         """Note that one is settled."""

@@ -25,7 +25,7 @@ FAULTS: Final[tuple[Fault, ...]] = (
     Redirect("https://127.0.0.1:1/BODY-redirect"),
 )
 PAGES = (
-    *("", "outcomes.json", "metrics", "ready", "live", "waiting", "dead-letters"),
+    *("", "outcomes.json", "metrics", "ready", "live", "waiting"),
     *("checkout?id=redhat:gitlab-00", "checkout.json?id=redhat:jira-00"),
 )
 
@@ -78,10 +78,10 @@ def thin(checkout_id: str) -> dict[str, object]:
     return {"object_type": "checkout", "status": "build_setups_finished", "id": checkout_id}
 
 
-def shown(port: int) -> str:
-    """Return all that the HTTP port shows."""
+def shown(port: int, *pages: str) -> str:
+    """Return what pages of the HTTP port show."""
     texts = []
-    for page in PAGES:
+    for page in pages:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}") as answer:
                 texts.append(answer.read().decode())
@@ -110,7 +110,10 @@ def test_no_secret_is_in_any_output_and_no_body_where_it_does_not_belong(
     stage.publish(b"no json, BODY-malformed", *notifications)
     eventually(lambda: len(daemon.settled()) == len(notifications) + 1, seconds=120)
     assert len([it for it in daemon.settled() if it["outcome"] == "sent"]) == len(FAULTS)
-    told = {"the HTTP port": shown(int(port))}
+    told = {"the HTTP port": shown(int(port), *PAGES)}
+    letters_page = shown(int(port), "dead-letters")
+    assert "BODY-malformed" in letters_page, "where it belongs"
+    told["the dead letters' page"] = letters_page.replace("BODY-", "")
     operator = stage.command("dead-letters", "list", environment=secrets)
     told["dead-letters list"] = operator.stdout + operator.stderr
     letters = stage.dead_letters(2 * len(FAULTS) + 1)

@@ -32,6 +32,9 @@ class Handler:
         """Keep it."""
         self.deliveries.append(delivery)
 
+    def lose(self) -> None:
+        """Note that the deliveries are handed out again."""
+
     def look(self) -> None:
         """Count."""
         self.looks += 1

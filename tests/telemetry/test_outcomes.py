@@ -1,5 +1,6 @@
 """What became of the last notifications."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +45,17 @@ def test_nothing_was_sent_before_something_is() -> None:
     outcomes = Outcomes()
     outcomes.add(ABOUT, Result(outcome="ignored", reason="superseded"), 0)
     assert outcomes.last_sent is None
+
+
+def test_what_somebody_sends_by_hand_is_no_work_of_this_process() -> None:
+    """It hides no standstill."""
+    outcomes = Outcomes()
+    time.sleep(0.02)
+    outcomes.add(ABOUT, Result(outcome="sent", reason="pre-test", by="jane@laptop"), 0)
+    assert outcomes.idle_seconds >= 0.02
+    assert len(outcomes.of("redhat:1")) == 1
+    outcomes.add(ABOUT, SENT, 0)
+    assert outcomes.idle_seconds < 0.02
 
 
 def test_only_500_are_kept_of_what_many_threads_add() -> None:

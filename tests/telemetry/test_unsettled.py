@@ -58,11 +58,13 @@ def test_what_came_first_comes_first() -> None:
     assert [it.identity.event_id for it in unsettled.in_hand()] == ["event-2", "event-1"]
 
 
-def test_a_new_connection_begins_with_nothing_in_hand() -> None:
-    """What the old one had handed out is handed out again."""
+def test_a_lost_connection_leaves_nothing_in_hand() -> None:
+    """What it had handed out is handed out again, by another one."""
     unsettled = Unsettled()
     unsettled.take((1, 1), about(1), START)
     unsettled.take((1, 2), about(2), START)
+    unsettled.lose()
+    assert unsettled.in_hand() == []
     unsettled.take((2, 1), about(2), START)
     unsettled.settle((1, 2))
     assert [it.identity for it in unsettled.in_hand()] == [about(2)]

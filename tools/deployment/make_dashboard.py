@@ -128,7 +128,7 @@ ROWS: Mapping[str, Sequence[Panel]] = {
         ),
         Panel(
             "RabbitMQ takes messages (good: yes)",
-            [Query(f"max by (reason) ({metric('rabbitmq_blocked')})", "{{reason}}")],
+            [Query(f"max by (resource) ({metric('rabbitmq_blocked')})", "{{resource}}")],
             "By what it may be short of. While it takes none, no notification reaches us, and "
             "those that fail stay in the main queue.",
             kind="stat",
