@@ -302,8 +302,7 @@ class Daemon:
         seconds = time.monotonic() - started
         self._outcomes.add(delivery.identity, result, seconds)
         metrics.settled(delivery.identity.status, result.outcome, result.reason, seconds)
-        with about(delivery.identity):
-            settled(result, seconds)
+        settled(delivery.identity, result, seconds)
 
 
 def _tell(error: Exception, failed: Result, destination: Destination) -> None:

@@ -107,7 +107,7 @@ class MergeRequest(Struct, frozen=True, kw_only=True):
     jira_issues: tuple[JiraIssue, ...] | None = None
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """Where in the topic a record is."""
 
     partition: int

@@ -71,7 +71,7 @@ class Envelope(msgspec.Struct, frozen=True):
     may_be_repeat: bool = False
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """Whom a body is about, as far as that can be seen without checking it.
 
     Attributes:

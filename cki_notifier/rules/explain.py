@@ -8,7 +8,7 @@ from cki_notifier.notification.models import Stage
 from cki_notifier.notification.reasons import IgnoreReason
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """A rule that was applied: what it saw, and whether it was the last one."""
 
     rule: str

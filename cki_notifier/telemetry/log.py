@@ -5,8 +5,6 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -37,26 +35,32 @@ _CERTAIN = ("name", "levelno", "levelname", "created", "msecs")
 _LONGEST = 10_000
 
 
-@contextmanager
-def about(identity: Identity) -> Iterator[None]:
+class about:  # noqa: N801  # used like a function
     """Have all lines that this thread logs meanwhile tell which notification they are about."""
-    token = _handled.set(identity)
-    try:
-        yield
-    finally:
-        _handled.reset(token)
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _handled.set(self._identity)
+
+    def __exit__(self, *_error: object) -> None:
+        """End."""
+        _handled.reset(self._token)
 
 
-def settled(result: Result, seconds: float) -> None:
-    """Log the one line of a notification that is settled; within :func:`about`.
+def settled(identity: Identity, result: Result, seconds: float) -> None:
+    """Log the one line of a notification that is settled.
 
     Args:
+        identity: which it is.
         result: what became of it.
         seconds: how long that took.
     """
     if not logger.isEnabledFor(logging.INFO):
         return
-    identity, position = _handled.get() or Identity(), result.position
+    position = result.position
     fields = {
         "checkout": identity.checkout_id,
         "status": identity.status,

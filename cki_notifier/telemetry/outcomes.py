@@ -24,7 +24,7 @@ _MOST_MESSAGES = 4 * 1024 * 1024
 _NOBODYS = frozenset({IgnoreReason.OBJECT_TYPE, IgnoreReason.STATUS})
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class Result(Struct, frozen=True, kw_only=True, gc=False):
     """What became of a notification, and why.
 
     Attributes:
@@ -54,7 +54,7 @@ class Result(Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """What is kept of a notification that is settled.
 
     Attributes:
@@ -100,18 +100,7 @@ class Outcomes:
 
     def add(self, identity: Identity, result: Result, seconds: float) -> None:
         """Remember what became of a notification just now, and forget the oldest beyond 500."""
-        identity = replace(
-            identity,
-            checkout_id=_cut(identity.checkout_id or ""),
-            status=_cut(identity.status or ""),
-        )
-        kept = replace(
-            result,
-            merge_request=_cut(result.merge_request),
-            error=_cut(result.error),
-            steps=tuple(Step(it.rule, _cut(it.saw), it.stops) for it in result.steps),
-            message=b"",
-        )
+        identity, kept = _short(identity), _brief(result)
         with self._lock:
             now = self._clock()
             if not result.by:
@@ -162,6 +151,20 @@ class Outcomes:
         while self._bytes > _MOST_MESSAGES:
             _number, oldest = self._messages.popitem(last=False)
             self._bytes -= len(oldest)
+
+
+def _short(identity: Identity) -> Identity:
+    checkout_id, status = _cut(identity.checkout_id or ""), _cut(identity.status or "")
+    return Identity(checkout_id, status, identity.event_id, identity.attempt)
+
+
+def _brief(result: Result) -> Result:
+    """Return a result without its message, and without what is too long to be kept."""
+    steps = result.steps
+    if any(len(it.saw) > _LONGEST for it in steps):
+        steps = tuple(Step(it.rule, _cut(it.saw), it.stops) for it in steps)
+    about, error = _cut(result.merge_request), _cut(result.error)
+    return replace(result, merge_request=about, error=error, steps=steps, message=b"")
 
 
 def _cut(text: str) -> str:

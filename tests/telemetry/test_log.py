@@ -77,9 +77,13 @@ def test_a_notifications_fields_are_fields_in_json(
     identity = Identity("redhat:1", "ready_to_report", "e-1", 3)
     until = datetime(2026, 11, 20, 3, tzinfo=UTC)
     with log.about(identity):
-        log.settled(Result(outcome="sent", reason="post-test", position=Position(2, 12)), 0.25)
-        log.settled(Result(outcome="delayed", reason="unavailable", next_try=until), 0.25)
-        log.settled(Result(outcome="dead-lettered", reason="malformed", letter="0a1b"), 0.25)
+        log.settled(
+            identity, Result(outcome="sent", reason="post-test", position=Position(2, 12)), 0.25
+        )
+        log.settled(identity, Result(outcome="delayed", reason="unavailable", next_try=until), 0.25)
+        log.settled(
+            identity, Result(outcome="dead-lettered", reason="malformed", letter="0a1b"), 0.25
+        )
         logging.getLogger(OURS).warning("to be delayed", extra={"other": "not ours"})
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     begin = {"checkout": "redhat:1", "status": "ready_to_report", "event": "e-1", "attempt": 3}
