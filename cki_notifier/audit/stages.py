@@ -1,0 +1,68 @@
+"""What should have been announced: a stage that a checkout reached; and what became of it."""
+
+import hashlib
+from collections.abc import Iterator
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.notification.models import Stage, Status
+
+#: The status that the warehouse announces a stage with.
+STATUS = {
+    Stage.PRE_TEST: Status.BUILD_SETUPS_FINISHED,
+    Stage.POST_TEST: Status.READY_TO_REPORT,
+}
+
+
+class Due(Struct, frozen=True):
+    """A stage that a checkout reached."""
+
+    checkout_id: str
+    stage: Stage
+
+    @property
+    def event_id(self) -> str:
+        """The ``ce_id`` of the message, should an audit send it: the same for every audit."""
+        text = f"audit\0{self.checkout_id}\0{self.stage}".encode()
+        return str(UUID(bytes=hashlib.blake2b(text, digest_size=16).digest()))
+
+
+class Verdict(StrEnum):
+    """What became of what was due; spelled as in the report."""
+
+    ANNOUNCED = "announced"
+    IGNORED = "ignored"
+    MISSING = "missing"
+    IGNORED_NOW = "ignored_now"
+    UNDECIDED = "undecided"
+    WAITING = "waiting"
+
+
+class Judged(Struct, frozen=True):
+    """What became of one that was due, and why.
+
+    Attributes:
+        reason: the code of the rule that ignores it, or where it waits; ``""`` else.
+        error: why it can't be decided; ``""`` else.
+        merge_request: its address, as far as it is known.
+    """
+
+    due: Due
+    verdict: Verdict
+    reason: str = ""
+    error: str = ""
+    merge_request: str = ""
+
+
+def reached(checkout: Checkout) -> Iterator[Due]:
+    """Yield the stages that a checkout's flags say it reached."""
+    misc = checkout.misc
+    if misc is None:
+        return
+    if misc.notification_sent_build_setups_finished is True:
+        yield Due(checkout.id, Stage.PRE_TEST)
+    if misc.ready_to_report is True:
+        yield Due(checkout.id, Stage.POST_TEST)
