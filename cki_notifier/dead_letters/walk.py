@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, Order, Selection, names_of
-from cki_notifier.dead_letters.progress import Progress
+from cki_notifier.telemetry.progress import Progress
 from cki_notifier.dead_letters.visit import Visit, visit
 
 #: RabbitMQ 4 drops a message that was handed out 20 times, unless its queue says otherwise.

@@ -1,15 +1,14 @@
-"""What still waits in a real RabbitMQ is found, and nothing is taken, lost, doubled or reordered."""
+"""What still waits in a real RabbitMQ is found; nothing is taken, lost, doubled or reordered."""
 
 import contextlib
 import dataclasses
 import json
-import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pika
@@ -260,19 +259,21 @@ def held(stage: Scene, queue: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 def test_what_expires_in_the_hand_goes_on_when_it_is_given_back(stage: Scene, kind: str) -> None:
-    """To the main queue, each once and in order; in the hand it stays."""
+    """To the main queue, each once, from a classic queue also in order; in the hand it stays."""
     with short_lived(stage, kind) as (queue, bodies):
         connection = connect(config_of(stage), "test")
         hand = Hand(connection, queue, {})
         seen = [it for _, _, it in hand.messages()]
         time.sleep(2 * _SHORT / 1000)
-        gone = stage.waiting(stage.queue)
-        assert len(seen) + gone == MANY, "none expired in the hand"
+        expired = stage.waiting(stage.queue)
+        assert len(seen) + expired == MANY, "those that were not in the hand yet"
         hand.give_back()
         close(connection)
         eventually(lambda: stage.waiting(stage.queue) == MANY)
         assert stage.waiting(queue) == 0
-        assert taken(stage, stage.queue) == bodies
+        arrived = taken(stage, stage.queue)
+        assert Counter(arrived) == Counter(bodies)
+        assert kind == "quorum" or arrived == bodies
         assert stage.waiting(stage.queue) == 0
 
 
@@ -296,7 +297,7 @@ def test_looks_that_are_killed_again_and_again_lose_nothing(stage: Scene, kind: 
     bodies = [body(f"redhat:{it}") for it in range(MANY)]
     for queue in (f"{stage.queue}.retry.1h", f"{stage.queue}.dead-letter"):
         put(stage, queue, *bodies)
-    for _ in range(4):
+    for seconds in (0.05, 0.1, 0.2, 0.4):
         process = subprocess.Popen(
             [sys.executable, "-c", LOOKER],
             env=complete(needed(stage)),
@@ -305,7 +306,7 @@ def test_looks_that_are_killed_again_and_again_lose_nothing(stage: Scene, kind: 
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(random.uniform(0.05, 0.5))
+        time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     for queue in (f"{stage.queue}.retry.1h", f"{stage.queue}.dead-letter"):
