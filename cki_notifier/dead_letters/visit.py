@@ -67,7 +67,7 @@ def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:
     if not taken:
         return
     try:
-        tell_daemons(config, word_of(taken), _PURPOSE)
+        tell_daemons(config, [word_of(taken)], _PURPOSE)
     except Unavailable as error:
         text = "the daemons don't know that %d were taken out, and an alert may miss them: %s"
         logger.warning(text, taken, error)
