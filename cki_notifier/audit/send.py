@@ -6,8 +6,8 @@ to Kafka has arrived after a moment, which is waited for once, at the beginning.
 """
 
 import queue
+import random
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -76,13 +76,13 @@ class Result(Struct):
 
     total: int
     rows: list[Row] = msgspec.field(default_factory=list)
-    counts: Counter[Became] = msgspec.field(default_factory=Counter)
+    counts: dict[Became, int] = msgspec.field(default_factory=dict)
     signal: int = 0
 
     def add(self, row: Row) -> None:
         """Note what became of the next one."""
         self.rows.append(row)
-        self.counts[row.became] += 1
+        self.counts[row.became] = self.counts.get(row.became, 0) + 1
 
     @property
     def left(self) -> int:
@@ -174,12 +174,13 @@ class _Sending:
     def go(self, missing: Sequence[Due], settle_seconds: float) -> None:
         """Send one after the other, until a signal comes."""
         try:
-            self._stopping.wait(settle_seconds)
+            # Two that begin at once must not look at once.
+            self._stopping.wait(settle_seconds * random.uniform(1, 1.5))  # noqa: S311  # jitter
             for due in missing:
                 if self._stopping.is_set():
                     break
                 self.result.add(self._one(due))
-                self._progress.show(len(self.result.rows), self.result.counts[Became.SENT])
+                self._progress.show(len(self.result.rows), self.result.counts.get(Became.SENT, 0))
         except Interrupted:
             pass  # in a pause before the next try, or while Kafka was waited for in vain
         finally:

@@ -1,0 +1,277 @@
+"""What is missing is sent, on a real Kafka: once, whoever sends it meanwhile, however it ends."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from cki_notifier.audit.send import Became, Result, Row
+from cki_notifier.audit.stages import Due
+from cki_notifier.configuration.settings import read_config
+from cki_notifier.notification.by_hand import run_told_by
+from cki_notifier.notification.errors import Unavailable
+from cki_notifier.notification.models import Stage
+from cki_notifier.workers.deadline import Deadline
+from tests.audit.sending import Order, run
+from tests.audit.topic import Topic
+from tests.brokers.stage import Stage as Scene
+from tests.brokers.stage import eventually
+from tools.brokers.kafka import Kafka
+from tools.notifier import complete
+from tools.stand_ins import documents
+
+PRE, POST = Stage.PRE_TEST, Stage.POST_TEST
+
+
+def fill(stage: Scene, count: int) -> list[Due]:
+    """Put checkouts into the warehouse; return what is due of them."""
+    for number in range(count):
+        checkout = documents.checkout(f"redhat:{number}")
+        stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
+    return [Due(f"redhat:{number}", it) for number in range(count) for it in (PRE, POST)]
+
+
+@contextmanager
+def started(stage: Scene, order: Order) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that sends what is missing; what is left of it is killed."""
+    file = stage.folder / "order.json"
+    file.write_bytes(msgspec.json.encode(order))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.audit.sending", str(file)],
+        env=complete(stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def seen(process: subprocess.Popen[str], text: str) -> str:
+    """Read what it says until a line has this text; return all of it."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if text in line:
+            break
+    assert text in said
+    return said
+
+
+def result_of(process: subprocess.Popen[str]) -> tuple[Result, str]:
+    """Wait for its end; return the result, and what else it says."""
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    return msgspec.json.decode(out, type=Result), err
+
+
+def send(stage: Scene, order: Order) -> tuple[Result, str]:
+    """Send what is missing by a process of its own; return what it printed."""
+    with started(stage, order) as process:
+        return result_of(process)
+
+
+@pytest.fixture(name="topic")
+def _topic(stage: Scene) -> Iterator[Topic]:
+    """The topic, which this process reads, too."""
+    topic = Topic(stage.bootstrap, stage.topic)
+    yield topic
+    topic.close()
+
+
+def within(stage: Scene, order: Order, topic: Topic) -> Result:
+    """Send what is missing within this process."""
+    environment = stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}
+    return run(read_config(environment), order, topic)
+
+
+def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) -> None:
+    """Once, in order; with an id that the next audit would give it, too; and it is told of."""
+    missing = fill(stage, 2)
+    with stage.channel() as channel:
+        channel.queue_declare(stage.queue, durable=True)
+    result, told = send(stage, Order(missing))
+    assert result.rows == [Row(it, Became.SENT) for it in missing]
+    assert (result.total, result.left, result.signal) == (4, 0, 0)
+    records = stage.records(4)
+    assert {it.headers["ce_id"] for it in records} == {it.event_id for it in missing}
+    kinds = {Due(it.key, PRE if it.headers["ce_type"].endswith("pre") else POST) for it in records}
+    assert kinds == set(missing)
+    for record in records:
+        assert json.loads(record.value)["checkout_id"] == record.headers["ce_subject"] == record.key
+        assert record.headers["ce_source"] == stage.services.warehouse.url
+        age = datetime.now(UTC) - datetime.fromisoformat(record.headers["ce_time"])
+        assert timedelta() < age < timedelta(minutes=5)
+    words = [run_told_by(letter.body) for letter in stage.take(stage.queue, 4)]
+    assert [(it.checkout_id, it.outcome, it.reason) for it in words if it] == [
+        (it.checkout_id, "sent", it.stage.value) for it in missing
+    ]
+    assert len(re.findall(r"by hand, by \S+@\S+: .* outcome=sent", told)) == 4
+    again, _ = send(stage, Order(missing))
+    assert again.total == 0
+
+
+def test_what_was_sent_meanwhile_is_not_sent_again(
+    stage: Scene, topic: Topic, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The topic is read on after the operator agreed, and before each message."""
+    missing = fill(stage, 2)
+    run = stage.command("--status=ready_to_report", "--checkout-id=redhat:0")
+    assert run.returncode == 0, run.stderr
+    assert not topic.has("redhat:0", POST)
+    result = within(stage, Order(missing), topic)
+    assert result.rows[1] == Row(missing[1], Became.THERE)
+    assert result.counts == {Became.SENT: 3, Became.THERE: 1}
+    assert "redhat:0 post-test: is in the topic by now" in capfd.readouterr().err
+    assert len(stage.records(4)) == 4
+    assert topic.reads == len(missing)
+
+
+def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
+    stage: Scene, topic: Topic, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What was merged meanwhile is not sent; what can't be decided is counted; the rest is sent."""
+    missing = fill(stage, 3)[1::2]
+    url = stage.services.gitlab.merge_request_url("group/kernel", 12)
+    stage.services.gitlab.add_merge_request(documents.merge_request(url, state="merged"))
+    merged = documents.checkout("redhat:0", merge_request=url)
+    stage.services.warehouse.add(documents.everything(merged, [documents.build(merged)]))
+    wrong = documents.checkout("redhat:1", tree_name=5)
+    stage.services.warehouse.add(documents.everything(wrong, [documents.build(wrong)]))
+    missing.insert(2, Due("redhat:gone", PRE))
+    with stage.channel() as channel:
+        channel.queue_declare(stage.queue, durable=True)
+    result = within(stage, Order(missing), topic)
+    assert [it.became for it in result.rows] == [
+        Became.IGNORED,
+        Became.FAILED,
+        Became.FAILED,
+        Became.SENT,
+    ]
+    assert result.rows[0].reason == "merge-request-merged"
+    assert "tree_name" in result.rows[1].reason
+    said = capfd.readouterr().err
+    assert "redhat:0 post-test: ignored now (merge-request-merged): " in said
+    assert "redhat:1 post-test: not sent: datawarehouse: " in said
+    assert "redhat:gone pre-test: not sent: datawarehouse: no such checkout" in said
+    (record,) = stage.records(1)
+    assert record.key == "redhat:2"
+    words = [run_told_by(letter.body) for letter in stage.take(stage.queue, 4)]
+    assert [(it.outcome, it.reason) for it in words if it] == [
+        ("ignored", "merge-request-merged"),
+        ("failed", "invalid-document"),
+        ("failed", "not-found"),
+        ("sent", "post-test"),
+    ]
+
+
+def test_killed_ten_times_and_nothing_is_there_twice(stage: Scene) -> None:
+    """Before it is handed over, on its way, and after it was confirmed; each time run again."""
+    missing = fill(stage, 15)
+    moments = (None, 0.0, 0.001, 0.002, 0.004)
+    for number in range(10):
+        dies_after = moments[number % len(moments)]
+        order = Order(missing, dies_at=1 + number % 3, dies_after=dies_after)
+        with started(stage, order) as process:
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL, err
+    result, _ = send(stage, Order(missing))
+    assert result.counts == {Became.SENT: result.total}
+    assert 0 < result.total < len(missing)
+    counts = Counter(
+        (it.key, it.headers["ce_type"].rpartition(".")[2]) for it in stage.records(len(missing))
+    )
+    assert counts == {(it.checkout_id, it.stage.value.partition("-")[0]): 1 for it in missing}
+    assert send(stage, Order(missing))[0].total == 0
+
+
+def test_a_signal_between_two_ends_it_in_order(stage: Scene) -> None:
+    """What was begun is finished and told of; the others are left, and sent by the next one."""
+    missing = fill(stage, 20)
+    with started(stage, Order(missing)) as process:
+        said = seen(process, "outcome=sent")
+        process.send_signal(signal.SIGTERM)
+        result, rest_said = result_of(process)
+    assert result.signal == signal.SIGTERM
+    assert result.left > 0
+    sent = result.counts[Became.SENT]
+    assert (said + rest_said).count("outcome=sent") == sent == len(result.rows)
+    assert len(stage.records(sent)) == sent
+    rest, _ = send(stage, Order(missing))
+    assert rest.total == result.left
+    assert len(stage.records(len(missing))) == len(missing)
+
+
+def test_a_signal_wakes_who_waits_for_a_service(stage: Scene) -> None:
+    """Nobody waits a minute for the end."""
+    missing = fill(stage, 2)
+    stage.services.warehouse.down()
+    with started(stage, Order(missing)) as process:
+        seen(process, "trying again: datawarehouse: ")
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        result, _ = result_of(process)
+    assert time.monotonic() - began < 20
+    assert (result.rows, result.left, result.signal) == ([], 4, signal.SIGINT)
+
+
+def test_a_hiccup_of_kafka_is_outlasted_and_costs_no_duplicate(stage: Scene, kafka: Kafka) -> None:
+    """What was not confirmed in time is looked for before it is sent again."""
+    missing = fill(stage, 4)
+    settings = stage.folder / "client.properties"
+    settings.write_text("delivery.timeout.ms=2000\n")
+    stage.environment["KAFKA_CONFIG_FILE"] = str(settings)
+    with started(stage, Order(missing)) as process:
+        seen(process, "outcome=sent")
+        kafka.freeze()
+        try:
+            seen(process, "trying again: kafka: ")
+        finally:
+            kafka.thaw()
+        result, _ = result_of(process)
+    assert result.counts == {Became.SENT: 8}
+    assert len(stage.records(8)) == 8
+
+
+def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Topic) -> None:
+    """The next try looks for the record of the one before; it counts as sent."""
+    missing = fill(stage, 1)
+    result = within(stage, Order(missing, unconfirmed_at=1), topic)
+    assert result.rows == [Row(it, Became.SENT) for it in missing]
+    assert len(stage.records(2)) == 2
+
+
+class Unreadable(Topic):
+    """A topic that can't be read on."""
+
+    def read_on(self, _deadline: Deadline | None = None) -> None:
+        """Fail."""
+        raise Unavailable("kafka", "the topic can't be read")
+
+
+def test_what_can_not_be_looked_up_is_not_sent(stage: Scene) -> None:
+    """It might be sent twice."""
+    missing = fill(stage, 1)
+    topic = Unreadable(stage.bootstrap, stage.topic)
+    result = within(stage, Order(missing), topic)
+    topic.close()
+    reason = "kafka: the topic can't be read"
+    assert result.rows == [Row(it, Became.FAILED, reason) for it in missing]
+
+
+def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Topic) -> None:
+    """No daemon is told of anything."""
+    assert within(stage, Order([]), topic) == Result(0)
+    assert eventually(lambda: stage.waiting(stage.queue) == 0)
