@@ -109,12 +109,12 @@ def send(
         pipeline: whose publisher sends.
         announced: the topic.
         rabbitmq: where the daemons are told; None for nowhere.
-        settle_seconds: before the topic is read on for the first time.
+        settle_seconds: before the topic is read on for the first time, at least.
     """
     with _ending() as ending:
-        sending = _Sending(pipeline, announced, ending.stopping, len(missing))
+        sending = _Sending(pipeline, announced, ending.stopping, len(missing), settle_seconds)
         try:
-            sending.go(missing, settle_seconds)
+            sending.go(missing)
         finally:
             by_hand.tell_daemons_of(sending.runs, rabbitmq)
         sending.result.signal = ending.signal
@@ -162,8 +162,14 @@ class _Sending:
     """
 
     def __init__(
-        self, pipeline: Pipeline, announced: Announced, stopping: threading.Event, total: int
+        self,
+        pipeline: Pipeline,
+        announced: Announced,
+        stopping: threading.Event,
+        total: int,
+        settle_seconds: float,
     ) -> None:
+        self._settle_seconds = settle_seconds
         self._pipeline = pipeline
         self._announced = announced
         self._stopping = stopping
@@ -171,11 +177,10 @@ class _Sending:
         self.result = Result(total)
         self.runs: list[ManualRun] = []
 
-    def go(self, missing: Sequence[Due], settle_seconds: float) -> None:
+    def go(self, missing: Sequence[Due]) -> None:
         """Send one after the other, until a signal comes."""
         try:
-            # Two that begin at once must not look at once.
-            self._stopping.wait(settle_seconds * random.uniform(1, 1.5))  # noqa: S311  # jitter
+            self._settle()
             for due in missing:
                 if self._stopping.is_set():
                     break
@@ -186,7 +191,13 @@ class _Sending:
         finally:
             self._progress.clear()
 
+    def _settle(self) -> None:
+        """Wait; two that begin at once don't end at once."""
+        self._stopping.wait(self._settle_seconds * random.uniform(1, 2))  # noqa: S311  # jitter
+
     def _one(self, due: Due) -> Row:
+        if self._announced.has(due.checkout_id, due.stage):
+            return self._there(due)
         deadline = Deadline(by_hand.LONGEST_SECONDS, self._stopping)
         notification = _notification(due)
         decided: Announcement | Ignored | NotifierError
@@ -197,8 +208,9 @@ class _Sending:
             # Last of all, so that nobody has much time to send it between this and our record.
             by_hand.persist(lambda: self._announced.read_on(deadline), deadline)
             if self._announced.has(due.checkout_id, due.stage):
-                self._say(due, "is in the topic by now, so it is not sent")
-                return Row(due, Became.THERE)
+                if self.result.rows:  # somebody else sends the same now: they get ahead of us
+                    self._settle()
+                return self._there(due)
             if isinstance(decided, Announcement):
                 by_hand.send(self._pipeline, decided, notification, deadline)
         except Interrupted:
@@ -215,6 +227,10 @@ class _Sending:
             self._say(due, f"not sent: {decided}")
             return Row(due, Became.FAILED, str(decided))
         return Row(due, Became.SENT)
+
+    def _there(self, due: Due) -> Row:
+        self._say(due, "is in the topic by now, so it is not sent")
+        return Row(due, Became.THERE)
 
     def _say(self, due: Due, text: str) -> None:
         self._progress.clear()

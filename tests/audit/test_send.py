@@ -1,6 +1,8 @@
 """What is missing is sent, on a real Kafka: once, whoever sends it meanwhile, however it ends."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -8,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -41,7 +43,9 @@ def fill(stage: Scene, count: int) -> list[Due]:
 
 
 @contextmanager
-def started(stage: Scene, order: Order) -> Iterator[subprocess.Popen[str]]:
+def started(
+    stage: Scene, order: Order, stderr: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
     """Start a process that sends what is missing; what is left of it is killed."""
     file = stage.folder / "order.json"
     file.write_bytes(msgspec.json.encode(order))
@@ -49,7 +53,7 @@ def started(stage: Scene, order: Order) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-m", "tests.audit.sending", str(file)],
         env=complete(stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     ) as process:
         try:
@@ -128,15 +132,16 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
 ) -> None:
     """The topic is read on after the operator agreed, and before each message."""
     missing = fill(stage, 2)
-    run = stage.command("--status=ready_to_report", "--checkout-id=redhat:0")
-    assert run.returncode == 0, run.stderr
+    for number in range(2):
+        run = stage.command("--status=ready_to_report", f"--checkout-id=redhat:{number}")
+        assert run.returncode == 0, run.stderr
     assert not topic.has("redhat:0", POST)
     result = within(stage, Order(missing), topic)
-    assert result.rows[1] == Row(missing[1], Became.THERE)
-    assert result.counts == {Became.SENT: 3, Became.THERE: 1}
-    assert "redhat:0 post-test: is in the topic by now" in capfd.readouterr().err
+    assert [it.became for it in result.rows] == [Became.SENT, Became.THERE] * 2
+    assert result.counts == {Became.SENT: 2, Became.THERE: 2}
+    assert "redhat:1 post-test: is in the topic by now" in capfd.readouterr().err
     assert len(stage.records(4)) == 4
-    assert topic.reads == len(missing)
+    assert topic.reads == 2
 
 
 def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
@@ -195,6 +200,18 @@ def test_killed_ten_times_and_nothing_is_there_twice(stage: Scene) -> None:
     )
     assert counts == {(it.checkout_id, it.stage.value.partition("-")[0]): 1 for it in missing}
     assert send(stage, Order(missing))[0].total == 0
+
+
+def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
+    """One gets ahead, and the other one leaves alone what is there; at worst, an id comes twice."""
+    missing = fill(stage, 15)
+    with started(stage, Order(missing)) as one, started(stage, Order(missing)) as other:
+        counts = [result_of(it)[0].counts for it in (one, other)]
+    assert all(set(it) <= {Became.SENT, Became.THERE} for it in counts)
+    sent = sum(it.get(Became.SENT, 0) for it in counts)
+    records = stage.records(sent)
+    assert {it.headers["ce_id"] for it in records} == {it.event_id for it in missing}
+    assert len(records) == sent < 2 * len(missing)
 
 
 def test_a_signal_between_two_ends_it_in_order(stage: Scene) -> None:
@@ -269,6 +286,26 @@ def test_what_can_not_be_looked_up_is_not_sent(stage: Scene) -> None:
     topic.close()
     reason = "kafka: the topic can't be read"
     assert result.rows == [Row(it, Became.FAILED, reason) for it in missing]
+
+
+def test_a_terminal_shows_how_far_it_is(stage: Scene) -> None:
+    """Each line stands alone, and of the bar nothing is left."""
+    missing = fill(stage, 20)
+    ours, theirs = pty.openpty()
+    with started(stage, Order(missing), stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        with suppress(OSError):  # what Linux says when nobody else has the terminal open
+            while piece := os.read(ours, 65_536):
+                seen += piece
+        os.close(ours)
+        assert process.wait(30) == 0
+    assert b"% of 40, " in seen
+    lines = seen.decode().replace("\r\n", "\n").splitlines()
+    logged = [line.rpartition("\x1b[K")[2] for line in lines if "outcome=sent" in line]
+    assert len(logged) == len(missing)
+    assert all(line.startswith('{"time"') for line in logged)
+    assert "% of" not in lines[-1].rpartition("\x1b[K")[2]
 
 
 def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Topic) -> None:
