@@ -252,9 +252,7 @@ class _Reader:
         if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted, found)):
             self.may_read = True
 
-    def _remember(
-        self, headers: Any, wanted: AbstractSet[bytes], found: dict[bytes, str]
-    ) -> None:
+    def _remember(self, headers: Any, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
         headers = dict(headers or ())
         event_id, type_ = headers.get(_ID), headers.get(_TYPE)
         if not isinstance(event_id, bytes) or len(event_id) > _LONGEST_ID:

@@ -132,9 +132,7 @@ class Scan:
 def is_forbidden(error: KafkaException | MemoryError) -> bool:
     """Tell whether we have no right to the topic."""
     reason = error.args[0] if error.args else ""
-    return (
-        isinstance(reason, KafkaError) and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
-    )
+    return isinstance(reason, KafkaError) and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 def _pass(message: Message, left: dict[int, int], take: Callable[[Message], object]) -> None:
