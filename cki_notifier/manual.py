@@ -3,48 +3,27 @@
 And any body of a notification, to see what would become of it.
 """
 
-import logging
-import os
-import pwd
-import socket
 import sys
-import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
+from cki_notifier import by_hand
 from cki_notifier.checkout.reference import MergeRequestName
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.message.contract import encode
-from cki_notifier.notification.by_hand import MOST, ManualRun, word_of_run
-from cki_notifier.notification.errors import Invalid, NotFound, NotifierError, Unavailable
+from cki_notifier.notification.errors import Invalid, NotFound, NotifierError
 from cki_notifier.notification.models import Ignored, Notification, Sent
 from cki_notifier.notification.parse import Identity, identify, parse
-from cki_notifier.notification.reasons import DelayReason
 from cki_notifier.pipeline import Announcement, Pipeline
-from cki_notifier.rabbitmq.words import tell_daemons
 from cki_notifier.rules.explain import ExplainedReason, Explanation, Trail
 from cki_notifier.sources.load import Loader
-from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.terminal import decision, show, show_message
 from cki_notifier.workers.deadline import Deadline
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-#: For everything together, in seconds.
-LONGEST_SECONDS = 60.0
-#: The pause before another try, in seconds.
-_PAUSE_SECONDS = 3.0
-#: For telling the daemons, in seconds.
-_TELL_SECONDS = 5.0
 #: No notification is larger, in bytes.
 _LARGEST_BODY = 16 * 1024 * 1024
 
@@ -99,7 +78,7 @@ def run(
     """
     code, decided = _handle(pipeline, notification, sends=sends, form=form)
     if sends:
-        _tell_of(notification, decided, rabbitmq)
+        by_hand.tell_daemons_of([by_hand.told_of(notification, decided)], rabbitmq)
     return code
 
 
@@ -149,9 +128,9 @@ def find(loader: Loader, name: MergeRequestName) -> str | None:
     Returns:
         None when there is none, or it can't be had; it is said why.
     """
-    deadline = Deadline(LONGEST_SECONDS)
+    deadline = Deadline(by_hand.LONGEST_SECONDS)
     try:
-        checkout = _persist(lambda: loader.find(name, deadline), deadline)
+        checkout = by_hand.persist(lambda: loader.find(name, deadline), deadline)
     except NotifierError as error:
         show(f"{name.text}: {error}")
         return None
@@ -166,16 +145,18 @@ def _handle(
     pipeline: Pipeline, notification: Notification, *, sends: bool, form: Form
 ) -> tuple[int, Announcement | Ignored | NotifierError]:
     """Decide, send, and show; return the exit code and what was decided."""
-    deadline = Deadline(LONGEST_SECONDS)
+    deadline = Deadline(by_hand.LONGEST_SECONDS)
     trail = Trail(wanted=form != Form.MESSAGE)
     is_shown = True
     try:
-        decided = _persist(lambda: pipeline.decide(notification, deadline, _fresh(trail)), deadline)
+        decided = by_hand.persist(
+            lambda: pipeline.decide(notification, deadline, _fresh(trail)), deadline
+        )
         outcome = decided if isinstance(decided, Ignored) else Sent(decided.stage)
         if not isinstance(decided, Ignored):
             if form != Form.JSON:
                 is_shown = show_message(encode(decided.message))
-            _send(pipeline, decided, notification, deadline)
+            by_hand.send(pipeline, decided, notification, deadline)
     except NotifierError as error:
         identity = Identity(notification.checkout_id, notification.status)
         return _fail(form, trail, identity, error), error
@@ -197,97 +178,6 @@ def _fail(form: Form, trail: Trail, identity: Identity, error: NotifierError) ->
             "a checkout's page there, or a merge request as project!123"
         )
     return FAILED
-
-
-def _tell_of(
-    notification: Notification,
-    decided: Announcement | Ignored | NotifierError,
-    rabbitmq: RabbitMQConfig | None,
-) -> None:
-    """Log who sent what, and tell the daemons, as long as that takes no time."""
-    outcome, reason = _told(decided)
-    run = ManualRun(
-        who=_cut(f"{_user()}@{socket.gethostname()}"),
-        when=datetime.now(UTC),
-        checkout_id=_cut(notification.checkout_id),
-        status=notification.status,
-        outcome=outcome,
-        reason=reason,
-        event_id=notification.event_id,
-    )
-    fields = {"checkout": run.checkout_id, "status": run.status, "outcome": outcome}
-    logger.warning(
-        "by hand, by %s: checkout=%s status=%s outcome=%s reason=%s event=%s",
-        *(run.who, run.checkout_id, run.status, outcome, reason, run.event_id),
-        extra=fields | {"reason": reason},
-    )
-    if rabbitmq is None:
-        return
-    failures = ["no answer in time"]
-    thread = threading.Thread(target=_tell, args=(rabbitmq, run, failures), daemon=True)
-    thread.start()
-    thread.join(_TELL_SECONDS)
-    if failures:
-        show(f"the daemons don't know of this run: {failures[-1]}")
-
-
-def _tell(config: RabbitMQConfig, run: ManualRun, failures: list[str]) -> None:
-    try:
-        tell_daemons(config, word_of_run(run), "manual run")
-        failures.clear()
-    except Unavailable as error:
-        failures.append(str(error))
-
-
-def _told(
-    decided: Announcement | Ignored | NotifierError,
-) -> tuple[Literal["sent", "ignored", "failed"], str]:
-    """Return what became of a run, and the code of the reason."""
-    if isinstance(decided, Announcement):
-        return "sent", decided.stage.value
-    if isinstance(decided, Ignored):
-        return "ignored", decided.reason.value
-    if isinstance(decided, Invalid):
-        return "failed", decided.reason.value
-    is_absent = isinstance(decided, NotFound)
-    return "failed", (DelayReason.NOT_FOUND if is_absent else DelayReason.UNAVAILABLE).value
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # in a container
-        return str(os.getuid())
-
-
-def _cut(text: str) -> str:
-    return printable(text)[:MOST]
-
-
-def _send(
-    pipeline: Pipeline, announcement: Announcement, notification: Notification, deadline: Deadline
-) -> None:
-    """Send until it is confirmed; what may be in the topic after a try is looked up first."""
-    tries = 0
-
-    def send() -> None:
-        nonlocal tries
-        tries += 1
-        again = replace(notification, may_be_repeat=tries > 1)
-        pipeline.announce(announcement, again, deadline)
-
-    _persist(send, deadline)
-
-
-def _persist(act: Callable[[], T], deadline: Deadline) -> T:
-    """Try something until the deadline, as long as trying again may help."""
-    while True:
-        try:
-            return act()
-        except Unavailable as error:
-            if not error.hiccup or not deadline.pause(_PAUSE_SECONDS):
-                raise
-            show(f"trying again: {error}")
 
 
 def _fresh(trail: Trail) -> Trail:

@@ -107,7 +107,7 @@ def _read(config: RabbitMQConfig, most: int, end: float) -> Reading:
     choice = Choice[ShownLetter](most)
     seen = size = 0
     with visit(config) as visiting:
-        if visiting.count and visiting.is_quorum() and visiting.may_drop():
+        if visiting.wears_out():
             text = f"{visiting.queue} may drop letters that are looked at often"
             raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
         for letter in visiting.letters():

@@ -1,18 +1,15 @@
 """A walk through the dead-letter queue, once: does something to each letter that is meant."""
 
-import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from operator import itemgetter
-from types import FrameType
 from typing import Generic, TypeVar
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, Order, Selection, names_of
-from cki_notifier.dead_letters.progress import Progress
 from cki_notifier.dead_letters.visit import Visit, visit
+from cki_notifier.telemetry.progress import Progress
+from cki_notifier.workers.signals import postponed
 
 #: RabbitMQ 4 drops a message that was handed out 20 times, unless its queue says otherwise.
 _MANY_LOOKS = 10
@@ -64,7 +61,8 @@ class Walk:
         Raises:
             Unavailable: RabbitMQ can't be had (any more).
         """
-        with _postponed_signals() as signals, visit(self._config) as visiting:
+        signals: list[int] = []
+        with postponed(signals.append), visit(self._config) as visiting:
             self.queue, self.exists, self.count = visiting.queue, visiting.exists, visiting.count
             progress = Progress(self.count, self.deed)
             most_looks = 0
@@ -137,21 +135,3 @@ class Choice(Generic[T]):
         if self._limit and len(self._kept) >= self._limit:
             del self._kept[self._limit :]
             self._too_late = self._kept[-1][0]
-
-
-@contextmanager
-def _postponed_signals() -> Iterator[list[int]]:
-    """Note signals instead of being interrupted by them, which might be in the midst of I/O."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

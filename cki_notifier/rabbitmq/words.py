@@ -1,5 +1,7 @@
 """Words to the daemons: bodies in the main queue that no daemon takes for a notification."""
 
+from collections.abc import Iterable
+
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.rabbitmq.connection import (
     BasicProperties,
@@ -13,22 +15,23 @@ from cki_notifier.rabbitmq.connection import (
 _BLOCKED_SECONDS = 1.0
 
 
-def tell_daemons(config: RabbitMQConfig, word: bytes, purpose: str) -> None:
-    """Put a word into the main queue, by a connection of its own; whichever daemon gets it hears.
+def tell_daemons(config: RabbitMQConfig, words: Iterable[bytes], purpose: str) -> None:
+    """Put words into the main queue, by a connection of their own; whichever daemon gets it hears.
 
     Args:
         config: which queue, and where.
-        word: the body.
+        words: the bodies; the next one is asked for when the one before is there.
         purpose: of the connection, as the broker shows it.
 
     Raises:
-        Unavailable: it may not be there.
+        Unavailable: the last one that was asked for may not be there.
     """
     connection = connect(config, purpose, blocked_seconds=_BLOCKED_SECONDS)
     try:
         with translated():
             channel = connection.channel()
             channel.confirm_delivery()
-        publish_to_queue(channel, config.queue, word, BasicProperties(delivery_mode=2))
+        for word in words:
+            publish_to_queue(channel, config.queue, word, BasicProperties(delivery_mode=2))
     finally:
         close(connection)

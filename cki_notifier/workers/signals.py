@@ -1,10 +1,15 @@
-"""The signals that end the daemon: blocked in all threads, and waited for in the main one.
+"""The signals that end a process in order.
 
-So no handler interrupts anything, none gets lost while the process is starting, and a process with
-id 1 gets them too, which has no default action for them.
+The daemon has them blocked in all threads, and waits for them in the main one. So no handler
+interrupts anything, none gets lost while the process is starting, and a process with id 1 gets them
+too, which has no default action for them. A command that changes something postpones them.
 """
 
+import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
 #: They end the process in order, and when it is ending already, at once.
@@ -20,3 +25,26 @@ def endings() -> frozenset[signal.Signals]:
 def block() -> None:
     """Block them in this thread and in those it starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, endings())
+
+
+@contextmanager
+def postponed(note: Callable[[int], object]) -> Iterator[None]:
+    """Have signals noted instead of being interrupted by them, which might be in the midst of I/O.
+
+    Args:
+        note: is called with the first one, by a handler; a second one ends the process at once.
+    """
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        note(number)
+
+    before = {number: signal.signal(number, handle) for number in sorted(URGENT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

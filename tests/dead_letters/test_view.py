@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pika.spec import BasicProperties
 
 from cki_notifier.dead_letters.letter import Letter, read_letter
-from cki_notifier.dead_letters.progress import bar
+from cki_notifier.telemetry.progress import bar
 from cki_notifier.dead_letters.view import (
     as_json,
     cut,

@@ -1,0 +1,157 @@
+"""What still waits in RabbitMQ: looked up in its queues, without taking anything.
+
+Whatever is looked at is given back, one queue after the other, in the order in which a notification
+moves from queue to queue, so that none is missed because it moved meanwhile. The main queue is not
+looked into, so that nobody is in the daemons' way; what a daemon holds, or somebody else who looks
+at the same moment, can't be seen.
+
+Each look counts as a delivery: the daemon takes what comes out of a delay queue for a possible
+repeat anyway, and looks it up in the topic.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from msgspec import Struct
+
+from cki_notifier.audit.stages import Due
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.notification.errors import Malformed, Unavailable
+from cki_notifier.notification.models import Stage, Status
+from cki_notifier.pipeline import Pipeline
+from cki_notifier.rabbitmq.connection import (
+    Arguments,
+    close,
+    connect,
+    ready_messages,
+    translated,
+)
+from cki_notifier.rabbitmq.hand import Hand
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue, retry_arguments
+
+#: Where a notification may wait; spelled as in the report.
+DELAYED, DEAD_LETTER = "delayed", "dead-letter"
+
+_PURPOSE = "audit"
+#: No more is looked at, in notifications and in bytes.
+_MOST, _MOST_BYTES = 100_000, 1024 * 1024 * 1024
+_DIGEST_BYTES = 12
+#: The stages that a notification may announce.
+_STAGES: Mapping[str, tuple[Stage, ...]] = {
+    Status.BUILD_SETUPS_FINISHED: (Stage.PRE_TEST,),
+    Status.READY_TO_REPORT: (Stage.POST_TEST,),
+    Status.ISSUEOCCURRENCES_CHANGED: (Stage.POST_TEST,),
+    Status.UNKNOWN: (Stage.PRE_TEST, Stage.POST_TEST),
+}
+
+
+class Waiting(Struct):
+    """What waits in RabbitMQ, as far as it was looked at.
+
+    Attributes:
+        in_main: how many notifications are ready in the main queue, of whatever kind; None where
+            that can't be told.
+        unseen: the queues that were not looked at, or not to their end, each with the reason.
+    """
+
+    in_main: int | None
+    unseen: list[str]
+    _delayed: set[bytes]
+    _dead: set[bytes]
+
+    def where(self, due: Due) -> str:
+        """Return where a notification waits that announces this stage, ``""`` for nowhere."""
+        mark = _mark(due.checkout_id, due.stage)
+        if mark in self._delayed:
+            return DELAYED
+        return DEAD_LETTER if mark in self._dead else ""
+
+
+def look(config: RabbitMQConfig, seconds: float) -> Waiting:
+    """Look into the delay queues and the dead-letter queue.
+
+    Args:
+        config: where.
+        seconds: for all of it. What has to be looked at after that is unseen.
+
+    Raises:
+        Unavailable: RabbitMQ can't be had.
+    """
+    return _Look(config, time.monotonic() + seconds).through()
+
+
+class _Look:
+    """One look; see :func:`look`."""
+
+    def __init__(self, config: RabbitMQConfig, end: float) -> None:
+        self._config = config
+        self._end = end
+        self._left, self._left_bytes = _MOST, _MOST_BYTES
+        self._unseen: list[str] = []
+
+    def through(self) -> Waiting:
+        """Look into one queue after the other."""
+        main, delayed, dead = self._config.queue, set[bytes](), set[bytes]()
+        arguments = retry_arguments(main)
+        for seconds in DELAYS:
+            name = delay_queue(main, seconds)
+            self._into(name, arguments[name], delayed)
+        name = dead_letter_queue(main)
+        self._into(name, arguments[name], dead)
+        return Waiting(self._in_main(), self._unseen, delayed, dead)
+
+    def _into(self, queue: str, arguments: Arguments, found: set[bytes]) -> None:
+        """Look into a queue, by a connection of its own: none is the worse for the one before."""
+        connection = connect(self._config, _PURPOSE)
+        try:
+            hand = Hand(connection, queue, arguments)
+            if hand.wears_out():
+                self._unseen.append(f"{queue}: it may drop what is looked at often")
+                return
+            try:
+                self._read(hand, found)
+            finally:
+                with suppress(Unavailable):  # the broker does when the connection ends
+                    hand.give_back()
+        except Unavailable as error:
+            self._unseen.append(f"{queue}: {error}")
+        finally:
+            close(connection)
+
+    def _read(self, hand: Hand, found: set[bytes]) -> None:
+        for seen, (_, _, body) in enumerate(hand.messages(), 1):
+            self._left -= 1
+            self._left_bytes -= len(body)
+            found |= _marks(body)
+            late = time.monotonic() > self._end
+            if seen < hand.count and (late or self._left <= 0 or self._left_bytes <= 0):
+                why = "the time is over" if late else "there is more than is looked at"
+                self._unseen.append(f"{hand.queue}: {why}; {seen:,} of {hand.count:,} were seen")
+                return
+
+    def _in_main(self) -> int | None:
+        connection = connect(self._config, _PURPOSE)
+        try:
+            with translated():
+                return ready_messages(connection, self._config.queue)
+        except Unavailable:
+            return None
+        finally:
+            close(connection)
+
+
+def _marks(body: bytes) -> set[bytes]:
+    """Return the marks of what a notification announces, unless the rules ignore it unseen."""
+    try:
+        notification, ignored = Pipeline.begin(body)
+    except Malformed:
+        return set()
+    stages = () if ignored else _STAGES.get(notification.status, ())
+    return {_mark(notification.checkout_id, it) for it in stages}
+
+
+def _mark(checkout_id: str, stage: Stage) -> bytes:
+    text = f"{checkout_id}\0{stage}".encode(errors="replace")
+    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()

@@ -1,0 +1,163 @@
+"""What sends by hand: it tries for a while, as no queue waits for it, and it is told of."""
+
+import logging
+import os
+import pwd
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+from msgspec.structs import replace
+
+from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.notification.by_hand import MOST, ManualRun, word_of_run
+from cki_notifier.notification.errors import Invalid, NotFound, NotifierError, Unavailable
+from cki_notifier.notification.models import Ignored, Notification, Sent
+from cki_notifier.notification.reasons import DelayReason
+from cki_notifier.pipeline import Announcement, Pipeline
+from cki_notifier.rabbitmq.words import tell_daemons
+from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.terminal import show
+from cki_notifier.workers.deadline import Deadline
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: For one message, everything together, in seconds.
+LONGEST_SECONDS = 60.0
+#: The pause before another try, in seconds.
+_PAUSE_SECONDS = 3.0
+#: For telling the daemons of the first run and of each, in seconds.
+_TELL_SECONDS, _TELL_EACH_SECONDS = 5.0, 0.05
+
+
+def send(
+    pipeline: Pipeline, announcement: Announcement, notification: Notification, deadline: Deadline
+) -> Sent:
+    """Send until it is confirmed; what may be in the topic after a try is looked up first.
+
+    Raises:
+        NotifierError: as :meth:`cki_notifier.pipeline.Pipeline.announce`.
+    """
+    tries = 0
+
+    def announce() -> Sent:
+        nonlocal tries
+        tries += 1
+        again = replace(notification, may_be_repeat=tries > 1)
+        return pipeline.announce(announcement, again, deadline)
+
+    return persist(announce, deadline)
+
+
+def persist(act: Callable[[], T], deadline: Deadline) -> T:
+    """Try something until the deadline, as long as trying again may help."""
+    while True:
+        try:
+            return act()
+        except Unavailable as error:
+            if not error.hiccup or not deadline.pause(_PAUSE_SECONDS):
+                raise
+            show(f"trying again: {error}")
+
+
+def told_of(
+    notification: Notification, decided: Announcement | Ignored | NotifierError
+) -> ManualRun:
+    """Log who sent what; return it for the daemons."""
+    outcome, reason = _told(decided)
+    run = ManualRun(
+        who=_cut(f"{_user()}@{socket.gethostname()}"),
+        when=datetime.now(UTC),
+        checkout_id=_cut(notification.checkout_id),
+        status=notification.status,
+        outcome=outcome,
+        reason=reason,
+        event_id=notification.event_id,
+    )
+    fields = {"checkout": run.checkout_id, "status": run.status, "outcome": outcome}
+    logger.warning(
+        "by hand, by %s: checkout=%s status=%s outcome=%s reason=%s event=%s",
+        *(run.who, run.checkout_id, run.status, outcome, reason, run.event_id),
+        extra=fields | {"reason": reason},
+    )
+    return run
+
+
+def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) -> None:
+    """Tell the daemons, which count them, of runs; as long as that takes no time.
+
+    Args:
+        runs: any number; a word for each, by one connection.
+        rabbitmq: where; None for nowhere.
+    """
+    if rabbitmq is None or not runs:
+        return
+    telling = _Telling(rabbitmq, runs)
+    threading.Thread(target=telling.tell, daemon=True).start()
+    if failure := telling.failure(_TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1)):
+        left = len(runs) - telling.count
+        what = "this run" if len(runs) == 1 else f"{left:,} of {len(runs):,} runs"
+        show(f"the daemons don't know of {what}: {failure}")
+
+
+class _Telling:
+    """Tells the daemons of runs.
+
+    Attributes:
+        count: of how many they were told.
+    """
+
+    def __init__(self, config: RabbitMQConfig, runs: Sequence[ManualRun]) -> None:
+        self._config = config
+        self._runs = runs
+        self._failure = "no answer in time"
+        self._ended = threading.Event()
+        self.count = 0
+
+    def tell(self) -> None:
+        """Tell of all of them."""
+        try:
+            tell_daemons(self._config, self._words(), "manual run")
+            self._failure = ""
+        except Unavailable as error:
+            self._failure = str(error)
+        self._ended.set()
+
+    def failure(self, seconds: float) -> str:
+        """Wait for the end; return what went wrong, ``""`` for nothing."""
+        self._ended.wait(seconds)
+        return self._failure
+
+    def _words(self) -> Iterator[bytes]:
+        for run in self._runs:
+            yield word_of_run(run)
+            self.count += 1
+
+
+def _told(
+    decided: Announcement | Ignored | NotifierError,
+) -> tuple[Literal["sent", "ignored", "failed"], str]:
+    """Return what became of a run, and the code of the reason."""
+    if isinstance(decided, Announcement):
+        return "sent", decided.stage.value
+    if isinstance(decided, Ignored):
+        return "ignored", decided.reason.value
+    if isinstance(decided, Invalid):
+        return "failed", decided.reason.value
+    is_absent = isinstance(decided, NotFound)
+    return "failed", (DelayReason.NOT_FOUND if is_absent else DelayReason.UNAVAILABLE).value
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container
+        return str(os.getuid())
+
+
+def _cut(text: str) -> str:
+    return printable(text)[:MOST]
