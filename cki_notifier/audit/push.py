@@ -58,8 +58,10 @@ def gateway(text: str) -> str:
 def registry(sums: Mapping[str, int], succeeded_at: float | None) -> CollectorRegistry:
     """Return the metrics of an audit; parameters as of :func:`push`."""
     made = CollectorRegistry()
+    missing = sums.get(Verdict.MISSING, 0)
     values = {
-        "missing": sums.get(Verdict.MISSING, 0),
+        # None found by an audit that could not decide about everything does not mean none.
+        "missing": None if succeeded_at is None and not missing else missing,
         "undecided": sums.get(Verdict.UNDECIDED, 0),
         "compared": sum(sums.values()),
         "last_success_timestamp_seconds": succeeded_at,

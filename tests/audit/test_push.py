@@ -130,16 +130,27 @@ def test_the_sums_are_pushed_for_the_environment(
 def test_an_audit_that_could_not_decide_leaves_the_last_success_where_it_is(
     server: Gateway,
 ) -> None:
-    """By a POST without it: a PUT would take it away, and nobody would see its age."""
-    push(f"http://{server.place}", {"undecided": 3}, None)
-    (pushed,) = server.pushed
-    assert pushed.method == "POST"
-    assert pushed.path.endswith("/environment/none")
-    assert pushed.samples == {
-        "cki_notifier_audit_missing": 0,
-        "cki_notifier_audit_undecided": 3,
-        "cki_notifier_audit_compared": 3,
+    """By a POST without it: a PUT would take it away, and nobody would see its age.
+
+    And what an earlier audit missed is not over because this one could not tell.
+    """
+    push(f"http://{server.place}", {"undecided": 3, "missing": 0}, None)
+    push(f"http://{server.place}", {"undecided": 3, "missing": 1}, None)
+    none, some = server.pushed
+    assert none.method == "POST"
+    assert none.path.endswith("/environment/none")
+    known = {"cki_notifier_audit_undecided": 3, "cki_notifier_audit_compared": 3}
+    assert none.samples == known
+    assert some.samples == known | {
+        "cki_notifier_audit_missing": 1,
+        "cki_notifier_audit_compared": 4,
     }
+
+
+def test_an_audit_that_misses_nothing_ends_the_alert(server: Gateway) -> None:
+    """The 0 is pushed, and takes the place of what was missing before."""
+    push(f"http://{server.place}", {"announced": 3}, 1.0)
+    assert server.pushed[0].samples["cki_notifier_audit_missing"] == 0
 
 
 def test_a_gateway_behind_a_path_and_a_login_is_reached(
