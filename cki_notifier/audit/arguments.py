@@ -40,7 +40,7 @@ def add_audit(commands: Any) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask first")
     parser.add_argument(
         "--push",
-        type=_address,
+        type=gateway,
         metavar="URL",
         help="of a Prometheus Pushgateway, which is told of the result",
     )
@@ -72,12 +72,18 @@ def _moment(value: str) -> datetime:
     return moment
 
 
-def _address(value: str) -> str:
+def gateway(text: str) -> str:
+    """Return the address of a Pushgateway, as an argument of the command line has it.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none; what may be a password is not shown.
+    """
     try:
-        parts = urlsplit(value)
-        is_web = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        parts = urlsplit(text)
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
     except ValueError:
-        is_web = False
-    if not is_web:
-        raise argparse.ArgumentTypeError("it is no http(s) address of a Pushgateway")
-    return value
+        is_valid = None
+    if not is_valid or parts.query or parts.fragment or re.search(r"[^!-~]", text):
+        what = "what it holds" if "@" in text else repr(text)
+        raise argparse.ArgumentTypeError(f"{what} is no address like http://pushgateway:9091")
+    return text

@@ -70,7 +70,7 @@ class Judge:
         pipeline: decides, and sends nothing.
 
     Attributes:
-        queued: the same.
+        queued, trouble: the same.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Judge:
     ) -> None:
         self._announced = announced
         self.queued = queued
-        self._trouble = trouble
+        self.trouble = trouble
         self._pipeline = pipeline
 
     def judge_all(self, checkouts: Iterable[Checkout]) -> Iterator[Judged]:
@@ -126,6 +126,6 @@ class Judge:
             verdict = Verdict.IGNORED_NOW if is_of_now else Verdict.IGNORED
             return Judged(due, verdict, decision.reason, merge_request=decision.merge_request)
         about = decision.message.merge_request.merge_request_url
-        if self.queued is None and self._trouble:
-            return Judged(due, Verdict.UNDECIDED, error=self._trouble, merge_request=about)
+        if self.queued is None and self.trouble:
+            return Judged(due, Verdict.UNDECIDED, error=self.trouble, merge_request=about)
         return Judged(due, Verdict.MISSING, merge_request=about)

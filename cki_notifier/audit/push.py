@@ -4,9 +4,7 @@ An audit is over before Prometheus would ask it. The gateway keeps what it pushe
 that no longer runs is seen by the age of its last success; docs/audit.md says why not a textfile.
 """
 
-import argparse
 import base64
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -36,23 +34,6 @@ _MEANINGS: Final = {
     "last_success_timestamp_seconds": "When an audit last came to a decision about everything, "
     "whether or not something was missing, in seconds since 1970; missing until then.",
 }
-
-
-def gateway(text: str) -> str:
-    """Return the address of a Pushgateway, as an argument of the command line has it.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none; what may be a password is not shown.
-    """
-    try:
-        parts = urlsplit(text)
-        is_valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
-    except ValueError:
-        is_valid = None
-    if not is_valid or parts.query or parts.fragment or re.search(r"[^!-~]", text):
-        what = "what it holds" if "@" in text else repr(text)
-        raise argparse.ArgumentTypeError(f"{what} is no address like http://pushgateway:9091")
-    return text
 
 
 def registry(sums: Mapping[str, int], succeeded_at: float | None) -> CollectorRegistry:
@@ -85,7 +66,7 @@ def push(
     What the gateway has of an earlier audit stays where this one has nothing to put in its place.
 
     Args:
-        url: the gateway's, as :func:`gateway` returns it, perhaps with a user and a password.
+        url: the gateway's, as on the command line, perhaps with a user and a password.
         sums: how many there are of each verdict.
         succeeded_at: when the audit came to a decision about everything, in seconds since 1970;
             None when it did not.

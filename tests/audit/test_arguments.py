@@ -55,9 +55,9 @@ def test_a_day_is_the_usual_span() -> None:
         (["--since", "999999w"], "too long ago"),
         (["--since", "2999-01-01"], "in the future"),
         (["--since", "0001-01-01T00:00+14:00"], "neither a length"),
-        (["--push", "gateway:9091"], "no http"),
-        (["--push", "http://[::1"], "no http"),
-        (["--push", ""], "no http"),
+        (["--push", "gateway:9091"], "is no address"),
+        (["--push", "http://[::1"], "is no address"),
+        (["--push", ""], "is no address"),
     ],
 )
 def test_a_wrong_value_is_refused(

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cki_notifier.audit.push import gateway, push
+from cki_notifier.audit.arguments import gateway
+from cki_notifier.audit.push import push
 from tools.processes import free_port
 
 SUMS = {

@@ -42,7 +42,7 @@ def fill(stage: Stage, number: int, **changes: Any) -> dict[str, Any]:
 def merge_request(stage: Stage, number: int, state: str) -> str:
     """Have a merge request in a state; return its address."""
     url = stage.services.gitlab.merge_request_url("group/project", number)
-    stage.services.gitlab.add(documents.merge_request(url, state=state))
+    stage.services.gitlab.add_merge_request(documents.merge_request(url, state=state))
     return url
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from pika.spec import BasicProperties
 
 from cki_notifier.dead_letters.letter import Letter, read_letter
-from cki_notifier.telemetry.progress import bar
 from cki_notifier.dead_letters.view import (
     as_json,
     cut,
@@ -22,6 +21,7 @@ from cki_notifier.dead_letters.view import (
     rows,
 )
 from cki_notifier.notification.reasons import DeadLetterReason
+from cki_notifier.telemetry.progress import bar
 from tests.properties import PATIENT
 
 BODY = b'{"id": "redhat:1", "status": "unknown"}'

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from cki_notifier.audit.push import gateway
+from cki_notifier.audit.arguments import gateway
 from tests.deploy.kubernetes import restricted
 from tests.deploy.kubernetes.manifests import (
     OVERLAYS,

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from cki_notifier.audit.push import gateway
+from cki_notifier.audit.arguments import gateway
 from tests.deploy.systemd.test_unit import MOST_EXPOSED
 from tests.deploy.systemd.unit import UNIT, analyze, environment, setting, settings
 from tests.factories.environment import read
