@@ -19,7 +19,7 @@ from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-#: Nothing is said of more records than that: three months of 20,000 a day, and some 250 MiB.
+#: Nothing is said of more records than that: three months of 20,000 a day, and some 300 MiB.
 MOST_RECORDS = 2_000_000
 #: Whoever writes a record may give it any time: none of ours is later, in milliseconds.
 _LAST = 253_402_300_799_000
@@ -27,7 +27,7 @@ _ID, _SUBJECT, _TYPE = "ce_id", "ce_subject", "ce_type"
 
 
 class Announcements:
-    """What was announced; used by one thread at a time.
+    """What was announced; read by one thread, and then asked by any.
 
     Args:
         config: the topic, and settings that

@@ -54,7 +54,7 @@ class Scan:
             :func:`cki_notifier.kafka.client.setting_faults` accepted.
 
     Attributes:
-        trouble: what librdkafka said last that it can't do now; ``""`` for nothing.
+        trouble: what librdkafka can't do now, as it said last; ``""`` while records come.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -116,7 +116,7 @@ class Scan:
             if message is not None:
                 for one in (message, *self._consumer.consume(_MOST_AT_ONCE, 0)):
                     _pass(one, left, take)
-                heard = time.monotonic()
+                heard, self.trouble = time.monotonic(), ""
             elif time.monotonic() - heard > _STALLED_SECONDS:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # its name
             go_on()
