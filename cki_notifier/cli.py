@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cki_notifier import __version__, manual
+from cki_notifier.audit.arguments import add_audit, fault_of
 from cki_notifier.checkout.reference import checkout_reference
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.environment import of_process
@@ -62,6 +63,8 @@ _OK, _UNSHOWN, _FAULTY = 0, 1, 2
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
 #: So many dead letters are shown, and read within so long, in seconds: an answer as a whole has 10.
 _MOST_LETTERS, _LETTERS_SECONDS = 1000, 8.0
+#: The services should not feel an audit.
+_MOST_REQUESTS = 4
 #: For the last line of who is in a hurry, in seconds.
 _LAST_LINE_SECONDS = 0.2
 
@@ -142,12 +145,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     explaining.add_argument("file", metavar="FILE", help="with the body; - for standard input")
     explaining.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    add_audit(commands)
     add_dead_letters(commands)
     add_doctor(commands)
     if arguments is None:
         arguments = [of_process(it) for it in sys.argv[1:]]
     parsed = parser.parse_args(arguments)
-    if fault := _fault_of(parsed):
+    fault = _fault_of(parsed) or (fault_of(parsed) if parsed.command == "audit" else "")
+    if fault:
         parser.error(fault)
     if parsed.dry_run and parsed.status is None:
         parsed.status = Status.UNKNOWN.value  # which leads to what the checkout is ready for
@@ -211,18 +216,46 @@ def _explain(parsed: argparse.Namespace) -> int:
     return manual.explain(_pipeline(config, _loader(config), Unsent(), None), body, form)
 
 
-_COMMANDS = {"dead-letters": _dead_letters, "explain": _explain}
+def _audit(parsed: argparse.Namespace) -> int:
+    # It knows how to talk to a Pushgateway, which the daemon never does.
+    from cki_notifier.audit import command  # noqa: PLC0415  # only who asks for it
+
+    config = read_config(needs_rabbitmq=False, check_kafka=setting_faults)
+    log.set_up(config.logging_level, config.logging_format)
+    warehouse, loader = _sources(config, most=_MOST_REQUESTS, has_extras=parsed.send)
+    publisher = Publisher(config.kafka) if config.kafka and parsed.send else None
+    ledger = Ledger(config.kafka) if config.kafka else None
+    pipeline = _pipeline(config, loader, publisher or Unsent(), ledger)
+    code = command.run(config, parsed, warehouse, pipeline)
+    if publisher is not None:
+        publisher.close(RECORDS_SECONDS)
+    return code
+
+
+_COMMANDS = {"audit": _audit, "dead-letters": _dead_letters, "explain": _explain}
 
 
 def _loader(config: Config) -> Loader:
+    return _sources(config)[1]
+
+
+def _sources(
+    config: Config, *, most: int | None = None, has_extras: bool = True
+) -> tuple[DataWarehouse, Loader]:
+    """Return the warehouse, and what loads from it and from the other services.
+
+    Args:
+        config: of the process.
+        most: so many requests are under way at once; None for any number.
+        has_extras: whether messages have what they can do without.
+    """
     certificates = certificate_authorities()
     shares = shares_of(config.in_flight)
-    http = HTTP(Transfers(certificates), shares)
-    return Loader(
-        DataWarehouse(http, config.datawarehouse),
-        GitLab(http, config.gitlab_tokens, shares),
-        _jira_issues(config.jira, certificates) if config.jira else None,
-    )
+    http = HTTP(Transfers(certificates, most), shares)
+    warehouse = DataWarehouse(http, config.datawarehouse)
+    gitlab = GitLab(http, config.gitlab_tokens, shares)
+    jira = _jira_issues(config.jira, certificates) if config.jira and has_extras else None
+    return warehouse, Loader(warehouse, gitlab, jira)
 
 
 def _pipeline(

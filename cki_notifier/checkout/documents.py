@@ -154,6 +154,19 @@ class CheckoutPage(Document, frozen=True):
     next: str | None = None
 
 
+class Listed(Document, frozen=True):
+    """What is looked at of a checkout in the list of all: when it began; each may be anything."""
+
+    id: Raw = Raw(b"null")
+    start_time: Raw = Raw(b"null")
+
+
+class ListedPage(CheckoutPage, frozen=True):
+    """One page of all checkouts, with how many there are of them, which may be anything, too."""
+
+    count: Raw = Raw(b"0")
+
+
 class BuildPage(Document, frozen=True):
     """One page of a checkout's builds; ``next`` is the address of the next page or null."""
 

@@ -23,17 +23,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from cki_notifier.configuration.settings import KafkaConfig, revealed
-from cki_notifier.kafka.client import (
-    LIBRDKAFKA_LOG,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-    described,
-    reading,
-)
+from cki_notifier.configuration.settings import KafkaConfig
+from cki_notifier.kafka.client import KafkaException, described
+from cki_notifier.kafka.scan import EARLIEST, LATEST, PAUSE_SECONDS, Ranges, Scan, is_forbidden
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
@@ -53,21 +45,8 @@ _MOST_IDS = 200_000
 _IDLE_SECONDS = 60.0
 #: Who has no right to read the topic is asked again so often whether that has changed, in seconds.
 _FORBIDDEN_SECONDS = 60.0
-#: For one question to the brokers, and before the next try after one that failed, in seconds.
-_ASK_SECONDS, _PAUSE_SECONDS = 5.0, 1.0
-#: A broker that has told of an end of the topic and sends nothing up to it for so long is asked
-#: anew, in seconds.
-_STALLED_SECONDS = 15.0
-_POLL_SECONDS = 0.1
-_MOST_AT_ONCE = 500
 #: Who waits for an answer looks up so often, in seconds.
 _LOOK_SECONDS = 1.0
-#: Kafka's words for times that are none (its protocol, ListOffsets).
-_LATEST, _EARLIEST = -1, -2
-#: Not about the topic: without the right to a group there is still no need of one.
-_IMMATERIAL = frozenset(
-    {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.COORDINATOR_NOT_AVAILABLE}
-)
 
 
 class _Question(Struct, frozen=True, eq=False):
@@ -115,7 +94,7 @@ class Ledger:
             Unavailable: it could not be told in time.
             Interrupted: the process is stopping.
         """
-        since = _EARLIEST
+        since = EARLIEST
         if existed_at is not None:
             since = max(0, int((existed_at.timestamp() - _MARGIN_SECONDS) * 1000))
         question = _Question(event_id.encode(), since, Future())
@@ -185,18 +164,14 @@ class Ledger:
                 return awaited
 
     def _failed(self, questions: list[_Question], error: KafkaException | MemoryError) -> None:
-        reason = error.args[0] if error.args else ""
         self._trouble = described(error)
-        if (
-            isinstance(reason, KafkaError)
-            and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
-        ):
+        if is_forbidden(error):
             self._forbidden()
             for question in questions:
                 _answer(question, None)
             return
         logger.debug("kafka: the topic can't be read: %s", self._trouble)
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         with self._changed:
             self._questions += questions
 
@@ -225,15 +200,13 @@ class _Reader:
     """
 
     def __init__(self, config: KafkaConfig) -> None:
-        self._topic = config.topic
-        settings: dict[str, Any] = reading(revealed(config.settings))
-        self._consumer = Consumer(settings | {"error_cb": _note}, logger=LIBRDKAFKA_LOG)
+        self._topic = Scan(config)
         self.may_read = False
         self._forget()
 
     def close(self) -> None:
         """Leave the cluster."""
-        self._consumer.close()
+        self._topic.close()
 
     def look(self, questions: Iterable[_Question]) -> Mapping[bytes, str]:
         """Return the types of those events whose records are in the topic, by their ids.
@@ -244,9 +217,9 @@ class _Reader:
         wanted = {it.event_id for it in questions}
         if wanted <= self._types.keys():
             return self._types
-        partitions = self._partitions()
-        ends = self._offsets(partitions, _LATEST)
-        starts = self._offsets(partitions, min(it.since for it in questions))
+        partitions = self._topic.partitions()  # without a topic nothing is in it
+        ends = self._topic.offsets(partitions, LATEST)
+        starts = self._topic.offsets(partitions, min(it.since for it in questions))
         if self._is_another_topic(ends):
             self._forget()
         found = {it: self._types[it] for it in wanted & self._types.keys()}
@@ -270,71 +243,17 @@ class _Reader:
         self._read: dict[int, tuple[int, int]] = {}
         self._is_overfull = False
 
-    def _partitions(self) -> list[int]:
-        topic = self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS).topics[self._topic]
-        if topic.error is None:
-            return list(topic.partitions)
-        if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            return []  # nothing is in it
-        raise KafkaException(topic.error)
-
-    def _offsets(self, partitions: list[int], since: int) -> dict[int, int]:
-        """Return by partition the offset of the first record that is not older."""
-        asked = [TopicPartition(self._topic, it, since) for it in partitions]
-        told = self._consumer.offsets_for_times(asked, timeout=_ASK_SECONDS) if asked else []
-        for it in told:
-            if it.error is not None:
-                raise KafkaException(it.error)
-        return {it.partition: it.offset if it.offset >= 0 else sys.maxsize for it in told}
-
     def _is_another_topic(self, ends: Mapping[int, int]) -> bool:
         """Tell whether the topic was deleted and made again, so that less is in it than we read."""
         return any(reached > ends.get(it, 0) for it, (_, reached) in self._read.items())
 
-    def _scan(
-        self,
-        ranges: Mapping[int, tuple[int, int]],
-        wanted: AbstractSet[bytes],
-        found: dict[bytes, str],
-    ) -> None:
+    def _scan(self, ranges: Ranges, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
         """Read from one offset up to another one of each partition, and note what is wanted."""
-        left = {it: end for it, (start, end) in ranges.items() if start < end}
-        if not left:
-            return
-        self._consumer.assign([TopicPartition(self._topic, it, ranges[it][0]) for it in left])
-        heard = time.monotonic()
-        while left:
-            message = self._consumer.poll(_POLL_SECONDS)
-            if message is not None:
-                for one in (message, *self._consumer.consume(_MOST_AT_ONCE, 0)):
-                    self._take(one, left, wanted, found)
-                heard = time.monotonic()
-            elif time.monotonic() - heard > _STALLED_SECONDS:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # its name
-        self.may_read = True
-        self._consumer.unassign()
+        if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted, found)):
+            self.may_read = True
 
-    def _take(
-        self,
-        message: Message,
-        left: dict[int, int],
-        wanted: AbstractSet[bytes],
-        found: dict[bytes, str],
-    ) -> None:
-        error, partition, offset = message.error(), message.partition(), message.offset()
-        if error is None:
-            self._remember(dict(message.headers() or ()), wanted, found)
-            offset = (offset or 0) + 1
-        elif error.code() in _IMMATERIAL:
-            return
-        elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  # its name
-            raise KafkaException(error)
-        if partition in left and (offset or 0) >= left[partition]:
-            del left[partition]
-
-    def _remember(
-        self, headers: Mapping[str, Any], wanted: AbstractSet[bytes], found: dict[bytes, str]
-    ) -> None:
+    def _remember(self, headers: Any, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
+        headers = dict(headers or ())
         event_id, type_ = headers.get(_ID), headers.get(_TYPE)
         if not isinstance(event_id, bytes) or len(event_id) > _LONGEST_ID:
             return
@@ -350,8 +269,3 @@ class _Reader:
 def _answer(question: _Question, type_: str | None) -> None:
     if question.answer.set_running_or_notify_cancel():
         question.answer.set_result(type_)
-
-
-def _note(error: KafkaError) -> None:
-    """Take librdkafka's word that it can't do something now; it goes on trying by itself."""
-    logger.debug("kafka: reading the topic: %s", error.str())

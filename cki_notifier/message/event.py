@@ -7,13 +7,9 @@ from datetime import datetime
 
 from cki_notifier.kafka.publish import Record
 from cki_notifier.message.contract import ReadyForTest, encode
-from cki_notifier.notification.models import Notification, Stage
+from cki_notifier.notification.models import EVENT_TYPES, Notification, Stage
 
-_TYPES = {
-    Stage.PRE_TEST: "org.cki-project.ready-for-test.pre",
-    Stage.POST_TEST: "org.cki-project.ready-for-test.post",
-}
-_STAGES = {type_: stage for stage, type_ in _TYPES.items()}
+_STAGES = {type_: stage for stage, type_ in EVENT_TYPES.items()}
 
 
 def stage_of(type_: str) -> Stage:
@@ -41,7 +37,7 @@ def record_of(
             "ce_specversion": "1.0",
             "ce_id": notification.event_id,
             "ce_source": source,
-            "ce_type": _TYPES[stage],
+            "ce_type": EVENT_TYPES[stage],
             "ce_subject": message.checkout_id,
             "ce_time": (notification.occurred_at or now).isoformat(),
         },

@@ -26,6 +26,13 @@ class Stage(StrEnum):
     POST_TEST = "post-test"
 
 
+#: The type of the event that tells of a stage, ``ce_type``.
+EVENT_TYPES = {
+    Stage.PRE_TEST: "org.cki-project.ready-for-test.pre",
+    Stage.POST_TEST: "org.cki-project.ready-for-test.post",
+}
+
+
 class Notification(Struct, frozen=True, kw_only=True):
     """One notification of the warehouse, as far as the rules read it.
 

@@ -4,26 +4,38 @@ Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from cki_notifier.checkout.documents import Build, BuildPage, Checkout, CheckoutPage, Everything
+from cki_notifier.checkout.documents import (
+    Build,
+    BuildPage,
+    Checkout,
+    CheckoutPage,
+    Everything,
+    Listed,
+    ListedPage,
+)
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.configuration.settings import DataWarehouseConfig
 from cki_notifier.notification.decoding import decode
+from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
-P = TypeVar("P", BuildPage, CheckoutPage)
+T = TypeVar("T")
+P = TypeVar("P", BuildPage, CheckoutPage, ListedPage)
 
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
 _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
@@ -35,11 +47,33 @@ _RECENT_PAGES = 20
 #: Of the documents that reach tens of megabytes: so many bytes and objects.
 _LARGEST_BYTES, _MOST_OBJECTS = 64 * 1024 * 1024, 500_000
 _CHECKOUT_PAGE = replace(whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_MOST_OBJECTS)
+#: The same list over a span of time: so many pages at the most, which are a million checkouts. They
+#: are decoded one by one, so that the objects of a page don't add up.
+_LIST_PATH = "/api/1/kcidb/checkouts?limit=100"
+_MOST_LIST_PAGES = 10_000
+_LISTED_PAGE = replace(whole(ListedPage), most_bytes=_LARGEST_BYTES, most_objects=_LARGEST_BYTES)
+#: The newest come first, by our choice. Should they be a little out of order, as many pages in a
+#: row that are older than the span tell its beginning.
+_OLD_PAGES = 3
+#: No warehouse has so many checkouts.
+_MANY = 10**12
 #: No checkout has more builds.
 _MOST_BUILDS = 20_000
 _IID = re.compile("[0-9]{1,18}")
 #: Answered with little, and to a good token alone.
 PROBE = "/api/1/kcidb/checkouts?limit=1"
+
+
+class Unreadable(Struct, frozen=True):
+    """A checkout of the list that can't be read.
+
+    Attributes:
+        checkout_id: as far as that can be told, else ``""``.
+        error: why not.
+    """
+
+    checkout_id: str
+    error: str
 
 
 class DataWarehouse:
@@ -90,6 +124,50 @@ class DataWarehouse:
                 with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     yield decode(document, Checkout)
 
+    def checkouts_since(
+        self,
+        since: datetime,
+        until: datetime,
+        deadline: Deadline,
+        progress: Callable[[int, int], object] = lambda _seen, _total: None,
+    ) -> Iterator[Checkout | Unreadable]:
+        """Yield the checkouts that began in a span of time, each once; one without a time is one.
+
+        The list is read page by page, the newest first, up to several pages in a row that are
+        older; those in which a checkout without a time stands are read up to there as well. In a
+        list that goes on to newer ones, as one with the oldest first does, no page counts as older.
+        While it is read, new checkouts may push those behind them to the next page. Errors as
+        :meth:`HTTP.get`.
+
+        Args:
+            since: when the span begins, with a zone.
+            until: when it is over, with a zone.
+            deadline: for all pages together.
+            progress: told after each page how many checkouts of the list were looked at, and of
+                how many there are, those from before the span among them; 0 where that is unknown.
+        """
+        seen, looked_at, total, old, before = Digests(), 0, 0, 0, datetime.max.replace(tzinfo=UTC)
+        first = self._http.get(self._server, _LIST_PATH, _LISTED_PAGE, deadline)
+        for page in self._pages(first, _LISTED_PAGE, deadline, most=_MOST_LIST_PAGES):
+            times = []
+            for document in page.results:
+                listed = _read(document, Listed) or Listed()
+                at = _time(listed.start_time)
+                if at is not None:
+                    times.append(at)
+                if at is None or since <= at < until:
+                    checkout = _checkout(document, listed)
+                    if seen.add(_name(checkout, document)):
+                        yield checkout
+            looked_at, total = looked_at + len(page.results), total or _count(page)
+            progress(looked_at, total)
+            newest = max(times, default=None)
+            if newest is not None:
+                old = old + 1 if newest < since and newest <= before else 0
+                before = newest
+            if old == _OLD_PAGES:
+                return
+
     def _first_builds(self, checkout_id: str, deadline: Deadline) -> Pending[BuildPage]:
         path = _BUILDS_PATH.format(_encoded(checkout_id))
         return self._http.get(self._server, path, _BUILD_PAGE, deadline, checkout_id)
@@ -105,7 +183,12 @@ class DataWarehouse:
         return tuple(builds.values())
 
     def _pages(
-        self, first: Pending[P], reading: Reading[P], deadline: Deadline, about: str = ""
+        self,
+        first: Pending[P],
+        reading: Reading[P],
+        deadline: Deadline,
+        about: str = "",
+        most: int = MOST_PAGES,
     ) -> Iterator[P]:
         """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
         page = first.result()
@@ -114,7 +197,7 @@ class DataWarehouse:
         yield page
         while page.next:
             query = page.next.partition("?")[2].partition("#")[0]
-            if query in seen or len(seen) >= MOST_PAGES:
+            if query in seen or len(seen) >= most:
                 raise _endless(first)
             seen.add(query)
             page = self._http.get(
@@ -136,6 +219,47 @@ def server_of(config: DataWarehouseConfig) -> Server:
         headers=["Accept: application/json", f"Authorization: Token {config.token.reveal()}"],
         token_variable="DATAWAREHOUSE_TOKEN",  # noqa: S106  # the name of one
     )
+
+
+def _read(document: Raw, type_: type[T]) -> T | None:
+    """Return what a part of a document holds, None when it is of another type or none."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode(document, type_)
+    return None
+
+
+def _time(document: Raw) -> datetime | None:
+    """Return the time that a field tells (ISO 8601), in UTC if it names no zone; None for none."""
+    try:
+        at = datetime.fromisoformat(_read(document, str) or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _count(page: ListedPage) -> int:
+    """Return how many checkouts there are, 0 where the page tells nothing sensible."""
+    count = _read(page.count, int) or 0
+    return count if 0 < count < _MANY else 0
+
+
+def _checkout(document: Raw, listed: Listed) -> Checkout | Unreadable:
+    """Decode a checkout of the list, or tell why that can't be done."""
+    try:
+        if bytes(document).count(b"{") > _MOST_OBJECTS:
+            return Unreadable(
+                _read(listed.id, str) or "", f"it has more than {_MOST_OBJECTS} objects"
+            )
+        return decode(document, Checkout)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Unreadable(_read(listed.id, str) or "", str(error))
+
+
+def _name(checkout: Checkout | Unreadable, document: Raw) -> str:
+    """Return what tells a checkout from others: its id, or all of it where it has none."""
+    if isinstance(checkout, Checkout):
+        return checkout.id
+    return checkout.checkout_id or bytes(document).decode(errors="replace")
 
 
 def _encoded(checkout_id: str) -> str:

@@ -10,6 +10,9 @@ reader wants of it. Many large ones at once would fill the memory, so they take 
 before they are asked for: a server would not wait for us while it sends. One that turns out to be
 large while another has the turn is given up, and asked for again. Bodies are decompressed here,
 because libcurl knows no bound for how much a body may grow by that.
+
+Where only a few requests may be under way at once, the others wait in the order in which they were
+started, and hold nothing that those few could need: one that is under way ends by itself.
 """
 
 import os
@@ -100,7 +103,7 @@ class Wanted(Struct, frozen=True):
         url: percent-encoded, built of checked parts.
         headers: whole header lines.
         seconds: after which the transfer fails, whatever it is doing then; waiting for the turn of
-            a large body does not count.
+            a large body, or until it is one of a few, does not count.
         patience: for so long somebody waits for it in any case, in seconds.
         most_bytes: of the body, decompressed.
         line: the large bodies of one line take turns, and hold up those of no other.
@@ -184,10 +187,12 @@ class Transfers:
 
     Args:
         certificates: a file with the certificate authorities to trust for https.
+        most: so many requests are under way at once, to all servers together; None for any number.
     """
 
-    def __init__(self, certificates: str) -> None:
+    def __init__(self, certificates: str, most: int | None = None) -> None:
         self._certificates = certificates
+        self._most = most
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -196,6 +201,7 @@ class Transfers:
         self._watched: set[int] = set()
         self._due: float | None = None
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
+        self._held: deque[_Transfer[Any]] = deque()
         self._spare: list[pycurl.Curl] = []
         self._turns: defaultdict[str, FewAtATime[_Transfer[Any]]] = defaultdict(
             lambda: FewAtATime(LARGE_BODIES)
@@ -265,7 +271,7 @@ class Transfers:
             self._multi.remove_handle(curl)
             transfer.end(TransferError(_STOPPING))
         waiting = [it for turns in self._turns.values() for it in turns.waiting]
-        for transfer in (*self._taken(), *waiting):
+        for transfer in (*self._held, *self._taken(), *waiting):
             transfer.end(TransferError(_STOPPING))
         self._multi.close()
         self._sockets.close()
@@ -286,6 +292,17 @@ class Transfers:
             if transfer.wanted.url not in self._large or self._turns[transfer.wanted.line].take(
                 transfer
             ):
+                self._held.append(transfer)
+        self._ask_held()
+
+    def _ask_held(self) -> None:
+        """Ask for what is only held back because enough is under way."""
+        while self._held and (self._most is None or len(self._transfers) < self._most):
+            transfer = self._held.popleft()
+            if self._most is not None and transfer.wanted_until < time.monotonic():
+                transfer.end(_unwanted())
+                self._leave(transfer)
+            else:
                 self._ask(transfer)
 
     def _ask(self, transfer: "_Transfer[Any]") -> None:
@@ -364,6 +381,7 @@ class Transfers:
             for curl, code, text in failed:
                 has_begun = code == _NOT_HTTP or curl.getinfo(pycurl.HEADER_SIZE) > 0
                 self._finish(curl, TransferError(text, has_begun=has_begun))
+        self._ask_held()
 
     def _finish(self, curl: pycurl.Curl, error: TransferError | None) -> None:
         self._multi.remove_handle(curl)
@@ -391,10 +409,14 @@ class Transfers:
         turns = self._turns[transfer.wanted.line]
         following = turns.leave(transfer)
         while following is not None and following.wanted_until < time.monotonic():
-            following.end(TransferError("nobody waits for it any more", has_begun=True))
+            following.end(_unwanted())
             following = turns.leave(following)
         if following is not None:
-            self._ask(following)
+            self._held.append(following)
+
+
+def _unwanted() -> TransferError:
+    return TransferError("nobody waits for it any more", has_begun=True)
 
 
 def _outcome(

@@ -46,7 +46,7 @@ class Output:
 
     def add(self, *lines: str) -> Piece:
         """Keep lines; return what to print them by."""
-        start = self._kept.tell()
+        start = self._kept.seek(0, io.SEEK_END)
         for line in lines:
             self._kept.write(f"{line}\n".encode(errors="backslashreplace"))
         return start, self._kept.tell() - start

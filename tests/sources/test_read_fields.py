@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -104,6 +105,9 @@ def test_each_field_of_our_types_is_read(
     services.warehouse.update_checkout("redhat:1", misc={"ready_to_report": False})
     message(pipeline, str(documents.number("redhat:1")), Status.UNKNOWN)
     assert list(warehouse.recent_checkouts(Deadline(20)))
+    services.warehouse.update_checkout(RELATED, origin=7)
+    span = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    assert len(list(warehouse.checkouts_since(*span, Deadline(20)))) == 3
     fields = {(it.__name__, name) for it in types() for name in it.__struct_fields__}
     assert len(fields) > 60
     assert fields - read == set()

@@ -21,10 +21,11 @@ from confluent_kafka import Producer
 
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.ledger import Ledger
+from cki_notifier.notification.models import EVENT_TYPES, Stage
 from cki_notifier.workers.deadline import Deadline
 from tools.brokers.kafka import Kafka
 
-_TOPIC: Final = "ready-for-test"
+TOPIC: Final = "ready-for-test"
 _DAY: Final = timedelta(days=1)
 _PATIENCE: Final = 300.0
 #: Asked for one after the other, and at once.
@@ -39,30 +40,45 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="3")
     parsed = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, Kafka(Path(folder)) as kafka:
-        kafka.create_topic(_TOPIC)
+        kafka.create_topic(TOPIC)
         fill(kafka.bootstrap, parsed.records, parsed.bytes)
-        config = KafkaConfig(topic=_TOPIC, settings={"bootstrap.servers": kafka.bootstrap})
+        config = KafkaConfig(topic=TOPIC, settings={"bootstrap.servers": kafka.bootstrap})
         for _ in range(parsed.rounds):
             print(measured(Ledger(config)))
     return 0
 
 
-def fill(bootstrap: str, count: int, size: int) -> None:
-    """Write a day's records, evenly spread over it."""
+def _pre_test(number: int) -> tuple[str, str]:
+    """Return the checkout and the type of an event, one checkout for each."""
+    return f"redhat:{number}", EVENT_TYPES[Stage.PRE_TEST]
+
+
+def fill(
+    bootstrap: str, count: int, size: int, about: Callable[[int], tuple[str, str]] = _pre_test
+) -> None:
+    """Write a day's records, evenly spread over it.
+
+    Args:
+        bootstrap: where.
+        count: of the records.
+        size: of each one's value, in bytes.
+        about: returns the checkout and the event's type of the record with a number.
+    """
     producer = Producer({"bootstrap.servers": bootstrap})
     start, step = time.time() - _DAY.total_seconds(), _DAY.total_seconds() / count
     for number in range(count):
+        subject, type_ = about(number)
         headers: list[tuple[str, str | bytes | None]] = [
             ("content-type", "application/json"),
             ("ce_specversion", "1.0"),
             ("ce_id", str(uuid4())),
             ("ce_source", "https://datawarehouse.example.com"),
-            ("ce_type", "org.cki-project.ready-for-test.pre"),
-            ("ce_subject", f"redhat:{number}"),
+            ("ce_type", type_),
+            ("ce_subject", subject),
             ("ce_time", "2026-11-20T10:15:00.123456+00:00"),
         ]
         at = int((start + number * step) * 1000)
-        producer.produce(_TOPIC, bytes(size), str(number), headers=headers, timestamp=at)
+        producer.produce(TOPIC, bytes(size), str(number), headers=headers, timestamp=at)
         producer.poll(0)
     producer.flush(_PATIENCE)
 

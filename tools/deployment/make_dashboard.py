@@ -16,7 +16,12 @@ SCHEMA_VERSION = 39
 #: All selectors: what was chosen at the top.
 CHOSEN = 'namespace=~"$namespace", job=~"$job", instance=~"$instance"'
 #: Alerts are of a job, not of an instance of it.
-ALERTS = 'ALERTS{alertname=~"CKINotifier.+", alertstate="firing", job=~"$job"}'
+#: An audit is of an environment.
+AUDITED = 'environment=~"$environment"'
+ALERTS = (
+    'ALERTS{alertname=~"CKINotifier.+", alertstate="firing", job=~"$job"} or '
+    f'ALERTS{{alertname=~"CKINotifierAudit.+", alertstate="firing", {AUDITED}}}'
+)
 REPOSITORY = "https://gitlab.com/cki-project/cki-notifier"
 DOCS = f"{REPOSITORY}/-/blob/main/docs"
 #: Grafana's grid, in its units.
@@ -73,6 +78,11 @@ def chosen(name: str, labels: str = "") -> str:
     return f"{name}{{{', '.join(filter(None, (CHOSEN, labels)))}}}"
 
 
+def audited(name: str) -> str:
+    """Return the largest value of what an audit pushed, by environment."""
+    return f"max by (environment) (cki_notifier_audit_{name}{{{AUDITED}}})"
+
+
 def rate(name: str, by: str, labels: str = "") -> str:
     """Return how often something happens in a second, by labels."""
     return f"sum by ({by}) (rate({metric(name, labels)}[$__rate_interval]))"
@@ -107,7 +117,7 @@ ROWS: Mapping[str, Sequence[Panel]] = {
         Panel(
             "Alerts (good: none)",
             [
-                Query(f"max by (alertname, severity, namespace, job) ({ALERTS})"),
+                Query(f"max by (alertname, severity, namespace, job, environment) ({ALERTS})"),
             ],
             "Those that fire now, if Prometheus has deploy/monitoring/alerts.yaml. The runbook "
             "says what to do about each.",
@@ -192,6 +202,37 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             height=5,
             steps={0: RED, 1: GREEN},
             colors={"of": GREY},
+        ),
+        Panel(
+            "Missing, by the last audit (good: 0)",
+            [Query(audited("missing"), "{{environment}}")],
+            "Stages that checkouts reached, and that nobody was told about. The audit's report "
+            "names them. Empty where no audit runs.",
+            kind="stat",
+            height=5,
+            steps={0: GREEN, 1: RED},
+            links={"What to do": f"{DOCS}/runbook.md#ckinotifierauditmissing"},
+        ),
+        Panel(
+            "Not decided, by the last audit (good: 0)",
+            [
+                Query(audited("undecided"), "{{environment}} not decided"),
+                Query(audited("compared"), "{{environment}} of"),
+            ],
+            "Of how many stages it could not find out, of how many that it looked for. None at all "
+            "on a working day: the audit sees no checkouts.",
+            kind="stat",
+            height=5,
+        ),
+        Panel(
+            "Since the last whole audit (good: below 2 hours)",
+            [Query(f"time() - {audited('last_success_timestamp_seconds')}", "{{environment}}")],
+            "One that came to a decision about everything. It runs once an hour.",
+            unit="s",
+            kind="stat",
+            height=5,
+            steps={0: GREEN, 7200: ORANGE, 10800: RED},
+            links={"What to do": f"{DOCS}/runbook.md#ckinotifierauditnotrun"},
         ),
     ),
     "Outcomes": (

@@ -1,4 +1,4 @@
-"""The table of docs/metrics.md: every metric, as the code declares it."""
+"""The tables of docs/metrics.md: every metric, as the code declares it."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,6 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics import MetricWrapperBase
 
+from cki_notifier.audit import push
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
 from cki_notifier.telemetry import metrics
@@ -13,12 +14,15 @@ from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.metrics import Metrics
 from tools.documentation.markdown import code, table
 
+_HEAD = ("metric", "type", "labels", "meaning")
+
 
 def part() -> str:
-    """Return the table of metrics, and what their labels can be."""
-    rows = table(("metric", "type", "labels", "meaning"), sorted(_rows()))
+    """Return the table of the daemon's metrics, their labels' values, and the audit's metrics."""
+    rows = table(_HEAD, sorted(_rows()))
     labels = table(("label", "values"), _labels())
-    return f"{rows}\n\n## The labels\n\n{labels}"
+    pushed = table(_HEAD, sorted(_of_audit()))
+    return f"{rows}\n\n## The labels\n\n{labels}\n\n## What the audit pushes\n\n{pushed}"
 
 
 def _rows() -> Iterator[tuple[str, str, str, str]]:
@@ -29,6 +33,11 @@ def _rows() -> Iterator[tuple[str, str, str, str]]:
         if isinstance(metric, GaugeMetricFamily) and metric.name not in labels:
             labels[metric.name] = _names(metric)
         yield _row(metric, labels[metric.name])
+
+
+def _of_audit() -> Iterator[tuple[str, str, str, str]]:
+    for metric in push.registry({}, 0.0).collect():
+        yield _row(metric, ("job", "environment"))  # of the push as a whole
 
 
 def _row(metric: Metric, labels: Iterable[str]) -> tuple[str, str, str, str]:

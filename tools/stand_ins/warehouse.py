@@ -1,9 +1,9 @@
 """A stand-in for DataWarehouse's REST API, as Django REST Framework answers it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from tools.stand_ins.documents import UNCHANGED, Changes, Document, changed
@@ -11,6 +11,8 @@ from tools.stand_ins.documents import UNCHANGED, Changes, Document, changed
 from .connection import Answer, Seen, json_answer
 from .faults import NOT_FOUND
 from .server import ANYWHERE, Place, Service
+
+T = TypeVar("T")
 
 NO_ROUTE = Answer(
     404,
@@ -91,8 +93,8 @@ class Warehouse(Service):
         parts = request.parts[:-1] if request.path.endswith("/") else request.parts
         match parts:
             case ["api", "1", "kcidb", "checkouts"]:
-                checkouts = [stored.checkout for stored in list(self._checkouts.values())]
-                return self._page(checkouts[::-1], request)
+                stored_ones = list(self._checkouts.values())[::-1]
+                return self._page(stored_ones, request, lambda it: it.checkout)
             case ["api", "1", "kcidb", "checkouts", name, *part]:
                 stored = self._find_checkout(name)
                 return self._show(stored, part, request) if stored else NOT_FOUND
@@ -134,7 +136,12 @@ class Warehouse(Service):
                 return [test for test in tests if test.get("build_id") == build.get("id")]
         return None
 
-    def _page(self, items: Sequence[Document], request: Seen) -> Answer:
+    def _page(
+        self,
+        items: Sequence[T],
+        request: Seen,
+        show: Callable[[T], object] = lambda it: it,
+    ) -> Answer:
         limit = _positive(request.first("limit")) or self.page_size
         limit = min(limit, self.largest_page or limit)
         start = _positive(request.first("offset"))
@@ -143,7 +150,7 @@ class Warehouse(Service):
             "count": len(items),
             "next": self._link(request, limit, end) if end < len(items) else None,
             "previous": self._link(request, limit, max(0, start - limit)) if start else None,
-            "results": items[start:end],
+            "results": [show(it) for it in items[start:end]],
         }
         return json_answer(page)
 

@@ -18,6 +18,7 @@ CASES = sorted(Path(__file__).parent.glob("*.test.yaml"))
 
 _ROW = re.compile(r"^\| `(cki_notifier_\w+)` \| (\w+) \|([^|]*)\| .+ \|$", re.MULTILINE)
 _VALUES = re.compile(r"^\| `(\w+)` \| (`[^|]+) \|$", re.MULTILINE)
+_AUDIT = "## What the audit pushes"
 _FIRING = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
 
 
@@ -80,10 +81,19 @@ def variable_queries() -> list[str]:
 
 
 def documented() -> set[Documented]:
-    """Return the table of metrics."""
+    """Return the table of the daemon's metrics."""
+    return _rows(METRICS.read_text().partition(_AUDIT)[0])
+
+
+def documented_of_audit() -> set[Documented]:
+    """Return the table of the metrics that an audit pushes."""
+    return _rows(METRICS.read_text().partition(_AUDIT)[2])
+
+
+def _rows(text: str) -> set[Documented]:
     return {
         Documented(name, kind, frozenset(re.findall(r"`(\w+)`", labels)))
-        for name, kind, labels in _ROW.findall(METRICS.read_text())
+        for name, kind, labels in _ROW.findall(text)
     }
 
 

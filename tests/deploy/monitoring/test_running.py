@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from cki_notifier.audit import push
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from tests.brokers.stage import Stage, eventually
 from tests.deploy.monitoring.files import (
@@ -14,6 +15,7 @@ from tests.deploy.monitoring.files import (
     alerts,
     annotations,
     documented,
+    documented_of_audit,
     documented_values,
     panel_queries,
     panels,
@@ -23,11 +25,16 @@ from tests.deploy.monitoring.promql import TARGET_LABELS, groupings, uses
 from tools.processes import free_port
 from tools.stand_ins import Status, documents
 
+#: What an audit pushes, with the labels of the push as a whole; no daemon shows it.
+_PUSHED = {
+    f"cki_notifier_audit_{name}": frozenset({"job", "environment"})
+    for name in ("missing", "undecided", "compared", "last_success_timestamp_seconds")
+}
 _QUEUES = {"main", "delay", "dead-letter"}
 Labels = dict[str, frozenset[str]]
 #: What Prometheus knows by itself.
 _ITS_OWN: Labels = {
-    "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
+    "ALERTS": frozenset({"alertname", "alertstate", "severity", "environment"}),
     "up": frozenset(),
 }
 
@@ -99,8 +106,11 @@ def unknown(query: str, shown: Labels, more: Iterable[str] = ()) -> set[str]:
 
 
 def test_dashboard_and_alerts_ask_for_what_a_daemon_shows(stage: Stage) -> None:
-    """Every metric and label in a query, a legend or an alert's text is there in a scrape."""
-    shown = labels_of(of_a_day(stage)) | _ITS_OWN
+    """Every metric and label in a query, a legend or an alert's text is there in a scrape.
+
+    Or in what an audit pushes.
+    """
+    shown = labels_of(of_a_day(stage)) | _ITS_OWN | _PUSHED
     for mark in annotations():
         named = re.findall(r"\{\{(\w+)\}\}", mark["titleFormat"] + mark["textFormat"])
         assert unknown(mark["expr"], shown, named) == set(), mark["expr"]
@@ -147,6 +157,15 @@ def test_the_table_of_metrics_is_what_a_daemon_shows(stage: Stage) -> None:
         for sample in family.samples:
             for label in sample.labels.keys() & values.keys():
                 assert sample.labels[label] in values[label], sample
+
+
+def test_the_audit_s_table_is_what_it_pushes() -> None:
+    """docs/metrics.md has each of its metrics with its type, and no other."""
+    pushed = list(push.registry({}, 1.0).collect())
+    assert {it.name for it in pushed} == _PUSHED.keys()
+    assert documented_of_audit() == {
+        Documented(it.name, it.type, _PUSHED[it.name]) for it in pushed
+    }
 
 
 def test_what_is_rare_begins_at_0(stage: Stage) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 from cki_notifier.configuration.shutdown import CLOSING_SECONDS
 from cki_notifier.configuration.variables import VARIABLES
 from tests.deploy.kubernetes.manifests import overlay
-from tests.deploy.systemd.unit import ENVIRONMENT, PAGE, UNIT, environment, setting, settings
+from tests.deploy.systemd.unit import (
+    ENVIRONMENT,
+    PAGE,
+    UNIT,
+    analyze,
+    environment,
+    setting,
+    settings,
+)
 from tests.factories.environment import read
 from tools import PROJECT
 
@@ -18,23 +26,6 @@ MOST_EXPOSED = 15
 SPARE_SECONDS = 5
 #: The token that GITLAB_TOKENS names.
 TOKEN = "COM_GITLAB_TOKEN"
-
-
-def analyze(folder: Path, *arguments: str, text: str | None = None) -> tuple[int, str]:
-    """Run systemd-analyze on the unit, with a command that is there, and return what it said."""
-    command = setting("ExecStart")
-    unit = (text or UNIT.read_text()).replace(f"ExecStart={command}", "ExecStart=/bin/true")
-    file = folder / UNIT.name
-    file.write_text(unit)
-    done = subprocess.run(
-        ["systemd-analyze", *arguments, file],  # noqa: S607  # wherever it is installed
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stdout
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:

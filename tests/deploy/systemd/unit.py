@@ -1,6 +1,8 @@
 """The unit for systemd and its environment, as the tests read them."""
 
 import shlex
+import subprocess
+from pathlib import Path
 from typing import Final
 
 from tools import PROJECT
@@ -10,25 +12,52 @@ ENVIRONMENT: Final = PROJECT / "deploy" / "systemd" / "cki-notifier.env"
 PAGE: Final = PROJECT / "docs" / "systemd.md"
 
 
-def settings() -> dict[str, list[str]]:
-    """Return the values of each of the unit's settings, in their order."""
+def settings(unit: Path = UNIT) -> dict[str, list[str]]:
+    """Return the values of each of a unit's settings, in their order."""
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text().splitlines():
+    for line in unit.read_text().splitlines():
         name, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             found.setdefault(name, []).append(value)
     return found
 
 
-def setting(name: str) -> str:
+def setting(name: str, unit: Path = UNIT) -> str:
     """Return the value of a setting that is there once."""
-    (value,) = settings()[name]
+    (value,) = settings(unit)[name]
     return value
 
 
-def environment() -> dict[str, str]:
-    """Return the variables of the example, without the quotes."""
-    lines = ENVIRONMENT.read_text().splitlines()
+def analyze(
+    folder: Path, *arguments: str, text: str | None = None, unit: Path = UNIT
+) -> tuple[int, str]:
+    """Run systemd-analyze on a unit, with a command that is there, and return what it said.
+
+    Args:
+        folder: for a copy; what else is in there is not looked at.
+        arguments: what it is to do.
+        text: of the unit, where it is not its own.
+        unit: the file.
+    """
+    text = text or unit.read_text()
+    for command in settings(unit).get("ExecStart", []):
+        text = text.replace(f"ExecStart={command}", "ExecStart=/bin/true")
+    file = folder / unit.name
+    file.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", *arguments, file],  # noqa: S607  # wherever it is installed
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout
+
+
+def environment(file: Path = ENVIRONMENT) -> dict[str, str]:
+    """Return the variables of an example, without the quotes."""
+    lines = file.read_text().splitlines()
     words = [shlex.split(line) for line in lines if line and not line.startswith("#")]
     assert all(len(word) == 1 for word in words)
     return dict(word.split("=", 1) for (word,) in words)

@@ -1,0 +1,266 @@
+"""``cki-notifier audit``: reads, compares, reports, and sends where that is asked for."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+from msgspec import to_builtins
+
+from cki_notifier.audit import push, send
+from cki_notifier.audit.compare import Judge
+from cki_notifier.audit.queues import Waiting, look
+from cki_notifier.audit.report import Found
+from cki_notifier.audit.stages import Due, Judged, Verdict
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.configuration.settings import Config, KafkaConfig
+from cki_notifier.kafka.announcements import Announcements
+from cki_notifier.notification.errors import ConfigurationError, Unavailable
+from cki_notifier.notification.models import Stage
+from cki_notifier.pipeline import Pipeline
+from cki_notifier.sources.datawarehouse import DataWarehouse, Unreadable
+from cki_notifier.telemetry import streams
+from cki_notifier.telemetry.output import Output
+from cki_notifier.telemetry.progress import Progress
+from cki_notifier.telemetry.terminal import show
+from cki_notifier.workers.deadline import Deadline
+
+logger = logging.getLogger(__name__)
+
+DONE, MISSING, WRONG, UNDECIDED = 0, 1, 2, 3
+
+#: For all of it, in seconds.
+_SECONDS = 12 * 3600.0
+#: The clocks of the warehouse and of Kafka may differ so much.
+_MARGIN = timedelta(hours=1)
+#: What was missing is looked for once more so long after the audit began, in seconds: it may have
+#: been on its way.
+_ON_ITS_WAY_SECONDS = 5.0
+#: For a look into the queues, in seconds.
+_QUEUES_SECONDS = 120.0
+
+
+def run(
+    config: Config, parsed: argparse.Namespace, warehouse: DataWarehouse, pipeline: Pipeline
+) -> int:
+    """Audit; the report goes to standard output, all else to standard error.
+
+    Args:
+        config: of the process.
+        parsed: the arguments.
+        warehouse: lists the checkouts.
+        pipeline: decides, and sends where that is asked for.
+
+    Returns:
+        The exit code: 0 nothing is missing, 1 something is, 2 wrong usage or configuration, 3 it
+        could not be decided.
+    """
+    if fault := _fault_of(config, parsed):
+        show(f"cki-notifier audit: {fault}")
+        return WRONG
+    with Output() as output, closing(Announcements(_kafka_of(config))) as announced:
+        audit = _Audit(config, parsed, Found(parsed.since, parsed.until, output), announced)
+        try:
+            audit.go(warehouse, pipeline)
+            code = audit.report(pipeline)
+        except KeyboardInterrupt:
+            show("")  # below what was typed
+            show("interrupted; nothing was sent")
+            return 128 + signal.SIGINT
+        except Unavailable as error:
+            show(f"cki-notifier audit: it can't be decided: {error}")
+            code = UNDECIDED
+        except OSError as error:
+            show(f"cki-notifier: this can't be printed: {error}")
+            code = UNDECIDED
+        except Exception:  # Python's own exit code would say that something is missing
+            logger.exception("a bug")
+            code = UNDECIDED
+        if parsed.push:
+            audit.push(parsed.push)
+        return code
+
+
+class _Audit:
+    """One audit; see :func:`run`."""
+
+    def __init__(
+        self, config: Config, parsed: argparse.Namespace, found: Found, announced: Announcements
+    ) -> None:
+        self._config = config
+        self._parsed = parsed
+        self._deadline = Deadline(_SECONDS)
+        self._announced = announced
+        self._is_whole = False
+        self.found = found
+
+    def has(self, checkout_id: str, stage: Stage) -> bool:
+        """Tell whether the topic has a record of a stage."""
+        return self._announced.has(checkout_id, stage)
+
+    def read_on(self, deadline: Deadline) -> None:
+        """Read what the topic has got since the last time."""
+        self._announced.read(self._parsed.since - _MARGIN, deadline)
+
+    def go(self, warehouse: DataWarehouse, pipeline: Pipeline) -> None:
+        """Read and compare, and look once more for what seems to be missing.
+
+        Raises:
+            Unavailable: the topic or the list of checkouts can't be read.
+        """
+        began = time.monotonic()
+        self.read_on(self._deadline)
+        queued, trouble = self._look()
+        judge = Judge(self, queued, trouble, pipeline)
+        for judged in judge.judge_all(self._checkouts(warehouse)):
+            self.found.add(judged)
+        if self.found.missing:
+            self._deadline.pause(max(0.0, began + _ON_ITS_WAY_SECONDS - time.monotonic()))
+            self.read_on(self._deadline)
+            queued, trouble = self._look()
+            judge.queued, judge.trouble = queued, trouble
+        self.found.settle([judge.once_more(it) for it in self.found.missing])
+        self._note(queued)
+        self._is_whole = True
+
+    def report(self, pipeline: Pipeline) -> int:
+        """Print what was found, send what is missing where that is asked for; return the code."""
+        found, sent = self.found, None
+        if self._parsed.json and not self._parsed.send:
+            found.print_json({})
+            return self._code(len(found.missing))
+        if not self._parsed.json:
+            found.print()
+        if self._parsed.send and found.missing and self._agreed():
+            dues = [it.due for it in found.missing]
+            sent = send.send(dues, pipeline, self, self._config.rabbitmq)
+            show(_sum(sent))
+        if self._parsed.json:
+            found.print_json({"sent": to_builtins(sent.rows if sent else [])})
+        if sent is not None and sent.signal:
+            return 128 + sent.signal
+        left = len(found.missing) if sent is None else sent.left + sent.counts[send.Became.FAILED]
+        return self._code(left)
+
+    def push(self, url: str) -> None:
+        """Tell a Pushgateway what was found, and whether all was decided."""
+        sums = self.found.sums
+        is_decided = self._is_whole and not sums[Verdict.UNDECIDED]
+        at = time.time() if is_decided else None
+        environment = self._config.environment
+        push.push(url, {it.value: sums[it] for it in Verdict}, at, environment=environment)
+
+    def _code(self, missing: int) -> int:
+        if missing:
+            return MISSING
+        return UNDECIDED if self.found.sums[Verdict.UNDECIDED] else DONE
+
+    def _agreed(self) -> bool:
+        if self._parsed.yes:
+            return True
+        count = len(self.found.missing)
+        text = "Send 1 message? [y/N] " if count == 1 else f"Send {count:,} messages? [y/N] "
+        if streams.write(sys.stderr, text):
+            return False  # nobody was asked
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def _look(self) -> tuple[Waiting | None, str]:
+        """Look into the queues; return what waits there, or why that can't be told."""
+        if self._config.rabbitmq is None:
+            return None, ""
+        try:
+            return look(self._config.rabbitmq, _QUEUES_SECONDS), ""
+        except Unavailable as error:
+            return None, f"the retry and dead-letter queues can't be looked at: {error}"
+
+    def _checkouts(self, warehouse: DataWarehouse) -> Iterator[Checkout]:
+        span, tree = (self._parsed.since, self._parsed.until), self._parsed.tree
+        progress = _Shown()
+        try:
+            for it in warehouse.checkouts_since(*span, self._deadline, progress):
+                if isinstance(it, Unreadable):
+                    self._add_unreadable(it)
+                elif tree is None or it.tree_name == tree:
+                    yield it
+        finally:
+            progress.clear()
+
+    def _add_unreadable(self, checkout: Unreadable) -> None:
+        for stage in Stage:  # either may be due
+            due = Due(checkout.checkout_id, stage)
+            self.found.add(Judged(due, Verdict.UNDECIDED, error=checkout.error))
+
+    def _note(self, queued: Waiting | None) -> None:
+        """Note what the audit can't know."""
+        notes = self.found.notes
+        if self._announced.begins_late is not None:
+            since = self._announced.begins_late.isoformat(timespec="minutes")
+            notes.append(
+                f"the topic, or a part of it, has nothing from before {since}: what was announced "
+                "earlier may be called missing"
+            )
+        if self._config.rabbitmq is None:
+            notes.append("RABBITMQ_HOST is not set: what is missing may wait in a queue")
+        if queued is not None:
+            notes += [f"not looked at: {text}" for text in queued.unseen]
+            if queued.in_main:
+                notes.append(
+                    f"{queued.in_main:,} notifications wait in the main queue: what is missing may "
+                    "be among them"
+                )
+
+
+class _Shown:
+    """How far the list of checkouts is read."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def __call__(self, seen: int, total: int) -> None:
+        """Tell how far it is, once it is known how long it is."""
+        if self._progress is None and total:
+            self._progress = Progress(total, "looked at")
+        if self._progress is not None:
+            self._progress.show(seen, seen)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._progress is not None:
+            self._progress.clear()
+
+
+def _fault_of(config: Config, parsed: argparse.Namespace) -> str:
+    """Return what keeps an audit from being made, nothing when nothing does."""
+    if parsed.send and not (parsed.yes or sys.stdin.isatty()):
+        return "--send asks before it sends; where there is nobody to ask, say --yes"
+    if parsed.send and config.rabbitmq is None:
+        text = "--send has to look into the queues first, or it might send what waits there twice"
+        return f"{text}; set RABBITMQ_HOST"
+    return ""
+
+
+def _kafka_of(config: Config) -> KafkaConfig:
+    if config.kafka is None:
+        fault = "is none in which messages are sent; it has to be production or staging"
+        raise ConfigurationError([f"CKI_DEPLOYMENT_ENVIRONMENT: {fault}"])
+    return config.kafka
+
+
+def _sum(sent: send.Result) -> str:
+    """Say what became of those that were missing."""
+    counts, words = (
+        sent.counts,
+        {
+            send.Became.SENT: "sent",
+            send.Became.THERE: "in the topic by now",
+            send.Became.IGNORED: "ignored now",
+            send.Became.FAILED: "failed",
+        },
+    )
+    told = ", ".join(f"{counts[it]:,} {word}" for it, word in words.items() if counts[it])
+    text = f"{told or 'nothing was sent'}, of {sent.total:,}"
+    return f"{text}; run it again for the other {sent.left:,}" if sent.left else text

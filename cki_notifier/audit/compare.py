@@ -1,0 +1,131 @@
+"""Compares what was due with what was announced; what has no record goes through the rules."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from cki_notifier.audit.stages import STATUS, Due, Judged, Verdict, reached
+from cki_notifier.checkout.documents import Checkout, CheckoutMisc
+from cki_notifier.notification.errors import NotifierError
+from cki_notifier.notification.models import Ignored, Notification, Stage
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.pipeline import Announcement
+from cki_notifier.rules.filter import ORIGIN
+from cki_notifier.workers.deadline import Deadline
+
+#: What a merge request has come to since; a rule that looks at it says nothing of the past.
+_OF_NOW = frozenset({IgnoreReason.MERGE_REQUEST_MERGED, IgnoreReason.SUPERSEDED})
+#: Each decision asks for two documents at once.
+_THREADS = 2
+#: So many are decided about ahead of the one whose turn it is.
+_AHEAD = 4 * _THREADS
+#: For one decision, in seconds.
+_SECONDS = 60.0
+
+
+class Announced(Protocol):
+    """What the topic says."""
+
+    def has(self, checkout_id: str, stage: Stage) -> bool:
+        """Tell whether there is a record of a stage."""
+
+
+class Decides(Protocol):
+    """The rules."""
+
+    def decide(self, notification: Notification, deadline: Deadline) -> Announcement | Ignored:
+        """Decide about a notification; raises a NotifierError when that can't be done."""
+
+
+class Queued(Protocol):
+    """What the retry and dead-letter queues say."""
+
+    def where(self, due: Due) -> str:
+        """Return where a notification of it waits, ``""`` when none does."""
+
+
+def notification_of(due: Due, checkout: Checkout) -> Notification:
+    """Return the notification that there should have been."""
+    misc = checkout.misc or CheckoutMisc()
+    return Notification(
+        event_id=due.event_id,
+        checkout_id=due.checkout_id,
+        object_type="checkout",
+        status=STATUS[due.stage].value,
+        retriggered=misc.retrigger,
+        origin=checkout.origin,
+        valid=checkout.valid,
+        may_be_repeat=True,
+    )
+
+
+class Judge:
+    """Tells what became of what was due.
+
+    Args:
+        announced: what the topic says.
+        queued: what the queues say; None where they could not be looked at.
+        trouble: why not.
+        pipeline: decides, and sends nothing.
+
+    Attributes:
+        queued, trouble: the same.
+    """
+
+    def __init__(
+        self, announced: Announced, queued: Queued | None, trouble: str, pipeline: Decides
+    ) -> None:
+        self._announced = announced
+        self.queued = queued
+        self.trouble = trouble
+        self._pipeline = pipeline
+
+    def judge_all(self, checkouts: Iterable[Checkout]) -> Iterator[Judged]:
+        """Judge all that our checkouts reached, in their order, a few at once."""
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="audit") as pool:
+            ahead: deque[Future[Judged]] = deque()
+            try:
+                for checkout in checkouts:
+                    if checkout.origin != ORIGIN:
+                        continue
+                    for due in reached(checkout):
+                        ahead.append(self._begin(pool, due, checkout))
+                        if len(ahead) > _AHEAD:
+                            yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def once_more(self, judged: Judged) -> Judged:
+        """Look again at what was missing, which may have been on its way."""
+        return self._without_rules(judged.due) or judged
+
+    def _begin(self, pool: ThreadPoolExecutor, due: Due, checkout: Checkout) -> "Future[Judged]":
+        if judged := self._without_rules(due):
+            future: Future[Judged] = Future()
+            future.set_result(judged)
+            return future
+        return pool.submit(self._decide, due, checkout)
+
+    def _without_rules(self, due: Due) -> Judged | None:
+        if self._announced.has(due.checkout_id, due.stage):
+            return Judged(due, Verdict.ANNOUNCED)
+        where = self.queued.where(due) if self.queued else ""
+        return Judged(due, Verdict.WAITING, where) if where else None
+
+    def _decide(self, due: Due, checkout: Checkout) -> Judged:
+        try:
+            decision = self._pipeline.decide(notification_of(due, checkout), Deadline(_SECONDS))
+        except NotifierError as error:
+            return Judged(due, Verdict.UNDECIDED, error=str(error))
+        if isinstance(decision, Ignored):
+            is_of_now = decision.reason in _OF_NOW
+            verdict = Verdict.IGNORED_NOW if is_of_now else Verdict.IGNORED
+            return Judged(due, verdict, decision.reason, merge_request=decision.merge_request)
+        about = decision.message.merge_request.merge_request_url
+        if self.queued is None and self.trouble:
+            return Judged(due, Verdict.UNDECIDED, error=self.trouble, merge_request=about)
+        return Judged(due, Verdict.MISSING, merge_request=about)

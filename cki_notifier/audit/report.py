@@ -1,0 +1,173 @@
+"""What an audit found, for people and for programs: sums first, then what is missing.
+
+What was judged is kept line by line, so that an audit of many thousands needs no more memory.
+"""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from cki_notifier.audit.stages import STATUS, Judged, Verdict
+from cki_notifier.telemetry.output import Output, Piece
+from cki_notifier.telemetry.printable import printable
+
+#: Each verdict as people read it, and what it means.
+_WORDS = {
+    Verdict.ANNOUNCED: ("announced", "their records are in the topic"),
+    Verdict.IGNORED: ("ignored", "by a rule"),
+    Verdict.MISSING: ("missing", "no record, and no rule that ignores them"),
+    Verdict.IGNORED_NOW: ("ignored now", "but perhaps not then"),
+    Verdict.UNDECIDED: ("undecided", "it could not be told"),
+    Verdict.WAITING: ("waiting", "not sent yet"),
+}
+_INDENT = " " * 4
+#: So many are shown that could not be decided.
+_MOST_SHOWN = 20
+
+
+class Found:
+    """What was judged so far.
+
+    Args:
+        since, until: of the span.
+        output: keeps it.
+
+    Attributes:
+        sums: by verdict, all of them.
+        missing: to be acted on.
+        notes: what the audit can't know, in a sentence each.
+    """
+
+    def __init__(self, since: datetime, until: datetime, output: Output) -> None:
+        self.since = since
+        self.until = until
+        self.sums: Counter[Verdict] = Counter(dict.fromkeys(Verdict, 0))
+        self.missing: list[Judged] = []
+        self.notes: list[str] = []
+        self._reasons: Counter[tuple[Verdict, str]] = Counter()
+        self._kept = output
+        self._pieces: dict[Verdict, list[Piece]] = {verdict: [] for verdict in Verdict}
+        self._undecided: list[Judged] = []
+
+    def add(self, judged: Judged) -> None:
+        """Take in what was judged; what is missing is kept apart until :meth:`settle`."""
+        if judged.verdict is Verdict.MISSING:
+            self.missing.append(judged)
+        else:
+            self._count(judged)
+
+    def settle(self, missing: list[Judged]) -> None:
+        """Take in what was missing, as it was judged the last time."""
+        self.missing = [it for it in missing if it.verdict is Verdict.MISSING]
+        for judged in missing:
+            self._count(judged)
+
+    def _count(self, judged: Judged) -> None:
+        self.sums[judged.verdict] += 1
+        if judged.reason:
+            self._reasons[judged.verdict, judged.reason] += 1
+        if judged.verdict is Verdict.UNDECIDED and len(self._undecided) < _MOST_SHOWN:
+            self._undecided.append(judged)
+        text = json.dumps(self._as_json(judged))
+        self._pieces[judged.verdict].append(self._kept.add(text))
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report for a person."""
+        count = f"{self.sums.total():,}"
+        yield f"{_moment(self.since)} to {_moment(self.until)}: {count} stages were reached"
+        yield ""
+        for verdict, (word, means) in _WORDS.items():
+            reasons = ", ".join(
+                f"{number:,} {printable(reason)}"
+                for (of, reason), number in self._reasons.most_common()
+                if of is verdict
+            )
+            about = f"{means}: {reasons}" if reasons else means if self.sums[verdict] else ""
+            yield f"{word:<12} {self.sums[verdict]:>7,}  {about}".rstrip()
+        for note in self.notes:
+            yield ""
+            yield f"note: {note}"
+        yield from self._missing_lines()
+        yield from self._undecided_lines()
+
+    def _missing_lines(self) -> Iterator[str]:
+        if self.missing:
+            yield ""
+            yield "missing, each with the command that announces it alone:"
+        for judged in self.missing:
+            due = judged.due
+            name = shlex.quote(due.checkout_id)
+            yield ""
+            yield f"{printable(due.checkout_id)}  {due.stage}"
+            if judged.merge_request:
+                yield f"{_INDENT}{printable(judged.merge_request)}"
+            yield printable(
+                f"{_INDENT}cki-notifier --status {STATUS[due.stage]} --checkout-id={name}"
+            )
+
+    def _undecided_lines(self) -> Iterator[str]:
+        if self._undecided:
+            yield ""
+            yield "undecided:"
+        for judged in self._undecided:
+            yield ""
+            yield f"{printable(judged.due.checkout_id)}  {judged.due.stage}"
+            yield f"{_INDENT}{printable(judged.error)}"
+        left = self.sums[Verdict.UNDECIDED] - len(self._undecided)
+        if left:
+            yield ""
+            yield f"… and {left:,} more; --json has them all"
+
+    def print_json(self, more: Mapping[str, Any]) -> None:
+        """Print the report as one JSON object.
+
+        Args:
+            more: what else is in it.
+
+        Raises:
+            OSError: standard output can't hold it.
+        """
+        head = {
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "sums": {verdict.value: self.sums[verdict] for verdict in Verdict},
+            "notes": self.notes,
+        } | dict(more)
+        order = (Verdict.MISSING, *(it for it in Verdict if it is not Verdict.MISSING))
+        self._print(json.dumps(head)[:-1])
+        for verdict in order:
+            self._print(f', "{verdict}": [')
+            self._kept.print(self._pieces[verdict], between=",")
+            self._print("]")
+        self._print("}")
+
+    def print(self) -> None:
+        """Print the report for a person.
+
+        Raises:
+            OSError: standard output can't hold it.
+        """
+        self._print(*self.lines())
+
+    def _print(self, *lines: str) -> None:
+        self._kept.print([self._kept.add(*lines)])
+
+    @staticmethod
+    def _as_json(judged: Judged) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "checkout_id": judged.due.checkout_id,
+            "stage": judged.due.stage.value,
+        }
+        optional = {
+            "reason": judged.reason,
+            "error": judged.error,
+            "merge_request": judged.merge_request,
+        }
+        return said | {name: text for name, text in optional.items() if text}
+
+
+def _moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

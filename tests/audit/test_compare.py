@@ -1,0 +1,164 @@
+"""What became of what was due, by the topic, the queues and the rules."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from cki_notifier.audit.compare import Judge, notification_of
+from cki_notifier.audit.stages import Due, Judged, Verdict, reached
+from cki_notifier.checkout.documents import Checkout, CheckoutMisc
+from cki_notifier.message.build import build_message
+from cki_notifier.notification.errors import NotFound, NotifierError
+from cki_notifier.notification.models import Ignored, Notification, Stage
+from cki_notifier.notification.reasons import IgnoreReason
+from cki_notifier.pipeline import Announcement
+from cki_notifier.workers.deadline import Deadline
+from tests import factories
+
+MESSAGE = build_message(
+    factories.loaded(), factories.merge_request(), Stage.PRE_TEST, datetime.now(UTC)
+)
+ABOUT = factories.MERGE_REQUEST_URL
+
+
+class Topic:
+    """Has records of some."""
+
+    def __init__(self, *announced: str) -> None:
+        self.announced = set(announced)
+
+    def has(self, checkout_id: str, stage: Stage) -> bool:
+        """Tell whether it has."""
+        return f"{checkout_id} {stage}" in self.announced
+
+
+class Queues:
+    """Have notifications of some."""
+
+    def __init__(self, **places: str) -> None:
+        self._places = places
+
+    def where(self, due: Due) -> str:
+        """Return where."""
+        return self._places.get(due.checkout_id, "")
+
+
+class Rules:
+    """Decide as they are told, by checkout; all others are announced."""
+
+    def __init__(self, decisions: Mapping[str, Ignored | NotifierError]) -> None:
+        self._decisions = decisions
+        self.asked: list[str] = []
+
+    def decide(self, notification: Notification, _deadline: Deadline) -> Announcement | Ignored:
+        """Decide."""
+        self.asked.append(f"{notification.checkout_id} {notification.status}")
+        decision = self._decisions.get(notification.checkout_id)
+        if isinstance(decision, NotifierError):
+            raise decision
+        return decision or Announcement(Stage.PRE_TEST, MESSAGE)
+
+
+def checkout(checkout_id: str, *, pre: bool = True, post: bool = False) -> Checkout:
+    """Return one of ours that reached these stages."""
+    misc = CheckoutMisc(notification_sent_build_setups_finished=pre, ready_to_report=post)
+    return Checkout(id=checkout_id, origin="redhat", misc=misc)
+
+
+def judged(
+    *checkouts: Checkout,
+    topic: Topic | None = None,
+    queues: Queues | None = None,
+    trouble: str = "",
+    rules: Rules | None = None,
+) -> list[Judged]:
+    """Judge some checkouts."""
+    judge = Judge(topic or Topic(), queues, trouble, rules or Rules({}))
+    return list(judge.judge_all(checkouts))
+
+
+def test_each_stage_that_the_flags_tell_is_due() -> None:
+    """Of those that no flag tells of nothing is known."""
+    assert list(reached(checkout("a", pre=True, post=True))) == [
+        Due("a", Stage.PRE_TEST),
+        Due("a", Stage.POST_TEST),
+    ]
+    assert list(reached(checkout("a", pre=False))) == []
+    assert list(reached(Checkout(id="a"))) == []
+
+
+def test_what_has_a_record_needs_no_rules() -> None:
+    """Each stage has its own."""
+    rules = Rules({})
+    first, second = judged(checkout("a", post=True), topic=Topic("a pre-test"), rules=rules)
+    assert (first.verdict, second.verdict) == (Verdict.ANNOUNCED, Verdict.MISSING)
+    assert second.merge_request == ABOUT
+    assert rules.asked == ["a ready_to_report"]
+
+
+def test_what_waits_is_not_missing() -> None:
+    """Nor is it decided about."""
+    rules = Rules({})
+    (waiting,) = judged(checkout("a"), queues=Queues(a="delayed"), rules=rules)
+    assert (waiting.verdict, waiting.reason) == (Verdict.WAITING, "delayed")
+    assert not rules.asked
+
+
+@pytest.mark.parametrize("reason", IgnoreReason)
+def test_a_rule_that_looks_at_the_present_says_nothing_of_the_past(reason: IgnoreReason) -> None:
+    """A merge request may have been merged since; a checkout was never another one's."""
+    (it,) = judged(checkout("a"), rules=Rules({"a": Ignored(reason, ABOUT)}))
+    is_of_now = reason in {"merge-request-merged", "superseded"}
+    verdict = Verdict.IGNORED_NOW if is_of_now else Verdict.IGNORED
+    assert it == Judged(Due("a", Stage.PRE_TEST), verdict, reason, merge_request=ABOUT)
+
+
+def test_what_can_not_be_decided_says_why() -> None:
+    """It is not called missing, and the others are judged all the same."""
+    error = NotFound("datawarehouse: no such checkout: a")
+    first, second = judged(checkout("a"), checkout("b"), rules=Rules({"a": error}))
+    assert (first.verdict, first.error) == (Verdict.UNDECIDED, str(error))
+    assert second.verdict is Verdict.MISSING
+
+
+def test_without_a_look_into_the_queues_nothing_is_called_missing() -> None:
+    """It may be in there; where nobody asked for a look, that is noted elsewhere."""
+    (it,) = judged(checkout("a"), trouble="RabbitMQ is away")
+    assert (it.verdict, it.error) == (Verdict.UNDECIDED, "RabbitMQ is away")
+
+
+def test_other_origins_are_not_ours() -> None:
+    """Nobody would have been told of them."""
+    other = Checkout(id="a", origin="elsewhere", misc=checkout("a").misc)
+    assert judged(other) == []
+
+
+def test_many_are_judged_in_their_order() -> None:
+    """Though a few are decided about at once."""
+    checkouts = [checkout(f"{number}") for number in range(100)]
+    found = judged(*checkouts, topic=Topic(*(f"{number} pre-test" for number in range(0, 100, 7))))
+    assert [it.due.checkout_id for it in found] == [it.id for it in checkouts]
+
+
+def test_what_was_missing_is_looked_for_once_more() -> None:
+    """It may have been on its way."""
+    topic = Topic()
+    judge = Judge(topic, Queues(), "", Rules({}))
+    first, second, third = judge.judge_all([checkout("a"), checkout("b"), checkout("c")])
+    topic.announced.add("a pre-test")
+    judge.queued = Queues(b="dead-letter")
+    again = [judge.once_more(it) for it in (first, second, third)]
+    assert [it.verdict for it in again] == ["announced", "waiting", "missing"]
+
+
+def test_the_notification_is_as_the_warehouse_sends_it() -> None:
+    """What the list says of the checkout is in it; its event is the same for each audit."""
+    due = Due("a", Stage.POST_TEST)
+    misc = CheckoutMisc(retrigger=True)
+    it = notification_of(due, Checkout(id="a", origin="redhat", valid=False, misc=misc))
+    assert (it.status, it.retriggered, it.origin, it.valid) == (
+        *("ready_to_report", True, "redhat", False),
+    )
+    assert it.event_id == due.event_id == Due("a", Stage.POST_TEST).event_id
+    assert it.event_id != Due("a", Stage.PRE_TEST).event_id

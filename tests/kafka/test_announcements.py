@@ -1,0 +1,303 @@
+"""What was announced, as the topic's headers say: over a span, in all partitions, and no more."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
+    AclOperation,
+    AdminClient,
+)
+from confluent_kafka.cimpl import NewPartitions
+
+from cki_notifier.configuration.settings import KafkaConfig
+from cki_notifier.kafka import announcements as module
+from cki_notifier.kafka.announcements import Announcements
+from cki_notifier.kafka.client import KafkaException
+from cki_notifier.kafka.scan import Ranges, Scan
+from cki_notifier.notification.errors import Interrupted, Unavailable
+from cki_notifier.notification.models import EVENT_TYPES, Stage
+from cki_notifier.workers.deadline import Deadline
+from tests.brokers.stage import eventually
+from tools.brokers.kafka import Kafka
+
+#: Only a failing test waits for so long, in seconds.
+PATIENCE = 30.0
+NOW = datetime.now(UTC).replace(microsecond=0)
+SINCE = NOW - timedelta(days=1)
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class Topic:
+    """A topic of three partitions that nobody else uses."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self.name = f"topic.{uuid4().hex[:8]}"
+        self.kafka = kafka
+        kafka.create_topic(self.name, config={"message.timestamp.after.max.ms": str(2**63 - 1)})
+        self.admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+
+    def announcements(self, **settings: str) -> Announcements:
+        """Return what has read nothing yet."""
+        changed = {name.replace("_", "."): value for name, value in settings.items()}
+        config = {"bootstrap.servers": self.kafka.bootstrap} | changed
+        return Announcements(KafkaConfig(topic=self.name, settings=config))
+
+    def write(
+        self, *subjects: str, at: datetime = NOW, partition: int = -1, stage: Stage = Stage.PRE_TEST
+    ) -> list[str]:
+        """Announce a stage of checkouts; return the events' ids."""
+        ids = [str(uuid4()) for _ in subjects]
+        for event_id, subject in zip(ids, subjects, strict=True):
+            type_ = EVENT_TYPES[stage]
+            headers: Headers = [("ce_id", event_id), ("ce_type", type_), ("ce_subject", subject)]
+            self.produce(headers, int(at.timestamp() * 1000), partition)
+        return ids
+
+    def produce(self, headers: Headers, milliseconds: int = 0, partition: int = -1) -> None:
+        """Write a record."""
+        producer = Producer({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
+        producer.produce(
+            self.name, b"{}", partition=partition, timestamp=milliseconds, headers=headers
+        )
+        assert not producer.flush(PATIENCE)
+
+    def cut(self, partition: int, offset: int) -> None:
+        """Take away what is before an offset, as the end of its retention does."""
+        where = TopicPartition(self.name, partition, offset)
+        for future in self.admin.delete_records([where]).values():
+            future.result(PATIENCE)
+
+
+@pytest.fixture
+def topic(kafka: Kafka) -> Topic:
+    """A topic that is empty."""
+    return Topic(kafka)
+
+
+def read(announcements: Announcements, since: datetime = SINCE, seconds: float = PATIENCE) -> int:
+    """Read what there is."""
+    return announcements.read(since, Deadline(seconds))
+
+
+def test_what_was_announced_is_known_and_nothing_else(topic: Topic) -> None:
+    """In every partition; a stage of a checkout says nothing of its other one."""
+    events = [*topic.write("a", partition=0), *topic.write("b/č", partition=1)]
+    events += topic.write("a", "c", partition=2, stage=Stage.POST_TEST)
+    announcements = topic.announcements()
+    assert read(announcements) == 4
+    asked = [(checkout_id, stage) for checkout_id in ("a", "b/č", "c", "d") for stage in Stage]
+    assert {it for it in asked if announcements.has(*it)} == {
+        ("a", Stage.PRE_TEST),
+        ("a", Stage.POST_TEST),
+        ("b/č", Stage.PRE_TEST),
+        ("c", Stage.POST_TEST),
+    }
+    assert all(announcements.has_event(it) for it in events)
+    assert not announcements.has_event(str(uuid4()))
+
+
+def test_what_is_before_the_span_is_not_read(topic: Topic) -> None:
+    """And the oldest of what is read is told; the topic reaches back far enough."""
+    topic.write("a", at=SINCE - timedelta(seconds=1), partition=0)
+    topic.write("b", at=SINCE, partition=0)
+    topic.write("c", partition=1)
+    announcements = topic.announcements()
+    assert read(announcements) == 2
+    assert not announcements.has("a", Stage.PRE_TEST)
+    assert announcements.has("b", Stage.PRE_TEST)
+    assert (announcements.oldest, announcements.begins_late) == (SINCE, None)
+
+
+def test_a_later_call_reads_only_what_was_added(topic: Topic) -> None:
+    """Also in a partition that was added; nobody has to come back to the cluster for it."""
+    topic.write("a", "b", "c")
+    announcements = topic.announcements()
+    assert (read(announcements), read(announcements)) == (3, 0)
+    topic.admin.create_partitions([NewPartitions(topic.name, 4)])[topic.name].result(PATIENCE)
+    eventually(lambda: len(topic.admin.list_topics(topic.name).topics[topic.name].partitions) == 4)
+    topic.write("d", partition=3)
+    topic.write("e", partition=0)
+    announcements.close()
+    assert eventually(lambda: read(announcements)) in {1, 2}  # the new one may be known only later
+    eventually(lambda: read(announcements) or announcements.has("d", Stage.PRE_TEST))
+    assert announcements.has("e", Stage.PRE_TEST)
+    announcements.close()
+
+
+def test_an_empty_topic_announces_nothing(topic: Topic) -> None:
+    """And nothing of it is lost."""
+    announcements = topic.announcements()
+    assert read(announcements) == 0
+    assert (announcements.oldest, announcements.begins_late) == (None, None)
+
+
+def test_a_topic_that_does_not_reach_back_says_so(topic: Topic) -> None:
+    """The latest of the partitions counts; one that reaches back, or is new, does not."""
+    hours = [NOW - timedelta(hours=it) for it in (30, 20, 10, 5)]
+    for partition in (0, 1):
+        for at in hours:
+            topic.write(f"{partition}", at=at, partition=partition)
+    topic.cut(0, 1)
+    topic.cut(1, 2)
+    announcements = topic.announcements()
+    assert read(announcements) == 5
+    assert (announcements.oldest, announcements.begins_late) == (hours[1], hours[2])
+    again = topic.announcements()
+    read(again, since=NOW - timedelta(hours=7))
+    assert again.begins_late is None
+
+
+def test_a_topic_that_was_emptied_says_that_nothing_is_known(topic: Topic) -> None:
+    """Not so when another partition reaches back: then nothing was written to the empty one."""
+    topic.write("a", at=NOW - timedelta(hours=30), partition=0)
+    topic.cut(0, 1)
+    announcements = topic.announcements()
+    assert read(announcements) == 0
+    assert announcements.begins_late is not None
+    assert announcements.begins_late >= NOW
+    topic.write("b", at=NOW - timedelta(hours=25), partition=1)
+    announcements = topic.announcements()
+    assert read(announcements) == 0
+    assert announcements.begins_late is None
+
+
+def test_records_of_others_are_read_over(topic: Topic) -> None:
+    """Whatever they hold, and whatever their time is."""
+    odd: list[Headers] = [
+        [],
+        [("ce_subject", None), ("ce_type", None), ("ce_id", None)],
+        [("ce_subject", b"\xff"), ("ce_type", b"\xfe"), ("ce_id", b"\xfd" * 10_000)],
+        [("ce_subject", "a"), ("other", "1")],
+    ]
+    for headers in odd:
+        topic.produce(headers, int(NOW.timestamp() * 1000))
+    topic.produce([], 9_000_000_000_000_000)
+    topic.write("b")
+    announcements = topic.announcements()
+    assert read(announcements) == 6
+    assert [announcements.has(it, Stage.PRE_TEST) for it in ("a", "b", "")] == [False, True, False]
+
+
+def test_the_progress_ends_with_all(topic: Topic) -> None:
+    """How many there are is known from the start."""
+    topic.write(*"abcdefgh")
+    seen: list[tuple[int, int]] = []
+    topic.announcements().read(SINCE, Deadline(PATIENCE), lambda *it: seen.append(it))
+    assert {total for _, total in seen} == {8}
+    assert seen == sorted(seen)
+    assert seen[-1] == (8, 8)
+
+
+def test_what_is_remembered_is_bounded(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound nothing is said, rather than something wrong."""
+    monkeypatch.setattr(module, "MOST_RECORDS", 2)
+    topic.write("a", "b")
+    announcements = topic.announcements()
+    assert read(announcements) == 2
+    topic.write("c")
+    for one in (announcements, topic.announcements()):
+        with pytest.raises(Unavailable, match="more than 2 records of the span"):
+            read(one)
+
+
+def test_marks_of_transactions_are_no_records(guarded: Kafka) -> None:
+    """A topic may end in something that nobody is handed."""
+    topic = Topic(guarded)
+    producer = Producer({"bootstrap.servers": guarded.bootstrap, "transactional.id": topic.name})
+    producer.init_transactions(PATIENCE)
+    producer.begin_transaction()
+    producer.produce(topic.name, b"{}")
+    producer.commit_transaction(PATIENCE)
+    announcements = topic.announcements()
+    assert (read(announcements), read(announcements)) == (1, 0)
+
+
+def test_a_topic_that_is_not_there_is_not_taken_for_an_empty_one(guarded: Kafka) -> None:
+    """Nor is it made."""
+    topic = Topic(guarded)
+    guarded.delete_topic(topic.name)
+    with pytest.raises(Unavailable, match=f"there is no topic {topic.name}"):
+        read(topic.announcements())
+    assert topic.name not in topic.admin.list_topics(timeout=PATIENCE).topics
+
+
+def test_a_topic_that_was_made_anew_is_said_so(topic: Topic) -> None:
+    """What was in it before was announced, and yet can't be found any more."""
+    topic.write("a", "b", partition=0)
+    announcements = topic.announcements()
+    assert read(announcements) == 2
+    topic.kafka.delete_topic(topic.name)
+    topic.kafka.create_topic(topic.name)
+    with pytest.raises(Unavailable, match="holds less than before"):
+        eventually(lambda: read(announcements))
+
+
+def test_who_may_not_read_the_topic_is_told_at_once(guarded: Kafka) -> None:
+    """Nobody waits for a right that has to be given first."""
+    topic = Topic(guarded)
+    guarded.allow("writer", AclOperation.DESCRIBE, topic.name)
+    topic.write("a")
+    announcements = topic.announcements(
+        bootstrap_servers=guarded.sasl_bootstrap,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username="writer",
+        sasl_password="hush",
+    )
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match=f"we may not read {topic.name}"):
+        read(announcements)
+    assert time.monotonic() - started < PATIENCE
+    guarded.allow("writer", AclOperation.READ, topic.name)
+    eventually(lambda: _read_or_none(announcements) == 1)
+
+
+def _read_or_none(announcements: Announcements) -> int | None:
+    try:
+        return read(announcements)
+    except Unavailable:
+        return None
+
+
+def test_a_kafka_that_is_away_is_waited_for(guarded: Kafka) -> None:
+    """Until the deadline, or the end of the process; then it is read as if nothing had been."""
+    topic = Topic(guarded)
+    topic.write("a")
+    announcements = topic.announcements()
+    guarded.freeze()
+    try:
+        with pytest.raises(Unavailable, match="the topic can't be read: ") as caught:
+            read(announcements, seconds=1)
+        assert caught.value.held
+        stopping = threading.Event()
+        threading.Timer(0.5, stopping.set).start()
+        with pytest.raises(Interrupted):
+            announcements.read(SINCE, Deadline(PATIENCE, stopping))
+        threading.Timer(1, guarded.thaw).start()
+        assert read(announcements) == 1
+    finally:
+        guarded.thaw()
+
+
+def test_what_fails_in_the_middle_is_gone_on_with(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is counted twice."""
+    topic.write(*"abcde", partition=0)
+    failures = [KafkaException(KafkaError(KafkaError.REQUEST_TIMED_OUT))]
+    scan_read = Scan.read
+
+    def failing(self: Scan, ranges: Ranges, *rest: object) -> bool:
+        if failures:
+            scan_read(self, {0: (0, 3)}, *rest)  # type: ignore[arg-type]  # as it was called
+            raise failures.pop()
+        return scan_read(self, ranges, *rest)  # type: ignore[arg-type]  # likewise
+
+    monkeypatch.setattr(Scan, "read", failing)
+    announcements = topic.announcements()
+    assert read(announcements) == 5
+    assert all(announcements.has(it, Stage.PRE_TEST) for it in "abcde")
