@@ -9,15 +9,15 @@ Each look counts as a delivery: the daemon takes what comes out of a delay queue
 repeat anyway, and looks it up in the topic.
 """
 
-import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
 
 from cki_notifier.audit.stages import Due
 from cki_notifier.configuration.settings import RabbitMQConfig
+from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import Malformed, Unavailable
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.pipeline import Pipeline
@@ -37,7 +37,6 @@ DELAYED, DEAD_LETTER = "delayed", "dead-letter"
 _PURPOSE = "audit"
 #: No more is looked at, in notifications and in bytes.
 _MOST, _MOST_BYTES = 100_000, 1024 * 1024 * 1024
-_DIGEST_BYTES = 12
 #: The stages that a notification may announce.
 _STAGES: Mapping[str, tuple[Stage, ...]] = {
     Status.BUILD_SETUPS_FINISHED: (Stage.PRE_TEST,),
@@ -58,15 +57,14 @@ class Waiting(Struct):
 
     in_main: int | None
     unseen: list[str]
-    _delayed: set[bytes]
-    _dead: set[bytes]
+    _delayed: Digests
+    _dead: Digests
 
     def where(self, due: Due) -> str:
         """Return where a notification waits that announces this stage, ``""`` for nowhere."""
-        mark = _mark(due.checkout_id, due.stage)
-        if mark in self._delayed:
+        if self._delayed.has(due.checkout_id, due.stage):
             return DELAYED
-        return DEAD_LETTER if mark in self._dead else ""
+        return DEAD_LETTER if self._dead.has(due.checkout_id, due.stage) else ""
 
 
 def look(config: RabbitMQConfig, seconds: float) -> Waiting:
@@ -93,7 +91,7 @@ class _Look:
 
     def through(self) -> Waiting:
         """Look into one queue after the other."""
-        main, delayed, dead = self._config.queue, set[bytes](), set[bytes]()
+        main, delayed, dead = self._config.queue, Digests(), Digests()
         arguments = retry_arguments(main)
         for seconds in DELAYS:
             name = delay_queue(main, seconds)
@@ -102,7 +100,7 @@ class _Look:
         self._into(name, arguments[name], dead)
         return Waiting(self._in_main(), self._unseen, delayed, dead)
 
-    def _into(self, queue: str, arguments: Arguments, found: set[bytes]) -> None:
+    def _into(self, queue: str, arguments: Arguments, found: Digests) -> None:
         """Look into a queue, by a connection of its own: none is the worse for the one before."""
         connection = connect(self._config, _PURPOSE)
         try:
@@ -120,11 +118,12 @@ class _Look:
         finally:
             close(connection)
 
-    def _read(self, hand: Hand, found: set[bytes]) -> None:
+    def _read(self, hand: Hand, found: Digests) -> None:
         for seen, (_, _, body) in enumerate(hand.messages(), 1):
             self._left -= 1
             self._left_bytes -= len(body)
-            found |= _marks(body)
+            for due in _announced_by(body):
+                found.add(due.checkout_id, due.stage)
             late = time.monotonic() > self._end
             if seen < hand.count and (late or self._left <= 0 or self._left_bytes <= 0):
                 why = "the time is over" if late else "there is more than is looked at"
@@ -142,16 +141,12 @@ class _Look:
             close(connection)
 
 
-def _marks(body: bytes) -> set[bytes]:
-    """Return the marks of what a notification announces, unless the rules ignore it unseen."""
+def _announced_by(body: bytes) -> Iterator[Due]:
+    """Yield what a notification announces, unless the rules ignore it unseen."""
     try:
         notification, ignored = Pipeline.begin(body)
     except Malformed:
-        return set()
-    stages = () if ignored else _STAGES.get(notification.status, ())
-    return {_mark(notification.checkout_id, it) for it in stages}
-
-
-def _mark(checkout_id: str, stage: Stage) -> bytes:
-    text = f"{checkout_id}\0{stage}".encode(errors="replace")
-    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()
+        return
+    if not ignored:
+        for stage in _STAGES.get(notification.status, ()):
+            yield Due(notification.checkout_id, stage)

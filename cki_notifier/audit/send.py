@@ -76,13 +76,13 @@ class Result(Struct):
 
     total: int
     rows: list[Row] = msgspec.field(default_factory=list)
-    counts: dict[Became, int] = msgspec.field(default_factory=dict)
+    counts: dict[Became, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Became, 0))
     signal: int = 0
 
     def add(self, row: Row) -> None:
         """Note what became of the next one."""
         self.rows.append(row)
-        self.counts[row.became] = self.counts.get(row.became, 0) + 1
+        self.counts[row.became] += 1
 
     @property
     def left(self) -> int:
@@ -185,7 +185,7 @@ class _Sending:
                 if self._stopping.is_set():
                     break
                 self.result.add(self._one(due))
-                self._progress.show(len(self.result.rows), self.result.counts.get(Became.SENT, 0))
+                self._progress.show(len(self.result.rows), self.result.counts[Became.SENT])
         except Interrupted:
             pass  # in a pause before the next try, or while Kafka was waited for in vain
         finally:

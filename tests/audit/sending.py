@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from cki_notifier.audit.send import Announced, Result, send
 from cki_notifier.audit.stages import Due
 from cki_notifier.configuration.certificates import certificate_authorities
-from cki_notifier.configuration.settings import Config, read_config
+from cki_notifier.configuration.settings import Config, KafkaConfig, read_config
+from cki_notifier.kafka.announcements import Announcements
 from cki_notifier.kafka.ledger import Ledger
 from cki_notifier.kafka.publish import Publisher, Record
 from cki_notifier.notification.errors import DeliveryUnknown
@@ -25,7 +27,6 @@ from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.shares import shares_of
-from tests.audit.topic import Topic
 
 
 class Order(msgspec.Struct):
@@ -43,6 +44,20 @@ class Order(msgspec.Struct):
     dies_at: int = 0
     dies_after: float | None = None
     unconfirmed_at: int = 0
+
+
+class Topic(Announcements):
+    """The topic since an hour ago; counts how often it is read."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        super().__init__(config)
+        self._since = datetime.now(UTC) - timedelta(hours=1)
+        self.reads = 0
+
+    def read_on(self, deadline: Deadline) -> None:
+        """Read up to its end."""
+        self.reads += 1
+        self.read(self._since, deadline)
 
 
 class Faulty:
@@ -97,11 +112,12 @@ def main() -> None:
     config = read_config()
     log.set_up(config.logging_level, config.logging_format)
     assert config.kafka is not None
-    topic = Topic(str(config.kafka.settings["bootstrap.servers"]), config.kafka.topic)
-    topic.read_on()
+    topic = Topic(config.kafka)
+    topic.read_on(Deadline(30))
     missing = [it for it in order.missing if not topic.has(it.checkout_id, it.stage)]
     order.missing = missing
     result = run(config, order, topic)
+    topic.close()
     sys.stdout.buffer.write(msgspec.json.encode(result))
 
 

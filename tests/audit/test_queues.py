@@ -160,7 +160,8 @@ def test_what_announces_nothing_does_not_wait(stage: Scene) -> None:
 
 def test_queues_that_are_not_there_are_empty(stage: Scene) -> None:
     """And are not made by looking; of a main queue that is not there nothing is known."""
-    assert look(config_of(stage), 30) == Waiting(None, [], set(), set())
+    waiting = look(config_of(stage), 30)
+    assert (waiting.in_main, waiting.unseen) == (None, [])
     with stage.channel() as channel, pytest.raises(pika.exceptions.ChannelClosedByBroker):
         channel.queue_declare(f"{stage.queue}.retry.5s", passive=True)
 
