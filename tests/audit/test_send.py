@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -19,6 +19,7 @@ import pytest
 from cki_notifier.audit.send import Became, Result, Row
 from cki_notifier.audit.stages import Due
 from cki_notifier.configuration.settings import KafkaConfig, read_config
+from cki_notifier.kafka.announcements import Announcements
 from cki_notifier.notification.by_hand import run_told_by
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import Stage
@@ -26,7 +27,7 @@ from cki_notifier.workers.deadline import Deadline
 from tests.audit.sending import Order, Topic, run
 from tests.brokers.stage import Stage as Scene
 from tests.brokers.stage import eventually
-from tools.brokers.kafka import Kafka
+from tools.brokers.kafka import Kafka, Record
 from tools.notifier import complete
 from tools.stand_ins import documents
 
@@ -93,6 +94,13 @@ def kafka_of(stage: Scene) -> KafkaConfig:
     return config
 
 
+def records(stage: Scene, count: int) -> list[Record]:
+    """Read so many records; make sure that there are no more."""
+    with closing(Announcements(kafka_of(stage))) as announced:
+        assert announced.read(datetime.now(UTC) - timedelta(hours=1), Deadline(30)) == count
+    return stage.records(count)
+
+
 @pytest.fixture(name="topic")
 def _topic(stage: Scene) -> Iterator[Topic]:
     """The topic, which this process reads, too."""
@@ -117,11 +125,11 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
     result, told = send(stage, Order(missing))
     assert result.rows == [Row(it, Became.SENT) for it in missing]
     assert (result.total, result.left, result.signal) == (4, 0, 0)
-    records = stage.records(4)
-    assert {it.headers["ce_id"] for it in records} == {it.event_id for it in missing}
-    kinds = {Due(it.key, PRE if it.headers["ce_type"].endswith("pre") else POST) for it in records}
+    written = records(stage, 4)
+    assert {it.headers["ce_id"] for it in written} == {it.event_id for it in missing}
+    kinds = {Due(it.key, PRE if it.headers["ce_type"].endswith("pre") else POST) for it in written}
     assert kinds == set(missing)
-    for record in records:
+    for record in written:
         assert json.loads(record.value)["checkout_id"] == record.headers["ce_subject"] == record.key
         assert record.headers["ce_source"] == stage.services.warehouse.url
         age = datetime.now(UTC) - datetime.fromisoformat(record.headers["ce_time"])
@@ -148,7 +156,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
     assert [it.became for it in result.rows] == [Became.SENT, Became.THERE] * 2
     assert (result.counts[Became.SENT], result.counts[Became.THERE]) == (2, 2)
     assert "redhat:1 post-test: is in the topic by now" in capfd.readouterr().err
-    assert len(stage.records(4)) == 4
+    records(stage, 4)
     assert topic.reads == 2
 
 
@@ -179,7 +187,7 @@ def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
     assert "redhat:0 post-test: ignored now (merge-request-merged): " in said
     assert "redhat:1 post-test: not sent: datawarehouse: " in said
     assert "redhat:gone pre-test: not sent: datawarehouse: no such checkout" in said
-    (record,) = stage.records(1)
+    (record,) = records(stage, 1)
     assert record.key == "redhat:2"
     words = [run_told_by(letter.body) for letter in stage.take(stage.queue, 4)]
     assert [(it.outcome, it.reason) for it in words if it] == [
@@ -204,7 +212,7 @@ def test_killed_ten_times_and_nothing_is_there_twice(stage: Scene) -> None:
     assert result.counts[Became.SENT] == result.total == len(result.rows)
     assert 0 < result.total < len(missing)
     counts = Counter(
-        (it.key, it.headers["ce_type"].rpartition(".")[2]) for it in stage.records(len(missing))
+        (it.key, it.headers["ce_type"].rpartition(".")[2]) for it in records(stage, len(missing))
     )
     assert counts == {(it.checkout_id, it.stage.value.partition("-")[0]): 1 for it in missing}
     assert send(stage, Order(missing))[0].total == 0
@@ -217,9 +225,9 @@ def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
         counts = [result_of(it)[0].counts for it in (one, other)]
     assert [it[Became.SENT] + it[Became.THERE] for it in counts] == [len(missing)] * 2
     sent = sum(it[Became.SENT] for it in counts)
-    records = stage.records(sent)
-    assert {it.headers["ce_id"] for it in records} == {it.event_id for it in missing}
-    assert len(records) == sent < 2 * len(missing)
+    written = records(stage, sent)
+    assert {it.headers["ce_id"] for it in written} == {it.event_id for it in missing}
+    assert len(written) == sent < 2 * len(missing)
 
 
 def test_a_signal_between_two_ends_it_in_order(stage: Scene) -> None:
@@ -233,10 +241,10 @@ def test_a_signal_between_two_ends_it_in_order(stage: Scene) -> None:
     assert result.left > 0
     sent = result.counts[Became.SENT]
     assert (said + rest_said).count("outcome=sent") == sent == len(result.rows)
-    assert len(stage.records(sent)) == sent
+    records(stage, sent)
     rest, _ = send(stage, Order(missing))
     assert rest.total == result.left
-    assert len(stage.records(len(missing))) == len(missing)
+    records(stage, len(missing))
 
 
 def test_a_signal_wakes_who_waits_for_a_service(stage: Scene) -> None:
@@ -267,7 +275,7 @@ def test_a_hiccup_of_kafka_is_outlasted_and_costs_no_duplicate(stage: Scene, kaf
             kafka.thaw()
         result, _ = result_of(process)
     assert result.counts[Became.SENT] == 8
-    assert len(stage.records(8)) == 8
+    records(stage, 8)
 
 
 def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Topic) -> None:
@@ -275,7 +283,31 @@ def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topi
     missing = fill(stage, 1)
     result = within(stage, Order(missing, unconfirmed_at=1), topic)
     assert result.rows == [Row(it, Became.SENT) for it in missing]
-    assert len(stage.records(2)) == 2
+    records(stage, 2)
+
+
+class Overtaken(Topic):
+    """A topic that somebody else writes to just before it is read on for the third time."""
+
+    def __init__(self, stage: Scene) -> None:
+        super().__init__(kafka_of(stage))
+        self._stage = stage
+
+    def read_on(self, deadline: Deadline) -> None:
+        """Have it written to, and read it."""
+        if self.reads == 2:
+            run = self._stage.command("--status=ready_to_report", "--checkout-id=redhat:2")
+            assert run.returncode == 0, run.stderr
+        super().read_on(deadline)
+
+
+def test_what_is_sent_while_it_is_decided_is_not_sent_again(stage: Scene) -> None:
+    """The topic is read on last of all, just before the message is sent."""
+    missing = fill(stage, 3)[1::2]
+    with closing(Overtaken(stage)) as topic:
+        result = within(stage, Order(missing), topic)
+    assert [it.became for it in result.rows] == [Became.SENT, Became.SENT, Became.THERE]
+    records(stage, 3)
 
 
 class Unreadable(Topic):
