@@ -63,8 +63,6 @@ _OK, _UNSHOWN, _FAULTY = 0, 1, 2
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
 #: So many dead letters are shown, and read within so long, in seconds: an answer as a whole has 10.
 _MOST_LETTERS, _LETTERS_SECONDS = 1000, 8.0
-#: The services should not feel an audit.
-_MOST_REQUESTS = 4
 #: For the last line of who is in a hurry, in seconds.
 _LAST_LINE_SECONDS = 0.2
 
@@ -222,7 +220,7 @@ def _audit(parsed: argparse.Namespace) -> int:
 
     config = read_config(needs_rabbitmq=False, check_kafka=setting_faults)
     log.set_up(config.logging_level, config.logging_format)
-    warehouse, loader = _sources(config, most=_MOST_REQUESTS, has_extras=parsed.send)
+    warehouse, loader = _sources(config, most=parsed.requests, has_extras=parsed.send)
     publisher = Publisher(config.kafka) if config.kafka and parsed.send else None
     ledger = Ledger(config.kafka) if config.kafka else None
     pipeline = _pipeline(config, loader, publisher or Unsent(), ledger)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+#: Far more than any service would like.
+_MOST_REQUESTS = 64
 _LENGTH = re.compile("([0-9]{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -39,6 +41,13 @@ def add_audit(commands: Any) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask first")
     parser.add_argument(
+        "--requests",
+        type=_count,
+        default=4,
+        metavar="N",
+        help="ask the services for no more than so many documents at once (4)",
+    )
+    parser.add_argument(
         "--push",
         type=gateway,
         metavar="URL",
@@ -51,6 +60,13 @@ def fault_of(parsed: argparse.Namespace) -> str:
     if parsed.since >= parsed.until:
         return f"--since {parsed.since.isoformat()} is not before --until"
     return "--yes needs --send" if parsed.yes and not parsed.send else ""
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value) <= _MOST_REQUESTS:
+        text = f"{value!r} is no number from 1 to {_MOST_REQUESTS}"
+        raise argparse.ArgumentTypeError(text)
+    return int(value)
 
 
 def _moment(value: str) -> datetime:

@@ -116,7 +116,8 @@ class _Audit:
         self.read_on(self._deadline)
         queued, trouble = self._look()
         judge = Judge(self, queued, trouble, pipeline)
-        for judged in judge.judge_all(self._checkouts(warehouse)):
+        threads = -(-self._parsed.requests // 2)  # each asks for two documents at once
+        for judged in judge.judge_all(self._checkouts(warehouse), threads):
             self.found.add(judged)
         if self.found.missing:
             self._deadline.pause(max(0.0, began + _ON_ITS_WAY_SECONDS - time.monotonic()))

@@ -16,10 +16,8 @@ from cki_notifier.workers.deadline import Deadline
 
 #: What a merge request has come to since; a rule that looks at it says nothing of the past.
 _OF_NOW = frozenset({IgnoreReason.MERGE_REQUEST_MERGED, IgnoreReason.SUPERSEDED})
-#: Each decision asks for two documents at once.
-_THREADS = 2
-#: So many are decided about ahead of the one whose turn it is.
-_AHEAD = 4 * _THREADS
+#: For each thread so many are decided about ahead of the one whose turn it is.
+_AHEAD = 4
 #: For one decision, in seconds.
 _SECONDS = 60.0
 
@@ -81,9 +79,9 @@ class Judge:
         self.trouble = trouble
         self._pipeline = pipeline
 
-    def judge_all(self, checkouts: Iterable[Checkout]) -> Iterator[Judged]:
-        """Judge all that our checkouts reached, in their order, a few at once."""
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="audit") as pool:
+    def judge_all(self, checkouts: Iterable[Checkout], threads: int = 2) -> Iterator[Judged]:
+        """Judge all that our checkouts reached, in their order, so many at once."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="audit") as pool:
             ahead: deque[Future[Judged]] = deque()
             try:
                 for checkout in checkouts:
@@ -91,7 +89,7 @@ class Judge:
                         continue
                     for due in reached(checkout):
                         ahead.append(self._begin(pool, due, checkout))
-                        if len(ahead) > _AHEAD:
+                        if len(ahead) > _AHEAD * threads:
                             yield ahead.popleft().result()
                 while ahead:
                     yield ahead.popleft().result()

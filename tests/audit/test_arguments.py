@@ -55,6 +55,8 @@ def test_a_day_is_the_usual_span() -> None:
         (["--since", "999999w"], "too long ago"),
         (["--since", "2999-01-01"], "in the future"),
         (["--since", "0001-01-01T00:00+14:00"], "neither a length"),
+        (["--requests", "0"], "from 1 to 64"),
+        (["--requests", "many"], "from 1 to 64"),
         (["--push", "gateway:9091"], "is no address"),
         (["--push", "http://[::1"], "is no address"),
         (["--push", ""], "is no address"),
