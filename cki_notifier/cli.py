@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cki_notifier import __version__, manual
+from cki_notifier import __version__
 from cki_notifier.audit.arguments import add_audit, fault_of
+from cki_notifier.by_hand import run as manual
 from cki_notifier.checkout.reference import checkout_reference
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.environment import of_process

@@ -17,8 +17,8 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from cki_notifier import by_hand
 from cki_notifier.audit.stages import STATUS, Due
+from cki_notifier.by_hand import send as by_hand
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.notification.by_hand import ManualRun
 from cki_notifier.notification.errors import Interrupted, NotifierError

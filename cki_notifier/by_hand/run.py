@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from cki_notifier import by_hand
+from cki_notifier.by_hand import send as by_hand
 from cki_notifier.checkout.reference import MergeRequestName
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.message.contract import encode
