@@ -35,6 +35,8 @@ DONE, MISSING, WRONG, UNDECIDED = 0, 1, 2, 3
 
 #: For all of it, in seconds.
 _SECONDS = 12 * 3600.0
+#: For one reading of the topic, while Kafka is away, in seconds.
+_TOPIC_SECONDS = 600.0
 #: The clocks of the warehouse and of Kafka may differ so much.
 _MARGIN = timedelta(hours=1)
 #: What was missing is looked for once more so long after the audit began, in seconds: it may have
@@ -69,7 +71,7 @@ def run(
             code = audit.report(pipeline)
         except KeyboardInterrupt:
             show("")  # below what was typed
-            show("interrupted; nothing was sent")
+            show("interrupted")
             return 128 + signal.SIGINT
         except Unavailable as error:
             show(f"cki-notifier audit: it can't be decided: {error}")
@@ -113,7 +115,7 @@ class _Audit:
             Unavailable: the topic or the list of checkouts can't be read.
         """
         began = time.monotonic()
-        self.read_on(self._deadline)
+        self.read_on(Deadline(_TOPIC_SECONDS))
         queued, trouble = self._look()
         judge = Judge(self, queued, trouble, pipeline)
         threads = -(-self._parsed.requests // 2)  # each asks for two documents at once
@@ -121,7 +123,7 @@ class _Audit:
             self.found.add(judged)
         if self.found.missing:
             self._deadline.pause(max(0.0, began + _ON_ITS_WAY_SECONDS - time.monotonic()))
-            self.read_on(self._deadline)
+            self.read_on(Deadline(_TOPIC_SECONDS))
             queued, trouble = self._look()
             judge.queued, judge.trouble = queued, trouble
         self.found.settle([judge.once_more(it) for it in self.found.missing])

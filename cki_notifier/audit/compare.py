@@ -18,8 +18,9 @@ from cki_notifier.workers.deadline import Deadline
 _OF_NOW = frozenset({IgnoreReason.MERGE_REQUEST_MERGED, IgnoreReason.SUPERSEDED})
 #: For each thread so many are decided about ahead of the one whose turn it is.
 _AHEAD = 4
-#: For one decision, in seconds.
-_SECONDS = 60.0
+#: For one decision, in seconds; and so long when so many before it could not be made: a service is
+#: down then, and who waits for it each time never comes to an end.
+_SECONDS, _SHORT_SECONDS, _MANY = 60.0, 2.0, 5
 
 
 class Announced(Protocol):
@@ -78,6 +79,7 @@ class Judge:
         self.queued = queued
         self.trouble = trouble
         self._pipeline = pipeline
+        self._undecided = 0  # one after the other
 
     def judge_all(self, checkouts: Iterable[Checkout], threads: int = 2) -> Iterator[Judged]:
         """Judge all that our checkouts reached, in their order, so many at once."""
@@ -115,10 +117,13 @@ class Judge:
         return Judged(due, Verdict.WAITING, where) if where else None
 
     def _decide(self, due: Due, checkout: Checkout) -> Judged:
+        deadline = Deadline(_SECONDS if self._undecided < _MANY else _SHORT_SECONDS)
         try:
-            decision = self._pipeline.decide(notification_of(due, checkout), Deadline(_SECONDS))
+            decision = self._pipeline.decide(notification_of(due, checkout), deadline)
         except NotifierError as error:
+            self._undecided += 1
             return Judged(due, Verdict.UNDECIDED, error=str(error))
+        self._undecided = 0
         if isinstance(decision, Ignored):
             is_of_now = decision.reason in _OF_NOW
             verdict = Verdict.IGNORED_NOW if is_of_now else Verdict.IGNORED

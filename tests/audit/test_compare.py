@@ -9,7 +9,7 @@ from cki_notifier.audit.compare import Judge, notification_of
 from cki_notifier.audit.stages import Due, Judged, Verdict, reached
 from cki_notifier.checkout.documents import Checkout, CheckoutMisc
 from cki_notifier.message.build import build_message
-from cki_notifier.notification.errors import NotFound, NotifierError
+from cki_notifier.notification.errors import NotFound, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Stage
 from cki_notifier.notification.reasons import IgnoreReason
 from cki_notifier.pipeline import Announcement
@@ -50,9 +50,11 @@ class Rules:
     def __init__(self, decisions: Mapping[str, Ignored | NotifierError]) -> None:
         self._decisions = decisions
         self.asked: list[str] = []
+        self.seconds: list[float] = []
 
-    def decide(self, notification: Notification, _deadline: Deadline) -> Announcement | Ignored:
+    def decide(self, notification: Notification, deadline: Deadline) -> Announcement | Ignored:
         """Decide."""
+        self.seconds.append(deadline.remaining())
         self.asked.append(f"{notification.checkout_id} {notification.status}")
         decision = self._decisions.get(notification.checkout_id)
         if isinstance(decision, NotifierError):
@@ -120,6 +122,17 @@ def test_what_can_not_be_decided_says_why() -> None:
     first, second = judged(checkout("a"), checkout("b"), rules=Rules({"a": error}))
     assert (first.verdict, first.error) == (Verdict.UNDECIDED, str(error))
     assert second.verdict is Verdict.MISSING
+
+
+def test_a_service_that_is_down_is_not_waited_for_each_time() -> None:
+    """After some in a row each gets a moment, until it is back."""
+    down = {f"{number}": Unavailable("gitlab", "it is down") for number in range(30)}
+    rules = Rules(down)
+    found = judged(*(checkout(f"{number}") for number in range(50)), rules=rules)
+    assert [it.verdict for it in found] == [Verdict.UNDECIDED] * 30 + [Verdict.MISSING] * 20
+    assert rules.seconds[0] > 50
+    assert max(rules.seconds[10:30]) < 5
+    assert min(rules.seconds[40:]) > 50
 
 
 def test_without_a_look_into_the_queues_nothing_is_called_missing() -> None:
