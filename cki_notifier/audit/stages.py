@@ -1,14 +1,13 @@
 """What should have been announced: a stage that a checkout reached; and what became of it."""
 
-import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
-from uuid import UUID
 
 from msgspec import Struct
 
 from cki_notifier.checkout.documents import Checkout
 from cki_notifier.notification.models import Stage, Status
+from cki_notifier.notification.parse import event_id
 
 #: The status that the warehouse announces a stage with.
 STATUS = {
@@ -26,8 +25,7 @@ class Due(Struct, frozen=True):
     @property
     def event_id(self) -> str:
         """The ``ce_id`` of the message, should an audit send it: the same for every audit."""
-        text = f"audit\0{self.checkout_id}\0{self.stage}".encode()
-        return str(UUID(bytes=hashlib.blake2b(text, digest_size=16).digest()))
+        return event_id(f"audit\0{self.checkout_id}\0{self.stage}".encode())
 
 
 class Verdict(StrEnum):

@@ -1,20 +1,13 @@
 """How much waits in our queues, as the broker says; asked on a connection of its own."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 
 from cki_notifier.configuration.shutdown import QUEUE_LENGTHS_SECONDS
-from cki_notifier.notification.errors import Unavailable
-from cki_notifier.rabbitmq.connection import (
-    UNREADABLE,
-    BlockingConnection,
-    close,
-    ready_messages,
-    translated,
-)
+from cki_notifier.rabbitmq.connection import BlockingConnection, ready_messages
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
+from cki_notifier.web.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +15,6 @@ logger = logging.getLogger(__name__)
 _PERIOD_SECONDS, _PAUSE_SECONDS = 15.0, 2.0
 #: An answer older than this is none, in seconds.
 _LONGEST_KEPT_SECONDS = 60.0
-#: Heartbeats are served, and the end is noticed, so often, in seconds.
-_TICK_SECONDS = 0.2
 
 
 class QueueLengths:
@@ -35,17 +26,14 @@ class QueueLengths:
     """
 
     def __init__(self, connect: Callable[[], BlockingConnection], queue: str) -> None:
-        self._connect = connect
         self._queues = {
             "main": [queue],
             "delay": [delay_queue(queue, seconds) for seconds in DELAYS],
             "dead-letter": [dead_letter_queue(queue)],
         }
-        self._stopping = threading.Event()
         self._counts: Mapping[str, int] = {}
         self._known_until = 0.0
-        self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
-        self._thread.start()
+        self._watch = Watch(connect, "waiting", self._ask, self._lost)
 
     def counts(self) -> Mapping[str, int]:
         """Return how many messages nobody holds, by queue.
@@ -57,34 +45,21 @@ class QueueLengths:
 
     def close(self) -> None:
         """End the thread."""
-        self._stopping.set()
-        self._thread.join(QUEUE_LENGTHS_SECONDS)
+        self._watch.stop()
+        self._watch.join(QUEUE_LENGTHS_SECONDS)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with translated():
-                    self._watch()
-            except (Unavailable, *UNREADABLE) as error:
-                self._known_until = 0.0
-                logger.debug("how much waits is not known: %s", error)
-                self._stopping.wait(_PAUSE_SECONDS)
+    def _ask(self, connection: BlockingConnection) -> float:
+        self._counts = self._count(connection)
+        self._known_until = time.monotonic() + _LONGEST_KEPT_SECONDS
+        is_whole = len(self._counts) == len(self._queues)  # at first they may be missing
+        return _PERIOD_SECONDS if is_whole else _PAUSE_SECONDS
 
-    def _watch(self) -> None:
-        """Ask again and again, until the end or until the broker is gone."""
-        connection = self._connect()
-        try:
-            while not self._stopping.is_set():
-                self._counts = self._ask(connection)
-                self._known_until = time.monotonic() + _LONGEST_KEPT_SECONDS
-                is_whole = len(self._counts) == len(self._queues)  # at first they may be missing
-                end = time.monotonic() + (_PERIOD_SECONDS if is_whole else _PAUSE_SECONDS)
-                while time.monotonic() < end and not self._stopping.is_set():
-                    connection.process_data_events(_TICK_SECONDS)
-        finally:
-            close(connection)
+    def _lost(self, error: Exception) -> float:
+        self._known_until = 0.0
+        logger.debug("how much waits is not known: %s", error)
+        return _PAUSE_SECONDS
 
-    def _ask(self, connection: BlockingConnection) -> Mapping[str, int]:
+    def _count(self, connection: BlockingConnection) -> Mapping[str, int]:
         counts = {}
         for label, queues in self._queues.items():
             found = [ready_messages(connection, queue) for queue in queues]
