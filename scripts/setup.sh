@@ -17,6 +17,7 @@ if ! [ -f "$PROJECT_ROOT/scripts/setup.sh" ]; then
 fi
 
 RABBITMQ_SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
+RABBITMQ_4=$PROJECT_ROOT/.cache/rabbitmq-4
 KAFKA_JARS=$PROJECT_ROOT/.cache/kafka
 KUBERNETES_TOOLS=$PROJECT_ROOT/.cache/kubernetes
 IMAGE_WHEELS=$PROJECT_ROOT/.cache/image
@@ -177,13 +178,48 @@ install_unstarted() (
     fi
 )
 
-# need_rabbitmq: Debian's RabbitMQ server, without a system-wide broker being started.
+# need_rabbitmq: what private brokers are made of. Debian's RabbitMQ server, without a system-wide broker being started;
+# or, with PRIVATE_RABBITMQ=4, that of a newer Debian in a file system of its own.
 need_rabbitmq() {
+    case ${PRIVATE_RABBITMQ:-3} in
+        3) ;;
+        4)
+            need_rabbitmq_4
+            return 0
+            ;;
+        *) fail "PRIVATE_RABBITMQ is '$PRIVATE_RABBITMQ': it has to be 3 or 4" ;;
+    esac
     [ -x "$RABBITMQ_SERVER" ] && return 0
     rabbitmq_units=rabbitmq-server.service
     command -v epmd >/dev/null || rabbitmq_units="$rabbitmq_units epmd.service epmd.socket"
     install_unstarted "$rabbitmq_units" "private RabbitMQ brokers" rabbitmq-server || exit 1
     [ -x "$RABBITMQ_SERVER" ] || fail "rabbitmq-server was installed, but there is no $RABBITMQ_SERVER"
+}
+
+# Debian's current release, whose RabbitMQ need_rabbitmq_4 takes.
+NEWER_DEBIAN=trixie
+
+# need_rabbitmq_4: the RabbitMQ of Debian's current release with all it needs, unpacked into .cache/rabbitmq-4, where only
+# bubblewrap makes a file system of it. Nothing is installed into the system but mmdebstrap and bubblewrap.
+need_rabbitmq_4() {
+    command -v bwrap >/dev/null || install_packages "running RabbitMQ 4 in a file system of its own" bubblewrap
+    if [ "$(cat "$RABBITMQ_4/.release" 2>/dev/null)" = "$NEWER_DEBIAN" ]; then
+        return 0
+    fi
+    command -v mmdebstrap >/dev/null || install_packages "unpacking RabbitMQ 4" mmdebstrap
+    say "unpacking the RabbitMQ of Debian $NEWER_DEBIAN into .cache/rabbitmq-4"
+    # From where this system's own packages come, if that is Debian.
+    # shellcheck disable=SC2016  # expanded by apt-get
+    rabbitmq_mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
+        grep -v -e security -e updates | head -n 1)
+    rm -rf "$RABBITMQ_4.new"
+    mkdir -p "${RABBITMQ_4%/*}"
+    quietly mmdebstrap --variant=extract --include='?essential' --include=rabbitmq-server \
+        "$NEWER_DEBIAN" "$RABBITMQ_4.new" ${rabbitmq_mirror:+"$rabbitmq_mirror"} ||
+        fail "mmdebstrap could not unpack it (above)"
+    printf '%s\n' "$NEWER_DEBIAN" >"$RABBITMQ_4.new/.release"
+    rm -rf "$RABBITMQ_4"
+    mv "$RABBITMQ_4.new" "$RABBITMQ_4"
 }
 
 # need_promtool: Debian's Prometheus with its promtool, without a system-wide one being started.

@@ -53,10 +53,10 @@ def free_port() -> int:
     raise ProcessError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
-def listens(port: int) -> bool:
-    """Tell whether something accepts TCP connections on this port of 127.0.0.1."""
+def listens(port: int, *, host: str = "127.0.0.1") -> bool:
+    """Tell whether something accepts TCP connections on this port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
     return True
@@ -316,7 +316,8 @@ def _serve(control: socket.socket, child: subprocess.Popen[bytes]) -> int:
         if not request:
             return 128 + signal.SIGKILL
         if request[0] == signal.SIGTERM:
-            child.send_signal(signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(_program(child.pid), signal.SIGTERM)
         else:
             _signal_descendants(request[0])
         with contextlib.suppress(ConnectionError):
@@ -328,6 +329,13 @@ def _receive(control: socket.socket) -> bytes:
         return control.recv(1)
     except ConnectionError:
         return b""
+
+
+def _program(pid: int) -> int:
+    """Return the process that a SIGTERM is for: bubblewrap passes none on to what it runs."""
+    if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
+        return next(iter(_descendants(pid)), pid)
+    return pid
 
 
 def _kill_descendants() -> None:

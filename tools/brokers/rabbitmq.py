@@ -1,24 +1,31 @@
-"""A private RabbitMQ broker on 127.0.0.1.
+"""A private RabbitMQ broker on the loopback.
 
 It has a folder, ports, an Erlang cookie and an Erlang port mapper (epmd) of its own, so nothing of
-a system-wide node is touched. Debian's package `rabbitmq-server` has to be installed.
+a system-wide node is touched. It is the one of Debian's installed package `rabbitmq-server`, or,
+with `PRIVATE_RABBITMQ=4` in the environment, that of a newer Debian in a file system of its own.
+`scripts/setup.sh` sees to either.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pika
 from pika.exceptions import AMQPError
 
+from tools import PROJECT
 from tools.processes import Process, ProcessError, free_port, listens, run
+
+#: Which of RabbitMQ's releases the private brokers are of.
+RELEASE = os.environ.get("PRIVATE_RABBITMQ", "3")
+
+#: The file system with RabbitMQ 4.
+_NEWER = PROJECT / ".cache" / "rabbitmq-4"
 
 #: RabbitMQ's own programs. Debian's in /usr/sbin switch to the user of the system-wide node.
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-
-#: The node's name is as private as the port mapper that knows it.
-_NODE = "sandbox@localhost"
 
 #: Without it, Erlang's own connections between nodes and tools would listen on all interfaces.
 _LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -65,41 +72,70 @@ class TLSFiles:
     authority: Path
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A node's place: alone, or in a cluster, whose nodes have cookie and port mapper in common."""
+
+    #: As private as the port mapper that knows it.
+    name: str = "sandbox@localhost"
+    #: An address of 127.0.0.0/8.
+    host: str = "127.0.0.1"
+    #: Where clients connect; one of its own when it is 0.
+    port: int = 0
+    #: The port mapper's; one of its own when it is 0.
+    epmd_port: int = 0
+    #: The names of all nodes of the cluster, this one included.
+    peers: Sequence[str] = ()
+    #: Lets the nodes of a cluster talk to each other; one that nobody else knows when it is empty.
+    cookie: str = ""
+
+
 class RabbitMQ(Process):
     """A RabbitMQ node with everything it keeps in `folder`.
 
     Ports stay the same over restarts, and so does what is durable. With `tls` there is a second
     listener on `tls_port`; clients may but need not show a certificate. With `management` its HTTP
-    API is at `management_url`, and knows of changes within some two seconds.
+    API is at `management_url`, and knows of changes within some two seconds. `seat` is its place in
+    a cluster.
     """
 
-    host = "127.0.0.1"
     user = "guest"
     password = "guest"  # noqa: S105 - every new node's own, and for loopback connections only
     vhost = "/"
 
     def __init__(
-        self, folder: Path, *, tls: TLSFiles | None = None, management: bool = False
+        self,
+        folder: Path,
+        *,
+        tls: TLSFiles | None = None,
+        management: bool = False,
+        seat: Seat | None = None,
     ) -> None:
         """Choose the ports and write the configuration; `folder` is made when it is missing."""
-        self.port = free_port()
+        self.seat = seat = seat or Seat()
+        self.host = seat.host
+        self.port = seat.port or free_port()
         self.tls_port = free_port() if tls else None
         self._management_port = free_port() if management else None
         self.folder = folder.absolute()
+        self._inside = _inside(self.folder, tls) if RELEASE == "4" else []
         self._settings = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
             # The Erlang cookie is in here: only our own tools can talk to the node.
             "HOME": str(self.folder),
-            "ERL_EPMD_ADDRESS": self.host,
-            "ERL_EPMD_PORT": str(free_port()),
-            "RABBITMQ_NODENAME": _NODE,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(seat.epmd_port or free_port()),
+            "RABBITMQ_NODENAME": seat.name,
             # An empty file keeps /etc/rabbitmq/rabbitmq-env.conf out.
             "RABBITMQ_CONF_ENV_FILE": self._write("rabbitmq-env.conf", ""),
         }
+        if seat.cookie:
+            path = Path(self._write(".erlang.cookie", seat.cookie))
+            path.chmod(0o400)
         super().__init__(
-            "RabbitMQ",
-            [_PROGRAMS / "rabbitmq-server"],
+            f"RabbitMQ's node {seat.name}",
+            [*self._inside, _PROGRAMS / "rabbitmq-server"],
             log=self.folder / "rabbitmq.log",
             ready=self._is_ready,
             environment=self._settings | self._node_settings(tls),
@@ -121,7 +157,7 @@ class RabbitMQ(Process):
         port = str(free_port())
         return run(
             " ".join(["rabbitmqctl", *arguments]),
-            [_PROGRAMS / "rabbitmqctl", "--silent", *arguments],
+            [*self._inside, _PROGRAMS / "rabbitmqctl", "--silent", *arguments],
             environment=self._settings
             | {
                 "ERL_AFLAGS": _LOOPBACK_ONLY,
@@ -172,6 +208,12 @@ class RabbitMQ(Process):
                 "ssl_options.verify = verify_peer",
                 "ssl_options.fail_if_no_peer_cert = false",
             ]
+        if self.seat.peers:
+            peers = enumerate(self.seat.peers, start=1)
+            lines += [
+                "cluster_formation.peer_discovery_backend = classic_config",
+                *(f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in peers),
+            ]
         if self._management_port:
             lines += [
                 f"management.tcp.ip = {self.host}",
@@ -193,7 +235,7 @@ class RabbitMQ(Process):
 
     def _is_ready(self) -> bool:
         """Tell whether an AMQP connection opens."""
-        if not listens(self.port):
+        if not listens(self.port, host=self.host):
             return False
         try:
             pika.BlockingConnection(
@@ -204,3 +246,17 @@ class RabbitMQ(Process):
         except AMQPError:
             return False
         return True
+
+
+def _inside(folder: Path, tls: TLSFiles | None) -> list[str]:
+    """Return what runs a command in the file system of a newer Debian, with the folder in it."""
+    certificates = {path.absolute().parent for path in astuple(tls)} if tls else set()
+    seen = [Path("/etc/hosts"), *certificates]
+    return [
+        *("bwrap", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),  # noqa: S108  # its own
+        *("--ro-bind", str(_NEWER / "usr"), "/usr"),
+        *("--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin"),
+        *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"),
+        *(word for path in seen for word in ("--ro-bind-try", str(path), str(path))),
+        *("--bind", str(folder), str(folder), "--"),
+    ]
