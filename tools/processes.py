@@ -34,6 +34,9 @@ _TAIL_LINES = 25
 #: Pause between two questions whether a process is ready.
 _PROBE_SECONDS = 0.02
 
+#: Pause between two questions whether something has come about.
+_PAUSE_SECONDS = 0.05
+
 #: How long the death of a killed process may take; only a process stuck in the kernel needs longer.
 _KILL_SECONDS = 10.0
 
@@ -60,6 +63,15 @@ def listens(port: int, *, host: str = "127.0.0.1") -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_until(reached: Callable[[], bool], *, seconds: float = 10, what: str = "it") -> None:
+    """Ask again and again; raises `ProcessError` when it is still not so after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            raise ProcessError(f"{what} is not so after {seconds:g} s")
+        time.sleep(_PAUSE_SECONDS)
 
 
 def run(

@@ -115,8 +115,7 @@ class Stage:
     @contextlib.contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
         """Open a channel to the broker."""
-        parameters = pika.ConnectionParameters(self.rabbitmq.host, self.rabbitmq.port)
-        connection = pika.BlockingConnection(parameters)
+        connection = pika.BlockingConnection(self.rabbitmq.parameters())
         try:
             yield connection.channel()
         finally:

@@ -17,10 +17,12 @@ from tests.faults.verdict import HEADINGS, Verdict
 from tools import PROJECT
 from tools.brokers.kafka import Kafka
 from tools.brokers.proxy import Proxy
-from tools.brokers.rabbitmq import RabbitMQ
+from tools.brokers.rabbitmq import RELEASE, RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services
 
+#: Where the tables are, for each release of RabbitMQ.
+PAGES = {"3": "reliability.md", "4": "reliability-rabbitmq-4.md"}
 #: So many notifications get into a storm.
 STORM = 10_000
 FAULTS = pytest.StashKey[Table]()
@@ -49,10 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks of what not every test run does."""
     config.addinivalue_line("markers", "full: part of the full form of the fault suite only")
     config.addinivalue_line("markers", "storm: done alone, and only when it is asked for")
-    config.stash[FAULTS] = Table("<!-- made by scripts/test-faults --write -->", HEADINGS)
-    config.stash[NEIGHBOURS] = Table(
-        "<!-- neighbours, made by scripts/test-faults --write -->", judgement.HEADINGS
-    )
+    command = f"made by scripts/test-faults --rabbitmq {RELEASE} --write"
+    config.stash[FAULTS] = Table(f"<!-- {command} -->", HEADINGS)
+    config.stash[NEIGHBOURS] = Table(f"<!-- neighbours, {command} -->", judgement.HEADINGS)
     # It reports every connection it loses, and here many are.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
@@ -94,7 +95,7 @@ def pytest_terminal_summary(
             for line in lines:
                 terminalreporter.write_line(line)
         if table.rows and is_whole and options.write and not exitstatus:
-            table.write(PROJECT / "docs" / "reliability.md")
+            table.write(PROJECT / "docs" / PAGES[RELEASE])
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ class Publisher:
     """Publishes to an exchange, on a connection of its own; for one thread at a time."""
 
     def __init__(self, rabbitmq: RabbitMQ, exchange: str) -> None:
-        self._parameters = pika.ConnectionParameters(rabbitmq.host, rabbitmq.port)
+        self._parameters = rabbitmq.parameters()
         self._exchange = exchange
         self._connection: pika.BlockingConnection | None = None
         self._channel: BlockingChannel | None = None

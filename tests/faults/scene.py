@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tests.brokers.mock_kafka import TOPIC, MockCluster
 from tests.brokers.stage import Stage
+from tests.faults.readiness import Readiness
 from tests.faults.stream import Stream
 from tools.brokers.kafka import Kafka, Record
 from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier
+from tools.processes import free_port
 from tools.stand_ins import Services
 
 #: An answer takes so long, so that something is in flight at every moment, in seconds.
@@ -39,22 +41,21 @@ class Brokers(NamedTuple):
     kafka_proxy: Proxy
 
 
-@dataclass
-class Scene:
+@dataclass(kw_only=True)
+class Run:
     """One daemon, or several, with a stream of notifications.
 
     None is started yet.
     """
 
-    brokers: Brokers
     stage: Stage
     #: All of one queue.
     daemons: list[Notifier]
+    #: What they say of themselves.
+    readiness: Readiness
     stream: Stream
     #: What is random about a fault depends on the seed alone.
     choice: random.Random
-    #: Stands in for Kafka where a real one can't be made to fail in some way.
-    mock: MockCluster | None = None
     #: When the fault was over, in seconds since 1970; None while it is not.
     over_at: float | None = None
     #: What was in the topic before the topic was deleted.
@@ -64,21 +65,6 @@ class Scene:
     def daemon(self) -> Notifier:
         """The only daemon, or the first one."""
         return self.daemons[0]
-
-    @property
-    def kafka(self) -> Kafka:
-        """The real one, whether it is in use or not."""
-        return self.brokers.kafka
-
-    @property
-    def kafka_proxy(self) -> Proxy:
-        """The way to it."""
-        return self.brokers.kafka_proxy
-
-    @property
-    def amqp_proxy(self) -> Proxy:
-        """The daemons' way to RabbitMQ."""
-        return self.brokers.amqp_proxy
 
     @property
     def services(self) -> Services:
@@ -91,8 +77,9 @@ class Scene:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have all daemons run while the context lasts."""
+        """Have all daemons run, and ask them how they are, while the context lasts."""
         with ExitStack() as stack:
+            stack.enter_context(self.readiness.watching())
             for daemon in self.daemons:
                 stack.enter_context(daemon)
             yield
@@ -119,6 +106,51 @@ class Scene:
             yield
         finally:
             self.stream.resume()
+
+
+@dataclass(kw_only=True)
+class Scene(Run):
+    """A run with one RabbitMQ and one Kafka, both behind proxies."""
+
+    brokers: Brokers
+    #: Stands in for Kafka where a real one can't be made to fail in some way.
+    mock: MockCluster | None = None
+
+    @property
+    def kafka(self) -> Kafka:
+        """The real one, whether it is in use or not."""
+        return self.brokers.kafka
+
+    @property
+    def kafka_proxy(self) -> Proxy:
+        """The way to it."""
+        return self.brokers.kafka_proxy
+
+    @property
+    def amqp_proxy(self) -> Proxy:
+        """The daemons' way to RabbitMQ."""
+        return self.brokers.amqp_proxy
+
+
+def prepare_daemons(
+    environments: Iterable[Mapping[str, str]], folder: Path, *, waits: bool = True
+) -> tuple[list[Notifier], Readiness]:
+    """Return daemons that are not started yet, and what asks them how they are.
+
+    Args:
+        environments: of each, to which its HTTP port is added if there is none.
+        folder: for their logs.
+        waits: whether a daemon counts as started when it says that it consumes; else at once.
+    """
+    whole = [
+        {"CKI_METRICS_ENABLED": "true", "CKI_METRICS_PORT": str(free_port()), **each}
+        for each in environments
+    ]
+    daemons = [
+        Notifier(folder / f"notifier-{number}", environment, waits=waits)
+        for number, environment in enumerate(whole, start=1)
+    ]
+    return daemons, Readiness([int(each["CKI_METRICS_PORT"]) for each in whole])
 
 
 #: A scene as a context.
@@ -168,20 +200,25 @@ def opened(
         }
         ports = [brokers.rabbitmq.port if apart else brokers.amqp_proxy.port] * processes
         ports[0] = brokers.amqp_proxy.port
-        daemons = [
-            Notifier(
-                folder / f"notifier-{number}",
-                environment | {"RABBITMQ_PORT": str(port)} | dict(settings),
-                waits=waits,
-            )
-            for number, port in enumerate(ports, start=1)
-        ]
+        daemons, readiness = prepare_daemons(
+            [environment | {"RABBITMQ_PORT": str(port)} | dict(settings) for port in ports],
+            folder,
+            waits=waits,
+        )
         stream = Stream(brokers.rabbitmq, stage.exchange, services, seed=seed, rate=rate)
         choice = random.Random(seed)  # noqa: S311  # not for secrets
-        yield Scene(brokers, stage, daemons, stream, choice, mock)
+        yield Scene(
+            stage=stage,
+            daemons=daemons,
+            readiness=readiness,
+            stream=stream,
+            choice=choice,
+            brokers=brokers,
+            mock=mock,
+        )
 
 
-def nothing(_scene: Scene) -> None:
+def nothing(_run: Run) -> None:
     """Do nothing."""
 
 
@@ -189,17 +226,18 @@ def nothing(_scene: Scene) -> None:
 class Fault:
     """Something that breaks, and is repaired.
 
-    `strike` breaks it and returns when it is repaired. `prepare` is called before the daemons
-    start. `settings` are changes to their environment.
+    `strike` breaks it and returns when it is repaired; it is given the run, of the kind that has
+    what it breaks. `prepare` is called before the daemons start. `settings` are changes to their
+    environment.
     """
 
     edge: str
     name: str
-    strike: Callable[[Scene], None]
-    prepare: Callable[[Scene], None] = nothing
+    strike: Callable[[Any], None]
+    prepare: Callable[[Any], None] = nothing
     settings: Mapping[str, str] = field(default_factory=dict)
     #: Counts what the daemon tried at the edge so far, if that can be seen.
-    tries: Callable[[Scene], int] | None = None
+    tries: Callable[[Any], int] | None = None
     #: Whether it is part of every test run.
     short: bool = False
     #: Whether it needs the mock in place of Kafka.

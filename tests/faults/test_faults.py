@@ -11,7 +11,7 @@ import pytest
 
 from tests.brokers.stage import eventually
 from tests.faults import amqp, http, kafka, process, queues, storm, takeover
-from tests.faults.scene import Fault, Scene, SceneToBe
+from tests.faults.scene import Fault, Run, Scene, SceneToBe
 from tests.faults.verdict import Verdict, come_to_rest, judge
 from tools.stand_ins.documents import number
 
@@ -110,27 +110,29 @@ def sequence(name: str, faults: list[Fault]) -> Fault:
     return Fault("sequence", name, strike, patience=SEQUENCE_PATIENCE)
 
 
-def run(scene: Scene, fault: Fault) -> Verdict:
+def run(scene: Run, fault: Fault) -> Verdict:
     """Strike in the middle of the stream; return what became of it."""
     fault.prepare(scene)
     with scene.running():
         scene.stream.start()
         eventually(lambda: _settled(scene) >= BEFORE, what="messages")
         before = fault.tries(scene) if fault.tries else 0
-        started = time.monotonic()
+        started = time.time()
         fault.strike(scene)
         scene.is_over()
-        seconds = time.monotonic() - started
+        seconds = time.time() - started
         tries = fault.tries(scene) - before if fault.tries else None
         time.sleep(AFTER_SECONDS)
         scene.stream.finish()
         rested = come_to_rest(scene, fault.patience)
         verdict = judge(scene, fault)
+    recovered = (scene.over_at or started) + verdict.seconds
+    verdict.seconds_not_ready = scene.readiness.seconds_without(started, recovered)
     verdict.tries_a_second = None if tries is None else tries / seconds
     if not rested:
         verdict.unexplained.append(f"not at rest after {fault.patience:g} s")
     return verdict
 
 
-def _settled(scene: Scene) -> int:
+def _settled(scene: Run) -> int:
     return sum(len(daemon.settled()) for daemon in scene.daemons)

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 from tests.brokers.stage import Letter
 from tests.faults.publisher import Expected
-from tests.faults.scene import Fault, Scene
+from tests.faults.scene import Fault, Run
 from tools.brokers.kafka import Record, read_topic
 
 #: So many starts the daemon gets to work off what comes back at each end.
@@ -22,7 +22,16 @@ _COMPLAINTS, _COMPLAINTS_ASIDE = frozenset({"WARNING", "ERROR", "CRITICAL"}), 50
 _PAUSE_SECONDS = 0.2
 
 
-HEADINGS = ("fault", "sent", "lost", "duplicates", "dead letters", "seconds to recover", "tries/s")
+HEADINGS = (
+    "fault",
+    "sent",
+    "lost",
+    "duplicates",
+    "dead letters",
+    "seconds to recover",
+    "seconds not ready",
+    "tries/s",
+)
 
 
 @dataclass
@@ -40,6 +49,8 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
     dead_letters: int = 0
     seconds: float = 0.0
+    #: For so long no process was ready between the beginning of the fault and the recovery.
+    seconds_not_ready: float = 0.0
     tries_a_second: float | None = None
 
     def row(self) -> list[str]:
@@ -51,6 +62,7 @@ class Verdict:
             str(self.duplicates),
             str(self.dead_letters),
             f"{self.seconds:.1f}",
+            f"{self.seconds_not_ready:.1f}",
             "" if self.tries_a_second is None else f"{self.tries_a_second:.1f}",
         ]
 
@@ -86,7 +98,7 @@ def _count(bootstrap: str, topic: str) -> int:
         consumer.close()
 
 
-def come_to_rest(scene: Scene, patience: float) -> bool:
+def come_to_rest(scene: Run, patience: float) -> bool:
     """Wait until everything is sent, or dead-lettered, and no queue holds anything any more.
 
     Returns whether that was so before the time was over. The daemons are stopped then.
@@ -106,7 +118,7 @@ def come_to_rest(scene: Scene, patience: float) -> bool:
     return False
 
 
-def is_at_rest(scene: Scene) -> bool:
+def is_at_rest(scene: Run) -> bool:
     """Whether all that was published is in the topic, or dead-lettered, and no queue holds more."""
     stage = scene.stage
     if any(stage.waiting(queue) for queue in queues(scene)):
@@ -119,13 +131,13 @@ def is_at_rest(scene: Scene) -> bool:
     return len(found) + dead >= len(expected)
 
 
-def queues(scene: Scene) -> list[str]:
+def queues(scene: Run) -> list[str]:
     """Return the names of the queues that are to be empty in the end."""
     queue = scene.stage.queue
     return [queue, *(delay_queue(queue, delay) for delay in DELAYS)]
 
 
-def judge(scene: Scene, fault: Fault) -> Verdict:
+def judge(scene: Run, fault: Fault) -> Verdict:
     """Compare what is in the topic and in the queues with what has to be there."""
     verdict = Verdict(fault, sent=len(scene.stream.published))
     records = _by_checkout([*scene.kept, *read_all(scene.stage.bootstrap, scene.stage.topic)])
@@ -142,6 +154,8 @@ def judge(scene: Scene, fault: Fault) -> Verdict:
     bugs = [line for line in lines if "traceback" in line]
     verdict.unexplained += [str(line["traceback"]) for line in bugs]
     complaints = sum(line["level"] in _COMPLAINTS for line in lines)
+    if not_alive := scene.readiness.not_alive:
+        verdict.unexplained.append(f"/live answered {sorted(set(not_alive))}")
     if complaints > verdict.sent + _COMPLAINTS_ASIDE:
         verdict.unexplained.append(f"{complaints} warnings and errors in the log")
     verdict.seconds = _recovery(scene, records)
@@ -150,7 +164,7 @@ def judge(scene: Scene, fault: Fault) -> Verdict:
 
 def _judge_each(
     verdict: Verdict,
-    scene: Scene,
+    scene: Run,
     records: dict[str, list[Record]],
     letters: dict[str, list[Letter]],
 ) -> None:
@@ -197,7 +211,7 @@ def _by_checkout(records: list[Record]) -> dict[str, list[Record]]:
     return found
 
 
-def _letters(scene: Scene) -> dict[str, list[Letter]]:
+def _letters(scene: Run) -> dict[str, list[Letter]]:
     """Take all dead letters, by the checkout they are about."""
     queue = dead_letter_queue(scene.stage.queue)
     count = scene.stage.waiting(queue)
@@ -207,7 +221,7 @@ def _letters(scene: Scene) -> dict[str, list[Letter]]:
     return found
 
 
-def _recovery(scene: Scene, records: dict[str, list[Record]]) -> float:
+def _recovery(scene: Run, records: dict[str, list[Record]]) -> float:
     """Return the seconds from the end of the fault until all goes its way again.
 
     That is when everything is there that was sent before, and something that was sent after it.

@@ -31,7 +31,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
 from confluent_kafka.cimpl import NewTopic
 
 from tools import PROJECT
-from tools.processes import Process, ProcessError, free_port, listens, run
+from tools.processes import Process, ProcessError, free_port, listens, run, wait_until
 
 _HOST = "127.0.0.1"
 
@@ -39,7 +39,7 @@ _HOST = "127.0.0.1"
 _JARS = PROJECT / ".cache" / "kafka"
 
 #: No settings: the default of parameters that take some.
-_NONE: Mapping[str, str] = MappingProxyType({})
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 #: Kafka wants 16 bytes in URL-safe base64 without padding. Nothing tells our clusters apart by it.
 _CLUSTER = base64.urlsafe_b64encode(b"sandbox-of-tests").decode().rstrip("=")
@@ -84,28 +84,85 @@ class Record:
     timestamp_ms: int
 
 
-class Kafka(Process):
-    """A Kafka broker, its own controller, with everything it keeps in `folder`.
+@dataclass(frozen=True)
+class Seat:
+    """A broker's place, alone or in a cluster: its id, and each controller's port by its id."""
+
+    node: int
+    controllers: Mapping[int, int]
+
+
+class Topics:
+    """The topics of a Kafka, and who may do what with them."""
+
+    bootstrap: str
+    #: How many brokers keep what is in a topic.
+    replicas = 1
+
+    def brokers(self) -> list[int]:
+        """Return the ids of the brokers that the cluster counts on now; none without an answer."""
+        with contextlib.suppress(KafkaException):
+            return list(_admin(self.bootstrap).list_topics(timeout=_PROBE_SECONDS).brokers)
+        return []
+
+    def create_topic(
+        self, name: str, partitions: int = 3, config: Mapping[str, str] = NO_SETTINGS
+    ) -> None:
+        """Create a topic and return when all its partitions can be written.
+
+        Raises `KafkaException` when the broker refuses.
+        """
+        admin = _admin(self.bootstrap)
+        topic = NewTopic(name, partitions, replication_factor=self.replicas, config=dict(config))
+        admin.create_topics([topic])[name].result(timeout=_REQUEST_SECONDS)
+        wait_until(lambda: len(_partitions(admin, name)) == partitions)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic and return when it is gone; raises `KafkaException` when refused."""
+        admin = _admin(self.bootstrap)
+        admin.delete_topics([name])[name].result(timeout=_REQUEST_SECONDS)
+        wait_until(lambda: name not in admin.list_topics(timeout=_PROBE_SECONDS).topics)
+
+    def allow(self, user: str, operation: AclOperation, topic: str) -> None:
+        """Let one of the `users` do something with a topic, which need not be there yet."""
+        rule = AclBinding(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            f"User:{user}",
+            "*",
+            operation,
+            AclPermissionType.ALLOW,
+        )
+        admin = _admin(self.bootstrap)
+        admin.create_acls([rule])[rule].result(timeout=_REQUEST_SECONDS)
+
+
+class Kafka(Topics, Process):
+    """A Kafka broker, a controller as well, with everything it keeps in `folder`.
 
     Its libraries are those that `scripts/setup.sh` fetches. `settings` are broker settings on top
     of those here, or instead of them. The port and the data stay the same over restarts. A topic is
     there only once it was created.
 
     With `users`, their passwords by name, there is a second listener, `sasl_bootstrap`, where they
-    log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else.
+    log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else. `seat` is its
+    place in a cluster.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        settings: Mapping[str, str] = _NONE,
-        users: Mapping[str, str] = _NONE,
+        settings: Mapping[str, str] = NO_SETTINGS,
+        users: Mapping[str, str] = NO_SETTINGS,
+        seat: Seat | None = None,
     ) -> None:
         """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.port = free_port()
         self.bootstrap = f"{_HOST}:{self.port}"
-        controller_port = free_port()
+        seat = seat or Seat(1, {1: free_port()})
+        controller_port = seat.controllers[seat.node]
         listeners = _listeners(self.port, controller_port)
         if users:
             sasl_port = free_port()
@@ -115,14 +172,14 @@ class Kafka(Process):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._data = self.folder / "data"
         self._settings = self.folder / "server.properties"
-        properties = _properties(controller_port, self._data) | listeners | dict(settings)
+        properties = _properties(seat, self._data) | listeners | dict(settings)
         self._settings.write_text("".join(f"{name}={properties[name]}\n" for name in properties))
         self._jars = _JARS
         self._program = _find_java()
         self._archive = self._jars / f"classes-{_digest(self._program)}.jsa"
         self._new_archive = self._jars / f".classes-{os.getpid()}-{self.port}.jsa"
         super().__init__(
-            "Kafka",
+            f"Kafka's broker {seat.node}",
             self._java("kafka.Kafka", self._settings),
             log=self.folder / "kafka.log",
             ready=self._is_ready,
@@ -151,38 +208,6 @@ class Kafka(Process):
             self._new_archive.replace(self._archive)
         return code
 
-    def create_topic(
-        self, name: str, partitions: int = 3, config: Mapping[str, str] = _NONE
-    ) -> None:
-        """Create a topic and return when all its partitions can be written.
-
-        Raises `KafkaException` when the broker refuses.
-        """
-        admin = _admin(self.bootstrap)
-        topic = NewTopic(name, partitions, replication_factor=1, config=dict(config))
-        admin.create_topics([topic])[name].result(timeout=_REQUEST_SECONDS)
-        _wait_until(lambda: len(_partitions(admin, name)) == partitions)
-
-    def delete_topic(self, name: str) -> None:
-        """Delete a topic and return when it is gone; raises `KafkaException` when refused."""
-        admin = _admin(self.bootstrap)
-        admin.delete_topics([name])[name].result(timeout=_REQUEST_SECONDS)
-        _wait_until(lambda: name not in admin.list_topics(timeout=_PROBE_SECONDS).topics)
-
-    def allow(self, user: str, operation: AclOperation, topic: str) -> None:
-        """Let one of the `users` do something with a topic, which need not be there yet."""
-        rule = AclBinding(
-            ResourceType.TOPIC,
-            topic,
-            ResourcePatternType.LITERAL,
-            f"User:{user}",
-            "*",
-            operation,
-            AclPermissionType.ALLOW,
-        )
-        admin = _admin(self.bootstrap)
-        admin.create_acls([rule])[rule].result(timeout=_REQUEST_SECONDS)
-
     def _java(self, main: str, *arguments: str | Path, archive: bool = False) -> list[str]:
         """Return the command that runs this class.
 
@@ -201,12 +226,7 @@ class Kafka(Process):
 
     def _is_ready(self) -> bool:
         """Tell whether the broker answers and has registered with its controller."""
-        if not listens(self.port):
-            return False
-        try:
-            return bool(_admin(self.bootstrap).list_topics(timeout=_PROBE_SECONDS).brokers)
-        except KafkaException:
-            return False
+        return listens(self.port) and bool(self.brokers())
 
 
 class MockKafka:
@@ -277,13 +297,14 @@ def stream_topic(bootstrap: str, topic: str, *, seconds: float) -> Generator[Rec
         consumer.close()
 
 
-def _properties(controller_port: int, data: Path) -> dict[str, str]:
-    """Return the settings of a broker that is a cluster by itself, but for its listeners."""
+def _properties(seat: Seat, data: Path) -> dict[str, str]:
+    """Return the settings of a broker, but for its listeners."""
+    voters = [f"{node}@{_HOST}:{port}" for node, port in seat.controllers.items()]
     return {
-        "node.id": "1",
+        "node.id": str(seat.node),
         "process.roles": "broker,controller",
         "controller.listener.names": "CONTROLLER",
-        "controller.quorum.voters": f"1@{_HOST}:{controller_port}",
+        "controller.quorum.voters": ",".join(voters),
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "offsets.topic.num.partitions": "1",
@@ -367,14 +388,6 @@ def _await_partitions(consumer: Consumer, topic: str, deadline: float) -> list[i
             partitions = _partitions(consumer, topic)
         time.sleep(0 if partitions else _POLL_SECONDS)
     return partitions
-
-
-def _wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _REQUEST_SECONDS
-    while not reached():
-        if time.monotonic() > deadline:
-            raise ProcessError(f"Kafka did not carry it out within {_REQUEST_SECONDS:g} s")
-        time.sleep(_POLL_SECONDS)
 
 
 def record_of(message: "Message[Any, Any]") -> Record:

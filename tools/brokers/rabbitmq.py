@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import pika
 from pika.exceptions import AMQPError
@@ -26,6 +27,8 @@ _NEWER = PROJECT / ".cache" / "rabbitmq-4"
 
 #: RabbitMQ's own programs. Debian's in /usr/sbin switch to the user of the system-wide node.
 _PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+
+_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 #: Without it, Erlang's own connections between nodes and tools would listen on all interfaces.
 _LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -120,7 +123,7 @@ class RabbitMQ(Process):
         self.folder = folder.absolute()
         self._inside = _inside(self.folder, tls) if RELEASE == "4" else []
         self._settings = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": _PATH,
             "LANG": "C.UTF-8",
             # The Erlang cookie is in here: only our own tools can talk to the node.
             "HOME": str(self.folder),
@@ -146,6 +149,10 @@ class RabbitMQ(Process):
     def management_url(self) -> str:
         """Where the HTTP API is."""
         return f"http://{self.host}:{self._management_port}"
+
+    def parameters(self, **options: Any) -> Sequence[pika.ConnectionParameters]:
+        """Return what leads pika to it, with options of pika's."""
+        return [pika.ConnectionParameters(self.host, self.port, **options)]
 
     def ctl(self, *arguments: str) -> str:
         """Run `rabbitmqctl` with these arguments and return its output, without headings.
@@ -238,14 +245,25 @@ class RabbitMQ(Process):
         if not listens(self.port, host=self.host):
             return False
         try:
-            pika.BlockingConnection(
-                pika.ConnectionParameters(
-                    self.host, self.port, blocked_connection_timeout=5, socket_timeout=5
-                )
-            ).close()
+            options = {"blocked_connection_timeout": 5, "socket_timeout": 5}
+            pika.BlockingConnection(self.parameters(**options)).close()
         except AMQPError:
             return False
         return True
+
+
+def port_mapper(folder: Path, port: int) -> Process:
+    """Return an Erlang port mapper (epmd) for the nodes of a cluster, which outlives each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inside = _inside(folder.absolute(), None) if RELEASE == "4" else []
+    return Process(
+        "Erlang's port mapper",
+        [*inside, "epmd", "-address", "127.0.0.1", "-port", str(port)],
+        log=folder / "epmd.log",
+        ready=lambda: listens(port),
+        environment={"PATH": _PATH, "HOME": str(folder)},
+        folder=folder,
+    )
 
 
 def _inside(folder: Path, tls: TLSFiles | None) -> list[str]:

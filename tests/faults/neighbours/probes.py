@@ -36,7 +36,11 @@ class Probes:
 
     def is_ready(self) -> bool:
         """Whether it says that it is ready."""
-        return self._get("/ready")[0] == http.HTTPStatus.OK
+        return self.status("/ready") == http.HTTPStatus.OK
+
+    def status(self, path: str) -> int:
+        """Return the status of an answer, 0 when there is none in time."""
+        return self._get(path)[0]
 
     def look(self) -> Seen:
         """Ask for everything."""
@@ -44,8 +48,8 @@ class Probes:
         _, metrics = self._get("/metrics")
         shown = json.loads(page)["connections"] if page else []
         return Seen(
-            live=self._get("/live")[0],
-            ready=self._get("/ready")[0],
+            live=self.status("/live"),
+            ready=self.status("/ready"),
             metrics=dict(_values(metrics.decode())),
             page={each["id"]: each for each in shown},
         )

@@ -1,0 +1,142 @@
+"""Clusters of three on the loopback, as production runs them: RabbitMQ and Kafka."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pika
+
+from tools.brokers.kafka import NO_SETTINGS, Kafka, Topics
+from tools.brokers.kafka import Seat as KafkaSeat
+from tools.brokers.rabbitmq import RabbitMQ, Seat, port_mapper
+from tools.processes import free_port, wait_until
+
+SIZE = 3
+#: A cluster is whole again by then, in seconds; a node that comes back waits for the others.
+_WHOLE_SECONDS = 60.0
+
+
+class RabbitMQCluster:
+    """Nodes on 127.0.0.1, 127.0.0.2 and so on, all with the same port, and everything in `folder`.
+
+    A queue that is declared as a quorum queue has a member on each of them.
+    """
+
+    vhost = "/"
+
+    def __init__(self, folder: Path) -> None:
+        """Choose the ports and write the configuration; `folder` is made when it is missing."""
+        self.port = free_port()
+        mapper = free_port()
+        self._mapper = port_mapper(folder / "epmd", mapper)
+        names = [f"rabbit-{number}@localhost" for number in range(1, SIZE + 1)]
+        cookie = secrets.token_hex(16)
+        self.nodes = [
+            RabbitMQ(
+                folder / name.partition("@")[0],
+                seat=Seat(name, f"127.0.0.{number}", self.port, mapper, names, cookie),
+            )
+            for number, name in enumerate(names, start=1)
+        ]
+
+    @property
+    def host(self) -> str:
+        """The nodes' addresses as `RABBITMQ_HOST` has them, separated by spaces."""
+        return " ".join(node.host for node in self.nodes)
+
+    def parameters(self) -> Sequence[pika.ConnectionParameters]:
+        """Return what leads pika to the nodes, one after the other; one that hangs is left soon."""
+        options = {"heartbeat": 4, "socket_timeout": 2, "stack_timeout": 4}
+        return [each for node in self.nodes for each in node.parameters(**options)]
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on the first node that runs; see :meth:`RabbitMQ.ctl`."""
+        return next((node for node in self.nodes if node.running), self.nodes[0]).ctl(*arguments)
+
+    def start(self) -> None:
+        """Start all nodes, and return when they are one cluster."""
+        self._mapper.start()
+        _at_once(node.start for node in self.nodes)
+        self.nodes[0].ctl("await_online_nodes", str(SIZE))
+
+    def kill(self) -> None:
+        """Kill all nodes."""
+        for node in (*self.nodes, self._mapper):
+            node.kill()
+
+    def __enter__(self) -> Self:
+        """Start the cluster."""
+        with ExitStack() as stack:
+            stack.callback(self.kill)
+            self.start()
+            stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End it; nothing has to be kept."""
+        self.kill()
+
+
+class KafkaCluster(Topics):
+    """Brokers on 127.0.0.1, each a controller as well, with everything in `folder`.
+
+    A topic has a replica on each of them, and two have to have a record before it is confirmed.
+    """
+
+    replicas = SIZE
+
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] = NO_SETTINGS) -> None:
+        """Choose the ports and write the configuration; `folder` is made when it is missing."""
+        controllers = {number: free_port() for number in range(1, SIZE + 1)}
+        self.nodes = [
+            Kafka(
+                folder / f"kafka-{number}",
+                settings={"min.insync.replicas": "2"} | dict(settings),
+                seat=KafkaSeat(number, controllers),
+            )
+            for number in controllers
+        ]
+        self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
+
+    def start(self) -> None:
+        """Start all brokers, and return when each has been seen by the others."""
+        _at_once(node.start for node in self.nodes)
+        wait_until(lambda: len(self.brokers()) == SIZE, seconds=_WHOLE_SECONDS)
+
+    def kill(self) -> None:
+        """Kill all brokers."""
+        for node in self.nodes:
+            node.kill()
+
+    def __enter__(self) -> Self:
+        """Start the cluster."""
+        with ExitStack() as stack:
+            stack.callback(self.kill)
+            self.start()
+            stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End it; nothing has to be kept."""
+        self.kill()
+
+
+def _at_once(steps: Iterable[Callable[[], None]]) -> None:
+    """Take steps side by side; return when all are done, and raise what one of them raised."""
+    with ThreadPoolExecutor(SIZE) as pool:
+        for done in [pool.submit(step) for step in steps]:
+            done.result()
