@@ -13,7 +13,7 @@ _TIMEOUT_MS, _LOOK_MS = 2_000, 500
 _TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS = 1_800_000, 60_000
 #: RabbitMQ 3.10 leaves the name of a new quorum queue in memory for up to three minutes (the
 #: auto_save of Erlang's dets), and a queue without its name has no leader after the restart.
-_SYNC = "lists:foreach(fun dets:sync/1, dets:all())."
+SYNC = "lists:foreach(fun dets:sync/1, dets:all())."
 
 
 def _connections(scene: Scene) -> int:
@@ -40,7 +40,7 @@ def _silence(scene: Scene) -> None:
 
 def _kill(scene: Scene) -> None:
     broker = scene.stage.rabbitmq
-    broker.ctl("eval", _SYNC)
+    broker.ctl("eval", SYNC)
     broker.kill()
     try:
         time.sleep(2)
@@ -51,7 +51,7 @@ def _kill(scene: Scene) -> None:
 def _kill_both(scene: Scene) -> None:
     """Kill the broker before it hears what was settled, and the process: the machine died."""
     broker = scene.stage.rabbitmq
-    broker.ctl("eval", _SYNC)
+    broker.ctl("eval", SYNC)
     scene.amqp_proxy.swallow()
     time.sleep(1)
     broker.kill()

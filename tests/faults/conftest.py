@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.faults.clusters.run import Clusters
 from tests.faults.kafka import AUTHORIZED
 from tests.faults.neighbours import judgement
 from tests.faults.neighbours.judgement import Judgement
 from tests.faults.scene import Brokers, Scene, SceneToBe, opened
 from tests.faults.table import Table
-from tests.faults.verdict import HEADINGS, Verdict
+from tests.faults.verdict import CLUSTER_HEADINGS, HEADINGS, Verdict
 from tools import PROJECT
+from tools.brokers.clusters import KafkaCluster, RabbitMQCluster
 from tools.brokers.kafka import Kafka
 from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RELEASE, RabbitMQ
@@ -27,6 +29,7 @@ PAGES = {"3": "reliability.md", "4": "reliability-rabbitmq-4.md"}
 STORM = 10_000
 FAULTS = pytest.StashKey[Table]()
 NEIGHBOURS = pytest.StashKey[Table]()
+CLUSTERS = pytest.StashKey[Table]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,29 +47,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="COUNT",
         help=f"a storm alone, with so many notifications ({STORM})",
     )
+    group.addoption("--clusters", action="store_true", help="the faults of clusters alone")
     group.addoption("--write", action="store_true", help="put the table of a full run into docs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks of what not every test run does."""
     config.addinivalue_line("markers", "full: part of the full form of the fault suite only")
+    config.addinivalue_line("markers", "clusters: done by themselves, as clusters need their time")
     config.addinivalue_line("markers", "storm: done alone, and only when it is asked for")
     command = f"made by scripts/test-faults --rabbitmq {RELEASE} --write"
     config.stash[FAULTS] = Table(f"<!-- {command} -->", HEADINGS)
     config.stash[NEIGHBOURS] = Table(f"<!-- neighbours, {command} -->", judgement.HEADINGS)
+    config.stash[CLUSTERS] = Table(
+        f"<!-- made by scripts/test-faults --clusters --rabbitmq {RELEASE} --write -->",
+        CLUSTER_HEADINGS,
+    )
     # It reports every connection it loses, and here many are.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, but in the full form, what takes long; for a storm leave out all else."""
-    is_storm = bool(config.getoption("--storm", default=0))
+    """Leave out, but in the full form, what takes long; for a storm or clusters, all else."""
+    alone = next((name for name in ("storm", "clusters") if config.getoption(name, 0)), None)
     is_full = config.getoption("--full", default=False)
 
     def is_left(item: pytest.Item) -> bool:
-        if is_storm or item.get_closest_marker("storm"):
-            return is_storm != bool(item.get_closest_marker("storm"))
-        return not is_full and bool(item.get_closest_marker("full"))
+        marks = {mark.name for mark in item.iter_markers()}
+        if alone:
+            return alone not in marks
+        return "storm" in marks or ("clusters" if is_full else "full") in marks
 
     left = [item for item in items if is_left(item)]
     config.hook.pytest_deselected(items=left)
@@ -86,9 +96,9 @@ def pytest_terminal_summary(
 ) -> None:
     """Show the tables, and write those of a full run, if wanted and everything is as it should."""
     options = config.option
-    is_all = getattr(options, "full", False) and not (options.keyword or options.storm)
-    is_whole = is_all and options.times == 1
-    for name, key in (("faults", FAULTS), ("bad neighbours", NEIGHBOURS)):
+    is_all = getattr(options, "full", False) or getattr(options, "clusters", False)
+    is_whole = is_all and not (options.keyword or options.storm) and options.times == 1
+    for name, key in (("faults", FAULTS), ("bad neighbours", NEIGHBOURS), ("clusters", CLUSTERS)):
         table = config.stash[key]
         if lines := table.plain():
             terminalreporter.section(name)
@@ -125,6 +135,13 @@ def neighbour_judged(request: pytest.FixtureRequest) -> Callable[[Judgement], No
 
 
 @pytest.fixture(scope="session")
+def cluster_judged(request: pytest.FixtureRequest) -> Callable[[Verdict, str], None]:
+    """Return what adds a row to the table of faults of clusters, with who consumes."""
+    rows = request.config.stash[CLUSTERS].rows
+    return lambda verdict, consumers: rows.append(verdict.cluster_row(consumers))
+
+
+@pytest.fixture(scope="session")
 def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return what adds a sentence below the table of faults."""
     return request.config.stash[FAULTS].notes.append
@@ -152,6 +169,16 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         kafka,
     ):
         yield Brokers(rabbitmq, amqp_proxy, kafka, kafka_proxy)
+
+
+@pytest.fixture(scope="session")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
+    """A private cluster of RabbitMQ and one of Kafka."""
+    with (
+        RabbitMQCluster(tmp_path_factory.mktemp("rabbitmq")) as rabbitmq,
+        KafkaCluster(tmp_path_factory.mktemp("kafka")) as kafka,
+    ):
+        yield Clusters(rabbitmq, kafka)
 
 
 @pytest.fixture

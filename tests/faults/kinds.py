@@ -24,6 +24,11 @@ def pre_test(services: Services, checkout_id: str) -> Document:
     return documents.notification(checkout, "build_setups_finished")
 
 
+def tested(checkout_id: str) -> Document:
+    """Tell that a checkout is tested whose builds were told of before."""
+    return documents.notification(documents.checkout(checkout_id), "ready_to_report")
+
+
 def post_test(services: Services, checkout_id: str) -> Document:
     """Tell of a checkout that is tested; all of it is to be loaded."""
     checkout = documents.checkout(checkout_id)

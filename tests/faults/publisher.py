@@ -38,7 +38,8 @@ class Expected(enum.Enum):
 class Published:
     """A notification that the broker confirmed `at` a time; to publish it was `begun` before.
 
-    Both are in seconds since 1970. `digest` tells its body from others.
+    Both are in seconds since 1970. `digest` tells its body from others. Where a checkout has two
+    stages, `stage` is the CloudEvents type of the message, and empty elsewhere.
     """
 
     checkout_id: str
@@ -46,6 +47,12 @@ class Published:
     at: float
     begun: float
     digest: int
+    stage: str = ""
+
+    @property
+    def event(self) -> tuple[str, str]:
+        """What its message is told by."""
+        return self.checkout_id, self.stage
 
 
 class Publisher:
@@ -60,13 +67,15 @@ class Publisher:
         self.published: list[Published] = []
         #: Checkouts whose notification may be in the queue twice, because a confirmation got lost.
         self.repeated: set[str] = set()
+        #: Checkouts with two stages.
+        self.staged: set[str] = set()
         #: For so long one is published again and again, in seconds.
         self.patience = PATIENCE
         #: How often there was no queue to take a notification.
         self.unroutable = 0
 
-    def publish(self, checkout_id: str, expected: Expected, body: bytes) -> None:
-        """Publish until the broker confirms that a queue has it."""
+    def publish(self, checkout_id: str, expected: Expected, body: bytes, stage: str = "") -> None:
+        """Publish until the broker confirms that a queue has it; see :class:`Published`."""
         deadline = time.monotonic() + self.patience
         while True:
             begun = time.time()
@@ -86,7 +95,7 @@ class Publisher:
                 self.disconnect()
             else:
                 self.published.append(
-                    Published(checkout_id, expected, time.time(), begun, zlib.crc32(body))
+                    Published(checkout_id, expected, time.time(), begun, zlib.crc32(body), stage)
                 )
                 return
             assert time.monotonic() < deadline, "RabbitMQ does not take notifications any more"

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Final
 
+from cki_notifier.notification.models import EVENT_TYPES, Stage
 from tests.faults import kinds
 from tests.faults.publisher import PATIENCE, Expected, Publisher
 from tools.brokers.rabbitmq import RabbitMQ
@@ -14,6 +15,8 @@ from tools.stand_ins.documents import Document
 
 #: What a broker with default settings does not take, in files of 100 bytes each.
 _TOO_MANY_FILES: Final = 12_000
+#: A checkout's second notification comes at most so many steps after the first.
+_SECOND_STEPS: Final = 50
 
 
 class Stream(Publisher):
@@ -21,13 +24,25 @@ class Stream(Publisher):
 
     What each is about depends on the seed alone. About four in five are to be sent, some of those
     with a merge request and an issue; a rule ignores the others, before or after something is
-    loaded. Each is published until the broker confirms that a queue has it.
+    loaded. Each is published until the broker confirms that a queue has it. With `stages` a
+    checkout whose builds are there is tested within a second, and so has a second notification.
     """
 
     def __init__(
-        self, rabbitmq: RabbitMQ, exchange: str, services: Services, *, seed: int, rate: float
+        self,
+        rabbitmq: RabbitMQ,
+        exchange: str,
+        services: Services,
+        *,
+        seed: int,
+        rate: float,
+        stages: bool = False,
     ) -> None:
         super().__init__(rabbitmq, exchange)
+        self._stages = stages
+        #: Which step brings the second notification of a checkout.
+        self._second: dict[int, str] = {}
+        self._steps = 0
         self._services = services
         self._random = random.Random(seed)  # noqa: S311  # not for secrets
         self._prefix = f"redhat:{seed}"
@@ -91,14 +106,32 @@ class Stream(Publisher):
             self._failure = error
 
     def _step(self) -> None:
+        self._steps += 1
         checkout_id = f"{self._prefix}-{len(self.published)}"
+        if tested := self._second.pop(self._steps, None):
+            body = kinds.tested(tested)
+            self.publish(
+                tested, Expected.SENT, json.dumps(body).encode(), EVENT_TYPES[Stage.POST_TEST]
+            )
+            return
         if self._large.is_set():
             self._large.clear()
             expected, body = Expected.TOO_LARGE, self._too_large(checkout_id)
         else:
             expected, make = self._random.choices(_KINDS, _WEIGHTS)[0]
             body = make(self._services, checkout_id)
-        self.publish(checkout_id, expected, json.dumps(body).encode())
+            if self._stages and make is kinds.pre_test:
+                self._plan_second(checkout_id)
+        stage = EVENT_TYPES[Stage.PRE_TEST] if checkout_id in self.staged else ""
+        self.publish(checkout_id, expected, json.dumps(body).encode(), stage)
+
+    def _plan_second(self, checkout_id: str) -> None:
+        """Have a step that has nothing else to do publish it, within a second or so."""
+        step = self._steps + self._random.randint(1, _SECOND_STEPS)
+        while step in self._second:
+            step += 1
+        self._second[step] = checkout_id
+        self.staged.add(checkout_id)
 
     def _too_large(self, checkout_id: str) -> Document:
         files = [{"path": f"{number:06}{'x' * 94}"} for number in range(_TOO_MANY_FILES)]

@@ -9,20 +9,20 @@ import time
 from tests.faults.scene import LATENCY, Fault, Scene
 
 #: By then RabbitMQ has given the first process' work to the other one, in seconds.
-_AWAY_SECONDS = 40
+AWAY_SECONDS = 40
 #: An answer takes so long, so that a process has its hands full, in seconds.
-_SLOW, _SLOWER = 1.0, 6.0
+SLOW, SLOWER = 1.0, 6.0
 #: So many notifications a process works on at once (`CKI_NOTIFIER_IN_FLIGHT`).
-_IN_FLIGHT = 32
+IN_FLIGHT = 32
 
 
 def _freeze(scene: Scene) -> None:
     """Suspend a process with its hands full of loaded checkouts."""
-    scene.services.warehouse.latency = _SLOW
-    time.sleep(scene.choice.uniform(2 * _SLOW, 3 * _SLOW))
+    scene.services.warehouse.latency = SLOW
+    time.sleep(scene.choice.uniform(2 * SLOW, 3 * SLOW))
     scene.daemon.freeze()
     try:
-        time.sleep(_AWAY_SECONDS)
+        time.sleep(AWAY_SECONDS)
     finally:
         scene.daemon.thaw()
         scene.services.warehouse.latency = LATENCY
@@ -30,11 +30,11 @@ def _freeze(scene: Scene) -> None:
 
 def _cut_off(scene: Scene) -> None:
     """Cut a process off that is still at work when it, or RabbitMQ, sees that it is."""
-    scene.services.warehouse.latency = _SLOWER
-    time.sleep(scene.choice.uniform(0, _SLOWER))
+    scene.services.warehouse.latency = SLOWER
+    time.sleep(scene.choice.uniform(0, SLOWER))
     scene.amqp_proxy.swallow()
     try:
-        time.sleep(_AWAY_SECONDS)
+        time.sleep(AWAY_SECONDS)
     finally:
         scene.amqp_proxy.resume()
         scene.services.warehouse.latency = LATENCY
@@ -43,20 +43,20 @@ def _cut_off(scene: Scene) -> None:
 FAULTS = (
     Fault(
         "process",
-        f"one of two frozen for {_AWAY_SECONDS} s",
+        f"one of two frozen for {AWAY_SECONDS} s",
         _freeze,
         processes=2,
-        doubles=_IN_FLIGHT,
+        doubles=IN_FLIGHT,
         swift=False,
         patience=120.0,
     ),
     Fault(
         "AMQP",
-        f"one of two processes in a black hole for {_AWAY_SECONDS} s",
+        f"one of two processes in a black hole for {AWAY_SECONDS} s",
         _cut_off,
         processes=2,
         apart=True,
-        doubles=_IN_FLIGHT,
+        doubles=IN_FLIGHT,
         swift=False,
         patience=120.0,
     ),

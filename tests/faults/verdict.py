@@ -5,9 +5,11 @@ import json
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from cki_notifier.notification.models import EVENT_TYPES, Stage
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 from tests.brokers.stage import Letter
 from tests.faults.publisher import Expected
@@ -32,6 +34,28 @@ HEADINGS = (
     "seconds not ready",
     "tries/s",
 )
+CLUSTER_HEADINGS = (
+    "fault",
+    "consumers",
+    "sent",
+    "lost",
+    "duplicates",
+    "seconds to recover",
+    "seconds not ready",
+    "order changed",
+)
+
+
+#: By a checkout's id and, where it has two stages, the CloudEvents type of one.
+Records: TypeAlias = dict[tuple[str, str], list[Record]]
+
+
+@dataclass
+class Order:
+    """Checkouts with two stages that were sent, and how many of these in the wrong order."""
+
+    pairs: int = 0
+    changed: int = 0
 
 
 @dataclass
@@ -47,6 +71,7 @@ class Verdict:
     other_ids: list[str] = field(default_factory=list)
     #: Messages for what a rule ignores.
     wrong: list[str] = field(default_factory=list)
+    order: Order = field(default_factory=Order)
     dead_letters: int = 0
     seconds: float = 0.0
     #: For so long no process was ready between the beginning of the fault and the recovery.
@@ -64,6 +89,19 @@ class Verdict:
             f"{self.seconds:.1f}",
             f"{self.seconds_not_ready:.1f}",
             "" if self.tries_a_second is None else f"{self.tries_a_second:.1f}",
+        ]
+
+    def cluster_row(self, consumers: str) -> list[str]:
+        """Return the texts of a row of the table of clusters."""
+        return [
+            self.fault.id,
+            consumers,
+            str(self.sent),
+            str(len(self.lost)),
+            str(self.duplicates),
+            f"{self.seconds:.1f}",
+            f"{self.seconds_not_ready:.1f}",
+            f"{self.order.changed} of {self.order.pairs}",
         ]
 
     @property
@@ -124,10 +162,9 @@ def is_at_rest(scene: Run) -> bool:
     if any(stage.waiting(queue) for queue in queues(scene)):
         return False
     published = scene.stream.published
-    expected = {each.checkout_id for each in published if each.expected is not Expected.IGNORED}
+    expected = {each.event for each in published if each.expected is not Expected.IGNORED}
     dead = stage.waiting(dead_letter_queue(stage.queue))
-    kept = {record.key for record in scene.kept}
-    found = kept | {record.key for record in read_all(stage.bootstrap, stage.topic)}
+    found = _by_event(scene, [*scene.kept, *read_all(stage.bootstrap, stage.topic)])
     return len(found) + dead >= len(expected)
 
 
@@ -140,11 +177,13 @@ def queues(scene: Run) -> list[str]:
 def judge(scene: Run, fault: Fault) -> Verdict:
     """Compare what is in the topic and in the queues with what has to be there."""
     verdict = Verdict(fault, sent=len(scene.stream.published))
-    records = _by_checkout([*scene.kept, *read_all(scene.stage.bootstrap, scene.stage.topic)])
+    everything = [*scene.kept, *read_all(scene.stage.bootstrap, scene.stage.topic)]
+    records = _by_event(scene, everything)
     letters = _letters(scene)
     _judge_each(verdict, scene, records, letters)
-    known = {each.checkout_id for each in scene.stream.published}
-    verdict.unexplained += [f"{key}: nobody sent it" for key in sorted(records.keys() - known)]
+    known = {each.event for each in scene.stream.published}
+    verdict.unexplained += [f"{key}: nobody sent it" for key, _ in sorted(records.keys() - known)]
+    verdict.order = _order(scene, records)
     for queue in queues(scene):
         if left := scene.stage.waiting(queue):
             verdict.unexplained.append(f"{left} left in {queue}")
@@ -165,15 +204,14 @@ def judge(scene: Run, fault: Fault) -> Verdict:
 def _judge_each(
     verdict: Verdict,
     scene: Run,
-    records: dict[str, list[Record]],
+    records: Records,
     letters: dict[str, list[Letter]],
 ) -> None:
     bodies = Counter(
-        checkout_id
-        for checkout_id, _ in {(each.checkout_id, each.digest) for each in scene.stream.published}
+        event for event, _ in {(each.event, each.digest) for each in scene.stream.published}
     )
     for each in scene.stream.published:
-        own = records.get(each.checkout_id, [])
+        own = records.get(each.event, [])
         dead = letters.pop(each.checkout_id, [])
         verdict.dead_letters += len(dead)
         explained = _dead_letters_explained(dead, each.expected, verdict.fault)
@@ -185,9 +223,9 @@ def _judge_each(
             verdict.lost.append(f"{each.checkout_id}, {each.expected.value}")
         if each.expected is not Expected.SENT and own:
             verdict.wrong.append(each.checkout_id)
-        if len({record.headers["ce_id"] for record in own}) > bodies[each.checkout_id]:
+        if len({record.headers["ce_id"] for record in own}) > bodies[each.event]:
             verdict.other_ids.append(each.checkout_id)
-    for key, own in records.items():
+    for (key, _), own in records.items():
         if key not in scene.stream.repeated:
             verdict.duplicates += len(own) - len({record.headers["ce_id"] for record in own})
     for key, dead in letters.items():
@@ -204,11 +242,27 @@ def _dead_letters_explained(dead: list[Letter], expected: Expected, fault: Fault
     return fault.gives_up and set(reasons) == {"delivery_limit"}
 
 
-def _by_checkout(records: list[Record]) -> dict[str, list[Record]]:
+def _by_event(scene: Run, records: list[Record]) -> Records:
+    """Return records by their checkout and, where it has two stages, by its stage."""
     found = defaultdict(list)
     for record in records:
-        found[record.key].append(record)
+        is_staged = record.key in scene.stream.staged
+        found[record.key, record.headers["ce_type"] if is_staged else ""].append(record)
     return found
+
+
+def _order(scene: Run, records: Records) -> Order:
+    """Count the checkouts with two stages, and those whose stages changed places.
+
+    All messages of a checkout have its id as key, so they are in one partition.
+    """
+    order = Order()
+    for key in scene.stream.staged:
+        first, second = (records.get((key, EVENT_TYPES[stage])) for stage in Stage)
+        if first and second:
+            order.pairs += 1
+            order.changed += min(it.offset for it in second) < min(it.offset for it in first)
+    return order
 
 
 def _letters(scene: Run) -> dict[str, list[Letter]]:
@@ -221,7 +275,7 @@ def _letters(scene: Run) -> dict[str, list[Letter]]:
     return found
 
 
-def _recovery(scene: Run, records: dict[str, list[Record]]) -> float:
+def _recovery(scene: Run, records: Records) -> float:
     """Return the seconds from the end of the fault until all goes its way again.
 
     That is when everything is there that was sent before, and something that was sent after it.
@@ -230,7 +284,7 @@ def _recovery(scene: Run, records: dict[str, list[Record]]) -> float:
     before: list[float] = [scene.over_at]
     after: list[float] = []
     for each in scene.stream.published:
-        if own := records.get(each.checkout_id):
+        if own := records.get(each.event):
             times = before if each.at <= scene.over_at else after
             times.append(min(record.timestamp_ms for record in own) / 1000)
     return max(*before, min(after, default=scene.over_at)) - scene.over_at

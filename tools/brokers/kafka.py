@@ -310,6 +310,8 @@ def _properties(seat: Seat, data: Path) -> dict[str, str]:
         "offsets.topic.num.partitions": "1",
         "offsets.topic.replication.factor": "1",
         "group.initial.rebalance.delay.ms": "0",
+        # Who leads changes when a test has it change.
+        "auto.leader.rebalance.enable": "false",
         # After a kill, the controller refuses the new broker while the old one may still live.
         "broker.session.timeout.ms": "2000",
         "broker.heartbeat.interval.ms": "250",

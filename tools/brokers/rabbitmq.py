@@ -218,6 +218,7 @@ class RabbitMQ(Process):
         if self.seat.peers:
             peers = enumerate(self.seat.peers, start=1)
             lines += [
+                "cluster_partition_handling = pause_minority",
                 "cluster_formation.peer_discovery_backend = classic_config",
                 *(f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in peers),
             ]

@@ -1,0 +1,164 @@
+"""A run on clusters: several daemons on one queue, three RabbitMQ nodes, three Kafka brokers."""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from confluent_kafka.admin import AdminClient
+
+from cki_notifier.rabbitmq.connection import of_quorum
+from cki_notifier.rabbitmq.queues import main_arguments, retry_arguments
+from tests.brokers.stage import Stage, eventually
+from tests.faults.amqp import SYNC
+from tests.faults.scene import BROKERS_TIME, LATENCY, NO_CHANGES, RATE, Run, prepare_daemons
+from tests.faults.stream import Stream
+from tools.brokers.clusters import SIZE, KafkaCluster, RabbitMQCluster
+from tools.brokers.kafka import Kafka
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.notifier import Notifier
+from tools.stand_ins import Services
+
+#: By then all nodes have seen each other, and all replicas have caught up, in seconds.
+_WHOLE_SECONDS = 60.0
+_REQUEST_SECONDS = 10.0
+
+
+class Clusters(NamedTuple):
+    """Both, without anything in between."""
+
+    rabbitmq: RabbitMQCluster
+    kafka: KafkaCluster
+
+
+@dataclass(kw_only=True)
+class ClusterRun(Run):
+    """A run whose brokers are clusters."""
+
+    clusters: Clusters
+    #: Whether RabbitMQ lets one process have the queue while the others stand by.
+    single_active: bool
+
+    @property
+    def node(self) -> RabbitMQ:
+        """The node that a process consumes from: the active one, where only one is."""
+        columns = ("queue_name", "channel_pid", "active")
+        rows = self.clusters.rabbitmq.ctl("list_consumers", "--no-table-headers", *columns)
+        active = [row for row in rows.splitlines() if row.endswith("true")]
+        # A process of Erlang's: <rabbit-1@localhost.1764150000.1234.0>
+        pid = next(row.split("\t")[1] for row in active if row.startswith(self.stage.queue))
+        return self.node_called(pid.strip("<>").partition(".")[0])
+
+    @property
+    def worker(self) -> Notifier:
+        """The process that settled a notification last: the active one, where only one is."""
+        return max(self.daemons, key=_settled_last)
+
+    @property
+    def leader(self) -> RabbitMQ:
+        """The node with the leader of the queue."""
+        rows = self.clusters.rabbitmq.ctl("list_queues", "--no-table-headers", "name", "leader")
+        leaders = dict(line.split("\t") for line in rows.splitlines() if "\t" in line)
+        return self.node_called(leaders[self.stage.queue])
+
+    def node_called(self, name: str) -> RabbitMQ:
+        """Return the node with this name."""
+        return next(each for each in self.clusters.rabbitmq.nodes if each.seat.name == name)
+
+    def move_leader(self) -> None:
+        """Have another node lead the queue."""
+        target = self.choice.choice([n for n in self.clusters.rabbitmq.nodes if n != self.leader])
+        name = f'rabbit_misc:r(<<"/">>, queue, <<"{self.stage.queue}">>)'
+        self.clusters.rabbitmq.ctl(
+            "eval",
+            f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), "
+            f"rabbit_quorum_queue:transfer_leadership(Q, '{target.seat.name}').",
+        )
+        eventually(lambda: self.leader == target, what="the queue led by another node")
+
+    @property
+    def broker(self) -> Kafka:
+        """The broker that leads the topic's first partition."""
+        topic = self.stage.topic
+        leader = self.admin.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic].partitions
+        return self.clusters.kafka.nodes[leader[0].leader - 1]
+
+    @property
+    def admin(self) -> AdminClient:
+        """What asks and tells Kafka."""
+        return AdminClient({"bootstrap.servers": self.stage.bootstrap, "log_level": 0})
+
+    def is_in_sync(self) -> bool:
+        """Whether each replica has all that is in the topic."""
+        topic = self.stage.topic
+        partitions = self.admin.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic]
+        return all(len(each.isrs) == SIZE for each in partitions.partitions.values())
+
+    def await_nodes(self) -> None:
+        """Return when all nodes of RabbitMQ have seen each other."""
+        self.clusters.rabbitmq.ctl("await_online_nodes", str(SIZE))
+
+    def await_brokers(self) -> None:
+        """Return when all brokers of Kafka are there and have caught up."""
+        eventually(self.is_in_sync, seconds=_WHOLE_SECONDS, what="all replicas in sync")
+
+
+def _settled_last(daemon: Notifier) -> str:
+    """Return when a process settled something last, empty for never."""
+    return next((str(line["time"]) for line in reversed(daemon.settled())), "")
+
+
+@contextmanager
+def opened(
+    clusters: Clusters,
+    services: Services,
+    folder: Path,
+    *,
+    seed: int,
+    single_active: bool,
+    processes: int = 2,
+    settings: Mapping[str, str] = NO_CHANGES,
+) -> Iterator[ClusterRun]:
+    """Prepare a run: an exchange, a queue and a topic with three copies each, and a stream.
+
+    Args:
+        clusters: are shared.
+        services: are the run's own.
+        folder: for the daemons' logs.
+        seed: of the stream, and of what is random about the fault.
+        single_active: whether the queue has one consumer at a time.
+        processes: so many daemons.
+        settings: changes to their environment.
+    """
+    rabbitmq = cast("RabbitMQ", clusters.rabbitmq)  # it has all that is asked of one here
+    with Stage(rabbitmq, clusters.kafka.bootstrap, services, folder) as stage:
+        clusters.kafka.create_topic(stage.topic, config=BROKERS_TIME)
+        declare(stage, single_active=single_active)
+        for node in clusters.rabbitmq.nodes:
+            node.ctl("eval", SYNC)
+        services.warehouse.latency = LATENCY
+        environment = stage.environment | {"CKI_LOGGING_LEVEL": "INFO"} | dict(settings)
+        daemons, readiness = prepare_daemons([environment] * processes, folder)
+        yield ClusterRun(
+            stage=stage,
+            daemons=daemons,
+            readiness=readiness,
+            stream=Stream(rabbitmq, stage.exchange, services, seed=seed, rate=RATE, stages=True),
+            choice=random.Random(seed),  # noqa: S311  # not for secrets
+            clusters=clusters,
+            single_active=single_active,
+        )
+
+
+def declare(stage: Stage, *, single_active: bool) -> None:
+    """Declare all queues before any daemon does, as an operator may."""
+    queue = stage.queue
+    own = of_quorum(main_arguments(queue))
+    if single_active:
+        own["x-single-active-consumer"] = True
+    others = {name: of_quorum(each) for name, each in retry_arguments(queue).items()}
+    with stage.channel() as channel:
+        for name, arguments in {queue: own, **others}.items():
+            channel.queue_declare(name, durable=True, arguments=arguments)

@@ -1,0 +1,68 @@
+"""One fault of a cluster in the middle of a stream: nothing is lost, nothing twice, in order.
+
+Three nodes of RabbitMQ, three brokers of Kafka, two or three daemons as processes of their own; all
+are real.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clusters.faults import FAULTS
+from tests.faults.clusters.run import Clusters, opened
+from tests.faults.scene import Fault
+from tests.faults.test_faults import run
+from tests.faults.verdict import Verdict
+from tools.stand_ins import Services
+from tools.stand_ins.documents import number
+
+pytestmark = pytest.mark.clusters
+
+#: How the processes have the queue: one at a time, or all at once.
+ONE_ACTIVE, SHARED = "one active", "all"
+
+
+@pytest.fixture
+def strike(
+    clusters: Clusters, services: Services, tmp_path: Path, seed: int
+) -> Callable[[Fault, str], Verdict]:
+    """Return what does a fault to a run of its own, and tells what became of it."""
+
+    def do(fault: Fault, consumers: str) -> Verdict:
+        with opened(
+            clusters,
+            services,
+            tmp_path,
+            seed=number(f"{seed} {fault.id} {consumers}"),
+            single_active=consumers == ONE_ACTIVE,
+            processes=fault.processes,
+            settings=fault.settings,
+        ) as scene:
+            return run(scene, fault)
+
+    return do
+
+
+def parameters() -> Iterator[object]:
+    """Yield each fault with either kind of consumers, those that take long marked."""
+    for fault, consumers in itertools.product(FAULTS, (ONE_ACTIVE, SHARED)):
+        is_short = fault.short and consumers == ONE_ACTIVE
+        marks = [] if is_short else [pytest.mark.full]
+        yield pytest.param(fault, consumers, id=f"{fault.id}; {consumers}", marks=marks)
+
+
+@pytest.mark.parametrize(("fault", "consumers"), parameters())
+def test_nothing_is_lost(
+    fault: Fault,
+    consumers: str,
+    strike: Callable[[Fault, str], Verdict],
+    cluster_judged: Callable[[Verdict, str], None],
+) -> None:
+    """Every notification has the outcome it must have; with one active consumer, in order."""
+    verdict = strike(fault, consumers)
+    cluster_judged(verdict, consumers)
+    assert verdict.is_good, verdict
+    if consumers == ONE_ACTIVE:
+        assert not verdict.order.changed, verdict.order
