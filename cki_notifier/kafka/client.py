@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no l
     ConfigResource,
     ResourceType,
     TopicDescription,
+    TopicMetadata,
 )
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ResourceType",
     "TopicCollection",
     "TopicDescription",
+    "TopicMetadata",
     "TopicPartition",
 ]
 

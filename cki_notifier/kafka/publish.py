@@ -18,6 +18,7 @@ from cki_notifier.kafka.client import (
     KafkaException,
     Message,
     Producer,
+    TopicMetadata,
     complete,
     described,
 )
@@ -42,9 +43,12 @@ _REFUSED = frozenset(
 #: A producer that confirms nothing for so long, though it has something to send, is replaced: one
 #: whose topic was deleted and made again stays stuck for good, where a new one works at once.
 _STALLED_SECONDS = 45.0
+#: What answers, but confirms nothing of what it got for so long is not well.
+_UNCONFIRMED_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
 #: Said when no broker is left to talk to, and when the first one refuses us as all will.
+_NO_LEADER = -1
 _NOBODY_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  # librdkafka's own codes are public
 _REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001  # as above
 _CAUSE_SECONDS = 2.0
@@ -193,7 +197,7 @@ class Publisher:
         return position
 
     def check(self) -> None:
-        """Return when Kafka answers for the topic, within 2 s; from any thread.
+        """Return when Kafka answers for the topic, within 2 s, and confirms; from any thread.
 
         Raises:
             Unavailable: it does not, or the topic can't be had.
@@ -215,8 +219,12 @@ class Publisher:
         except KafkaException as error:
             text = self._cause or described(error)
             return f"no answer within {_CHECK_SECONDS:g} s: {text}"
-        refusal = found.topics[self._topic].error
-        return f"{self._topic}: {described(refusal)}" if refusal else ""
+        topic = found.topics[self._topic]
+        if topic.error:
+            return f"{self._topic}: {described(topic.error)}"
+        if self._progress.stalled_for() > _UNCONFIRMED_SECONDS:
+            return f"it answers, but confirms nothing{_weakness(topic)}"
+        return ""
 
     def close(self, seconds: float) -> None:
         """Wait so long for what is under way, and end the thread."""
@@ -361,6 +369,16 @@ def _report(
         delivered.set_result(position)
     else:
         delivered.set_exception(_translated(error))
+
+
+def _weakness(topic: TopicMetadata) -> str:
+    """Say what keeps brokers that answer from confirming, if the topic's partitions show it."""
+    partitions = topic.partitions.values()
+    if leaderless := [str(each.id) for each in partitions if each.leader == _NO_LEADER]:
+        return f": no broker leads partition {', '.join(sorted(leaderless))}"
+    weakest = min(partitions, key=lambda each: len(each.isrs))
+    count = f"{len(weakest.isrs)} of {len(weakest.replicas)} replicas"
+    return f": partition {weakest.id} has {count} in sync"
 
 
 def _trouble(text: str) -> Trouble:

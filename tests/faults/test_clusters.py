@@ -53,7 +53,7 @@ def parameters() -> Iterator[object]:
         yield pytest.param(fault, consumers, id=f"{fault.id}; {consumers}", marks=marks)
 
 
-@pytest.mark.parametrize(("fault", "consumers"), parameters())
+@pytest.mark.parametrize(("fault", "consumers"), [*parameters()])
 def test_nothing_is_lost(
     fault: Fault,
     consumers: str,

@@ -131,6 +131,37 @@ def test_a_check_waits_for_no_more_than_two_seconds(
         sending.check()
 
 
+def test_a_broker_that_answers_and_confirms_nothing_is_not_well(
+    cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too few replicas are in sync: metadata can be had, but a check says what stands still."""
+    monkeypatch.setattr("cki_notifier.kafka.publish._UNCONFIRMED_SECONDS", 0.05)
+    sending = publisher(delivery_timeout_ms="30000", retries="1000000")
+    with answering(), ThreadPoolExecutor() as pool:
+        check_until_it_passes(sending)
+        with cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS, times=1000):
+            told = pool.submit(publish, sending)
+            assert check_until_it_fails(sending) == (
+                "kafka: it answers, but confirms nothing: "
+                "partition 0 has 1 of 1 replicas in sync"
+            )
+            assert connected("kafka") == 0
+        assert told.result(PATIENCE) == "delivered"
+        check_until_it_passes(sending)
+        assert connected("kafka") == 1
+
+
+def check_until_it_fails(publisher: Publisher) -> str:
+    """Check until it fails; return what it says."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            publisher.check()
+        except Unavailable as error:
+            return str(error)
+        assert time.monotonic() < end
+
+
 def test_records_with_the_same_key_stay_in_order(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
