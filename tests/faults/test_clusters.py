@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.clusters.faults import FAULTS
-from tests.faults.clusters.run import Clusters, opened
+from tests.faults.clusters.faults import EVERYTHING_TWICE, FAULTS
+from tests.faults.clusters.plot import draw
+from tests.faults.clusters.run import ClusterRun, Clusters, opened
+from tests.faults.publisher import Expected
 from tests.faults.scene import Fault
 from tests.faults.test_faults import run
-from tests.faults.verdict import Verdict
+from tests.faults.verdict import Verdict, read_all
+from tools import PROJECT
+from tools.brokers.rabbitmq import RELEASE
 from tools.stand_ins import Services
 from tools.stand_ins.documents import number
 
@@ -26,7 +30,11 @@ ONE_ACTIVE, SHARED = "one active", "all"
 
 @pytest.fixture
 def strike(
-    clusters: Clusters, services: Services, tmp_path: Path, seed: int
+    clusters: Clusters,
+    services: Services,
+    tmp_path: Path,
+    seed: int,
+    request: pytest.FixtureRequest,
 ) -> Callable[[Fault, str], Verdict]:
     """Return what does a fault to a run of its own, and tells what became of it."""
 
@@ -40,9 +48,23 @@ def strike(
             processes=fault.processes,
             settings=fault.settings,
         ) as scene:
-            return run(scene, fault)
+            verdict = run(scene, fault)
+            if (fault, consumers) == (EVERYTHING_TWICE, ONE_ACTIVE) and request.config.option.write:
+                plot(scene)
+        return verdict
 
     return do
+
+
+def plot(scene: ClusterRun) -> None:
+    """Show in the documentation what came and what went."""
+    records = read_all(scene.stage.bootstrap, scene.stage.topic)
+    draw(
+        [each.at for each in scene.stream.published if each.expected is Expected.SENT],
+        [record.timestamp_ms / 1000 for record in records],
+        scene.restarts,
+        PROJECT / "docs" / "images" / f"rolling-restart-rabbitmq-{RELEASE}.svg",
+    )
 
 
 def parameters() -> Iterator[object]:

@@ -142,8 +142,7 @@ def test_a_broker_that_answers_and_confirms_nothing_is_not_well(
         with cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS, times=1000):
             told = pool.submit(publish, sending)
             assert check_until_it_fails(sending) == (
-                "kafka: it answers, but confirms nothing: "
-                "partition 0 has 1 of 1 replicas in sync"
+                "kafka: it answers, but confirms nothing: partition 0 has 1 of 1 replicas in sync"
             )
             assert connected("kafka") == 0
         assert told.result(PATIENCE) == "delivered"

@@ -50,7 +50,7 @@ def _freeze_node(run: ClusterRun) -> None:
 
 
 def _stop_node(run: ClusterRun) -> None:
-    with _stopped(run.node):
+    with run.stopped(run.node):
         time.sleep(_AWAY_SECONDS)
     run.is_over()
     run.await_nodes()
@@ -72,7 +72,7 @@ def _lose_majority(run: ClusterRun) -> None:
 def roll_rabbitmq(run: ClusterRun) -> None:
     """Restart one node after the other, as an upgrade does."""
     for node in run.clusters.rabbitmq.nodes:
-        with _stopped(node):
+        with run.stopped(node):
             pass
         run.await_nodes()
         time.sleep(_PAUSE_SECONDS)
@@ -94,7 +94,7 @@ def _freeze_broker(run: ClusterRun) -> None:
 
 def _take_leaders_away(run: ClusterRun) -> None:
     """Restart a broker, so that others lead what it would lead."""
-    with _stopped(run.broker):
+    with run.stopped(run.broker):
         pass
     run.await_brokers()
 
@@ -116,7 +116,7 @@ def _lose_replicas(run: ClusterRun) -> None:
 def roll_kafka(run: ClusterRun) -> None:
     """Restart one broker after the other, as an upgrade does."""
     for node in run.clusters.kafka.nodes:
-        with _stopped(node):
+        with run.stopped(node):
             pass
         run.await_brokers()
         time.sleep(_PAUSE_SECONDS)
@@ -169,23 +169,22 @@ def _stop_process(run: ClusterRun) -> None:
 def roll_processes(run: ClusterRun) -> None:
     """Restart one process after the other, as a new release does."""
     for daemon in run.daemons:
-        assert daemon.stop() == 0, "SIGTERM ends it with exit code 0"
-        daemon.start()
+        with run.stopped(daemon):
+            pass
         time.sleep(_PAUSE_SECONDS)
+
+
+def roll_everything_twice(run: ClusterRun) -> None:
+    """Restart all there is, one after the other, and all of it once more."""
+    for _ in range(2):
+        roll_rabbitmq(run)
+        roll_kafka(run)
+        roll_processes(run)
 
 
 @contextlib.contextmanager
 def _killed(node: RabbitMQ | Kafka) -> Iterator[None]:
     node.kill()
-    try:
-        yield
-    finally:
-        node.start()
-
-
-@contextlib.contextmanager
-def _stopped(node: RabbitMQ | Kafka) -> Iterator[None]:
-    node.stop(seconds=60)
     try:
         yield
     finally:
@@ -216,6 +215,9 @@ def _fault(edge: str, name: str, strike: Callable[[ClusterRun], None], **more: A
     return Fault(edge, name, strike, **{"patience": 120.0, "processes": 2, **more})
 
 
+EVERYTHING_TWICE = _fault(
+    "both", "all nodes, brokers, processes restarted, twice", roll_everything_twice
+)
 FAULTS = (
     _fault("RabbitMQ", "our node killed -9", _kill_node, short=True),
     _fault("RabbitMQ", f"our node frozen for {_FROZEN_SECONDS:g} s", _freeze_node),
@@ -246,4 +248,5 @@ FAULTS = (
     _fault("process", "stopped in order, and started 5 s later", _stop_process),
     _fault("process", f"frozen for {AWAY_SECONDS} s", _freeze_process, doubles=IN_FLIGHT),
     _fault("process", "all three restarted, one by one", roll_processes, processes=3),
+    EVERYTHING_TWICE,
 )

@@ -1,9 +1,10 @@
 """A run on clusters: several daemons on one queue, three RabbitMQ nodes, three Kafka brokers."""
 
 import random
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -13,12 +14,14 @@ from cki_notifier.rabbitmq.connection import of_quorum
 from cki_notifier.rabbitmq.queues import main_arguments, retry_arguments
 from tests.brokers.stage import Stage, eventually
 from tests.faults.amqp import SYNC
+from tests.faults.clusters.plot import Restart
 from tests.faults.scene import BROKERS_TIME, LATENCY, NO_CHANGES, RATE, Run, prepare_daemons
 from tests.faults.stream import Stream
 from tools.brokers.clusters import SIZE, KafkaCluster, RabbitMQCluster
 from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier
+from tools.processes import Process
 from tools.stand_ins import Services
 
 #: By then all nodes have seen each other, and all replicas have caught up, in seconds.
@@ -38,8 +41,19 @@ class ClusterRun(Run):
     """A run whose brokers are clusters."""
 
     clusters: Clusters
-    #: Whether RabbitMQ lets one process have the queue while the others stand by.
-    single_active: bool
+    #: What was away, and when.
+    restarts: list[Restart] = field(default_factory=list)
+
+    @contextmanager
+    def stopped(self, process: Process) -> Iterator[None]:
+        """Stop something in order, have it away while the context lasts, and start it again."""
+        begun = time.time()
+        process.stop(seconds=60)
+        try:
+            yield
+        finally:
+            process.start()
+        self.restarts.append(Restart(kind_of(process), begun, time.time()))
 
     @property
     def node(self) -> RabbitMQ:
@@ -105,6 +119,11 @@ class ClusterRun(Run):
         eventually(self.is_in_sync, seconds=_WHOLE_SECONDS, what="all replicas in sync")
 
 
+def kind_of(process: Process) -> str:
+    """Say what a process is: one of RabbitMQ's, of Kafka's, or of ours."""
+    return process.name.partition("'")[0]
+
+
 def _settled_last(daemon: Notifier) -> str:
     """Return when a process settled something last, empty for never."""
     return next((str(line["time"]) for line in reversed(daemon.settled())), "")
@@ -148,7 +167,6 @@ def opened(
             stream=Stream(rabbitmq, stage.exchange, services, seed=seed, rate=RATE, stages=True),
             choice=random.Random(seed),  # noqa: S311  # not for secrets
             clusters=clusters,
-            single_active=single_active,
         )
 
 
