@@ -154,7 +154,7 @@ def opened(
     rabbitmq = cast("RabbitMQ", clusters.rabbitmq)  # it has all that is asked of one here
     with Stage(rabbitmq, clusters.kafka.bootstrap, services, folder) as stage:
         clusters.kafka.create_topic(stage.topic, config=BROKERS_TIME)
-        declare(stage, single_active=single_active)
+        queues = declare(stage, single_active=single_active)
         for node in clusters.rabbitmq.nodes:
             node.ctl("eval", SYNC)
         services.warehouse.latency = LATENCY
@@ -168,10 +168,15 @@ def opened(
             choice=random.Random(seed),  # noqa: S311  # not for secrets
             clusters=clusters,
         )
+        # A node that comes back has to catch up with all there are.
+        with stage.channel() as channel:
+            for queue in queues:
+                channel.queue_delete(queue)
+        clusters.kafka.delete_topic(stage.topic)
 
 
-def declare(stage: Stage, *, single_active: bool) -> None:
-    """Declare all queues before any daemon does, as an operator may."""
+def declare(stage: Stage, *, single_active: bool) -> list[str]:
+    """Declare all queues before any daemon does, as an operator may; return their names."""
     queue = stage.queue
     own = of_quorum(main_arguments(queue))
     if single_active:
@@ -180,3 +185,4 @@ def declare(stage: Stage, *, single_active: bool) -> None:
     with stage.channel() as channel:
         for name, arguments in {queue: own, **others}.items():
             channel.queue_declare(name, durable=True, arguments=arguments)
+    return [queue, *others]
