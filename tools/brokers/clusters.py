@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,8 @@ from tools.processes import Process, free_port, wait_until
 SIZE = 3
 #: A cluster is whole again by then, in seconds; a node that comes back waits for the others.
 _WHOLE_SECONDS = 60.0
+#: Pause between two rounds of killing.
+_PAUSE_SECONDS = 0.05
 
 
 class RabbitMQCluster:
@@ -138,11 +140,13 @@ class KafkaCluster(Topics):
 def _start(nodes: Sequence[Process]) -> None:
     """Start nodes side by side; return when all are ready, and raise what one of them raised."""
     with ThreadPoolExecutor(SIZE) as pool:
+        starting = [pool.submit(node.start) for node in nodes]
         try:
-            for done in [pool.submit(node.start) for node in nodes]:
-                done.result()
+            for each in starting:
+                each.result()
         except BaseException:
-            # Nobody waits for the others: a Ctrl-C least of all.
-            for node in nodes:
-                node.kill()
+            # Nobody waits for the others, a Ctrl-C least of all; some may be launched only now.
+            while wait(starting, timeout=_PAUSE_SECONDS).not_done:
+                for node in nodes:
+                    node.kill()
             raise

@@ -49,10 +49,8 @@ class Member:
 
     def do(self, action: str) -> None:
         """Do one of the actions; raises `ProcessError` when it does not start."""
-        done = getattr(self.process, action)()
+        self.code = getattr(self.process, action)()
         self.frozen = action == "freeze"
-        if action in ("kill", "stop"):
-            self.code = done
 
     @property
     def state(self) -> str:
@@ -78,7 +76,7 @@ class Control(ThreadingUnixStreamServer):
     def serving(self) -> Iterator[None]:
         """Serve until the end of this context."""
         with self:
-            Thread(target=self.serve_forever, daemon=True).start()
+            Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
             try:
                 yield
             finally:
@@ -137,7 +135,7 @@ def main() -> int:
     if parsed.action != "status" and not parsed.names:
         parser.error(f"name what to {parsed.action}")
     if not (path := os.environ.get(SOCKET)):
-        parser.error(f"{SOCKET} is not set: read the file that the demo names first")
+        parser.error(f"{SOCKET} is not set: read the file first that the demo names")
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(path)

@@ -101,9 +101,8 @@ class Builder:
             self._is_up("its status page", page)
             self._members[name] = Member(notifier, page)
         env_file, control = folder / "env", folder / "control"
-        _write_env_file(
-            env_file, environment | {"CKI_METRICS_PORT": str(ports[0]), SOCKET: str(control)}
-        )
+        more = {"CKI_METRICS_PORT": str(ports[0])} | ({SOCKET: str(control)} if cluster else {})
+        _write_env_file(env_file, environment | more)
         return Stage(
             services,
             Bus(*_addresses(rabbitmq)),
