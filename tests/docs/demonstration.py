@@ -1,11 +1,13 @@
 """The demo as the tutorial has it run, with what its reader types, and what is printed."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.brokers.stage import eventually
@@ -38,11 +40,39 @@ def alike(text: str) -> str:
     return " ".join(text.split())
 
 
-def shown(folder: Path) -> str:
-    """Run the demo with ``--keep``, then every command that it tells, and return all output.
+class Demo:
+    """A demo that keeps running, as somebody sees it who types what it tells.
+
+    Attributes:
+        commands: what it tells to type, each after the first one of all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._first, *self.commands = _COMMAND.findall(self.text().rpartition(_KEPT)[2])
+        (env_file,) = re.findall(r"^\. (\S+)$", self._first)
+        assert Path(env_file).stat().st_mode & 0o777 == 0o600  # there may be passwords in it
+
+    def text(self) -> str:
+        """Return all that it printed."""
+        return self._path.read_text()
+
+    def decided(self) -> str:
+        """Return what it printed since it only keeps running."""
+        return self.text().partition(_UP)[2]
+
+    def type(self, command: str) -> str:
+        """Run a command in a second terminal, until its end or Ctrl-C; return what it printed."""
+        return _run(f"{self._first} && {command}")
+
+
+@contextlib.contextmanager
+def kept(folder: Path, *options: str) -> Iterator[Demo]:
+    """Run the demo with ``--keep`` until the end of this context, and then press Ctrl-C.
 
     Args:
         folder: for the demo's own output.
+        options: more of the demo's.
     """
     environment = {
         "PATH": os.environ["PATH"],
@@ -53,7 +83,7 @@ def shown(folder: Path) -> str:
     path = folder / "demo.txt"
     with path.open("w") as output:
         demo = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tools.demo", "--keep"],
+            [sys.executable, "-P", "-m", "tools.demo", "--keep", *options],
             cwd=PROJECT,
             env=environment,
             stdout=output,
@@ -63,27 +93,34 @@ def shown(folder: Path) -> str:
         eventually(
             lambda: _UP in path.read_text() or demo.poll() is not None, seconds=PATIENCE, what=_UP
         )
-        first, *commands = _COMMAND.findall(path.read_text().rpartition(_KEPT)[2])
-        assert len(commands) == _COMMANDS
-        (env_file,) = re.findall(r"^\. (\S+)$", first)
-        assert Path(env_file).stat().st_mode & 0o777 == 0o600  # there may be passwords in it
-        told = [_run(f"{first} && {command}") for command in commands]
-        (publish,) = (it for it in commands if "publish" in it)
-        triage = publish.replace("ready_to_report", "checkout_issueoccurrences_changed")
-        for own in (triage, f"{triage} --outcome-changed"):
-            _run(f"{first} && {own}")
-        eventually(lambda: _decided(path.read_text()), seconds=PATIENCE, what="three decisions")
+        assert demo.poll() is None, path.read_text()
+        yield Demo(path)
         demo.send_signal(signal.SIGINT)
         assert demo.wait(PATIENCE) == 0
     finally:
         demo.kill()
         demo.wait()
-    return "\n".join([path.read_text(), *told])
 
 
-def _decided(text: str) -> bool:
+def shown(folder: Path) -> str:
+    """Run the demo with ``--keep``, then every command that it tells, and return all output.
+
+    Args:
+        folder: for the demo's own output.
+    """
+    with kept(folder) as demo:
+        assert len(demo.commands) == _COMMANDS
+        told = [demo.type(command) for command in demo.commands]
+        (publish,) = (it for it in demo.commands if "publish" in it)
+        triage = publish.replace("ready_to_report", "checkout_issueoccurrences_changed")
+        for own in (triage, f"{triage} --outcome-changed"):
+            demo.type(own)
+        eventually(lambda: _decided(demo.decided()), seconds=PATIENCE, what="three decisions")
+    return "\n".join([demo.text(), *told])
+
+
+def _decided(decisions: str) -> bool:
     """Tell whether all that was published is decided: as the tutorial says, in any order."""
-    decisions = text.partition(_UP)[2]
     return decisions.count("SENT") > 1 and "(outcome-unchanged)" in decisions
 
 

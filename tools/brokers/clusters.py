@@ -1,8 +1,8 @@
 """Clusters of three on the loopback, as production runs them: RabbitMQ and Kafka."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,13 @@ import pika
 from tools.brokers.kafka import NO_SETTINGS, Kafka, Topics
 from tools.brokers.kafka import Seat as KafkaSeat
 from tools.brokers.rabbitmq import RabbitMQ, Seat, port_mapper
-from tools.processes import free_port, wait_until
+from tools.processes import Process, free_port, wait_until
 
 SIZE = 3
 #: A cluster is whole again by then, in seconds; a node that comes back waits for the others.
 _WHOLE_SECONDS = 60.0
+#: Pause between two rounds of killing.
+_PAUSE_SECONDS = 0.05
 
 
 class RabbitMQCluster:
@@ -60,7 +62,7 @@ class RabbitMQCluster:
     def start(self) -> None:
         """Start all nodes, and return when they are one cluster."""
         self._mapper.start()
-        _at_once(node.start for node in self.nodes)
+        _start(self.nodes)
         self.nodes[0].ctl("await_online_nodes", str(SIZE))
 
     def kill(self) -> None:
@@ -109,7 +111,7 @@ class KafkaCluster(Topics):
 
     def start(self) -> None:
         """Start all brokers, and return when each has been seen by the others."""
-        _at_once(node.start for node in self.nodes)
+        _start(self.nodes)
         wait_until(lambda: len(self.brokers()) == SIZE, seconds=_WHOLE_SECONDS)
 
     def kill(self) -> None:
@@ -135,8 +137,16 @@ class KafkaCluster(Topics):
         self.kill()
 
 
-def _at_once(steps: Iterable[Callable[[], None]]) -> None:
-    """Take steps side by side; return when all are done, and raise what one of them raised."""
+def _start(nodes: Sequence[Process]) -> None:
+    """Start nodes side by side; return when all are ready, and raise what one of them raised."""
     with ThreadPoolExecutor(SIZE) as pool:
-        for done in [pool.submit(step) for step in steps]:
-            done.result()
+        starting = [pool.submit(node.start) for node in nodes]
+        try:
+            for each in starting:
+                each.result()
+        except BaseException:
+            # Nobody waits for the others, a Ctrl-C least of all; some may be launched only now.
+            while wait(starting, timeout=_PAUSE_SECONDS).not_done:
+                for node in nodes:
+                    node.kill()
+            raise

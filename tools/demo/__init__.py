@@ -2,5 +2,5 @@
 
 `scripts/demo` prepares the machine and runs it as `python -m tools.demo`. Besides,
 `python -m tools.demo.publish` publishes a notification and `python -m tools.demo.watch` shows
-the messages of a topic.
+the messages of a topic, and `python -m tools.demo.control` plays with what `--cluster` runs.
 """

@@ -19,7 +19,7 @@ def main() -> int:
         # Takes half a second, and a Ctrl-C in it should be as quiet as any other.
         from tools.demo.run import run  # noqa: PLC0415  # signals first
 
-        return run(interrupts, real_kafka=parsed.real_kafka, keep=parsed.keep, full=parsed.full)
+        return run(interrupts, **vars(parsed))
     except Interrupted as error:
         print(f"\nEnded by {error}.", file=sys.stderr)
         return 128 + error.number
@@ -34,6 +34,12 @@ def _parse() -> argparse.Namespace:
         "--real-kafka",
         action="store_true",
         help="start a private Kafka broker (needs Java) instead of the mock",
+    )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="start three nodes of RabbitMQ, three brokers of Kafka and two processes of the "
+        "daemon (needs Java)",
     )
     parser.add_argument(
         "--keep",

@@ -11,6 +11,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 EXCHANGE = "cki.exchange.webhooks"
 
+#: How long one node of several may take to let us in.
+_NODE_SECONDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -21,10 +24,16 @@ class Letter:
 
 
 class Bus:
-    """Notifications go out here, at the address `amqp://user:password@host:port/virtual-host`."""
+    """Notifications go out here, at the first node that answers.
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    An address is `amqp://user:password@host:port/virtual-host`.
+    """
+
+    def __init__(self, *addresses: str) -> None:
+        self._nodes = [pika.URLParameters(address) for address in addresses]
+        for node in self._nodes if len(addresses) > 1 else ():
+            # A node that hangs is left soon.
+            node.socket_timeout = node.stack_timeout = _NODE_SECONDS
 
     def publish(self, body: bytes) -> str:
         """Publish a notification as the warehouse does; return its routing key.
@@ -60,7 +69,7 @@ class Bus:
 
     @contextlib.contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
-        connection = pika.BlockingConnection(pika.URLParameters(self.address))
+        connection = pika.BlockingConnection(self._nodes)
         try:
             yield connection.channel()
         finally:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from confluent_kafka import KafkaException
 
+from tools.brokers.clusters import KafkaCluster
 from tools.brokers.kafka import Kafka, MockKafka
 from tools.demo.interrupts import Interrupts
 from tools.demo.topic import Topic
@@ -46,9 +47,8 @@ def mock(stack: contextlib.ExitStack) -> Cluster:
     return cluster
 
 
-def real(stack: contextlib.ExitStack, folder: Path) -> Cluster:
-    """Start a real broker; it ends with the stack."""
-    kafka = Kafka(folder)
+def real(stack: contextlib.ExitStack, kafka: Kafka | KafkaCluster) -> Cluster:
+    """Start a real broker, or three; it ends with the stack."""
     # Before the start, so that it is ended however far the start came. Nothing has to be kept.
     stack.callback(kafka.kill)
     kafka.start()

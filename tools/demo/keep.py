@@ -1,10 +1,12 @@
 """What `--keep` does: everything stays up, for notifications of one's own."""
 
+import contextlib
 import shlex
 import time
 from datetime import datetime
 
 from tools import PROJECT
+from tools.demo.control import Control
 from tools.demo.interrupts import Interrupted, Interrupts
 from tools.demo.play import UnexpectedError
 from tools.demo.screen import Screen
@@ -29,6 +31,20 @@ _COMMANDS = (
     ("Check everything:", "cki-notifier doctor"),
 )
 
+_CONTROL = "python -m tools.demo.control"
+_PLAY = (
+    ("What is up, and where:", "status"),
+    ("Kill what you like, a process of the daemon, too:", "kill rabbit-2 kafka-2"),
+    ("Start it again:", "start rabbit-2 kafka-2"),
+    ("Freeze it, so that connections stay and nobody answers:", "freeze rabbit-3 kafka-3"),
+    ("Let it go on:", "thaw rabbit-3 kafka-3"),
+    ("Stop it in order:", "stop notifier-2"),
+    (
+        "Who leads each queue, and which of its members are there:",
+        "ctl rabbit-1 list_queues name leader online",
+    ),
+)
+
 
 def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
     """Tell how to use what runs, and show further decisions until a signal comes.
@@ -38,34 +54,52 @@ def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
     """
     try:
         _explain(stage, screen)
-        _follow(stage, screen, interrupts)
+        with _control(stage, screen):
+            _follow(stage, screen, interrupts)
     except Interrupted:
         screen.tell("\nClearing up.")
 
 
 def _explain(stage: Stage, screen: Screen) -> None:
     screen.title("All of this keeps running until Ctrl-C")
-    screen.tell(f"Status page: {stage.page}")
-    screen.tell(f"The daemon's log: {stage.notifier.log}")
+    for page, process in zip(stage.pages, stage.daemons.processes, strict=True):
+        screen.tell(f"Status page: {page}")
+        screen.tell(f"The daemon's log: {process.log}")
     screen.command(
         f"In another terminal, in {PROJECT}, first:", f". {shlex.quote(str(stage.env_file))}"
     )
     screen.tell("Then, in any order:")
     for purpose, command in _COMMANDS:
         screen.command(purpose, command)
-    screen.command("What Prometheus reads:", f"curl --silent {stage.page}metrics")
+    screen.command("What Prometheus reads:", f"curl --silent {stage.pages[0]}metrics")
+    for purpose, words in _PLAY if stage.members else ():
+        screen.command(purpose, f"{_CONTROL} {words}")
     screen.tell("\nWhat the daemon decides from now on:")
 
 
+def _control(stage: Stage, screen: Screen) -> contextlib.AbstractContextManager[None]:
+    if not stage.members:
+        return contextlib.nullcontext()
+
+    def tell(text: str) -> None:
+        screen.tell(f"{_now()}  {text}")
+
+    return Control(stage.control, stage.members, tell).serving()
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S")
+
+
 def _follow(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
-    shown = len(stage.notifier.settled())
-    while stage.notifier.running:
-        for settled in stage.notifier.settled()[shown:]:
+    shown = len(stage.daemons.settled())
+    # Where it may be played with, it may be down.
+    while stage.members or stage.daemons.running:
+        for settled in stage.daemons.settled()[shown:]:
             shown += 1
             names = (settled.get("checkout"), settled.get("status"))
             about = "  ".join(name or "(unreadable)" for name in names)
-            when = datetime.now().astimezone().strftime("%H:%M:%S")
-            screen.settled(when, about, settled["outcome"], settled["reason"])
+            screen.settled(_now(), about, settled["outcome"], settled["reason"])
         interrupts.check()
         time.sleep(_TICK_SECONDS)
     raise UnexpectedError("the daemon has ended")

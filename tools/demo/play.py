@@ -1,6 +1,6 @@
 """Plays the scenes: publishes each notification, and shows what can then be seen of it.
 
-Nothing is claimed: decisions are read from the daemon's log, messages from Kafka, and dead letters
+Nothing is claimed: decisions are read from the daemon's logs, messages from Kafka, and dead letters
 from their queue.
 """
 
@@ -93,9 +93,9 @@ class Play:
         Raises:
             UnexpectedError: something is left, or it did not end well.
         """
-        code = self._stage.stop()
-        if code != 0:
-            raise UnexpectedError(f"the daemon ended with exit code {code} when asked to end")
+        for code in self._stage.stop():
+            if code != 0:
+                raise UnexpectedError(f"the daemon ended with exit code {code} when asked to end")
         if left := self._stage.bus.waiting(QUEUE):
             raise UnexpectedError(f"{left} notifications are left in {QUEUE}")
 
@@ -145,8 +145,8 @@ class Play:
         return next((letter for letter in letters if letter.body == scene.body), None)
 
     def _decision_on(self, scene: Scene) -> dict[str, Any] | None:
-        """Return the first decision in the log that is about this scene and no other's."""
-        for index, settled in enumerate(self._stage.notifier.settled()):
+        """Return the first decision in the logs that is about this scene and no other's."""
+        for index, settled in enumerate(self._stage.daemons.settled()):
             about = (settled.get("checkout"), settled.get("status"))
             if index not in self._assigned and about == (scene.checkout, scene.status):
                 self._assigned.add(index)
@@ -167,9 +167,7 @@ class Play:
 
     def _show_delay(self) -> None:
         """Show why something was delayed, and where it waits."""
-        warnings = [
-            it["message"] for it in self._stage.notifier.lines() if it["level"] == "WARNING"
-        ]
+        warnings = self._stage.daemons.warnings()
         self._screen.note(f"log: {warnings[-1]}" if warnings else "nothing of it is in the log")
         queue = delay_queue(QUEUE, DELAYS[0])
         self._screen.note(f"{self._stage.bus.waiting(queue)} waits in {queue}")
@@ -178,7 +176,7 @@ class Play:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (seen := look()) is None:
             self._interrupts.check()
-            if not self._stage.notifier.running:
+            if not self._stage.daemons.running:
                 raise UnexpectedError(f"{what} did not come, because the daemon has ended")
             if time.monotonic() > deadline:
                 trouble = f"; Kafka's last error: {self._reader.trouble}"
@@ -195,7 +193,7 @@ class Play:
         messages = len(self._records)
         if messages != self._outcomes["sent"]:
             raise UnexpectedError(f"{messages} messages instead of {self._outcomes['sent']}")
-        decisions = len(self._stage.notifier.settled())
+        decisions = len(self._stage.daemons.settled())
         if decisions != len(self._assigned):
             raise UnexpectedError(f"{decisions} decisions instead of {len(self._assigned)}")
 

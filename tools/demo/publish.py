@@ -47,7 +47,7 @@ def main() -> int:
     if fault := _fault_of(parsed):
         parser.error(fault)
     try:
-        bus = Bus(parsed.amqp or _address())
+        bus = Bus(*([parsed.amqp] if parsed.amqp else _addresses()))
         for body in _bodies(parsed):
             key = bus.publish(body)
             print(f"Published to {EXCHANGE} with the routing key {key}.")
@@ -57,13 +57,15 @@ def main() -> int:
     return 0
 
 
-def _address() -> str:
-    """Return the address of the broker that the environment leads the daemon to, without TLS."""
+def _addresses() -> list[str]:
+    """Return the addresses of the nodes that the environment leads the daemon to, without TLS."""
     rabbitmq = read_config(needs_kafka=False).rabbitmq
     assert rabbitmq is not None  # needed, unless said otherwise
     told = (rabbitmq.user, rabbitmq.password.reveal(), rabbitmq.virtual_host)
     user, password, virtual_host = (quote(it, safe="") for it in told)
-    return f"amqp://{user}:{password}@{rabbitmq.hosts[0]}:{rabbitmq.port}/{virtual_host}"
+    return [
+        f"amqp://{user}:{password}@{host}:{rabbitmq.port}/{virtual_host}" for host in rabbitmq.hosts
+    ]
 
 
 def _fault_of(parsed: argparse.Namespace) -> str:

@@ -27,7 +27,7 @@ _FAILURES = (
 )
 
 
-def run(interrupts: Interrupts, *, real_kafka: bool, keep: bool, full: bool) -> int:
+def run(interrupts: Interrupts, *, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
     """Run the demo and return its exit code: 0 when everything was seen that should be.
 
     Raises:
@@ -40,8 +40,8 @@ def run(interrupts: Interrupts, *, real_kafka: bool, keep: bool, full: bool) -> 
     with contextlib.ExitStack() as stack:
         try:
             screen.title("What runs, for this demo alone")
-            stage = Builder(stack, interrupts, screen).build(real_kafka=real_kafka)
-            code = _show(stage, stack, screen, interrupts, started, keep=keep)
+            stage = Builder(stack, interrupts, screen).build(cluster=cluster, real_kafka=real_kafka)
+            code = _show(stage, screen, interrupts, started, keep=keep)
         except KafkaException as error:
             screen.failure(f"Kafka: {error.args[0].str()}")
             code = _FAILED
@@ -55,30 +55,30 @@ def run(interrupts: Interrupts, *, real_kafka: bool, keep: bool, full: bool) -> 
 
 def _show(
     stage: Stage,
-    stack: contextlib.ExitStack,
     screen: Screen,
     interrupts: Interrupts,
     started: float,
     *,
     keep: bool,
 ) -> int:
-    topic = stage.cluster.topic
-    reader = stack.enter_context(contextlib.closing(topic.reader(from_the_beginning=False)))
-    play = Play(stage, reader, screen, interrupts)
+    reader = stage.cluster.topic.reader(from_the_beginning=False)
     screen.title("What happens at CKI, and what the notifier makes of it")
     try:
-        for scene in scenario(stage.services):
-            play.play(scene)
-        summary = play.finish()
+        # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
+        with contextlib.closing(reader):
+            play = Play(stage, reader, screen, interrupts)
+            for scene in scenario(stage.services):
+                play.play(scene)
+            summary = play.finish()
         if not keep:
             play.stop()
         screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
         if keep:
             keep_up(stage, screen, interrupts)
     except UnexpectedError as error:
-        screen.failure(str(error), stage.notifier.tail())
+        screen.failure(str(error), stage.daemons.tail())
         return _FAILED
     except AMQPError as error:
-        screen.failure(f"RabbitMQ: {error!r}", stage.notifier.tail())
+        screen.failure(f"RabbitMQ: {error!r}", stage.daemons.tail())
         return _FAILED
     return _OK

@@ -8,15 +8,19 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools import PROJECT
+from tools.brokers.clusters import KafkaCluster, RabbitMQCluster
+from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.demo import clusters
 from tools.demo.bus import Bus
 from tools.demo.clusters import Cluster
+from tools.demo.control import SOCKET, Member
+from tools.demo.daemons import Daemons
 from tools.demo.interrupts import Interrupts
 from tools.demo.screen import Screen
 from tools.notifier import Notifier
@@ -43,20 +47,23 @@ _REMOVE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, all of it private and on 127.0.0.1, except for a Kafka of the user's."""
+    """What runs, all of it private and on the loopback, except for a Kafka of the user's."""
 
     services: Services
     bus: Bus
     cluster: Cluster
-    notifier: Notifier
-    #: The daemon's status page.
-    page: str
+    daemons: Daemons
+    #: The status page of each process of the daemon.
+    pages: Sequence[str]
     #: What a shell reads to have the daemon's configuration, and its commands.
     env_file: Path
+    #: Where it is asked to play with its members, which are there if it has clusters.
+    control: Path
+    members: Mapping[str, Member]
 
-    def stop(self) -> int | None:
-        """Ask the daemon to end, and return its exit code."""
-        return self.notifier.stop(seconds=_STOP_SECONDS)
+    def stop(self) -> list[int | None]:
+        """Ask the daemon to end, and return the exit code of each process."""
+        return self.daemons.stop(seconds=_STOP_SECONDS)
 
 
 class Builder:
@@ -67,8 +74,9 @@ class Builder:
         self._interrupts = interrupts
         self._screen = screen
         self._since = time.monotonic()
+        self._members: dict[str, Member] = {}
 
-    def build(self, *, real_kafka: bool) -> Stage:
+    def build(self, *, cluster: bool, real_kafka: bool) -> Stage:
         """Put everything up, the daemon last.
 
         Raises:
@@ -78,14 +86,33 @@ class Builder:
         """
         folder = self._folder()
         services = self._services()
-        bus = self._rabbitmq(folder / "rabbitmq")
-        cluster = self._kafka(folder / "kafka", real=real_kafka)
-        environment = _environment(services, bus, cluster, port := free_port())
-        notifier = self._notifier(folder / "notifier", environment)
-        self._is_up("its status page", page := f"http://127.0.0.1:{port}/")
-        env_file = folder / "env"
-        _write_env_file(env_file, environment)
-        return Stage(services, bus, cluster, notifier, page, env_file)
+        rabbitmq = self._rabbitmqs(folder) if cluster else self._rabbitmq(folder / "rabbitmq")
+        kafka = self._kafkas(folder) if cluster else self._kafka(folder / "kafka", real=real_kafka)
+        self._is_up("its topic", kafka.topic.name)
+        environment = _environment(services, rabbitmq, kafka)
+        names = ("notifier-1", "notifier-2") if cluster else ("notifier",)
+        ports = [free_port() for _ in names]
+        pages = [f"http://127.0.0.1:{port}/" for port in ports]
+        notifiers = []
+        for name, port, page in zip(names, ports, pages, strict=True):
+            own = environment | {"CKI_METRICS_PORT": str(port)}
+            what = name if cluster else "python -m cki_notifier"
+            notifiers.append(notifier := self._notifier(folder / name, own, what))
+            self._is_up("its status page", page)
+            self._members[name] = Member(notifier, page)
+        env_file, control = folder / "env", folder / "control"
+        more = {"CKI_METRICS_PORT": str(ports[0])} | ({SOCKET: str(control)} if cluster else {})
+        _write_env_file(env_file, environment | more)
+        return Stage(
+            services,
+            Bus(*_addresses(rabbitmq)),
+            kafka,
+            Daemons(notifiers),
+            pages,
+            env_file,
+            control,
+            self._members if cluster else {},
+        )
 
     def _folder(self) -> Path:
         with self._interrupts.postponed():
@@ -103,31 +130,49 @@ class Builder:
         self._is_up("Jira Cloud (a stand-in)", services.jira.url)
         return services
 
-    def _rabbitmq(self, folder: Path) -> Bus:
+    def _rabbitmqs(self, folder: Path) -> RabbitMQCluster:
+        cluster = RabbitMQCluster(folder)
+        self._stack.callback(cluster.kill)
+        cluster.start()
+        self._are_up("RabbitMQ", cluster.nodes)
+        return cluster
+
+    def _kafkas(self, folder: Path) -> Cluster:
+        cluster = KafkaCluster(folder)
+        kafka = clusters.real(self._stack, cluster)
+        self._are_up("Kafka", cluster.nodes)
+        return kafka
+
+    def _rabbitmq(self, folder: Path) -> RabbitMQ:
         broker = RabbitMQ(folder)
         # Before the start, so that it is ended however far the start came. Nothing has to be kept.
         self._stack.callback(broker.kill)
         broker.start()
         self._is_up("RabbitMQ", f"{broker.host}:{broker.port}")
-        return Bus(f"amqp://{broker.user}:{broker.password}@{broker.host}:{broker.port}/%2F")
+        return broker
 
     def _kafka(self, folder: Path, *, real: bool) -> Cluster:
         if real:
-            cluster = clusters.real(self._stack, folder)
+            cluster = clusters.real(self._stack, Kafka(folder))
         elif clusters.is_given(os.environ):
             cluster = clusters.given(self._stack, os.environ, self._interrupts)
         else:
             cluster = clusters.mock(self._stack)
         self._is_up(cluster.title, cluster.bootstrap)
-        self._is_up("its topic", cluster.topic.name)
         return cluster
 
-    def _notifier(self, folder: Path, environment: Mapping[str, str]) -> Notifier:
+    def _notifier(self, folder: Path, environment: Mapping[str, str], what: str) -> Notifier:
         notifier = Notifier(folder, environment)
         self._stack.callback(notifier.stop, seconds=_UNWIND_SECONDS)
         notifier.start()
-        self._is_up("the daemon (python -m cki_notifier)", "consumes its queue")
+        self._is_up(f"the daemon ({what})", "consumes its queue")
         return notifier
+
+    def _are_up(self, what: str, nodes: Sequence[RabbitMQ] | Sequence[Kafka]) -> None:
+        for node in nodes:
+            host = node.host if isinstance(node, RabbitMQ) else "127.0.0.1"
+            self._members[node.folder.name] = Member(node, address := f"{host}:{node.port}")
+            self._is_up(f"{what} ({node.folder.name})", address)
 
     def _is_up(self, what: str, where: str) -> None:
         now = time.monotonic()
@@ -135,9 +180,15 @@ class Builder:
         self._since = now
 
 
-def _environment(services: Services, bus: Bus, cluster: Cluster, port: int) -> dict[str, str]:
-    """Return all of the daemon's configuration; there's nothing in it of the user's own."""
-    host, _, amqp_port = bus.address.rpartition("@")[2].partition("/")[0].partition(":")
+def _addresses(rabbitmq: RabbitMQ | RabbitMQCluster) -> list[str]:
+    user = f"{RabbitMQ.user}:{RabbitMQ.password}"
+    return [f"amqp://{user}@{host}:{rabbitmq.port}/%2F" for host in rabbitmq.host.split()]
+
+
+def _environment(
+    services: Services, rabbitmq: RabbitMQ | RabbitMQCluster, cluster: Cluster
+) -> dict[str, str]:
+    """Return the daemon's configuration, all but a port; there's nothing of the user's own."""
     return {
         "DATAWAREHOUSE_URL": services.warehouse.url,
         "DATAWAREHOUSE_TOKEN": services.warehouse.token,
@@ -148,12 +199,11 @@ def _environment(services: Services, bus: Bus, cluster: Cluster, port: int) -> d
         "JIRA_TOKEN_AUTH": _JIRA_TOKEN,
         # One in which messages are sent.
         "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
-        "RABBITMQ_HOST": host,
-        "RABBITMQ_PORT": amqp_port,
+        "RABBITMQ_HOST": rabbitmq.host,
+        "RABBITMQ_PORT": str(rabbitmq.port),
         # The default asks for checkouts alone, but the demo shows that others are ignored.
         "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
         "CKI_METRICS_ENABLED": "true",
-        "CKI_METRICS_PORT": str(port),
         **cluster.variables,
     }
 
