@@ -102,7 +102,8 @@ def _take_leaders_away(run: ClusterRun) -> None:
 def _move_partitions(run: ClusterRun) -> None:
     """Have the brokers lead again that would lead if all had always been there."""
     partitions = [TopicPartition(run.stage.topic, number) for number in range(3)]
-    run.admin.elect_leaders(ElectionType.PREFERRED, partitions).result()
+    admin = run.admin  # gone with its last name, before anything is done
+    admin.elect_leaders(ElectionType.PREFERRED, partitions).result()
     time.sleep(1)
 
 
