@@ -54,6 +54,7 @@ _ORPHANS_SECONDS = 60.0
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
 _AGAIN = "connecting anew until it is back"
+_SILENT = "rabbitmq: it says nothing"
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -272,8 +273,21 @@ class Consumer:
         self._has_settled.clear()
         with readable():
             connection.process_data_events(seconds)
-        if (heard := bytes_received(connection)) != self._heard:
+        self._listen(bytes_received(connection))
+
+    def _listen(self, heard: int) -> None:
+        """Note how much the broker has sent by now, and tell when it falls silent.
+
+        Silent it may have given what we hold to somebody else: nothing of it is sent meanwhile.
+        """
+        if heard != self._heard:
+            if self._liveness.missing == _SILENT:
+                self._liveness.missing = ""
+                metrics.connected.works("rabbitmq")
             self._heard_at, self._heard = time.monotonic(), heard
+        elif not self._liveness.missing and time.monotonic() - self._heard_at > _FENCE_SECONDS:
+            self._liveness.missing = _SILENT
+            metrics.connected.fails("rabbitmq", Trouble("it says nothing", _AGAIN))
 
     def _pump_until(self, connection: BlockingConnection, done: Callable[[], bool]) -> None:
         while not done():

@@ -17,6 +17,7 @@ from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.rabbitmq.queues import MainQueue
 from tests.brokers.stage import PATIENCE, Stage, eventually
+from tests.factories.website import connected
 from tools.brokers.proxy import Proxy
 
 
@@ -27,6 +28,7 @@ class Handler:
         self.deliveries: list[Delivery] = []
         self.overfull = False
         self.looks = 0
+        self.liveness = Liveness()
 
     def deliver(self, delivery: Delivery) -> None:
         """Keep it."""
@@ -71,7 +73,7 @@ def _handler() -> Handler:
 @contextmanager
 def consuming(config: RabbitMQConfig, handler: Handler, prefetch: int = 100) -> Iterator[Consumer]:
     """Consume in a thread, for as long as the context lasts."""
-    liveness, stopping = Liveness(), threading.Event()
+    liveness, stopping = handler.liveness, threading.Event()
     consumer = Consumer(
         lambda: connect(config, "test"),
         MainQueue(config, is_temporary=False),
@@ -132,7 +134,7 @@ def test_what_came_undone_is_bound_again(
 def test_a_delivery_is_ours_while_the_broker_is_heard(
     stage: Stage, config: RabbitMQConfig, handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In silence nobody can tell, and after the end of its connection it is not."""
+    """In silence nobody can tell, and the probes say so; at the end of its connection it is not."""
     monkeypatch.setattr(consume, "_FENCE_SECONDS", 2.0)
     with (
         Proxy(config.port) as proxy,
@@ -142,8 +144,12 @@ def test_a_delivery_is_ours_while_the_broker_is_heard(
         first = eventually(lambda: handler.deliveries)[0]
         assert consumer.is_ours(first) is not False
         eventually(lambda: consumer.is_ours(first) is None, what="silence")
+        eventually(lambda: handler.liveness.missing == "rabbitmq: it says nothing")
+        assert connected("rabbitmq") == 0
         stage.publish(b"second")
         eventually(lambda: consumer.is_ours(first) is True, what="a delivery, or a heartbeat")
+        eventually(lambda: not handler.liveness.missing)
+        assert connected("rabbitmq") == 1
         proxy.cut()
         eventually(lambda: consumer.is_ours(first) is False, what="the end of the connection")
 
