@@ -4,13 +4,15 @@ import time
 
 from tests.brokers.stage import eventually
 from tests.faults.queues import declare_classic
-from tests.faults.scene import Fault, Scene
+from tests.faults.scene import LATENCY, Fault, Scene
 from tools.stand_ins import Hang, Status
 
 #: A broker takes a delivery back that was not settled for so long, in milliseconds, and looks for
 #: such so often.
 _TIMEOUT_MS, _LOOK_MS = 2_000, 500
 _TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS = 1_800_000, 60_000
+#: What the queue held is with the daemon by then, and still in its hands, in seconds.
+_ON_THE_WAY_SECONDS, _IN_HAND_SECONDS = 0.5, 2.0
 #: RabbitMQ 3.10 leaves the name of a new quorum queue in memory for up to three minutes (the
 #: auto_save of Erlang's dets), and a queue without its name has no leader after the restart.
 SYNC = "lists:foreach(fun dets:sync/1, dets:all())."
@@ -63,9 +65,12 @@ def _kill_both(scene: Scene) -> None:
 
 def _delete_queue(scene: Scene) -> None:
     """Delete the queue when all that it holds is in the hands of the daemon."""
-    with scene.stage.channel() as channel:
+    scene.services.warehouse.latency = _IN_HAND_SECONDS
+    with scene.paused(), scene.stage.channel() as channel:
         eventually(lambda: not scene.stage.waiting(scene.stage.queue))
+        time.sleep(_ON_THE_WAY_SECONDS)
         channel.queue_delete(scene.stage.queue)
+    scene.services.warehouse.latency = LATENCY
 
 
 def _alarm(scene: Scene) -> None:
