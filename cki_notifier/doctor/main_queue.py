@@ -20,6 +20,7 @@ from cki_notifier.rabbitmq.connection import (
     BlockingConnection,
     Refusal,
     compare_queue,
+    of_classic,
     of_quorum,
 )
 from cki_notifier.rabbitmq.queues import dead_letter_queue, main_arguments
@@ -48,7 +49,11 @@ def _kind(connection: BlockingConnection, config: RabbitMQConfig) -> Finding:
         return ok(_QUEUE, f"{name}: a quorum queue; {given_up}")
     if unlike.code == ACCESS_REFUSED:
         return unseen(_QUEUE, name)
-    if compare_queue(connection, name, arguments) is None:
+    unlimited = of_classic(arguments)
+    if compare_queue(connection, name, of_quorum(unlimited)) is None:
+        limit = "with RabbitMQ's own delivery limit, which is 20 from 4.0 on"
+        return ok(_QUEUE, f"{name}: a quorum queue {limit}; {given_up}")
+    if compare_queue(connection, name, unlimited) is None:
         return ok(_QUEUE, f"{name}: a classic queue, which lives on one node; {given_up}")
     for kind, bare in _BARE.items():
         if compare_queue(connection, name, bare) is None:

@@ -17,6 +17,7 @@ from cki_notifier.rabbitmq.connection import (
     Refusal,
     compare_queue,
     may_declare_queue,
+    of_classic,
     of_quorum,
     refused,
 )
@@ -51,7 +52,7 @@ def unlike_ours(connection: BlockingConnection, name: str, arguments: Arguments)
     That is a quorum queue, or, where the broker has none, a classic one.
     """
     unlike = compare_queue(connection, name, of_quorum(arguments))
-    if unlike is None or compare_queue(connection, name, arguments) is None:
+    if unlike is None or compare_queue(connection, name, of_classic(arguments)) is None:
         return None
     return unlike
 

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: The names the broker's replies go by (AMQP 0-9-1, 1.2).
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 403, 404, 406, 540
+#: The argument of quorum queues for how often a message is handed out in vain at most.
+DELIVERY_LIMIT = "x-delivery-limit"
 #: A peer that says nothing for so long is dead, in seconds.
 HEARTBEAT_SECONDS = 10
 #: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
@@ -261,7 +263,7 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
     Args:
         connection: stays usable.
         name: the queue's.
-        arguments: for either type; those that only quorum queues know are added here.
+        arguments: of the quorum queue, but for those that are the same for all.
     """
     if _exists(connection, lambda it: it.queue_declare(name, passive=True)):
         return
@@ -273,7 +275,7 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
             raise
         logger.info("no quorum queues here (%s); %s becomes a classic one", error.reply_text, name)
         channel = connection.channel()
-        channel.queue_declare(name, durable=True, arguments=dict(arguments))
+        channel.queue_declare(name, durable=True, arguments=of_classic(arguments))
     channel.close()
 
 
@@ -354,7 +356,12 @@ def of_quorum(arguments: Arguments) -> dict[str, Any]:
         return quorum | {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
     # Else RabbitMQ 4 drops a message that was looked at 20 times. "No limit" would be -1 there, but
     # with that 3.10 was seen to drop a message at the first look.
-    return quorum | {"x-delivery-limit": _MOST_DELIVERIES}
+    return quorum | {DELIVERY_LIMIT: _MOST_DELIVERIES}
+
+
+def of_classic(arguments: Arguments) -> dict[str, Any]:
+    """Leave out what only quorum queues know."""
+    return {name: value for name, value in arguments.items() if name != DELIVERY_LIMIT}
 
 
 def ready_messages(connection: BlockingConnection, name: str) -> int | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.rabbitmq.connection import (
+    DELIVERY_LIMIT,
     BlockingConnection,
     declare_temporary,
     ensure_exchange,
@@ -12,6 +13,9 @@ from cki_notifier.rabbitmq.connection import (
 
 #: The pauses before a notification is tried again, in seconds; the last one is repeated.
 DELAYS = (5, 30, 120, 600, 3600)
+#: All that a process holds comes back when it dies, whatever it died of. RabbitMQ 4 gives that up
+#: after 20 deaths; restarted every five minutes, a process dies so often in three days and a half.
+_MOST_DELIVERIES = 1000
 _LABELS = {5: "5s", 30: "30s", 120: "2m", 600: "10m", 3600: "1h"}
 
 
@@ -28,10 +32,11 @@ def dead_letter_queue(queue: str) -> str:
 def main_arguments(queue: str) -> dict[str, Any]:
     """Return the arguments of the main queue.
 
-    A quorum queue gives a message up after too many deliveries (20 by default from RabbitMQ 4.0):
-    then it goes to the dead-letter queue instead of nowhere.
+    A quorum queue gives a message up after too many deliveries in vain: then it goes to the
+    dead-letter queue instead of nowhere.
     """
-    return _dead_lettered_to(dead_letter_queue(queue))
+    limit = {DELIVERY_LIMIT: _MOST_DELIVERIES}
+    return _dead_lettered_to(dead_letter_queue(queue)) | limit
 
 
 def retry_arguments(queue: str) -> dict[str, dict[str, Any]]:
