@@ -25,8 +25,6 @@ SCALED_OBJECT: Final = PROJECT / "deploy/kubernetes/overlays/production/keda" / 
 BACKLOGS: Final = (10_000, 100_000, 1_000_000)
 #: Until a pod's process is started: assumed, for a node that has the image.
 POD_SECONDS: Final = 15.0
-#: A latency that is not measured, as a backlog would take too long: only waiting counts there.
-_SLOW_SECONDS: Final = 1.0
 
 _LOOK_SECONDS: Final = 15
 _STABLE_SECONDS: Final = 300
@@ -151,6 +149,3 @@ def _measured(rows: Sequence[Row], most: int) -> Iterator[tuple[str, list[float]
             while len(rates) < most:
                 rates.append(max(rates[-1], 2 * rates[-1] - rates[-2]))
             yield f"{latency_ms:g} ms", rates, POD_SECONDS + found[0]["start_seconds"]
-    in_flight = next(iter(parameters.values()))["in_flight"]
-    slow = [in_flight / _SLOW_SECONDS * replicas for replicas in range(1, most + 1)]
-    yield f"{_SLOW_SECONDS * 1000:g} ms (calculated)", slow, POD_SECONDS

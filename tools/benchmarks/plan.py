@@ -19,6 +19,8 @@ LATENCIES: Final = (0.0, 0.05)
 PROCESSES: Final = (1, 2)
 #: So many processes share a long backlog.
 REPLICAS: Final = (1, 2, 3)
+#: Of slow services, in seconds: of a tenth of the backlog, or it would take for ever.
+SLOW: Final = 1.0
 
 _MIX: Final = 5
 #: A backlog is worked off within about so many seconds, and a few notifications it has at least.
@@ -83,9 +85,10 @@ def matrix(plan: Plan) -> Part:
 
 def scale(plan: Plan) -> Part:
     """A long backlog for one, two and three processes: where CPU counts, and where latency does."""
+    many, few = plan.long_count, max(plan.long_count // 10, _FEWEST)
     cases = [
-        Backlog(replace(plan.setup, latency=latency, processes=processes), plan.long_count)
-        for latency in (0.0, plan.setup.latency)
+        Backlog(replace(plan.setup, latency=latency, processes=processes), count)
+        for latency, count in ((0.0, many), (plan.setup.latency, many), (SLOW, few))
         for processes in REPLICAS
     ]
     return Part("scale", "A long backlog", cases, plan.programs[:1], 1, _OF_SCALE)
