@@ -6,6 +6,7 @@ scripts/bench --against ../other        in turn with another copy of this projec
 scripts/bench --backlog --merge-requests no --in-flight 32 --latency-ms 0 --rounds 5
 scripts/bench --rate 20 --seconds 60
 scripts/bench --matrix                  in flight, latency, one and two processes
+scripts/bench --scale                   100,000 for one, two, three processes; KEDA's rule
 scripts/bench --idle --big --stand-in   each by itself
 scripts/bench --full --write            everything in docs/performance.md, which it writes
 """
@@ -20,6 +21,7 @@ from rich.console import Console
 
 from tools import PROJECT
 from tools.benchmarks.arguments import Asked, read
+from tools.benchmarks.autoscaler import SCALED_OBJECT, Rule, simulated
 from tools.benchmarks.figures import Row, by_part, summary
 from tools.benchmarks.plot import draw
 from tools.benchmarks.report import circumstances, markdown, show, write
@@ -50,12 +52,17 @@ def _report(console: Console, asked: Asked, rows: Sequence[Row]) -> None:
     """Show the tables, and keep what is to be kept."""
     found = by_part(rows)
     made = circumstances(asked.command)
-    sections = {}
+    tables = {}
     for part in asked.parts:
         reference = part.programs[-1].name if len(part.programs) > 1 else None
-        lines = summary(found[part.name], reference)
-        show(console, part.title, lines)
-        sections[part.name] = f"{markdown(lines)}\n\n{made}"
+        tables[part.name] = part.title, summary(found[part.name], reference, part.extra)
+    if "scale" in found:
+        replicas = simulated(found["scale"], Rule.read(SCALED_OBJECT))
+        tables["keda"] = "What KEDA makes of it, simulated", summary(replicas, None)
+    sections = {}
+    for name, (title, lines) in tables.items():
+        show(console, title, lines)
+        sections[name] = f"{markdown(lines)}\n\n{made}"
     if asked.json:
         texts = [json.dumps(dataclasses.asdict(row)) for row in rows]
         asked.json.write_text("[\n" + ",\n".join(texts) + "\n]\n")

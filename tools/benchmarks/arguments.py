@@ -22,12 +22,14 @@ _PARTS: Final[Mapping[str, Callable[[Plan], Part]]] = MappingProxyType(
         "backlog": plans.backlog,
         "rate": plans.rate,
         "matrix": plans.matrix,
+        "scale": plans.scale,
         "big": plans.big,
         "idle": plans.idle,
     }
 )
 _BY_DEFAULT: Final = ("backlog", "rate")
 _PER_SECOND: Final = 20.0
+_LONG: Final = 100_000
 #: In flight, when it has to be quick.
 _FEW: Final = 8
 _VARIANTS: Final = MappingProxyType({"no": (False,), "yes": (True,), "both": (False, True)})
@@ -100,6 +102,7 @@ def _plan(parsed: argparse.Namespace) -> Plan:
         merge_requests=_VARIANTS[parsed.merge_requests],
         programs=[NOTIFIER, *others],
         count=parsed.count,
+        long_count=parsed.scale or _LONG,
         turns=parsed.rounds,
         per_second=parsed.rate or _PER_SECOND,
         seconds=parsed.seconds,
@@ -112,7 +115,16 @@ def _plan(parsed: argparse.Namespace) -> Plan:
 def quick(plan: Plan) -> Plan:
     """Return a plan that takes seconds, to see that everything works: its figures mean nothing."""
     setup = replace(plan.setup, in_flight=min(plan.setup.in_flight, _FEW))
-    return replace(plan, setup=setup, count=200, turns=1, seconds=2.0, idle_seconds=1.0, big=2)
+    return replace(
+        plan,
+        setup=setup,
+        count=200,
+        long_count=200,
+        turns=1,
+        seconds=2.0,
+        idle_seconds=1.0,
+        big=2,
+    )
 
 
 def _other(name: str, binary: str) -> Program:
@@ -154,6 +166,15 @@ def _add_parts(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--matrix", action="store_true", help="a backlog, for more and less in flight"
+    )
+    group.add_argument(
+        "--scale",
+        nargs="?",
+        type=_whole,
+        const=_LONG,
+        metavar="N",
+        help="a backlog of N notifications (100000) for one, two and three processes, and what "
+        "KEDA makes of it, simulated",
     )
     group.add_argument("--big", action="store_true", help="big documents among small ones")
     group.add_argument("--idle", action="store_true", help="the start, and 60 s of nothing to do")

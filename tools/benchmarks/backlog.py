@@ -60,7 +60,11 @@ class Backlog:
                 "throughput": handled / (end - start),
                 "cpu_ms": trial.cpu_ms(start, end, handled),
                 "peak_mib": peak,
+                **trial.each,
                 **trial.shares(start, end),
                 "requests": scene.asked()["answered"] / self.count,
+                "start_seconds": records[0].timestamp_ms / 1000 - trial.started,
+                "lost": verdict.lost,
+                "repeated": verdict.repeated,
             }
             return Outcome(values, verdict)

@@ -1,7 +1,8 @@
 """From raw rows to the figures of a table: percentiles, medians, ratios."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
@@ -51,9 +52,11 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "p99_ms": Measure("added p99, ms", "{:.1f}", has_ratio=True),
         "cpu_ms": Measure("CPU each, ms", "{:.2f}", has_ratio=True),
         "peak_mib": Measure("peak RSS, MiB", "{:.0f}", has_ratio=True),
+        "largest_mib": Measure("of one at most", "{:.0f}", is_in_tables=False),
+        "evenness": Measure("least share to most", "{:.2f}", is_in_tables=False),
         "big_seconds": Measure("big ones done after, s", "{:.1f}"),
         "idle_percent": Measure("idle CPU, % of a core", "{:.2f}"),
-        "start_seconds": Measure("start to first message, s", "{:.2f}"),
+        "start_seconds": Measure("start to first message, s", "{:.2f}", is_in_tables=False),
         "requests_a_second": Measure("requests/s", "{:.0f}"),
         "request_us": Measure("CPU each, µs", "{:.0f}"),
         "mean_ms": Measure("answer mean, ms", "{:.2f}"),
@@ -62,6 +65,13 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "rabbitmq": Measure("RabbitMQ's", "{:.0%}", is_in_tables=False),
         "kafka": Measure("Kafka's", "{:.0%}", is_in_tables=False),
         "requests": Measure("requests each", "{:.2f}", is_in_tables=False),
+        "lost": Measure("lost", "{:.0f}", is_in_tables=False),
+        "repeated": Measure("repeated", "{:.0f}", is_in_tables=False),
+        "fixed_seconds": Measure("without KEDA, s", "{:.0f}"),
+        "keda_seconds": Measure("with KEDA, s", "{:.0f}"),
+        "most_replicas": Measure("replicas at most", "{:.0f}"),
+        "grown_seconds": Measure("all consume after, s", "{:.0f}"),
+        "shrunk_seconds": Measure("gone again after, s", "{:.0f}"),
     }
 )
 
@@ -105,13 +115,15 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[rank - 1]
 
 
-def summary(rows: Sequence[Row], reference: str | None) -> list[Line]:
+def summary(rows: Sequence[Row], reference: str | None, extra: Collection[str] = ()) -> list[Line]:
     """Return a line for each case and program, in the order in which they first come.
 
     Args:
         rows: of one part.
         reference: the program that ratios are to; None for no ratios.
+        extra: measures that are in these lines, and not in every table's.
     """
+    shown = {name for name, measure in MEASURES.items() if measure.is_in_tables or name in extra}
     places: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         places.setdefault((row.case, row.program), []).append(row)
@@ -123,7 +135,7 @@ def summary(rows: Sequence[Row], reference: str | None) -> list[Line]:
             Line(
                 case=case,
                 program=program,
-                figures=_figures(found),
+                figures=_figures(found, shown),
                 ratios={} if is_reference else _ratios(found, others),
             )
         )
@@ -134,11 +146,11 @@ def _first(rows: Sequence[Row], case: str) -> int:
     return next(index for index, row in enumerate(rows) if row.case == case)
 
 
-def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
+def _figures(rows: Sequence[Row], names: AbstractSet[str]) -> dict[str, Figure]:
     """Return the figures of all rows that have values: a run that failed has none."""
     measured = [row for row in rows if row.values]
     figures = {}
-    for name in measured[0].values if measured else ():
+    for name in names & measured[0].values.keys() if measured else ():
         values = [row.values[name] for row in measured]
         figures[name] = Figure(statistics.median(values), min(values), max(values))
     return figures

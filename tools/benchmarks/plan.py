@@ -17,6 +17,10 @@ from tools.benchmarks.trial import Setup
 IN_FLIGHT: Final = (1, 32, 64, 256)
 LATENCIES: Final = (0.0, 0.05)
 PROCESSES: Final = (1, 2)
+#: So many processes share a long backlog.
+REPLICAS: Final = (1, 2, 3)
+#: Of slow services, in seconds: of a tenth of the backlog, or it would take for ever.
+SLOW: Final = 1.0
 
 _MIX: Final = 5
 #: A backlog is worked off within about so many seconds, and a few notifications it has at least.
@@ -37,6 +41,7 @@ class Plan:
         merge_requests: the variants to run.
         programs: the one that ratios are to is the last.
         count: notifications of a backlog at most.
+        long_count: of a long backlog.
         turns: how often each program runs each case.
         per_second, seconds: of what comes at a fixed rate.
         idle_seconds: how long the idle program is watched.
@@ -47,6 +52,7 @@ class Plan:
     merge_requests: Sequence[bool]
     programs: Sequence[Program]
     count: int
+    long_count: int
     turns: int
     per_second: float
     seconds: float
@@ -77,10 +83,24 @@ def matrix(plan: Plan) -> Part:
     return Part("matrix", "More or less in flight", cases, plan.programs[:1], plan.turns)
 
 
+def scale(plan: Plan) -> Part:
+    """A long backlog for one, two and three processes: where CPU counts, and where latency does."""
+    many, few = plan.long_count, max(plan.long_count // 10, _FEWEST)
+    cases = [
+        Backlog(replace(plan.setup, latency=latency, processes=processes), count)
+        for latency, count in ((0.0, many), (plan.setup.latency, many), (SLOW, few))
+        for processes in REPLICAS
+    ]
+    return Part("scale", "A long backlog", cases, plan.programs[:1], 1, _OF_SCALE)
+
+
+_OF_SCALE: Final = ("largest_mib", "evenness", "rabbitmq", "kafka", "lost", "repeated")
+
+
 def idle(plan: Plan) -> Part:
     """What doing nothing costs."""
     cases = [Idle(plan.setup, plan.idle_seconds)]
-    return Part("idle", "Start, and nothing to do", cases, plan.programs, 1)
+    return Part("idle", "Start, and nothing to do", cases, plan.programs, 1, ("start_seconds",))
 
 
 def big(plan: Plan) -> Part:

@@ -102,11 +102,7 @@ def _processor() -> str:
 
 
 def _shown(lines: Sequence[Line]) -> list[str]:
-    return [
-        name
-        for name, measure in MEASURES.items()
-        if measure.is_in_tables and any(name in line.figures for line in lines)
-    ]
+    return [name for name in MEASURES if any(name in line.figures for line in lines)]
 
 
 def _ratio(line: Line, name: str) -> str:

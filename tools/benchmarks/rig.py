@@ -127,6 +127,7 @@ class Scene:
             in_flight=in_flight,
             logging_level=logging_level,
             merge_requests=merge_requests,
+            metrics_port=free_port(),
         )
 
     def run(self, process: Process) -> None:

@@ -41,6 +41,7 @@ class Part:
         name: of the part, one word.
         title: above the table.
         programs: each runs each case, one after the other, and that again in each turn.
+        extra: measures that are in its table, and not in every part's.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Part:
     cases: Sequence[Case]
     programs: Sequence[Program]
     turns: int
+    extra: tuple[str, ...] = ()
 
     @property
     def runs(self) -> int:

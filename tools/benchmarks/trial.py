@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tools.benchmarks.meter import Meter, processes_in
+from tools.benchmarks.meter import Meter, peak_mib, processes_in
 from tools.benchmarks.programs import Program
 from tools.benchmarks.rig import Scene
 from tools.benchmarks.verdict import Verdict, judge
@@ -93,13 +93,20 @@ class Trial:
     def __init__(self, scene: Scene, program: Program, setup: Setup) -> None:
         self.scene = scene
         self._program = program
-        task = scene.task(
-            in_flight=setup.in_flight,
-            logging_level=setup.logging_level,
-            merge_requests=setup.merge_requests,
-        )
+        self._tasks = [
+            scene.task(
+                in_flight=setup.in_flight,
+                logging_level=setup.logging_level,
+                merge_requests=setup.merge_requests,
+            )
+            for _ in range(setup.processes)
+        ]
         self._folders = [scene.folder / f"program-{each}" for each in range(setup.processes)]
-        self._processes = [program.process(task, folder) for folder in self._folders]
+        self._processes = list(map(program.process, self._tasks, self._folders))
+        #: What can be told of the single processes, once they have finished: ``largest_mib``, the
+        #: largest memory peak, and where they can be asked, ``evenness``, the fewest notifications
+        #: that one settled as a share of the most.
+        self.each: dict[str, float] = {}
         #: When the first one was started, in seconds since 1970.
         self.started = time.time()
         for process in self._processes:
@@ -131,6 +138,10 @@ class Trial:
         time.sleep(_SETTLE_SECONDS)
         self.meter.stop()
         peak = self.meter.peak_mib("program")
+        self.each["largest_mib"] = max(map(peak_mib, self._pids()), default=0.0)
+        if self._program.settled:
+            settled = [self._program.settled(task) for task in self._tasks]
+            self.each["evenness"] = min(settled) / max(settled)
         for process in self._processes:
             process.stop(seconds=_STOP_SECONDS)
         records = self.scene.records()

@@ -105,3 +105,11 @@ def test_rows_are_told_apart_by_part() -> None:
 
     assert {part: len(found) for part, found in by_part(rows).items()} == {"b": 2, "a": 1}
     assert list(by_part(rows)) == ["b", "a"]
+
+
+def test_some_measures_are_in_the_tables_that_ask_for_them_alone() -> None:
+    """What the brokers took is of interest where processes share them."""
+    rows = [row("new", 1, kafka=0.25, lost=0, cpu_ms=1)]
+
+    assert set(summary(rows, None)[0].figures) == {"cpu_ms"}
+    assert set(summary(rows, None, ("kafka",))[0].figures) == {"cpu_ms", "kafka"}

@@ -27,6 +27,7 @@ def test_full_is_everything() -> None:
         "backlog",
         "rate",
         "matrix",
+        "scale",
         "big",
         "idle",
     ]
@@ -46,6 +47,21 @@ def test_the_matrix_is_complete() -> None:
         for latency in (0, 50)
         for processes in (1, 2)
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [(["--scale"], 100_000), (["--scale", "3000"], 3000), (["--scale", "--quick"], 200)],
+)
+def test_a_long_backlog_is_as_long_as_asked_for(arguments: list[str], count: int) -> None:
+    """Without latency and with it, and a tenth with a long one, for one to three processes."""
+    (part,) = read([*arguments, "--in-flight", "8", "--latency-ms", "100"]).parts
+
+    assert [(case.label, case.messages) for case in part.cases] == [
+        (f"8 in flight, {latency} ms{processes}", expected * 4 // 5)
+        for latency, expected in ((0, count), (100, count), (1000, max(count // 10, 200)))
+        for processes in ("", ", 2 processes", ", 3 processes")
+    ]
 
 
 def test_parts_run_in_turn_with_another_copy_of_the_project() -> None:

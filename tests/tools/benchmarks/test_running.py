@@ -49,7 +49,7 @@ def test_a_quick_run_measures_everything_and_loses_nothing(rig: Rig) -> None:
     """Each case has a row with all its values, whatever they are on this machine."""
     quick = ["--quick", "--latency-ms", "5"]
     parts = [
-        *read([*quick, "--backlog"]).parts,
+        *read([*quick, "--backlog", "--processes", "2"]).parts,
         *read([*quick, "--rate", "--idle", "--merge-requests", "no"]).parts,
     ]
 
@@ -61,10 +61,12 @@ def test_a_quick_run_measures_everything_and_loses_nothing(rig: Rig) -> None:
     ]
     measured = {row.part: set(row.values) for row in rows}
     assert {"throughput", "cpu_ms", "peak_mib", "warehouse"} <= measured["backlog"]
+    assert {"largest_mib", "start_seconds", "lost", "repeated"} <= measured["backlog"]
     assert {"p50_ms", "p99_ms", "cpu_ms", "peak_mib", "warehouse"} <= measured["rate"]
     assert {"start_seconds", "idle_percent"} <= measured["idle"]
     assert [row.values["requests"] for row in rows if row.part == "backlog"] == [1.2, 2.0]
     assert all(row.values["peak_mib"] > 0 for row in rows)
+    assert [0 <= row.values["evenness"] <= 1 for row in rows if row.part == "backlog"] == [True] * 2
 
 
 def test_a_program_that_ends_by_itself_is_told_of_with_its_log(rig: Rig) -> None:

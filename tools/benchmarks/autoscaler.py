@@ -1,0 +1,151 @@
+"""What KEDA's rule makes of a backlog: simulated from what was measured of so many processes.
+
+KEDA tells the HorizontalPodAutoscaler how many notifications wait, each time that one asks; at one
+replica and more nothing else decides (``pollingInterval`` is about 0 and 1). What that does by
+default: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
+
+Not in it: notifications that come meanwhile, those which replicas hold (they are not counted by
+KEDA, four times what each has in flight), services that get slower when more is asked of them,
+retries, and a cluster that has to find room or fetch the image first.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Final, Self
+
+import yaml
+
+from tools import PROJECT
+from tools.benchmarks.figures import Row, summary
+
+SCALED_OBJECT: Final = PROJECT / "deploy/kubernetes/overlays/production/keda" / "scaled-object.yaml"
+BACKLOGS: Final = (10_000, 100_000, 1_000_000)
+#: Until a pod's process is started: assumed, for a node that has the image.
+POD_SECONDS: Final = 15.0
+
+_LOOK_SECONDS: Final = 15
+_STABLE_SECONDS: Final = 300
+_TOLERANCE: Final = 0.1
+_MORE_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How many replicas there are to be: one for each so many that wait, within limits."""
+
+    least: int
+    most: int
+    value: int
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a ScaledObject with a single trigger."""
+        spec = yaml.safe_load(path.read_text())["spec"]
+        (trigger,) = spec["triggers"]
+        return cls(
+            least=spec["minReplicaCount"],
+            most=spec["maxReplicaCount"],
+            value=int(trigger["metadata"]["value"]),
+        )
+
+    def desired(self, waiting: float, replicas: int) -> int:
+        """Return how many replicas the autoscaler wants: as many as before if that fits nearly."""
+        is_near = abs(waiting / (self.value * replicas) - 1) <= _TOLERANCE
+        wanted = replicas if is_near else math.ceil(waiting / self.value)
+        return min(max(wanted, self.least), self.most)
+
+
+@dataclass(slots=True)
+class Course:
+    """How it went on.
+
+    Attributes:
+        seconds: until nothing waited.
+        replicas: since when there were how many, from the start until the least remain.
+    """
+
+    seconds: int = 0
+    replicas: list[tuple[int, int]] = field(default_factory=list)
+
+
+def simulate(waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: float) -> Course:
+    """Work off a backlog that comes at once, right after the autoscaler has looked.
+
+    Args:
+        waiting: so many notifications.
+        rates: how many a second one replica handles, two, and so on up to the most.
+        rule: how many replicas there are.
+        pod_seconds: from the decision until a replica consumes.
+    """
+    course = Course(replicas=[(0, rule.least)])
+    consume_at = [0.0] * rule.least
+    wanted: list[int] = []
+    for now in count(1):
+        waiting -= rates[sum(since < now for since in consume_at) - 1]
+        if waiting > 0:
+            course.seconds = now + 1
+        if now % _LOOK_SECONDS == 0:
+            replicas = len(consume_at)
+            wanted.append(rule.desired(max(0.0, waiting), replicas))
+            at_most = max(2 * replicas, replicas + _MORE_AT_ONCE)
+            consume_at += [now + pod_seconds] * (min(wanted[-1], at_most) - replicas)
+            del consume_at[max(wanted[-_STABLE_SECONDS // _LOOK_SECONDS :]) :]
+            if len(consume_at) != replicas:
+                course.replicas.append((now, len(consume_at)))
+        if waiting <= 0 and len(consume_at) == rule.least:
+            break
+    return course
+
+
+def simulated(rows: Sequence[Row], rule: Rule) -> list[Row]:
+    """Return rows of the part ``keda``, from those of the part ``scale``.
+
+    The rates of more replicas than were measured grow as from the last but one to the last.
+    """
+    return [
+        Row(
+            part="keda",
+            case=f"{waiting:,} waiting, {latency}",
+            program=f"{rule.least} to {rule.most} replicas",
+            turn=1,
+            values=_values(waiting, rates, rule, pod_seconds),
+        )
+        for latency, rates, pod_seconds in _measured(rows, rule.most)
+        for waiting in BACKLOGS
+    ]
+
+
+def _values(
+    waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: float
+) -> dict[str, float]:
+    fixed = replace(rule, most=rule.least)
+    course = simulate(waiting, rates, rule, pod_seconds)
+    most = max(replicas for _, replicas in course.replicas)
+    values: dict[str, float] = {
+        "fixed_seconds": simulate(waiting, rates, fixed, pod_seconds).seconds,
+        "keda_seconds": course.seconds,
+        "most_replicas": most,
+    }
+    if len(course.replicas) > 1:
+        grown = next(since for since, replicas in course.replicas if replicas == most)
+        values["grown_seconds"] = grown + pod_seconds
+        values["shrunk_seconds"] = course.replicas[-1][0]
+    return values
+
+
+def _measured(rows: Sequence[Row], most: int) -> Iterator[tuple[str, list[float], float]]:
+    """Yield for each latency its name, rates up to the most replicas, and a pod's start."""
+    parameters = {row.case: row.parameters for row in rows}
+    by_latency: dict[float, list[Mapping[str, float]]] = {}
+    for line in summary(rows, None, ("start_seconds",)):
+        medians = {name: figure.median for name, figure in line.figures.items()}
+        by_latency.setdefault(parameters[line.case]["latency_ms"], []).append(medians)
+    for latency_ms, found in by_latency.items():
+        if all(found):
+            rates = [each["throughput"] for each in found]
+            while len(rates) < most:
+                rates.append(max(rates[-1], 2 * rates[-1] - rates[-2]))
+            yield f"{latency_ms:g} ms", rates, POD_SECONDS + found[0]["start_seconds"]
