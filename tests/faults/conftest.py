@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marks = {mark.name for mark in item.iter_markers()}
         if alone:
             return alone not in marks
-        return "storm" in marks or ("clusters" if is_full else "full") in marks
+        return bool(marks & {"storm", "clusters"}) or ("full" in marks and not is_full)
 
     left = [item for item in items if is_left(item)]
     config.hook.pytest_deselected(items=left)

@@ -18,7 +18,7 @@ class Readiness:
 
     def __init__(self, ports: Sequence[int]) -> None:
         #: For each process when it was asked, in seconds since 1970, and whether it was ready.
-        self._seen: list[list[tuple[float, bool]]] = [[] for _ in ports]
+        self.seen: list[list[tuple[float, bool]]] = [[] for _ in ports]
         self._ports = ports
         #: Answers to `/live` that were not 200; a process that is dead or frozen gives none.
         self.not_alive: list[int] = []
@@ -36,7 +36,7 @@ class Readiness:
 
         threads = [
             threading.Thread(target=watch, args=(Probes(port), seen), name="readiness")
-            for port, seen in zip(self._ports, self._seen, strict=True)
+            for port, seen in zip(self._ports, self.seen, strict=True)
         ]
         for thread in threads:
             thread.start()
@@ -52,12 +52,12 @@ class Readiness:
 
         What a process said holds until it was asked again.
         """
-        times = sorted({at for seen in self._seen for at, _ in seen if since < at < until})
+        times = sorted({at for seen in self.seen for at, _ in seen if since < at < until})
         edges = [since, *times, until]
         return sum(
             end - start
             for start, end in itertools.pairwise(edges)
-            if not any(_last(seen, start) for seen in self._seen)
+            if not any(_last(seen, start) for seen in self.seen)
         )
 
 

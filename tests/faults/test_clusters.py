@@ -4,8 +4,7 @@ Three nodes of RabbitMQ, three brokers of Kafka, two or three daemons as process
 are real.
 """
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,15 +66,8 @@ def plot(scene: ClusterRun) -> None:
     )
 
 
-def parameters() -> Iterator[object]:
-    """Yield each fault with either kind of consumers, those that take long marked."""
-    for fault, consumers in itertools.product(FAULTS, (ONE_ACTIVE, SHARED)):
-        is_short = fault.short and consumers == ONE_ACTIVE
-        marks = [] if is_short else [pytest.mark.full]
-        yield pytest.param(fault, consumers, id=f"{fault.id}; {consumers}", marks=marks)
-
-
-@pytest.mark.parametrize(("fault", "consumers"), [*parameters()])
+@pytest.mark.parametrize("consumers", [ONE_ACTIVE, SHARED])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 def test_nothing_is_lost(
     fault: Fault,
     consumers: str,

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -183,7 +184,7 @@ def judge(scene: Run, fault: Fault) -> Verdict:
     _judge_each(verdict, scene, records, letters)
     known = {each.event for each in scene.stream.published}
     verdict.unexplained += [f"{key}: nobody sent it" for key, _ in sorted(records.keys() - known)]
-    verdict.order = _order(scene, records)
+    verdict.order = order_of(scene.stream.staged, records)
     for queue in queues(scene):
         if left := scene.stage.waiting(queue):
             verdict.unexplained.append(f"{left} left in {queue}")
@@ -251,13 +252,13 @@ def _by_event(scene: Run, records: list[Record]) -> Records:
     return found
 
 
-def _order(scene: Run, records: Records) -> Order:
+def order_of(staged: Iterable[str], records: Records) -> Order:
     """Count the checkouts with two stages, and those whose stages changed places.
 
     All messages of a checkout have its id as key, so they are in one partition.
     """
     order = Order()
-    for key in scene.stream.staged:
+    for key in staged:
         first, second = (records.get((key, EVENT_TYPES[stage])) for stage in Stage)
         if first and second:
             order.pairs += 1

@@ -220,7 +220,7 @@ EVERYTHING_TWICE = _fault(
     "both", "all nodes, brokers, processes restarted, twice", roll_everything_twice
 )
 FAULTS = (
-    _fault("RabbitMQ", "our node killed -9", _kill_node, short=True),
+    _fault("RabbitMQ", "our node killed -9", _kill_node),
     _fault("RabbitMQ", f"our node frozen for {_FROZEN_SECONDS:g} s", _freeze_node),
     _fault("RabbitMQ", "our node stopped in order", _stop_node),
     _fault("RabbitMQ", "the queue's leader killed -9", _kill_leader),
