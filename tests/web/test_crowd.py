@@ -307,6 +307,8 @@ def probe_without_a_descriptor(port: int) -> None:
 
 def test_without_any_descriptor_nothing_spins(port: int) -> None:
     """Whoever comes waits, no processor runs hot, and all is well once there is room."""
+    # Read to the end, so that the server has no connection left whose descriptor could be had.
+    assert b"200 OK" in say(port, b"GET /live HTTP/1.1\r\n\r\n")
     with socket.socket() as waiting, no_descriptor() as taken:
         waiting.settimeout(PATIENCE)
         waiting.connect(("127.0.0.1", port))
