@@ -16,7 +16,7 @@ from tests.faults.scene import Brokers, Scene, SceneToBe, opened
 from tests.faults.table import Table
 from tests.faults.verdict import CLUSTER_HEADINGS, HEADINGS, Verdict
 from tools import PROJECT
-from tools.brokers.clusters import KafkaCluster, RabbitMQCluster
+from tools.brokers.clusters import KafkaCluster, RabbitMQCluster, running
 from tools.brokers.kafka import Kafka
 from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RELEASE, RabbitMQ
@@ -175,8 +175,8 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
     """A private cluster of RabbitMQ and one of Kafka."""
     with (
-        RabbitMQCluster(tmp_path_factory.mktemp("rabbitmq")) as rabbitmq,
-        KafkaCluster(tmp_path_factory.mktemp("kafka")) as kafka,
+        running(RabbitMQCluster(tmp_path_factory.mktemp("rabbitmq"))) as rabbitmq,
+        running(KafkaCluster(tmp_path_factory.mktemp("kafka"))) as kafka,
     ):
         yield Clusters(rabbitmq, kafka)
 

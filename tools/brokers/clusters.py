@@ -1,12 +1,11 @@
 """Clusters of three on the loopback, as production runs them: RabbitMQ and Kafka."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TypeVar
 
 import pika
 
@@ -70,23 +69,6 @@ class RabbitMQCluster:
         for node in (*self.nodes, self._mapper):
             node.kill()
 
-    def __enter__(self) -> Self:
-        """Start the cluster."""
-        with ExitStack() as stack:
-            stack.callback(self.kill)
-            self.start()
-            stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End it; nothing has to be kept."""
-        self.kill()
-
 
 class KafkaCluster(Topics):
     """Brokers on 127.0.0.1, each a controller as well, with everything in `folder`.
@@ -119,22 +101,18 @@ class KafkaCluster(Topics):
         for node in self.nodes:
             node.kill()
 
-    def __enter__(self) -> Self:
-        """Start the cluster."""
-        with ExitStack() as stack:
-            stack.callback(self.kill)
-            self.start()
-            stack.pop_all()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End it; nothing has to be kept."""
-        self.kill()
+Cluster = TypeVar("Cluster", RabbitMQCluster, KafkaCluster)
+
+
+@contextmanager
+def running(cluster: Cluster) -> Iterator[Cluster]:
+    """Have a cluster run while the context lasts; nothing of it has to be kept."""
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()
 
 
 def _start(nodes: Sequence[Process]) -> None:
