@@ -5,7 +5,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import AbstractContextManager
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from confluent_kafka import ElectionType, TopicPartition
 
@@ -27,33 +29,53 @@ _MOVES = 4
 _NOWHERE, _NO_NAME, _SILENT = "127.0.0.9", "gone.invalid", "127.0.0.8"
 _NODES = "127.0.0.1 127.0.0.2 127.0.0.3"
 
-
-def _kill_node(run: ClusterRun) -> None:
-    with _killed(run.node):
-        time.sleep(_AWAY_SECONDS)
-    run.is_over()
-    run.await_nodes()
+#: Has something away while the context lasts.
+Away: TypeAlias = Callable[[Process], AbstractContextManager[None]]
 
 
-def _kill_leader(run: ClusterRun) -> None:
-    with _killed(run.leader):
-        time.sleep(_AWAY_SECONDS)
-    run.is_over()
-    run.await_nodes()
+@contextlib.contextmanager
+def _killed(process: Process) -> Iterator[None]:
+    process.kill()
+    try:
+        yield
+    finally:
+        process.start()
 
 
-def _freeze_node(run: ClusterRun) -> None:
-    with _frozen(run.node):
-        time.sleep(_FROZEN_SECONDS)
-    run.is_over()
-    run.await_nodes()
+@contextlib.contextmanager
+def _stopped(process: Process) -> Iterator[None]:
+    process.stop(seconds=60)
+    try:
+        yield
+    finally:
+        process.start()
 
 
-def _stop_node(run: ClusterRun) -> None:
-    with run.stopped(run.node):
-        time.sleep(_AWAY_SECONDS)
-    run.is_over()
-    run.await_nodes()
+@contextlib.contextmanager
+def _frozen(process: Process) -> Iterator[None]:
+    process.freeze()
+    try:
+        yield
+    finally:
+        process.thaw()
+
+
+_node, _leader, _broker = map(attrgetter, ("node", "leader", "broker"))
+
+
+def _without(
+    find: Callable[[ClusterRun], Process], away: Away, seconds: float = _AWAY_SECONDS
+) -> Callable[[ClusterRun], None]:
+    """Make a fault of a node or a broker that is away for a while."""
+
+    def strike(run: ClusterRun) -> None:
+        with away(find(run)):
+            time.sleep(seconds)
+        run.is_over()
+        run.await_nodes()
+        run.await_brokers()
+
+    return strike
 
 
 def _move_leader(run: ClusterRun) -> None:
@@ -76,20 +98,6 @@ def roll_rabbitmq(run: ClusterRun) -> None:
             pass
         run.await_nodes()
         time.sleep(_PAUSE_SECONDS)
-
-
-def _kill_broker(run: ClusterRun) -> None:
-    with _killed(run.broker):
-        time.sleep(_AWAY_SECONDS)
-    run.is_over()
-    run.await_brokers()
-
-
-def _freeze_broker(run: ClusterRun) -> None:
-    with _frozen(run.broker):
-        time.sleep(_FROZEN_SECONDS)
-    run.is_over()
-    run.await_brokers()
 
 
 def _take_leaders_away(run: ClusterRun) -> None:
@@ -183,24 +191,6 @@ def roll_everything_twice(run: ClusterRun) -> None:
         roll_processes(run)
 
 
-@contextlib.contextmanager
-def _killed(node: RabbitMQ | Kafka) -> Iterator[None]:
-    node.kill()
-    try:
-        yield
-    finally:
-        node.start()
-
-
-@contextlib.contextmanager
-def _frozen(process: Process) -> Iterator[None]:
-    process.freeze()
-    try:
-        yield
-    finally:
-        process.thaw()
-
-
 def _kill_two(nodes: Sequence[RabbitMQ] | Sequence[Kafka], run: ClusterRun) -> None:
     """Kill two at once, and start both at once a while later."""
     two = run.choice.sample(list(nodes), 2)
@@ -220,10 +210,14 @@ EVERYTHING_TWICE = _fault(
     "both", "all nodes, brokers, processes restarted, twice", roll_everything_twice
 )
 FAULTS = (
-    _fault("RabbitMQ", "our node killed -9", _kill_node),
-    _fault("RabbitMQ", f"our node frozen for {_FROZEN_SECONDS:g} s", _freeze_node),
-    _fault("RabbitMQ", "our node stopped in order", _stop_node),
-    _fault("RabbitMQ", "the queue's leader killed -9", _kill_leader),
+    _fault("RabbitMQ", "our node killed -9", _without(_node, _killed)),
+    _fault(
+        "RabbitMQ",
+        f"our node frozen for {_FROZEN_SECONDS:g} s",
+        _without(_node, _frozen, _FROZEN_SECONDS),
+    ),
+    _fault("RabbitMQ", "our node stopped in order", _without(_node, _stopped)),
+    _fault("RabbitMQ", "the queue's leader killed -9", _without(_leader, _killed)),
     _fault("RabbitMQ", f"the queue's leader moved, {_MOVES} times", _move_leader),
     _fault("RabbitMQ", "two nodes of three killed -9", _lose_majority),
     _fault("RabbitMQ", "all nodes restarted, one by one", roll_rabbitmq),
@@ -239,8 +233,12 @@ FAULTS = (
         _disconnect_with_a_silent_host,
         settings={"RABBITMQ_HOST": f"{_SILENT} {_NODES}"},
     ),
-    _fault("Kafka", "a leading broker killed -9", _kill_broker),
-    _fault("Kafka", f"a leading broker frozen for {_FROZEN_SECONDS:g} s", _freeze_broker),
+    _fault("Kafka", "a leading broker killed -9", _without(_broker, _killed)),
+    _fault(
+        "Kafka",
+        f"a leading broker frozen for {_FROZEN_SECONDS:g} s",
+        _without(_broker, _frozen, _FROZEN_SECONDS),
+    ),
     _fault("Kafka", "a leader moved", _move_partitions, prepare=_take_leaders_away),
     _fault("Kafka", "two brokers of three killed -9", _lose_replicas),
     _fault("Kafka", "all brokers restarted, one by one", roll_kafka),
