@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.doctor.finding import Finding, ok, skipped, warning
@@ -17,11 +18,13 @@ from cki_notifier.doctor.queue import (
 )
 from cki_notifier.rabbitmq.connection import (
     ACCESS_REFUSED,
+    DELIVERY_LIMIT,
     BlockingConnection,
     Refusal,
     compare_queue,
     of_classic,
     of_quorum,
+    release,
 )
 from cki_notifier.rabbitmq.queues import dead_letter_queue, main_arguments
 
@@ -51,19 +54,30 @@ def _kind(connection: BlockingConnection, config: RabbitMQConfig) -> Finding:
         return unseen(_QUEUE, name)
     unlimited = of_classic(arguments)
     if compare_queue(connection, name, of_quorum(unlimited)) is None:
-        limit = "with RabbitMQ's own delivery limit, which is 20 from 4.0 on"
-        return ok(_QUEUE, f"{name}: a quorum queue {limit}; {given_up}")
+        return _of_an_older_release(connection, config, f"{name}: a quorum queue; {given_up}")
     if compare_queue(connection, name, unlimited) is None:
         return ok(_QUEUE, f"{name}: a classic queue, which lives on one node; {given_up}")
+    kept = {"dead-letter-exchange": "", "dead-letter-routing-key": dead_letter_queue(name)}
     for kind, bare in _BARE.items():
         if compare_queue(connection, name, bare) is None:
             return warning(
                 _QUEUE,
                 f"{name}: a {kind} queue without dead-lettering; what RabbitMQ gives up is lost, "
                 "unless a policy says otherwise",
-                f"have a policy say it: {_policy_command(config)}",
+                f"have a policy say it: {_policy_command(config, kept)}",
             )
     return other(_QUEUE, name, unlike)
+
+
+def _of_an_older_release(
+    connection: BlockingConnection, config: RabbitMQConfig, text: str
+) -> Finding:
+    """Judge a queue that was declared without a delivery limit: RabbitMQ 3 has none of its own."""
+    if release(connection).startswith("3."):
+        return ok(_QUEUE, text)
+    limit = "that is after 20 crashes of the daemon, unless a policy says otherwise"
+    command = _policy_command(config, {"delivery-limit": main_arguments("")[DELIVERY_LIMIT]})
+    return warning(_QUEUE, f"{text}, and {limit}", f"have a policy say it: {command}")
 
 
 def _consumers(counts: Counts) -> Finding:
@@ -88,9 +102,5 @@ def _bindings_command(config: RabbitMQConfig) -> str:
     return shlex.join(["rabbitmqctl", "list_bindings", "--vhost", config.virtual_host, *columns])
 
 
-def _policy_command(config: RabbitMQConfig) -> str:
-    definition = {
-        "dead-letter-exchange": "",
-        "dead-letter-routing-key": dead_letter_queue(config.queue),
-    }
+def _policy_command(config: RabbitMQConfig, definition: Mapping[str, Any]) -> str:
     return policy_command(config, "cki-notifier", f"^{re.escape(config.queue)}$", definition)

@@ -47,8 +47,9 @@ _STALLED_SECONDS = 45.0
 _UNCONFIRMED_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
-#: Said when no broker is left to talk to, and when the first one refuses us as all will.
+#: In the metadata, of a partition that nobody leads.
 _NO_LEADER = -1
+#: Said when no broker is left to talk to, and when the first one refuses us as all will.
 _NOBODY_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  # librdkafka's own codes are public
 _REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001  # as above
 _CAUSE_SECONDS = 2.0
@@ -376,9 +377,10 @@ def _weakness(topic: TopicMetadata) -> str:
     partitions = topic.partitions.values()
     if leaderless := [str(each.id) for each in partitions if each.leader == _NO_LEADER]:
         return f": no broker leads partition {', '.join(sorted(leaderless))}"
-    weakest = min(partitions, key=lambda each: len(each.isrs))
-    count = f"{len(weakest.isrs)} of {len(weakest.replicas)} replicas"
-    return f": partition {weakest.id} has {count} in sync"
+    for weakest in sorted(partitions, key=lambda each: len(each.isrs)):
+        count = f"{len(weakest.isrs)} of {len(weakest.replicas)} replicas"
+        return f": partition {weakest.id} has {count} in sync"
+    return ""
 
 
 def _trouble(text: str) -> Trouble:

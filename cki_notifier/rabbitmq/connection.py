@@ -466,6 +466,12 @@ def most_properties(channel: BlockingChannel) -> int:
     return int(implementation.params.frame_max) - _FRAME_OVERHEAD
 
 
+def release(connection: BlockingConnection) -> str:
+    """Return the broker's release, such as ``4.0.5``, as it said when we connected."""
+    implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # as above
+    return str((implementation.server_properties or {}).get("version", ""))
+
+
 def bytes_received(connection: BlockingConnection) -> int:
     """Return how many bytes the broker has sent, heartbeats included."""
     implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # as above

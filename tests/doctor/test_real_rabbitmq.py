@@ -10,6 +10,7 @@ from tests.brokers.stage import Stage
 from tests.dead_letters.letters import about, dead_letter
 from tests.doctor.running import Report, declare, doctor, everything
 from tools.brokers.proxy import Proxy
+from tools.brokers.rabbitmq import RELEASE
 
 QUEUE, DEAD, DELAYS = "rabbitmq queue", "rabbitmq dead-letter queue", "rabbitmq delay queues"
 EXCHANGE, LETTERS, CONSUMERS = "rabbitmq exchange", "rabbitmq dead letters", "rabbitmq consumers"
@@ -212,6 +213,17 @@ def test_what_the_user_may_not_declare_can_still_be_used(
             "but current is 'elsewhere'",
         ),
         ({"x-max-length": 100}, "warning", "is not what the daemon would make"),
+        (
+            {
+                "x-queue-type": "quorum",
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": "{queue}.dead-letter",
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            },
+            "ok" if RELEASE == "3" else "warning",
+            "a quorum queue; what RabbitMQ gives up goes to",
+        ),
     ],
 )
 def test_a_queue_that_somebody_else_declared_is_compared(
