@@ -164,7 +164,6 @@ FAULTS = (
         "process",
         "kill -9 at ten random moments",
         partial(_at_random_moments, times=10),
-        short=True,
     ),
     Fault(
         "process",
