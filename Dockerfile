@@ -15,6 +15,7 @@ COPY requirements/build.txt ./requirements/
 RUN python -m pip install --no-deps --require-hashes --only-binary :all: --target /opt/build \
     --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/cki-notifier.1 ./docs/
 COPY cki_notifier ./cki_notifier
 RUN PYTHONPATH=/opt/build python -m pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \
     && python -m pip --python /opt/cki-notifier/bin/python install --no-deps --no-compile --no-index dist/*.whl \
