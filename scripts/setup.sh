@@ -17,10 +17,7 @@ if ! [ -f "$PROJECT_ROOT/scripts/setup.sh" ]; then
 fi
 
 RABBITMQ_SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
-RABBITMQ_4=$PROJECT_ROOT/.cache/rabbitmq-4
-KAFKA_JARS=$PROJECT_ROOT/.cache/kafka
-KUBERNETES_TOOLS=$PROJECT_ROOT/.cache/kubernetes
-IMAGE_WHEELS=$PROJECT_ROOT/.cache/image
+CACHE=$PROJECT_ROOT/.cache
 VENV=$PROJECT_ROOT/.venv
 
 say() {
@@ -66,9 +63,7 @@ quietly() {
     quietly_log=$(mktemp) || fail "no temporary file can be made in ${TMPDIR:-/tmp}"
     quietly_code=0
     "$@" >"$quietly_log" 2>&1 || quietly_code=$?
-    if [ "$quietly_code" -ne 0 ]; then
-        tail -n 40 "$quietly_log" >&2
-    fi
+    [ "$quietly_code" -eq 0 ] || tail -n 40 "$quietly_log" >&2
     rm -f "$quietly_log"
     return "$quietly_code"
 }
@@ -134,10 +129,7 @@ is_python_311() {
 # find_python: prints the first Python 3.11 or newer; fails when there is none.
 find_python() {
     for find_candidate in python3 python3.14 python3.13 python3.12 python3.11; do
-        if command -v "$find_candidate" >/dev/null && is_python_311 "$find_candidate"; then
-            echo "$find_candidate"
-            return 0
-        fi
+        is_python_311 "$find_candidate" && echo "$find_candidate" && return 0
     done
     return 1
 }
@@ -163,10 +155,7 @@ make_venv() {
 # need_python_venv [demo]: .venv with the locked libraries and the project, editable: what the demo needs alone, or,
 # without "demo", everything that tests, benchmarks and scripts need.
 need_python_venv() {
-    case ${1:-} in
-        demo) venv_lock=requirements/demo.txt ;;
-        *) venv_lock=requirements/all.txt ;;
-    esac
+    venv_lock=requirements/${1:-all}.txt
     if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
         make_venv
     fi
@@ -253,15 +242,15 @@ NEWER_DEBIAN=trixie
 # bubblewrap makes a file system of it. Nothing is installed into the system but mmdebstrap and bubblewrap.
 need_rabbitmq_4() {
     need_programs "running RabbitMQ 4 in a file system of its own" bwrap bubblewrap
-    is_made_of "$NEWER_DEBIAN" "$RABBITMQ_4/.release" && return 0
+    is_made_of "$NEWER_DEBIAN" "$CACHE/rabbitmq-4/.release" && return 0
     need_programs "unpacking RabbitMQ 4" mmdebstrap mmdebstrap
     # From where this system's own packages come, if that is Debian.
     # shellcheck disable=SC2016  # expanded by apt-get
     rabbitmq_mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
         grep -v -e security -e updates | head -n 1)
-    make_of "$NEWER_DEBIAN" "$RABBITMQ_4/.release" "unpacking the RabbitMQ of Debian $NEWER_DEBIAN with mmdebstrap" \
+    make_of "$NEWER_DEBIAN" "$CACHE/rabbitmq-4/.release" "unpacking the RabbitMQ of Debian $NEWER_DEBIAN with mmdebstrap" \
         mmdebstrap --variant=extract --include='?essential' --include=rabbitmq-server \
-        "$NEWER_DEBIAN" "$RABBITMQ_4.new" ${rabbitmq_mirror:+"$rabbitmq_mirror"}
+        "$NEWER_DEBIAN" "$CACHE/rabbitmq-4.new" ${rabbitmq_mirror:+"$rabbitmq_mirror"}
 }
 
 # need_promtool: Debian's Prometheus with its promtool, without a system-wide one being started.
@@ -276,9 +265,9 @@ need_promtool() {
 need_kustomize() {
     kustomize_source=$PROJECT_ROOT/tests/deploy/kubernetes/tools
     kustomize_state=$(cat "$kustomize_source"/* | cksum) || fail "$kustomize_source cannot be read"
-    is_made_of "$kustomize_state" "$KUBERNETES_TOOLS/.state" && return 0
-    make_of "$kustomize_state" "$KUBERNETES_TOOLS/.state" "building the tools for testing the manifests" \
-        "$kustomize_source/install" "$VENV/bin/python" "$KUBERNETES_TOOLS.new"
+    is_made_of "$kustomize_state" "$CACHE/kubernetes/.state" && return 0
+    make_of "$kustomize_state" "$CACHE/kubernetes/.state" "building the tools for testing the manifests" \
+        "$kustomize_source/install" "$VENV/bin/python" "$CACHE/kubernetes.new"
 }
 
 is_java_17() {
@@ -293,11 +282,11 @@ need_java_kafka() {
     is_java_17 || fail "Kafka needs Java 17 or newer; $(command -v java) is Java ${java_version:-unknown}"
     kafka_pom=$PROJECT_ROOT/tools/brokers/kafka-pom.xml
     kafka_state=$(cksum <"$kafka_pom") || fail "$kafka_pom cannot be read"
-    is_made_of "$kafka_state" "$KAFKA_JARS/.pom" && return 0
+    is_made_of "$kafka_state" "$CACHE/kafka/.pom" && return 0
     need_programs "fetching Kafka" mvn maven
-    make_of "$kafka_state" "$KAFKA_JARS/.pom" "fetching Kafka with Maven" \
+    make_of "$kafka_state" "$CACHE/kafka/.pom" "fetching Kafka with Maven" \
         mvn --quiet --batch-mode -Dstyle.color=never --file "$kafka_pom" \
-        dependency:copy-dependencies "-DoutputDirectory=$KAFKA_JARS.new"
+        dependency:copy-dependencies "-DoutputDirectory=$CACHE/kafka.new"
 }
 
 # need_chromium: Debian's Chromium with the driver that fits it, and a font with the signs of the status page.
@@ -306,23 +295,21 @@ need_chromium() {
         chromium chromium-driver fonts-dejavu-core
 }
 
-ASYNCAPI_PARSER=$PROJECT_ROOT/.cache/asyncapi-parser
-
 # need_asyncapi_parser: AsyncAPI's parser, which tests/docs/contract/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
 # Its Node.js and npm are those of the virtual environment (need_python_venv), the same everywhere.
 need_asyncapi_parser() {
     asyncapi_files=$PROJECT_ROOT/tests/docs/contract/asyncapi
     asyncapi_state=$(cat "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" | cksum)
-    is_made_of "$asyncapi_state" "$ASYNCAPI_PARSER/.lock" && return 0
+    is_made_of "$asyncapi_state" "$CACHE/asyncapi-parser/.lock" && return 0
     [ -x "$VENV/bin/npm" ] || need_python_venv
-    make_of "$asyncapi_state" "$ASYNCAPI_PARSER/.lock" "fetching AsyncAPI's parser with npm" fetch_asyncapi_parser
+    make_of "$asyncapi_state" "$CACHE/asyncapi-parser/.lock" "fetching AsyncAPI's parser with npm" fetch_asyncapi_parser
 }
 
 # The certificates that the system trusts count, too. Nothing that comes with a package is run.
 fetch_asyncapi_parser() {
-    mkdir "$ASYNCAPI_PARSER.new" &&
-        cp "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" "$ASYNCAPI_PARSER.new" &&
-        NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$ASYNCAPI_PARSER.new" --ignore-scripts --no-audit --no-fund \
+    mkdir "$CACHE/asyncapi-parser.new" &&
+        cp "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" "$CACHE/asyncapi-parser.new" &&
+        NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$CACHE/asyncapi-parser.new" --ignore-scripts --no-audit --no-fund \
             --no-update-notifier --cache "$PROJECT_ROOT/.cache/npm"
 }
 
@@ -343,10 +330,10 @@ need_image() {
     need_programs "building and running the image without a container engine" bwrap bubblewrap
     image_state="$(cat "$PROJECT_ROOT/requirements/run.txt" "$PROJECT_ROOT/requirements/build.txt" | cksum) $("$VENV/bin/python" -VV)" ||
         fail "the image's lock files cannot be read"
-    is_made_of "$image_state" "$IMAGE_WHEELS/.locks" && return 0
-    make_of "$image_state" "$IMAGE_WHEELS/.locks" "fetching the packages of the image" \
+    is_made_of "$image_state" "$CACHE/image/.locks" && return 0
+    make_of "$image_state" "$CACHE/image/.locks" "fetching the packages of the image" \
         "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
-        --only-binary :all: --dest "$IMAGE_WHEELS.new" \
+        --only-binary :all: --dest "$CACHE/image.new" \
         --requirement "$PROJECT_ROOT/requirements/run.txt" --requirement "$PROJECT_ROOT/requirements/build.txt"
 }
 
