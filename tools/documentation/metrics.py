@@ -1,6 +1,6 @@
 """The tables of docs/metrics.md: every metric, as the code declares it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -38,34 +38,28 @@ _VALUES = {
 
 def part() -> str:
     """Return the table of the daemon's metrics, their labels' values, and the audit's metrics."""
-    labels = _labels()
-    ours = [
-        it for it in Metrics(dict, Unsettled()).collect() if it.name.startswith("cki_notifier_")
-    ]
-    rows = _table((metric, labels[metric.name]) for metric in ours)
-    values = table(
-        ("label", "values"),
-        (
-            (code(it), ", ".join(value if value == _MORE else code(value) for value in _VALUES[it]))
-            for it in sorted({label for metric in ours for label in labels[metric.name]})
-        ),
+    ours = list(_ours())
+    values = (
+        (code(it), ", ".join(value if value == _MORE else code(value) for value in _VALUES[it]))
+        for it in sorted({label for _, labels in ours for label in labels})
     )
     # The labels are those of the push as a whole.
-    pushed = _table((it, ("job", "environment")) for it in push.registry({}, 0.0).collect())
-    return f"{rows}\n\n## The labels\n\n{values}\n\n## What the audit pushes\n\n{pushed}"
+    pushed = [(it, ("job", "environment")) for it in push.registry({}, 0.0).collect()]
+    labels = f"## The labels\n\n{table(('label', 'values'), values)}"
+    return f"{_table(ours)}\n\n{labels}\n\n## What the audit pushes\n\n{_table(pushed)}"
 
 
-def _labels() -> dict[str, tuple[str, ...]]:
-    """Return each metric's labels; the library shows them nowhere else before it has samples."""
-    counted = [it for it in vars(metrics).values() if isinstance(it, MetricWrapperBase)]
-    asked = [it for it in Metrics(dict, Unsettled()).collect() if isinstance(it, GaugeMetricFamily)]
-    named = [(it.name, it) for it in asked] + [
-        (next(iter(it.describe())).name, it) for it in counted
-    ]
-    return {name: tuple(it._labelnames) for name, it in named}  # noqa: SLF001  # see above
+def _ours() -> Iterator[tuple[Metric, tuple[str, ...]]]:
+    """Yield each metric with its labels; the library shows these nowhere before it has samples."""
+    for it in vars(metrics).values():
+        if isinstance(it, MetricWrapperBase):
+            yield next(iter(it.describe())), tuple(it._labelnames)  # noqa: SLF001  # see above
+    for it in Metrics(dict, Unsettled()).collect():
+        if isinstance(it, GaugeMetricFamily) and it.name.startswith("cki_notifier_"):
+            yield it, tuple(it._labelnames)  # noqa: SLF001  # likewise
 
 
-def _table(metrics_: Iterator[tuple[Metric, tuple[str, ...]]]) -> str:
+def _table(shown: Iterable[tuple[Metric, tuple[str, ...]]]) -> str:
     rows = (
         (
             code(f"{it.name}{'_total' if it.type == 'counter' else ''}"),
@@ -73,6 +67,6 @@ def _table(metrics_: Iterator[tuple[Metric, tuple[str, ...]]]) -> str:
             ", ".join(map(code, labels)),
             it.documentation,
         )
-        for it, labels in metrics_
+        for it, labels in shown
     )
     return table(("metric", "type", "labels", "meaning"), sorted(rows))
