@@ -11,9 +11,7 @@ from cki_notifier.notification.models import Stage
 from tools.documentation.examples import record
 
 _TEMPLATE: Final = Path(__file__).with_name("asyncapi.template.yaml")
-_HEAD: Final = (
-    "# Made by `python -m tools.documentation` from the code's own types: don't edit it.\n"
-)
+_HEAD: Final = f"# Made by `python -m tools.documentation` of {_TEMPLATE.name}: don't edit it.\n"
 #: What each stage's message is called.
 MESSAGES: Final = {Stage.PRE_TEST: "preTest", Stage.POST_TEST: "postTest"}
 
