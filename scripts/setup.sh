@@ -17,10 +17,7 @@ if ! [ -f "$PROJECT_ROOT/scripts/setup.sh" ]; then
 fi
 
 RABBITMQ_SERVER=/usr/lib/rabbitmq/bin/rabbitmq-server
-RABBITMQ_4=$PROJECT_ROOT/.cache/rabbitmq-4
-KAFKA_JARS=$PROJECT_ROOT/.cache/kafka
-KUBERNETES_TOOLS=$PROJECT_ROOT/.cache/kubernetes
-IMAGE_WHEELS=$PROJECT_ROOT/.cache/image
+CACHE=$PROJECT_ROOT/.cache
 VENV=$PROJECT_ROOT/.venv
 
 say() {
@@ -30,6 +27,16 @@ say() {
 fail() {
     say "error: $*"
     exit 1
+}
+
+# help_if_asked ARGUMENT...: whoever asks for help gets the comment at the head of the script.
+help_if_asked() {
+    case ${1:-} in
+        -h | --help)
+            sed -n '/^#!/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+            exit 0
+            ;;
+    esac
 }
 
 # as_root COMMAND...: runs it as root, directly or through sudo; can_install says whether that is possible.
@@ -56,9 +63,7 @@ quietly() {
     quietly_log=$(mktemp) || fail "no temporary file can be made in ${TMPDIR:-/tmp}"
     quietly_code=0
     "$@" >"$quietly_log" 2>&1 || quietly_code=$?
-    if [ "$quietly_code" -ne 0 ]; then
-        tail -n 40 "$quietly_log" >&2
-    fi
+    [ "$quietly_code" -eq 0 ] || tail -n 40 "$quietly_log" >&2
     rm -f "$quietly_log"
     return "$quietly_code"
 }
@@ -77,6 +82,46 @@ install_packages() {
         fail "apt-get could not install '$*' (above)"
 }
 
+# need_programs REASON PROGRAMS PACKAGE...: installs Debian packages when one of the programs is missing.
+need_programs() {
+    programs_reason=$1
+    programs=$2
+    shift 2
+    first_missing >/dev/null || return 0
+    install_packages "$programs_reason" "$@"
+    ! program=$(first_missing) || fail "'$*' was installed, but there is no $program"
+}
+
+# first_missing: prints the first of $programs that is not there; fails when all are.
+first_missing() {
+    for program in $programs; do
+        command -v "$program" >/dev/null || { echo "$program" && return 0; }
+    done
+    return 1
+}
+
+# is_made_of STATE STAMP: whether what STAMP lies in was made of this state.
+is_made_of() {
+    [ "$(cat "$2" 2>/dev/null)" = "$1" ]
+}
+
+# make_of STATE STAMP WHAT COMMAND...: has COMMAND make FOLDER.new, FOLDER being where STAMP lies. Only when it is whole
+# does it take the place of FOLDER.
+make_of() {
+    make_state=$1
+    make_stamp=$2
+    make_folder=${2%/*}
+    make_what=$3
+    shift 3
+    say "$make_what into ${make_folder#"$PROJECT_ROOT/"}"
+    mkdir -p "${make_folder%/*}"
+    rm -rf "$make_folder.new"
+    quietly "$@" || fail "$make_what failed (above)"
+    printf '%s\n' "$make_state" >"$make_folder.new/${make_stamp##*/}"
+    rm -rf "$make_folder"
+    mv "$make_folder.new" "$make_folder"
+}
+
 is_python_311() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
@@ -84,10 +129,7 @@ is_python_311() {
 # find_python: prints the first Python 3.11 or newer; fails when there is none.
 find_python() {
     for find_candidate in python3 python3.14 python3.13 python3.12 python3.11; do
-        if command -v "$find_candidate" >/dev/null && is_python_311 "$find_candidate"; then
-            echo "$find_candidate"
-            return 0
-        fi
+        is_python_311 "$find_candidate" && echo "$find_candidate" && return 0
     done
     return 1
 }
@@ -113,10 +155,7 @@ make_venv() {
 # need_python_venv [demo]: .venv with the locked libraries and the project, editable: what the demo needs alone, or,
 # without "demo", everything that tests, benchmarks and scripts need.
 need_python_venv() {
-    case ${1:-} in
-        demo) venv_lock=requirements/demo.txt ;;
-        *) venv_lock=requirements/all.txt ;;
-    esac
+    venv_lock=requirements/${1:-all}.txt
     if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
         make_venv
     fi
@@ -146,7 +185,7 @@ need_python_venv() {
 # need_shellcheck: shellcheck in .venv, after need_python_venv; on ARM it is Debian's, since no lock file has one.
 need_shellcheck() {
     [ -x "$VENV/bin/shellcheck" ] && return 0
-    command -v shellcheck >/dev/null || install_packages "checking shell scripts" shellcheck
+    need_programs "checking shell scripts" shellcheck shellcheck
     ln -sf "$(command -v shellcheck)" "$VENV/bin/shellcheck"
 }
 
@@ -202,49 +241,33 @@ NEWER_DEBIAN=trixie
 # need_rabbitmq_4: the RabbitMQ of Debian's current release with all it needs, unpacked into .cache/rabbitmq-4, where only
 # bubblewrap makes a file system of it. Nothing is installed into the system but mmdebstrap and bubblewrap.
 need_rabbitmq_4() {
-    command -v bwrap >/dev/null || install_packages "running RabbitMQ 4 in a file system of its own" bubblewrap
-    if [ "$(cat "$RABBITMQ_4/.release" 2>/dev/null)" = "$NEWER_DEBIAN" ]; then
-        return 0
-    fi
-    command -v mmdebstrap >/dev/null || install_packages "unpacking RabbitMQ 4" mmdebstrap
-    say "unpacking the RabbitMQ of Debian $NEWER_DEBIAN into .cache/rabbitmq-4"
+    need_programs "running RabbitMQ 4 in a file system of its own" bwrap bubblewrap
+    is_made_of "$NEWER_DEBIAN" "$CACHE/rabbitmq-4/.release" && return 0
+    need_programs "unpacking RabbitMQ 4" mmdebstrap mmdebstrap
     # From where this system's own packages come, if that is Debian.
     # shellcheck disable=SC2016  # expanded by apt-get
     rabbitmq_mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
         grep -v -e security -e updates | head -n 1)
-    rm -rf "$RABBITMQ_4.new"
-    mkdir -p "${RABBITMQ_4%/*}"
-    quietly mmdebstrap --variant=extract --include='?essential' --include=rabbitmq-server \
-        "$NEWER_DEBIAN" "$RABBITMQ_4.new" ${rabbitmq_mirror:+"$rabbitmq_mirror"} ||
-        fail "mmdebstrap could not unpack it (above)"
-    printf '%s\n' "$NEWER_DEBIAN" >"$RABBITMQ_4.new/.release"
-    rm -rf "$RABBITMQ_4"
-    mv "$RABBITMQ_4.new" "$RABBITMQ_4"
+    make_of "$NEWER_DEBIAN" "$CACHE/rabbitmq-4/.release" "unpacking the RabbitMQ of Debian $NEWER_DEBIAN with mmdebstrap" \
+        mmdebstrap --variant=extract --include='?essential' --include=rabbitmq-server \
+        "$NEWER_DEBIAN" "$CACHE/rabbitmq-4.new" ${rabbitmq_mirror:+"$rabbitmq_mirror"}
 }
 
 # need_promtool: Debian's Prometheus with its promtool, without a system-wide one being started.
 need_promtool() {
-    command -v promtool >/dev/null && command -v prometheus >/dev/null && return 0
+    programs="promtool prometheus"
+    first_missing >/dev/null || return 0
     install_unstarted prometheus.service "testing the alerts" prometheus || exit 1
-    for setup_program in promtool prometheus; do
-        command -v "$setup_program" >/dev/null || fail "prometheus was installed, but there is no $setup_program"
-    done
+    ! program=$(first_missing) || fail "prometheus was installed, but there is no $program"
 }
 
 # need_kustomize: kustomize, and schemas for what it prints, in .cache/kubernetes; after need_python_venv.
 need_kustomize() {
     kustomize_source=$PROJECT_ROOT/tests/deploy/kubernetes/tools
     kustomize_state=$(cat "$kustomize_source"/* | cksum) || fail "$kustomize_source cannot be read"
-    if [ -f "$KUBERNETES_TOOLS/.state" ] && [ "$(cat "$KUBERNETES_TOOLS/.state")" = "$kustomize_state" ]; then
-        return 0
-    fi
-    say "building kustomize and fetching schemas into .cache/kubernetes for testing the manifests"
-    rm -rf "$KUBERNETES_TOOLS.new"
-    quietly "$kustomize_source/install" "$VENV/bin/python" "$KUBERNETES_TOOLS.new" ||
-        fail "the tools for testing the manifests could not be installed (above)"
-    printf '%s\n' "$kustomize_state" >"$KUBERNETES_TOOLS.new/.state"
-    rm -rf "$KUBERNETES_TOOLS"
-    mv "$KUBERNETES_TOOLS.new" "$KUBERNETES_TOOLS"
+    is_made_of "$kustomize_state" "$CACHE/kubernetes/.state" && return 0
+    make_of "$kustomize_state" "$CACHE/kubernetes/.state" "building the tools for testing the manifests" \
+        "$kustomize_source/install" "$VENV/bin/python" "$CACHE/kubernetes.new"
 }
 
 is_java_17() {
@@ -255,59 +278,39 @@ is_java_17() {
 
 # need_java_kafka: Java 17 or newer, Maven, and the Kafka that tools/brokers/kafka-pom.xml names in .cache/kafka.
 need_java_kafka() {
-    if ! command -v java >/dev/null; then
-        install_packages "a private Kafka broker" default-jre-headless
-    fi
+    need_programs "a private Kafka broker" java default-jre-headless
     is_java_17 || fail "Kafka needs Java 17 or newer; $(command -v java) is Java ${java_version:-unknown}"
     kafka_pom=$PROJECT_ROOT/tools/brokers/kafka-pom.xml
     kafka_state=$(cksum <"$kafka_pom") || fail "$kafka_pom cannot be read"
-    if [ -f "$KAFKA_JARS/.pom" ] && [ "$(cat "$KAFKA_JARS/.pom")" = "$kafka_state" ]; then
-        return 0
-    fi
-    if ! command -v mvn >/dev/null; then
-        install_packages "fetching Kafka" maven
-    fi
-    say "fetching Kafka with Maven into .cache/kafka for a private broker"
-    rm -rf "$KAFKA_JARS.new"
-    quietly mvn --quiet --batch-mode -Dstyle.color=never --file "$kafka_pom" \
-        dependency:copy-dependencies "-DoutputDirectory=$KAFKA_JARS.new" ||
-        fail "Maven could not fetch Kafka (above)"
-    printf '%s\n' "$kafka_state" >"$KAFKA_JARS.new/.pom"
-    rm -rf "$KAFKA_JARS"
-    mv "$KAFKA_JARS.new" "$KAFKA_JARS"
+    is_made_of "$kafka_state" "$CACHE/kafka/.pom" && return 0
+    need_programs "fetching Kafka" mvn maven
+    make_of "$kafka_state" "$CACHE/kafka/.pom" "fetching Kafka with Maven" \
+        mvn --quiet --batch-mode -Dstyle.color=never --file "$kafka_pom" \
+        dependency:copy-dependencies "-DoutputDirectory=$CACHE/kafka.new"
 }
 
 # need_chromium: Debian's Chromium with the driver that fits it, and a font with the signs of the status page.
 need_chromium() {
-    if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
-        install_packages "looking at the status page in a browser" chromium chromium-driver fonts-dejavu-core
-    fi
-    for setup_program in chromium chromedriver; do
-        command -v "$setup_program" >/dev/null ||
-            fail "chromium and chromium-driver were installed, but there is no $setup_program"
-    done
+    need_programs "looking at the status page in a browser" "chromium chromedriver" \
+        chromium chromium-driver fonts-dejavu-core
 }
-
-ASYNCAPI_PARSER=$PROJECT_ROOT/.cache/asyncapi-parser
 
 # need_asyncapi_parser: AsyncAPI's parser, which tests/docs/contract/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
 # Its Node.js and npm are those of the virtual environment (need_python_venv), the same everywhere.
 need_asyncapi_parser() {
     asyncapi_files=$PROJECT_ROOT/tests/docs/contract/asyncapi
     asyncapi_state=$(cat "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" | cksum)
-    if [ -f "$ASYNCAPI_PARSER/.lock" ] && [ "$(cat "$ASYNCAPI_PARSER/.lock")" = "$asyncapi_state" ]; then
-        return 0
-    fi
+    is_made_of "$asyncapi_state" "$CACHE/asyncapi-parser/.lock" && return 0
     [ -x "$VENV/bin/npm" ] || need_python_venv
-    say "fetching AsyncAPI's parser with npm into .cache/asyncapi-parser"
-    rm -rf "$ASYNCAPI_PARSER"
-    mkdir -p "$ASYNCAPI_PARSER"
-    cp "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" "$ASYNCAPI_PARSER"
-    # The certificates that the system trusts count, too. Nothing that comes with a package is run.
-    quietly env NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$ASYNCAPI_PARSER" --ignore-scripts --no-audit --no-fund \
-        --no-update-notifier --cache "$PROJECT_ROOT/.cache/npm" ||
-        fail "npm could not fetch AsyncAPI's parser (above)"
-    printf '%s\n' "$asyncapi_state" >"$ASYNCAPI_PARSER/.lock"
+    make_of "$asyncapi_state" "$CACHE/asyncapi-parser/.lock" "fetching AsyncAPI's parser with npm" fetch_asyncapi_parser
+}
+
+# The certificates that the system trusts count, too. Nothing that comes with a package is run.
+fetch_asyncapi_parser() {
+    mkdir "$CACHE/asyncapi-parser.new" &&
+        cp "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" "$CACHE/asyncapi-parser.new" &&
+        NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$CACHE/asyncapi-parser.new" --ignore-scripts --no-audit --no-fund \
+            --no-update-notifier --cache "$PROJECT_ROOT/.cache/npm"
 }
 
 # need_jq: the jq that the documentation's examples are run with.
@@ -318,38 +321,26 @@ need_shells() {
 }
 
 need_jq() {
-    command -v jq >/dev/null || install_packages "running the documentation's examples" jq
+    need_programs "running the documentation's examples" jq jq
 }
 
 # need_systemd: what checks a unit of systemd's without one that runs, and what lists the system calls of a process.
 need_systemd() {
-    command -v systemd-analyze >/dev/null || install_packages "checking the unit of systemd" systemd
-    command -v strace >/dev/null || install_packages "checking the unit of systemd" strace
-    for setup_program in systemd-analyze strace; do
-        command -v "$setup_program" >/dev/null || fail "systemd and strace were installed, but there is no $setup_program"
-    done
+    need_programs "checking the unit of systemd" "systemd-analyze strace" systemd strace
 }
 
 # need_image: bubblewrap, and in .cache/image what the image's lock files name, for the Python of .venv.
 #
 # With these the tests carry out the Dockerfile without a container engine and without network.
 need_image() {
-    command -v bwrap >/dev/null || install_packages "building and running the image without a container engine" bubblewrap
-    command -v bwrap >/dev/null || fail "bubblewrap was installed, but there is no bwrap"
+    need_programs "building and running the image without a container engine" bwrap bubblewrap
     image_state="$(cat "$PROJECT_ROOT/requirements/run.txt" "$PROJECT_ROOT/requirements/build.txt" | cksum) $("$VENV/bin/python" -VV)" ||
         fail "the image's lock files cannot be read"
-    if [ -f "$IMAGE_WHEELS/.locks" ] && [ "$(cat "$IMAGE_WHEELS/.locks")" = "$image_state" ]; then
-        return 0
-    fi
-    say "fetching the packages of the image into .cache/image"
-    rm -rf "$IMAGE_WHEELS.new"
-    quietly "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
-        --only-binary :all: --dest "$IMAGE_WHEELS.new" \
-        --requirement "$PROJECT_ROOT/requirements/run.txt" --requirement "$PROJECT_ROOT/requirements/build.txt" ||
-        fail "pip could not fetch them (above)"
-    printf '%s\n' "$image_state" >"$IMAGE_WHEELS.new/.locks"
-    rm -rf "$IMAGE_WHEELS"
-    mv "$IMAGE_WHEELS.new" "$IMAGE_WHEELS"
+    is_made_of "$image_state" "$CACHE/image/.locks" && return 0
+    make_of "$image_state" "$CACHE/image/.locks" "fetching the packages of the image" \
+        "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary :all: --dest "$CACHE/image.new" \
+        --requirement "$PROJECT_ROOT/requirements/run.txt" --requirement "$PROJECT_ROOT/requirements/build.txt"
 }
 
 if [ "${0##*/}" = setup.sh ]; then

@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 _LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
-#: RabbitMQ's prefetch count is a 16-bit number, and twice this many are fetched.
-_MOST_IN_FLIGHT = 32_767
+#: RabbitMQ's prefetch count is a 16-bit number, and four times this many are fetched.
+_MOST_IN_FLIGHT = 16_383
 #: In bytes: AMQP's short strings.
 _LONGEST_NAME = 255
 _LARGEST_PORT = 65_535

@@ -36,14 +36,15 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_is_made_is_up_to_date() -> None:
-    """After a change of the code: run python -m documentation."""
+    """After a change of the code: run python -m tools.documentation."""
     done = run("--check")
     assert (done.returncode, done.stderr) == (FINE, "")
 
 
 def test_a_stale_page_is_named_and_written_anew(tmp_path: Path) -> None:
     """The check names the page and changes nothing; without it the page becomes what it was."""
-    shutil.copytree(PROJECT / "docs", tmp_path / "docs")
+    for folder in ("docs", "deploy"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder)
     page = tmp_path / "docs" / "reasons.md"
     right = page.read_text()
     page.write_text(right.replace("it is not about a checkout", "it is about nothing"))

@@ -1,1 +1,1 @@
-"""What of the documentation is made from the code; nothing of it is installed."""
+"""What is made from the code or from other files: pages, pictures, the dashboard, its rules."""

@@ -1,4 +1,4 @@
-"""Writes what of the documentation is made from the code; ``python -m tools.documentation``.
+"""Writes what is made from the code or from another file; ``python -m tools.documentation``.
 
 ::
 
@@ -10,8 +10,10 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from tools import PROJECT
+from tools.deployment import dashboard, prometheus_rule
 from tools.documentation import (
     asyncapi,
     command_line,
@@ -25,14 +27,16 @@ from tools.documentation import (
 from tools.documentation.markdown import put
 
 #: Files that are made as a whole.
-WHOLE: Mapping[str, Callable[[], str]] = {
+WHOLE: Final[Mapping[str, Callable[[], str]]] = {
+    "deploy/kubernetes/base/prometheus-rule.yaml": prometheus_rule.page,
+    "deploy/monitoring/dashboard.json": dashboard.page,
     "docs/asyncapi.yaml": asyncapi.page,
     "docs/contract.md": contract.page,
     "docs/house.svg": house.svg,
     "docs/how-it-works.svg": way.svg,
 }
 #: Pages in which a part is made, between marks.
-PARTS: Mapping[str, Callable[[], str]] = {
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "docs/command-line.md": command_line.part,
     "docs/configuration.md": configuration.part,
     "docs/how-it-works.md": house.part,
@@ -41,40 +45,27 @@ PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def made(project: Path) -> dict[Path, str]:
-    """Return every file with what has to be in it.
-
-    Args:
-        project: the folder whose pages give the text around what is made.
-    """
-    whole = {project / name: make() for name, make in WHOLE.items()}
-    pages = {project / name: make() for name, make in PARTS.items()}
-    return whole | {path: put(path.read_text(), part) for path, part in pages.items()}
-
-
 def main() -> int:
     """Write or check; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.documentation",
-        description="Writes what of the documentation is made from the code.",
+        description="Writes what is made from the code or from another file.",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; name what is not up to date"
     )
     parser.add_argument("--project", type=Path, default=PROJECT, help="the folder to work on")
     parsed = parser.parse_args()
-    stale = [
-        (path, text)
-        for path, text in made(parsed.project).items()
-        if not path.exists() or path.read_text() != text
-    ]
-    for path, text in stale:
-        name = path.relative_to(parsed.project)
+    made = {name: make() for name, make in WHOLE.items()}
+    made |= {name: put((parsed.project / name).read_text(), make()) for name, make in PARTS.items()}
+    stale = 0
+    for name, text in made.items():
+        path = parsed.project / name
+        if path.exists() and path.read_text() == text:
+            continue
+        stale += 1
         if parsed.check:
-            print(
-                f"{name} is not what the code says: run python -m tools.documentation",
-                file=sys.stderr,
-            )
+            print(f"{name} is not up to date: run python -m tools.documentation", file=sys.stderr)
         else:
             path.write_text(text)
             print(f"wrote {name}")

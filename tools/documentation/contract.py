@@ -2,20 +2,37 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from cki_notifier.message.contract import VERSION, schema
 from cki_notifier.notification.models import Stage
+from tools.documentation.asyncapi import headers
 from tools.documentation.examples import record
-from tools.documentation.fields import fields
-from tools.documentation.headers import HEADERS
+from tools.documentation.markdown import code, table
 
 #: The prose, with marks where something is put in: `<!-- made: fields -->` and the like.
 _TEMPLATE: Final = Path(__file__).with_name("contract.template.md")
 _MARK: Final = re.compile(r"<!-- (.*?) -->")
+
+
+class Field(NamedTuple):
+    """A field of the message.
+
+    Attributes:
+        path: its names with dots, ``[]`` behind a list.
+        kind: its type in words, or its only value as JSON.
+        presence: ``always``, ``optional`` or ``post-test only``.
+        meaning: a sentence or two.
+        example: as JSON, empty where its parts have theirs or its only value is its kind.
+    """
+
+    path: str
+    kind: str
+    presence: str
+    meaning: str
+    example: str
 
 
 def page() -> str:
@@ -24,52 +41,69 @@ def page() -> str:
     Raises:
         KeyError: the template has a mark that nothing is made for.
     """
-    makers: dict[str, Callable[[], str]] = {
-        "made: headers": _headers,
-        "made: fields": _fields,
-        "version": lambda: f"`{VERSION}`",
-    }
+    made = {"made: headers": _headers(), "made: fields": _fields(), "version": code(VERSION)}
     for stage in Stage:
-        makers[f"made: {stage}"] = partial(_message, stage)
-        makers[f"type: {stage}"] = partial(_type, stage)
-    text = _TEMPLATE.read_text("utf-8")
-    made = _MARK.sub(lambda mark: makers[mark[1]](), text)
+        example = record(stage)
+        message = json.dumps(json.loads(example.value), indent=2, ensure_ascii=False)
+        made[f"made: {stage}"] = f"```json\n{message}\n```"
+        made[f"type: {stage}"] = example.headers["ce_type"]
+    text = _MARK.sub(lambda mark: made[mark[1]], _TEMPLATE.read_text("utf-8"))
     head = f"<!-- Made by `python -m tools.documentation` of {_TEMPLATE.name}: don't edit it. -->"
-    return f"{head}\n\n{made}"
+    return f"{head}\n\n{text}"
+
+
+def inlined(part: Any, definitions: dict[str, Any]) -> Any:
+    """Return a part of a schema with the definitions that it refers to in place of references."""
+    if isinstance(part, list):
+        return [inlined(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return inlined(definitions[part["$ref"].removeprefix("#/$defs/")], definitions)
+    return {name: inlined(each, definitions) for name, each in part.items()}
+
+
+def fields() -> list[Field]:
+    """Return all fields of the message, a part before what is in it."""
+    whole = schema()
+    return list(_fields_of(inlined(whole, whole["$defs"]), ""))
 
 
 def _headers() -> str:
     example = record(Stage.PRE_TEST).headers
-    rows = ((_code(name), header.meaning, _code(example[name])) for name, header in HEADERS.items())
-    return _table(("header", "meaning", "example"), rows)
+    rows = ((code(name), it["description"], code(example[name])) for name, it in headers().items())
+    return table(("header", "meaning", "example"), rows)
 
 
 def _fields() -> str:
-    rows = (
-        (_code(it.path), it.kind, it.presence, it.meaning, _code(it.example))
-        for it in fields(schema())
-    )
-    return _table(("field", "type", "presence", "meaning", "example"), rows)
+    rows = ((code(it.path), *it[1:-1], code(it.example)) for it in fields())
+    return table(("field", "type", "presence", "meaning", "example"), rows)
 
 
-def _message(stage: Stage) -> str:
-    message = json.loads(record(stage).value)
-    return _block("json", json.dumps(message, indent=2, ensure_ascii=False))
+def _fields_of(part: dict[str, Any], prefix: str) -> Iterator[Field]:
+    for name, node in part["properties"].items():
+        inner = node.get("items", node)
+        suffix = "[]" if "items" in node and "properties" in inner else ""
+        path = f"{prefix}{name}{suffix}"
+        example = json.dumps(node["examples"][0], ensure_ascii=False) if "examples" in node else ""
+        yield Field(path, _kind(node), _presence(name, part), node["description"], example)
+        if "properties" in inner:
+            yield from _fields_of(inner, f"{path}.")
 
 
-def _type(stage: Stage) -> str:
-    return record(stage).headers["ce_type"]
+def _presence(name: str, part: dict[str, Any]) -> str:
+    if name in part["required"]:
+        return "always"
+    # The message's own condition: required by `then`, forbidden by `else`.
+    if name in part.get("then", {}).get("required", ()):
+        return "post-test only"
+    return "optional"
 
 
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    headings = tuple(headings)
-    lines = (headings, ["---"] * len(headings), *rows)
-    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
-
-
-def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
-
-
-def _block(language: str, text: str) -> str:
-    return f"```{language}\n{text.rstrip()}\n```"
+def _kind(node: dict[str, Any]) -> str:
+    if "enum" in node:
+        return " or ".join(code(json.dumps(value)) for value in node["enum"])
+    if node["type"] != "array":
+        return ", ".join(filter(None, (node["type"], node.get("format"))))
+    least = f", at least {node['minItems']}" if "minItems" in node else ""
+    return f"list of {node['items']['type']}s{least}"

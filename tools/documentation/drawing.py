@@ -1,56 +1,82 @@
-"""Boxes, lines and words of the documentation's pictures (SVG).
+"""The documentation's pictures (SVG): rows of boxes with words in them.
 
 One picture does for light and dark pages: every text is in a box with a colour of its own.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from textwrap import wrap
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
-#: How wide a picture is, and how far apart its lines of text are, in the picture's own units.
+#: All sizes are in the picture's own units.
 WIDTH: Final = 900
-LINE_HEIGHT: Final = 15
-LINE_COLOUR: Final = "#808890"
+MARGIN: Final = 10
+_LINE_HEIGHT: Final = 15
+_UNITS_A_LETTER: Final = 7
+_LINE_COLOUR: Final = "#808890"
 
 
 class Box(NamedTuple):
-    """A box with lines of text in its middle; the first of them may be a heading."""
+    """A box with a text in its middle, perhaps below a heading."""
 
-    x: int
-    y: int
+    left: int
     width: int
-    height: int
     fill: str
-    lines: list[str]
-    has_heading: bool = False
+    text: str
+    heading: str = ""
 
-    def svg(self) -> Iterator[str]:
+    @property
+    def middle(self) -> int:
+        """Its middle, from left to right."""
+        return self.left + self.width // 2
+
+    def lines(self) -> list[str]:
+        """Return what is in it, as wide as it is."""
+        letters = (self.width - 16) // _UNITS_A_LETTER
+        text = wrap(self.text, letters, break_on_hyphens=False)
+        return [self.heading, *text] if self.heading else text
+
+    def svg(self, top: int, height: int) -> Iterator[str]:
         """Yield its elements."""
-        size = f'width="{self.width}" height="{self.height}" rx="6"'
-        yield f'<rect x="{self.x}" y="{self.y}" {size} fill="{self.fill}"/>'
-        first = self.y + self.height // 2 + 5 - (len(self.lines) - 1) * LINE_HEIGHT // 2
-        for number, line in enumerate(self.lines):
-            place = f'x="{self.x + self.width // 2}" y="{first + number * LINE_HEIGHT}"'
-            weight = ' font-weight="bold"' if self.has_heading and not number else ""
+        size = f'width="{self.width}" height="{height}" rx="6"'
+        yield f'<rect x="{self.left}" y="{top}" {size} fill="{self.fill}"/>'
+        lines = self.lines()
+        first = top + height // 2 + 5 - (len(lines) - 1) * _LINE_HEIGHT // 2
+        for number, line in enumerate(lines):
+            place = f'x="{self.middle}" y="{first + number * _LINE_HEIGHT}"'
+            weight = ' font-weight="bold"' if self.heading and not number else ""
             yield f'<text {place} text-anchor="middle"{weight}>{escape(line)}</text>'
 
 
-def line(x1: int, y1: int, x2: int, y2: int) -> str:
-    """Return a line from one point to another."""
-    return f'<path d="M{x1} {y1} L{x2} {y2}" stroke="{LINE_COLOUR}" stroke-width="1.5"/>'
+def picture(title: str, rows: Sequence[Sequence[Box]], gap: int, steps: int = 0) -> str:
+    """Return a whole picture.
 
-
-def arrow_down(x: int, y: int, end: int) -> str:
-    """Return an arrow from one height to a lower one."""
-    return (
-        f'{line(x, y, x, end - 6)}<path d="M{x - 5} {end - 8} h10 l-5 8 z" fill="{LINE_COLOUR}"/>'
-    )
-
-
-def picture(title: str, height: int, elements: Iterable[str]) -> str:
-    """Return a whole picture, whose title is for those who can't see it."""
+    Args:
+        title: for those who can't see it.
+        rows: from the top down.
+        gap: between two rows.
+        steps: so many of the rows are steps: an arrow leads from the first box of one to that of
+            the next, and a line joins the boxes of each.
+    """
+    heights = [max(len(box.lines()) for box in row) * _LINE_HEIGHT + 14 for row in rows]
+    *tops, end = accumulate((height + gap for height in heights), initial=MARGIN)
+    lines, boxes = [], []
+    for number, (row, top, height) in enumerate(zip(rows, tops, heights, strict=True), 1):
+        if number <= steps:
+            middles = [box.middle for box in row]
+            lines.append(_line(f"M{min(middles)} {top + height // 2} H{max(middles)}"))
+        if number < steps:
+            x, tip = row[0].middle, tops[number]
+            lines.append(_line(f"M{x} {top + height} V{tip - 6}"))
+            lines.append(f'<path d="M{x - 5} {tip - 8} h10 l-5 8 z" fill="{_LINE_COLOUR}"/>')
+        boxes += [element for box in row for element in box.svg(top, height)]
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {end}" role="img" '
         'font-family="system-ui, sans-serif" font-size="13" fill="#fff">'
     )
-    return "\n".join([head, f"<title>{escape(title)}</title>", *elements, "</svg>", ""])
+    return "\n".join([head, f"<title>{escape(title)}</title>", *lines, *boxes, "</svg>", ""])
+
+
+def _line(path: str) -> str:
+    return f'<path d="{path}" stroke="{_LINE_COLOUR}" stroke-width="1.5"/>'

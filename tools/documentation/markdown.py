@@ -12,8 +12,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def code(text: str) -> str:
-    """Return a text as code."""
-    return f"`{text}`"
+    """Return a text as code, and nothing for none."""
+    return f"`{text}`" if text else ""
 
 
 def sentence(text: str) -> str:

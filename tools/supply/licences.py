@@ -5,7 +5,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any, Final
 
@@ -39,24 +38,15 @@ ALLOWED: Final = frozenset(
 #: What older metadata says, in SPDX's words. "BSD License" is left out: it names no text.
 _CLASSIFIERS: Final = {
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
-    "License :: OSI Approved :: ISC License (ISCL)": "ISC",
     "License :: OSI Approved :: MIT License": "MIT",
-    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "License :: OSI Approved :: Python Software Foundation License": "PSF-2.0",
 }
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What somebody read in a package whose metadata doesn't say it, and where."""
-
-    expression: str
-    reason: str
-
-
-#: By the package's normalised name. An entry that is no longer needed is a fault.
+#: What somebody read in a package whose metadata doesn't say it, and where. By the package's
+#: normalised name. An entry that is no longer needed is a fault.
 READINGS: Final = {
-    "jira": Reading(
+    "jira": (
         "BSD-2-Clause",
         "it says 'BSD License'; the LICENSE file in its distribution has the two clauses",
     ),
@@ -74,59 +64,54 @@ def declared(package: str) -> str | None:
     fields = metadata(package)
     for field in ("License-Expression", "License"):
         for text in fields.get_all(field) or []:
-            if _is_expression(text):
+            if _parsed(text) is not None:
                 return str(text)
-    known = {_CLASSIFIERS.get(name) for name in fields.get_all("Classifier") or []} - {None}
-    return " AND ".join(sorted(filter(None, known))) or None
+    known = {_CLASSIFIERS.get(name, "") for name in fields.get_all("Classifier") or []} - {""}
+    return " AND ".join(sorted(known)) or None
 
 
 def expression_of(package: str) -> str | None:
     """Return the SPDX expression of an installed package: declared, or read by somebody."""
-    if package in READINGS:
-        return declared(package) or READINGS[package].expression
-    return declared(package)
+    return declared(package) or READINGS.get(package, (None,))[0]
 
 
 def is_allowed(expression: str) -> bool:
     """Return whether ALLOWED has licences that satisfy it; ValueError if it is no expression."""
-    try:
-        return _allows(_SPDX.parse(expression, validate=True))
-    except ExpressionError as exc:
-        raise ValueError(f"'{expression}' is no SPDX expression") from exc
+    parsed = _parsed(expression)
+    if parsed is None:
+        raise ValueError(f"'{expression}' is no SPDX expression")
+    return _allows(parsed)
 
 
 def faults(packages: Iterable[str]) -> Iterator[str]:
     """Yield, in words, each package whose licence is forbidden or unknown, and stale readings."""
     for package in packages:
         try:
-            yield from _fault_of(package)
+            expression = expression_of(package)
         except PackageNotFoundError:
             yield f"{package} is not installed, so its licence can't be read"
+            continue
+        if expression is None:
+            yield f"{package} declares no licence in SPDX's words: read it, enter it in READINGS"
+        elif not is_allowed(expression):
+            yield f"{package} is {expression}, which is not in ALLOWED"
+        elif package in READINGS and declared(package):
+            yield f"{package} declares {expression} itself by now: take it out of READINGS"
 
 
-def _fault_of(package: str) -> Iterator[str]:
-    expression = expression_of(package)
-    if expression is None:
-        yield f"{package} declares no licence in SPDX's words: read it, and enter it in READINGS"
-    elif not is_allowed(expression):
-        yield f"{package} is {expression}, which is not in ALLOWED"
-    elif declared(package) and package in READINGS:
-        yield f"{package} declares {expression} itself by now: take it out of READINGS"
-
-
-def _is_expression(text: str) -> bool:
+def _parsed(text: str) -> Any:
+    """Return an expression as a tree, None for what is none."""
     try:
-        _SPDX.parse(text, validate=True)
+        return _SPDX.parse(text, validate=True)
     except ExpressionError:
-        return False
-    return True
+        return None
 
 
 def _allows(node: Any) -> bool:
     if isinstance(node, _SPDX.OR):
-        return any(_allows(part) for part in node.args)
+        return any(map(_allows, node.args))
     if isinstance(node, _SPDX.AND):
-        return all(_allows(part) for part in node.args)
+        return all(map(_allows, node.args))
     return str(node) in ALLOWED
 
 

@@ -5,17 +5,18 @@ only looks.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from tools import PROJECT
 
@@ -62,30 +63,17 @@ RUN_TIME: Final = Lock("requirements/run.txt", "pyproject.toml", (_TESTED,))
 LOCKS: Final = (EVERYTHING, BUILD, DEMO, RUN_TIME)
 
 
-@dataclass(frozen=True)
-class Pin:
-    """One entry of a lock file."""
+class Pin(NamedTuple):
+    """One entry of a lock file; the name is the package's normalised one."""
 
-    requirement: Requirement
+    name: str
+    version: str
     hashes: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The package's normalised name."""
-        return canonicalize_name(self.requirement.name)
-
-    @property
-    def version(self) -> str:
-        """The only version it allows; ValueError when it allows others."""
-        (specifier,) = self.requirement.specifier
-        if specifier.operator != "==" or "*" in specifier.version:
-            raise ValueError(f"{self.requirement} is not pinned")
-        return specifier.version
+    marker: Marker | None
 
     def holds(self, python: str | None = None) -> bool:
         """Return whether it is for this machine, with this Python or with ``python`` (3.13)."""
-        marker = self.requirement.marker
-        return marker is None or marker.evaluate(_surroundings(python))
+        return _holds(self.marker, python)
 
 
 def read_lock(text: str) -> list[Pin]:
@@ -108,107 +96,84 @@ def faults(folder: Path = PROJECT) -> list[str]:
     satisfies its requirements for every Python of PYTHONS, and agrees with the others.
     """
     project = tomllib.loads((folder / "pyproject.toml").read_text())
+    build = _logical_lines((folder / BUILD.source).read_text())
     found: list[str] = []
-    read: dict[str, list[Pin]] = {}
+    tested: set[tuple[str, str, tuple[str, ...]]] = set()
     for lock in LOCKS:
         text = (folder / lock.name).read_text()
         if not text.startswith(lock.header()):
             found.append(f"{lock.name} was not made by 'uv {' '.join(lock.command())}'")
         try:
-            read[lock.name] = read_lock(text)
+            pins = read_lock(text)
         except ValueError as exc:
             found.append(f"{lock.name}: {exc}")
             continue
-        needed = _needed(lock, project, folder)
-        found += [f"{lock.name} {fault}" for fault in _unmet(needed, read[lock.name])]
-    found += _disagreements(read)
-    if _backends(project) != _lines(folder / BUILD.source):
+        needed = build if lock is BUILD else _needed(lock, project["project"])
+        found += [f"{lock.name} {fault}" for fault in _unmet(map(Requirement, needed), pins)]
+        if lock is EVERYTHING:
+            tested = {pin[:3] for pin in pins}
+        names = {name for name, _, _ in tested}
+        found += [
+            f"{lock.name} and {EVERYTHING.name} differ about {pin.name}=={pin.version}"
+            for pin in pins
+            # What only the build needs is not in the others.
+            if pin[:3] not in tested and (pin.name in names or lock is not BUILD)
+        ]
+    if build != project["build-system"]["requires"]:
         found.append(f"pyproject.toml's build-system.requires and {BUILD.source} differ")
     return found
 
 
-def make(*, upgrade: bool) -> None:
-    """Make all lock files anew, of known versions as far as they still fit, or of the newest."""
-    for lock in LOCKS:
-        print(f"lock: {lock.name}", file=sys.stderr)
-        command = ["uv", *lock.command(), "--quiet", *(["--upgrade"] if upgrade else [])]
-        subprocess.run(command, cwd=PROJECT, check=True)
-
-
-def _logical_lines(text: str) -> Iterator[str]:
-    joined = text.replace("\\\n", " ")
-    for line in joined.splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield line.strip()
+def _logical_lines(text: str) -> list[str]:
+    lines = (line.strip() for line in text.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _pin(line: str) -> Pin:
     if line.startswith("-"):
         raise ValueError(f"'{line}' is an option: a lock file names no index")
-    requirement, *hashes = (part.strip() for part in line.split(" --hash="))
-    pin = Pin(Requirement(requirement), tuple(hashes))
-    if pin.requirement.url is not None:
-        raise ValueError(f"{pin.requirement} is not from the index")
+    text, *hashes = (part.strip() for part in line.split(" --hash="))
+    requirement = Requirement(text)
+    if requirement.url is not None:
+        raise ValueError(f"{text} is not from the index")
     if not hashes or any(not hash_.startswith("sha256:") for hash_ in hashes):
-        raise ValueError(f"{pin.requirement} has no hash, or one that is not sha256")
-    _ = pin.version
-    return pin
+        raise ValueError(f"{text} has no hash, or one that is not sha256")
+    pinned = re.fullmatch(r"==([^,*]+)", str(requirement.specifier))
+    if not pinned:
+        raise ValueError(f"{text} is not pinned")
+    name = canonicalize_name(requirement.name)
+    return Pin(name, pinned[1], tuple(hashes), requirement.marker)
 
 
-def _surroundings(python: str | None) -> dict[str, str]:
-    if python is None:
-        return {}
-    return {"python_version": python, "python_full_version": f"{python}.0"}
+def _holds(marker: Marker | None, python: str | None) -> bool:
+    named = {"python_version": python, "python_full_version": f"{python}.0"} if python else {}
+    return marker is None or marker.evaluate(named)
 
 
-def _lines(path: Path) -> list[str]:
-    return list(_logical_lines(path.read_text()))
-
-
-def _backends(project: dict[str, Any]) -> list[str]:
-    return list(project["build-system"]["requires"])
-
-
-def _needed(lock: Lock, project: dict[str, Any], folder: Path) -> list[Requirement]:
-    if lock is BUILD:
-        return [Requirement(line) for line in _lines(folder / lock.source)]
-    extras = project["project"].get("optional-dependencies", {})
-    named = [option.removeprefix("--extra=") for option in lock.options if "--extra=" in option]
-    wanted = extras if "--all-extras" in lock.options else named
-    texts = [text for extra in wanted for text in extras[extra]]
-    return [Requirement(text) for text in [*project["project"]["dependencies"], *texts]]
+def _needed(lock: Lock, project: dict[str, Any]) -> list[str]:
+    """Return what pyproject.toml wants to be in a lock file."""
+    return [
+        *project["dependencies"],
+        *(
+            text
+            for extra, texts in project["optional-dependencies"].items()
+            if {"--all-extras", f"--extra={extra}"} & set(lock.options)
+            for text in texts
+        ),
+    ]
 
 
 def _unmet(needed: Iterable[Requirement], pins: Sequence[Pin]) -> Iterator[str]:
     for requirement in needed:
+        fitting = [
+            pin
+            for pin in pins
+            if pin.name == canonicalize_name(requirement.name)
+            and requirement.specifier.contains(pin.version, prereleases=True)
+        ]
         for python in PYTHONS:
-            if requirement.marker and not requirement.marker.evaluate(_surroundings(python)):
-                continue
-            if not any(_meets(pin, requirement, python) for pin in pins):
+            if _holds(requirement.marker, python) and not any(it.holds(python) for it in fitting):
                 yield f"does not satisfy '{requirement}' for Python {python}"
-
-
-def _meets(pin: Pin, requirement: Requirement, python: str) -> bool:
-    return (
-        pin.name == canonicalize_name(requirement.name)
-        and pin.holds(python)
-        and requirement.specifier.contains(Version(pin.version), prereleases=True)
-    )
-
-
-def _disagreements(read: dict[str, list[Pin]]) -> Iterator[str]:
-    everything = {_identity(pin) for pin in read.get(EVERYTHING.name, [])}
-    known = {identity[0] for identity in everything}
-    for name, pins in read.items():
-        for pin in pins:
-            # What only the build needs is not in the others.
-            shared = pin.name in known or name != BUILD.name
-            if shared and _identity(pin) not in everything:
-                yield f"{name} and {EVERYTHING.name} differ about {pin.requirement}"
-
-
-def _identity(pin: Pin) -> tuple[str, str, tuple[str, ...]]:
-    return pin.name, pin.version, pin.hashes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,8 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="only say whether they still fit")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     options = parser.parse_args(arguments)
-    if not options.check:
-        make(upgrade=options.upgrade)
+    for lock in () if options.check else LOCKS:
+        print(f"lock: {lock.name}", file=sys.stderr)
+        command = ["uv", *lock.command(), "--quiet", *["--upgrade"] * options.upgrade]
+        subprocess.run(command, cwd=PROJECT, check=True)
     found = faults()
     for fault in found:
         print(f"lock: {fault}", file=sys.stderr)

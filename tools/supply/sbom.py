@@ -13,14 +13,13 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import metadata, requires
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import confluent_kafka
 import pycurl
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
-from cyclonedx.model.dependency import Dependency
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -39,12 +38,19 @@ _BUILT_WITH: Final = re.compile(r"(\S+)/(\d\S*)")
 
 def bill() -> str:
     """Return the whole document; RuntimeError when what is installed is not what is locked."""
-    pins = [pin for pin in pins_of(RUN_TIME) if pin.holds()]
-    components = {pin.name: _component(pin) for pin in pins}
-    project = _project()
-    bom = Bom(components=components.values(), dependencies=_dependencies(project, components))
-    bom.metadata.component = project
-    return _reproducible(JsonV1Dot6(bom).output_as_string(indent=2)) + "\n"
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    ours = _component(project["name"], __version__, project["description"], project["license"])
+    ours.type = ComponentType.APPLICATION
+    components = {pin.name: _locked(pin) for pin in pins_of(RUN_TIME) if pin.holds()}
+    bom = Bom(components=components.values())
+    bom.metadata.component = ours
+    for component in (ours, *components.values()):
+        needed = _needs(component.name) & components.keys()
+        bom.register_dependency(component, [components[name] for name in needed])
+    document = json.loads(JsonV1Dot6(bom).output_as_string())
+    # Fields of the library's own making that differ with every run; the format needs neither.
+    del document["serialNumber"], document["metadata"]["timestamp"]
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def schema_fault(document: str) -> str | None:
@@ -53,46 +59,30 @@ def schema_fault(document: str) -> str | None:
     return None if fault is None else str(fault)
 
 
-def _component(pin: Pin) -> Component:
+def _component(
+    name: str, version: str, description: str | None, licence: str | None, within: str = ""
+) -> Component:
+    """Return a component; one that is within a package of the index is none of the index itself."""
+    return Component(
+        name=name,
+        version=version,
+        description=description,
+        purl=PackageURL("generic" if within else "pypi", None, name, version),
+        bom_ref=f"{within}/{name}" if within else name,
+        licenses=[LicenseFactory().make_from_string(licence)] if licence else [],
+    )
+
+
+def _locked(pin: Pin) -> Component:
     fields = metadata(pin.name)
     if fields["Version"] != pin.version:
         raise RuntimeError(f"{pin.name} {fields['Version']} is installed, {pin.version} is locked")
-    return Component(
-        type=ComponentType.LIBRARY,
-        name=pin.name,
-        version=pin.version,
-        description=fields["Summary"],
-        purl=PackageURL("pypi", None, pin.name, pin.version),
-        bom_ref=pin.name,
-        licenses=_licences(expression_of(pin.name)),
-        components=[
-            Component(
-                type=ComponentType.LIBRARY,
-                name=name,
-                version=version,
-                purl=PackageURL("generic", None, name, version),
-                bom_ref=f"{pin.name}/{name}",
-            )
-            for name, version in _bundled(pin.name)
-        ],
-    )
-
-
-def _project() -> Component:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    return Component(
-        type=ComponentType.APPLICATION,
-        name=project["name"],
-        version=__version__,
-        description=project["description"],
-        purl=PackageURL("pypi", None, project["name"], __version__),
-        bom_ref=project["name"],
-        licenses=_licences(project["license"]),
-    )
-
-
-def _licences(expression: str | None) -> list[Any]:
-    return [] if expression is None else [LicenseFactory().make_from_string(expression)]
+    component = _component(pin.name, pin.version, fields["Summary"], expression_of(pin.name))
+    component.components = [
+        _component(name, version, None, None, within=pin.name)
+        for name, version in _bundled(pin.name)
+    ]
+    return component
 
 
 def _bundled(package: str) -> Iterator[tuple[str, str]]:
@@ -106,13 +96,6 @@ def _bundled(package: str) -> Iterator[tuple[str, str]]:
                 yield name.lower(), version
 
 
-def _dependencies(project: Component, components: dict[str, Component]) -> Iterator[Dependency]:
-    for component in [project, *components.values()]:
-        needed = sorted(_needs(component.name) & components.keys())
-        refs = [Dependency(components[name].bom_ref) for name in needed]
-        yield Dependency(component.bom_ref, dependencies=refs)
-
-
 def _needs(package: str) -> set[str]:
     needed = map(Requirement, requires(package) or [])
     return {
@@ -120,13 +103,6 @@ def _needs(package: str) -> set[str]:
         for requirement in needed
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
     }
-
-
-def _reproducible(document: str) -> str:
-    # Fields of the library's own making that differ with every run; the format needs neither.
-    content = json.loads(document)
-    del content["serialNumber"], content["metadata"]["timestamp"]
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def main() -> int:

@@ -58,6 +58,9 @@ def test_the_page_counts_right() -> None:
     sent = [scene for scene in scenes() if decision(scene).outcome == "sent"]
     assert f"the {len(scenes())} notifications of the demo" in _PAGE
     assert f"; {len(sent)} lead to a message" in _PAGE
+    pipeline = (PROJECT / ".gitlab-ci.yml").read_text()
+    assert f"--max-messages={len(sent)} " in pipeline
+    assert f'build/messages)" -eq {len(sent)}\n' in pipeline
     assert f"`{project.environment('cki-notifier')['KAFKA_TOPIC']}`" in _PAGE
     named = set(re.findall(r"`(CKINotifier\w+)`", _PAGE))
     assert named

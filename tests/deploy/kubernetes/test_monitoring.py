@@ -2,24 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 
-from tests.deploy.kubernetes.manifests import DEPLOY, OVERLAYS, overlay
+from tests.deploy.kubernetes.manifests import OVERLAYS, overlay
 from tests.deploy.monitoring.files import ALERTS, DASHBOARD
-from tools import PROJECT
 
 each_overlay = pytest.mark.parametrize("name", OVERLAYS)
-
-
-def test_the_rules_are_what_their_script_writes() -> None:
-    """Who changes ``alerts.yaml`` runs ``tools/deployment/make_prometheus_rule.py``."""
-    script = PROJECT / "tools/deployment/make_prometheus_rule.py"
-    result = subprocess.run([sys.executable, script], capture_output=True, check=True, text=True)
-    assert result.stdout == (DEPLOY / "base" / "prometheus-rule.yaml").read_text()
 
 
 @each_overlay

@@ -1,13 +1,10 @@
 """The dashboard for Grafana."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 from tests.deploy.monitoring.files import (
-    DASHBOARD,
     annotations,
     dashboard,
     documented,
@@ -23,13 +20,6 @@ REPOSITORY: Final = "https://gitlab.com/cki-project/cki-notifier"
 #: By Grafana's own names.
 UNITS: Final = {"bytes", "ops", "percentunit", "reqps", "s", "short"}
 SELECTOR: Final = re.compile(r"\w+\{[^}]*\}")
-
-
-def test_the_dashboard_is_what_its_script_writes() -> None:
-    """Who changes one changes the other: ``python tools/deployment/make_dashboard.py``."""
-    script = PROJECT / "tools/deployment/make_dashboard.py"
-    result = subprocess.run([sys.executable, script], capture_output=True, check=True, text=True)
-    assert result.stdout == DASHBOARD.read_text()
 
 
 def test_promtool_takes_every_query(tmp_path: Path) -> None:

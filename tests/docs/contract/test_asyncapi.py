@@ -15,9 +15,8 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it has
 from cki_notifier.notification.models import Stage
 from tests.factories.environment import environment, read
 from tools import PROJECT
-from tools.documentation.asyncapi import TOPIC
+from tools.documentation.asyncapi import MESSAGES, headers
 from tools.documentation.examples import record
-from tools.documentation.headers import HEADERS
 
 DOCUMENT: Final = PROJECT / "docs" / "asyncapi.yaml"
 SCRIPT: Final = PROJECT / "tests/docs/contract/asyncapi/parse.mjs"
@@ -26,7 +25,6 @@ PARSER: Final = PROJECT / ".cache" / "asyncapi-parser"
 NODE: Final = Path(sys.executable).with_name("node")
 #: Of a diagnostic.
 ERROR: Final = 0
-MESSAGES: Final = {Stage.PRE_TEST: "preTest", Stage.POST_TEST: "postTest"}
 
 Change = Callable[[Any], object]
 #: What the parser must refuse, and the place where it does.
@@ -113,10 +111,11 @@ def test_the_parser_is_pinned_by_hashes() -> None:
 
 def test_there_is_one_channel_with_both_messages(parsed: Parsed) -> None:
     """It is the topic that the daemon writes to."""
-    assert parsed.document["channels"] == [{"address": TOPIC, "messages": list(MESSAGES.values())}]
-    configured = read(environment()).kafka
-    assert configured is not None
-    assert configured.topic == TOPIC
+    kafka = read(environment()).kafka
+    assert kafka is not None
+    assert parsed.document["channels"] == [
+        {"address": kafka.topic, "messages": list(MESSAGES.values())}
+    ]
 
 
 def test_each_stage_is_sent(parsed: Parsed) -> None:
@@ -146,7 +145,7 @@ def test_a_record_is_valid_as_its_own_stage_only(parsed: Parsed, stage: Stage) -
         assert Draft7Validator(message["key"]).is_valid(sent.key)
 
 
-@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("header", headers())
 def test_no_header_can_be_missing(parsed: Parsed, header: str) -> None:
     """All of them are promised."""
     headers = {name: it for name, it in record(Stage.PRE_TEST).headers.items() if name != header}

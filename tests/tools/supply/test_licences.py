@@ -16,7 +16,7 @@ def test_every_run_time_package_may_be_combined_with_ours() -> None:
 
 def test_every_reading_has_a_reason() -> None:
     """Who reads a licence says where it is written."""
-    assert all("LICENSE" in reading.reason for reading in READINGS.values())
+    assert all("LICENSE" in reason for _, reason in READINGS.values())
 
 
 @pytest.mark.parametrize(

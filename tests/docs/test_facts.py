@@ -1,0 +1,356 @@
+"""Pages repeat numbers and names of the code and of what is deployed; here they are held to them.
+
+A row is a page's words with a mark in the place of each number or name, and where these come from:
+an attribute of a module of ours, a value in a YAML file (``file:path``), or what a pattern finds in
+any other file (``file~pattern``). Whoever changes one is told which words have become untrue.
+"""
+
+import re
+from pkgutil import resolve_name
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from cki_notifier.rabbitmq.queues import DELAYS, delay_queue
+from cki_notifier.workers.shares import shares_of
+from tools import PROJECT
+
+#: What is behind the colon of a mark: the unit of a number.
+UNITS: Final = {
+    "min": 60,
+    "minutes": 60,
+    "h": 3600,
+    "days": 86_400,
+    "kB": 1024,
+    "MiB": 1024**2,
+}
+WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+VARIABLES: Final = "configuration.variables"
+IN_FLIGHT: Final = f"{VARIABLES}.CKI_NOTIFIER_IN_FLIGHT.default"
+PORT: Final = f"{VARIABLES}.CKI_METRICS_PORT.default"
+RETRY_HOURS: Final = f"{VARIABLES}.CKI_NOTIFIER_RETRY_HOURS.default"
+SHUTDOWN: Final = f"{VARIABLES}.CKI_NOTIFIER_SHUTDOWN_SECONDS.default"
+TOPIC: Final = f"{VARIABLES}.KAFKA_TOPIC.default"
+CLOSING: Final = "configuration.shutdown.CLOSING_SECONDS"
+#: What a document may be, by default and for everything of a checkout.
+DOCUMENT, EVERYTHING = "sources.datawarehouse._CHECKOUT", "sources.datawarehouse._CHECKOUT_PAGE"
+HTTP: Final = "web.connections"
+POD: Final = "deploy/kubernetes/base/deployment.yaml:spec.template.spec"
+PROBES: Final = f"{POD}.containers.0"
+AUDIT: Final = "deploy/kubernetes/components/audit/cron-job.yaml:spec.jobTemplate.spec"
+UNIT: Final = "deploy/systemd/cki-notifier.service"
+KUBERNETES: Final = "tests/deploy/kubernetes/tools/install"
+KAFKA_RANGES: Final = "configuration.settings._KAFKA_RANGES"
+KEDA: Final = "deploy/kubernetes/overlays/production/keda/scaled-object.yaml:spec"
+
+FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
+    ".gitlab-ci.yml": [("image: python:{}-bookworm", r"Dockerfile~FROM python:(\d+\.\d+)")],
+    "Dockerfile": [("EXPOSE {:0}", PORT)],
+    "SECURITY.md": [
+        ("A body is read up to {:MiB}, everything", f"{DOCUMENT}.most_bytes"),
+        ("everything of a checkout up to {:MiB}, as unpacked", f"{EVERYTHING}.most_bytes"),
+        ("and up to {} times what came over the wire", "sources.transfer._MOST_GROWTH"),
+        ("up to {} and {} objects", f"{DOCUMENT}.most_objects", f"{EVERYTHING}.most_objects"),
+        ("{:word-} large ones of a service at a time", "sources.transfer.LARGE_BODIES"),
+        ("lists up to {} pages", "sources.http.MOST_PAGES"),
+        ("; {} issues are asked of Jira for a message", "sources.jira._MOST_ISSUES"),
+        ("{} of them one by one", "sources.jira._MOST_SINGLE"),
+        ("A request ends after {:s},", f"{DOCUMENT}.seconds"),
+        ("one to GitLab after {:s},", "sources.gitlab._REQUEST_SECONDS"),
+        ("a notification's work after {:min};", "daemon.NOTIFICATION_SECONDS"),
+        ("Jira is waited for for {:s};", "sources.jira.LOOK_UP_SECONDS"),
+        ("`Retry-After` counts up to {:s}.", "sources.http._LONGEST_RETRY_AFTER"),
+        ("no more than {} characters of a text", "telemetry.log._LONGEST"),
+        ("an error in a message's header no more than {},", "rabbitmq.retries._LONGEST_ERROR"),
+        ("a text of the status page no more than {};", "telemetry.outcomes._LONGEST"),
+        ("(of {:word-} characters and more)", "telemetry.sentry._SHORTEST_SECRET"),
+        ("{:s} and {:kB} for a request,", f"{HTTP}._REQUEST_SECONDS", f"{HTTP}._LONGEST"),
+        ("for a request, {:s} for its answer", f"{HTTP}._ANSWER_SECONDS"),
+        (
+            "we hold no more than {:word-} times `CKI_NOTIFIER_IN_FLIGHT` messages",
+            "workers.shares._PREFETCH_EACH",
+        ),
+    ],
+    "cki_notifier/configuration/variables.py": [
+        ("{:word-} times as many, and at least", "workers.shares._PREFETCH_EACH"),
+        ("and at least {}, are fetched", "workers.shares._LEAST_PREFETCH"),
+        ("`delivery.timeout.ms` is at most {:0},", f"{KAFKA_RANGES}[delivery.timeout.ms][1]"),
+        ("`message.max.bytes` at least {:0}.", f"{KAFKA_RANGES}[message.max.bytes][0]"),
+    ],
+    "compose.yaml": [
+        ("KAFKA_TOPIC: {}", TOPIC),
+        ("The daemon takes {:s} for what is in flight", SHUTDOWN),
+    ],
+    "deploy/monitoring/alerts.yaml": [
+        ("after {} hours it is dead-lettered", RETRY_HOURS),
+        ("tried again for {} hours", RETRY_HOURS),
+    ],
+    "docs/audit.md": [
+        ("once more, {} seconds after the audit began", "audit.command._ON_ITS_WAY_SECONDS"),
+        ("Kafka is waited for for {:minutes};", "audit.command._TOPIC_SECONDS"),
+        ("and after {:word-} in a row", "audit.compare._MANY"),
+        ("in a row {:word-} seconds.", "audit.compare._SHORT_SECONDS"),
+        ("or takes longer than {} seconds, a line on", "audit.push._SECONDS"),
+        (
+            "at most {} documents at a time (`--requests`)",
+            r'cki_notifier/audit/arguments.py~"--requests",\s+type=\w+,\s+default=(\d+)',
+        ),
+        ("`schedule: {}`", "deploy/kubernetes/components/audit/cron-job.yaml:spec.schedule"),
+        ("`activeDeadlineSeconds: {:0}`", f"{AUDIT}.activeDeadlineSeconds"),
+        ("`backoffLimit: {}`", f"{AUDIT}.backoffLimit"),
+        ("`ttlSecondsAfterFinished: {:0}`", f"{AUDIT}.ttlSecondsAfterFinished"),
+    ],
+    "docs/compose.md": [
+        ("<http://127.0.0.1:{:0}>", PORT),
+        ("the topic is `{}`", TOPIC),
+    ],
+    "docs/configuration.md": [
+        ("shorter than {:word-} characters", "telemetry.sentry._SHORTEST_SECRET"),
+        ("one is sent in {:word-minutes}", "telemetry.sentry._QUIET_SECONDS"),
+        ("but for {:word-} seconds at the end", "configuration.shutdown.SENTRY_SECONDS"),
+    ],
+    "docs/contract.md": [
+        ("teams that read the topic `{}`", TOPIC),
+        ("tried again, for up to {} hours", RETRY_HOURS),
+    ],
+    "docs/dead-letters.md": [
+        ("who did not answer for {} h;", RETRY_HOURS),
+        ("while the delays and the {} h begin anew", RETRY_HOURS),
+        ("delivered more than {} times", "doctor.policies._USUAL_DELIVERIES"),
+        ("with `x-delivery-limit` {}.", "rabbitmq.connection._MOST_DELIVERIES"),
+        ("looked at {:word-} times and more", "dead_letters.walk._MANY_LOOKS"),
+    ],
+    "docs/delivery.md": [
+        ("heard from RabbitMQ within the last {:s}", "rabbitmq.consume._FENCE_SECONDS"),
+        ("`Retry-After` is honoured, up to {:s})", "sources.http._LONGEST_RETRY_AFTER"),
+        ("too large: above {:MiB},", f"{DOCUMENT}.most_bytes"),
+        ("above {:MiB} for everything of a checkout", f"{EVERYTHING}.most_bytes"),
+        ("or more than {} times what came over the wire", "sources.transfer._MOST_GROWTH"),
+        ("Jira does not answer properly within {:s}", "sources.jira.LOOK_UP_SECONDS"),
+        ("every {:s} if it refuses us", "workers.gate.LONGEST_PROBE_SECONDS"),
+        (
+            "connected anew, after {:s} to {:s};",
+            "rabbitmq.consume._PAUSES[0]",
+            "rabbitmq.consume._PAUSES[-1]",
+        ),
+        ("made again within {:s}", "rabbitmq.consume._BIND_SECONDS"),
+        ("for at most {:s}, before the queue is declared", "rabbitmq.consume._ORPHANS_SECONDS"),
+        ("it holds, for at most {:s}, and connects anew", "rabbitmq.consume._ORPHANS_SECONDS"),
+        (
+            "The delays are {:s}, {:s}, {:min}, {:min}, and {:h} again and again",
+            *(f"rabbitmq.queues.DELAYS[{number}]" for number in range(5)),
+        ),
+        (
+            "delayed through {:s}, {:s}, {:min}, {:min}, then dead-lettered",
+            *(f"rabbitmq.queues.DELAYS[{number}]" for number in range(4)),
+        ),
+        ("after `CKI_NOTIFIER_RETRY_HOURS` ({})", RETRY_HOURS),
+        ("fetched from the queue ({:word-} times", "workers.shares._PREFETCH_EACH"),
+        ("handled at once have {:MiB} together", "daemon._MOST_BYTES"),
+        ("with pauses that grow to {:s}", "rabbitmq.republish._PAUSES[-1]"),
+        ("Every {:word-} seconds the daemon asks", "web.acceptance_watch._PERIOD_SECONDS"),
+        ("({} in a queue that the daemon made)", "rabbitmq.queues._MOST_DELIVERIES"),
+        ("declares its main queue with {};", "rabbitmq.queues._MOST_DELIVERIES"),
+        ("What nobody reads waits, {} lines", "telemetry.streams._MOST_LINES"),
+        ("lines or {:MiB} at most", "telemetry.streams._MOST_BYTES"),
+        ("the end of the process for {:s} at most", "configuration.shutdown.LINES_SECONDS"),
+    ],
+    "docs/deploy.md": [("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN)],
+    "docs/doctor.md": [
+        ("are over after {:s} (`--timeout", "doctor.arguments._SECONDS"),
+        ("it takes longer than {:s}", "doctor.web._SLOW_SECONDS"),
+        ("it ends within {} days", "doctor.gitlab._SOON_DAYS"),
+    ],
+    "docs/examples/consumer.py": [('TOPIC = "{}"', TOPIC)],
+    "docs/image.md": [
+        ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
+        ("within {:s} more", CLOSING),
+        ("`docker stop --timeout {}`", r"compose.yaml~stop_grace_period: (\d+)s"),
+        ("at port {:0} (`CKI_METRICS_PORT`)", PORT),
+    ],
+    "docs/index.md": [("{} ──▶ your lab", TOPIC)],
+    "docs/kubernetes.md": [
+        ("`terminationGracePeriodSeconds: {}`", f"{POD}.terminationGracePeriodSeconds"),
+        ("take from those {:s}", f"{POD}.terminationGracePeriodSeconds"),
+        ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
+        ("then at most {:s} until all connections are closed", CLOSING),
+        ("liveness every {:s},", f"{PROBES}.livenessProbe.periodSeconds"),
+        ("has stood still for {:s},", "web.health._LONGEST_REST_SECONDS"),
+        ("readiness every {:s},", f"{PROBES}.readinessProbe.periodSeconds"),
+        (", timeout {:s} |", f"{PROBES}.readinessProbe.timeoutSeconds"),
+        ("`/ready` waits up to {:s} for Kafka", "kafka.publish._CHECK_SECONDS"),
+        ("`minReadySeconds: {}`", "deploy/kubernetes/base/deployment.yaml:spec.minReadySeconds"),
+        (
+            "When it has been ready for {:s}",
+            "deploy/kubernetes/base/deployment.yaml:spec.minReadySeconds",
+        ),
+        ("has not finished after {:s} stays", SHUTDOWN),
+        ("there are {} of them", f"{KEDA}.triggers.0.metadata.value"),
+        ("never fewer than {},", f"{KEDA}.minReplicaCount"),
+        ("nor more than {}.", f"{KEDA}.maxReplicaCount"),
+        ("sends up to {} notifications' requests", IN_FLIGHT),
+        (
+            "scrapes each replica every {:s}",
+            r"deploy/kubernetes/base/service-monitor.yaml~interval: (\d+)s",
+        ),
+        (
+            "memory {} MiB at most",
+            r"deploy/kubernetes/base/deployment.yaml~limits:\s+memory: (\d+)Mi",
+        ),
+        (
+            "strict schemas of Kubernetes {} and {},",
+            rf"{KUBERNETES}~SCHEMAS='v(\d+\.\d+)",
+            rf"{KUBERNETES}~SCHEMAS='\S+ v(\d+\.\d+)",
+        ),
+    ],
+    "docs/monitoring.md": [
+        ("to {} at kafka", TOPIC),
+        ("{} at once; status page on port", IN_FLIGHT),
+        ("status page on port {:0}", PORT),
+    ],
+    "docs/read-the-topic.md": [
+        ("on the topic `{}`", TOPIC),
+        ("up to {:minutes}, and what comes", "docs.examples.consumer.LONGEST_PAUSE"),
+        ("remembers for {:days}.", "docs.examples.consumer.MEMORY_SECONDS"),
+    ],
+    "docs/replicas.md": [
+        ("at most {:word-} times `CKI_NOTIFIER_IN_FLIGHT`", "workers.shares._PREFETCH_EACH"),
+        ('"x-delivery-limit": {:0}}}', "rabbitmq.queues._MOST_DELIVERIES"),
+        ("name={} durable=true", f"{VARIABLES}.RABBITMQ_QUEUE.default"),
+    ],
+    "docs/rotate-a-token.md": [("`CKI_NOTIFIER_RETRY_HOURS` ({})", RETRY_HOURS)],
+    "docs/runbook.md": [
+        ("It knows the last {} outcomes", "telemetry.outcomes.KEPT"),
+        ("At the limit ({}) with a service", IN_FLIGHT),
+        ("for at most {:minutes} each", "daemon.NOTIFICATION_SECONDS"),
+        (
+            "after {:s}, {:s}, {:min}, {:min}, then every hour",
+            *(f"rabbitmq.queues.DELAYS[{number}]" for number in range(4)),
+        ),
+        ("then every hour, for {} hours", RETRY_HOURS),
+        ("and after {} hours dead-lettered", RETRY_HOURS),
+        ("After {} hours it is dead-lettered.", RETRY_HOURS),
+        ("After {} hours the notification is dead-lettered", RETRY_HOURS),
+        ("goes on by itself within {:s}.", "rabbitmq.republish._PAUSES[-1]"),
+        ("--topic {}", TOPIC),
+        ("Ended by its time limit ({:minutes})", f"{AUDIT}.activeDeadlineSeconds"),
+    ],
+    "docs/services.md": [("tried again every {:s}.", "workers.gate.LONGEST_PROBE_SECONDS")],
+    "docs/tutorial.md": [("with Python {} or newer", "tools.supply.locks.OLDEST_PYTHON")],
+    "docs/status-page.md": [
+        ("`CKI_METRICS_PORT` ({:0})", PORT),
+        (
+            "refreshes itself every {:s} while",
+            r"cki_notifier/web/assets/page.js~EVERY_MS = (\d+)000;",
+        ),
+        *(
+            (
+                "path: {0}, port: {1:0}}} periodSeconds: {2} timeoutSeconds: {3}",
+                f"{PROBES}.{probe}.httpGet.path",
+                PORT,
+                f"{PROBES}.{probe}.periodSeconds",
+                f"{PROBES}.{probe}.timeoutSeconds",
+            )
+            for probe in ("livenessProbe", "readinessProbe")
+        ),
+        ("asked of RabbitMQ every {:s};", "web.queue_lengths._PERIOD_SECONDS"),
+        ("The last {} outcomes since the start", "telemetry.outcomes.KEPT"),
+        ("of the process, {} at once", "web.page.ROWS"),
+        ("for {:minutes}, though something was in hand", "web.verdict._STANDSTILL_SECONDS"),
+        ("the last {} outcomes, the newest", "telemetry.outcomes.KEPT"),
+        ("the newest {} of one checkout", "web.checkout._MOST"),
+        ("and {:MiB} of messages", "telemetry.outcomes._MOST_MESSAGES"),
+        ("The first {0} in hand and the first {0} delayed", "web.status.MOST_SHOWN"),
+        ("`/ready` takes up to {:s}, hence", "kafka.publish._CHECK_SECONDS"),
+        ("what Kafka said holds for {:s},", "web.health._KEPT_SECONDS"),
+        ("the loop was not seen for {:s}:", "web.health._LONGEST_REST_SECONDS"),
+        ("A request has {:s} and {:kB},", f"{HTTP}._REQUEST_SECONDS", f"{HTTP}._LONGEST"),
+        ("its answer {:s};", f"{HTTP}._ANSWER_SECONDS"),
+        ("Up to {} connections may be sending a request", f"{HTTP}._MOST_SENDING"),
+        ("{} wait for an answer,", f"{HTTP}._MOST_WAITING"),
+        ("and {} take a large one", f"{HTTP}._MOST_TAKING"),
+    ],
+    "docs/systemd.md": [
+        ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
+        ("flight, {} for closing", CLOSING),
+        ("sends SIGTERM and waits {} seconds", rf"{UNIT}~TimeoutStopSec=(\d+)s"),
+        ("started again after {} seconds", rf"{UNIT}~RestartSec=(\d+)s"),
+    ],
+    "README.md": [
+        ("{} ──▶ your lab", TOPIC),
+        ("with Python {} or newer", "tools.supply.locks.OLDEST_PYTHON"),
+    ],
+    "pyproject.toml": [('requires-python = ">={}"', "tools.supply.locks.OLDEST_PYTHON")],
+    "scripts/setup.sh": [
+        (
+            "in python3 python{} python{} python{} python{};",
+            *(f"tools.supply.locks.PYTHONS[{number}]" for number in (3, 2, 1, 0)),
+        ),
+    ],
+    "tools/deployment/dashboard.yaml": [
+        ("After {} hours it is dead-lettered.", RETRY_HOURS),
+        ("As RabbitMQ says, every {:s};", "web.queue_lengths._PERIOD_SECONDS"),
+    ],
+}
+
+
+class Fact:
+    """A number or a name, as a page writes it."""
+
+    def __init__(self, place: str) -> None:
+        self._value = looked_up(place)
+
+    def __format__(self, unit: str) -> str:
+        """Return it in a unit, as a ``word-``, or (``0``) without anything between its digits."""
+        if isinstance(self._value, str) and not self._value.isdigit():
+            return self._value
+        number = float(self._value)
+        if unit == "0":
+            return str(int(number))
+        form, _, unit = unit.rpartition("-")
+        number /= UNITS.get(unit, 1)
+        text = WORDS[int(number)] if form == "word" else f"{number:,.10g}"
+        return f"{text} {unit}".strip()
+
+
+def looked_up(place: str) -> Any:
+    """Return what is at a place: in a module of ours, or in a YAML file."""
+    if found := re.fullmatch(r"([^~]+)~(.+)", place):
+        match = re.search(found[2], (PROJECT / found[1]).read_text())
+        assert match, place
+        return match[1]
+    file, _, path = place.partition(":")
+    if path:
+        value = yaml.safe_load((PROJECT / file).read_text())
+        for step in path.split("."):
+            value = value[int(step) if isinstance(value, list) else step]
+        return value
+    name, *keys = re.split(r"[\[\]]+", place.rstrip("]"))
+    value = resolve_name(name if name.startswith(("docs.", "tools.")) else f"cki_notifier.{name}")
+    for key in keys:
+        value = value[int(key) if key.lstrip("-").isdigit() else key]
+    return value
+
+
+@pytest.mark.parametrize("page", FACTS)
+def test_what_a_page_repeats_is_true(page: str) -> None:
+    """The page has these words, with the numbers and names as they are now, however it wraps."""
+    text = " ".join((PROJECT / page).read_text().split())
+    said = [words.format(*map(Fact, places)) for words, *places in FACTS[page]]
+    assert [words for words in said if words.lower() not in text.lower()] == []
+
+
+def test_the_delay_queues_are_called_by_their_delays() -> None:
+    """The table of queues names all of them."""
+    first, *others = (delay_queue("<queue>", seconds) for seconds in DELAYS)
+    names = [first, *(name.removeprefix("<queue>.retry") for name in others)]
+    text = (PROJECT / "docs" / "delivery.md").read_text()
+    assert f"| {', '.join(f'`{name}`' for name in names)} |" in text
+
+
+def test_as_many_as_the_configuration_takes_can_be_fetched() -> None:
+    """AMQP has 16 bits for how many."""
+    most = resolve_name("cki_notifier.configuration.checks._MOST_IN_FLIGHT")
+    assert shares_of(most).prefetch < 2**16 <= shares_of(most + 1).prefetch
