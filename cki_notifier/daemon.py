@@ -20,7 +20,7 @@ from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
-from cki_notifier.rabbitmq.queues import MainQueue, RetryQueues
+from cki_notifier.rabbitmq.queues import MainQueue
 from cki_notifier.rabbitmq.republish import Republisher
 from cki_notifier.rabbitmq.retries import (
     FIRST_SEEN,
@@ -95,7 +95,7 @@ class Daemon:
         )
         self._republisher = Republisher(
             connect=partial(connect, rabbitmq, "republisher"),
-            queues=RetryQueues(rabbitmq.queue),
+            queue=rabbitmq.queue,
             is_current=self._consumer.is_current,
             most_waiting=shares.copies,
         )

@@ -48,27 +48,6 @@ def retry_arguments(queue: str) -> dict[str, dict[str, Any]]:
     return arguments
 
 
-class RetryQueues:
-    """The delay queues and the dead-letter queue.
-
-    Args:
-        main: the main queue's name.
-
-    Attributes:
-        main: the same.
-        names: theirs.
-    """
-
-    def __init__(self, main: str) -> None:
-        self.main = main
-        self._arguments = retry_arguments(main)
-        self.names = tuple(self._arguments)
-
-    def declare(self, connection: BlockingConnection, name: str) -> None:
-        """Make sure that one of them is there."""
-        ensure_queue(connection, name, self._arguments[name])
-
-
 class MainQueue:
     """The queue that is consumed.
 
@@ -89,10 +68,9 @@ class MainQueue:
         if self._is_temporary:
             name = declare_temporary(connection)
         else:
-            retries = RetryQueues(self._config.queue)
-            for name in retries.names:
-                retries.declare(connection, name)
             name = self._config.queue
+            for retries, arguments in retry_arguments(name).items():
+                ensure_queue(connection, retries, arguments)
             ensure_queue(connection, name, main_arguments(name))
         self.bind(connection, name)
         return name
