@@ -92,6 +92,7 @@ class Daemon:
             handler=self,
             prefetch=shares.prefetch,
             liveness=self.liveness,
+            stopping=self._stopping,
         )
         self._republisher = Republisher(
             connect=partial(connect, rabbitmq, "republisher"),
@@ -102,7 +103,7 @@ class Daemon:
 
     def run(self) -> None:
         """Consume; after :meth:`stop`, return when what is in flight is done, or time is over."""
-        self._consumer.run(self._stopping)
+        self._consumer.run()
 
     def stop(self) -> None:
         """Take no new work; from any thread."""

@@ -1,19 +1,5 @@
 """Which acknowledgements a channel needs for what was settled: as few as AMQP allows. No I/O."""
 
-from msgspec import Struct
-
-
-class Acknowledgements(Struct, frozen=True):
-    """What is to be told to the broker.
-
-    Attributes:
-        through: acknowledges this delivery tag and all before it (AMQP's ``multiple``); 0 for none.
-        singly: further tags, each by itself.
-    """
-
-    through: int
-    singly: tuple[int, ...]
-
 
 class SettledTags:
     """Collects the delivery tags of one channel, which the broker counts from 1.
@@ -32,15 +18,17 @@ class SettledTags:
         self._new.append(tag)
         return len(self._new) == 1
 
-    def take(self) -> Acknowledgements:
-        """Return what is to be acknowledged now, and count it as done."""
+    def take(self) -> tuple[int, tuple[int, ...]]:
+        """Return what is to be acknowledged now, and count it as done.
+
+        First the tag that is acknowledged together with all before it (AMQP's ``multiple``), 0 for
+        none; then further tags, each by itself.
+        """
         new, self._new = self._new, []
         self._beyond.update(new)
         while self._through + 1 in self._beyond:
             self._through += 1
             self._beyond.remove(self._through)
-        return Acknowledgements(
-            # Not simply all: RabbitMQ closes a channel that names a tag it was told of before.
-            through=max((tag for tag in new if tag <= self._through), default=0),
-            singly=tuple(tag for tag in new if tag > self._through),
-        )
+        # Not simply all: RabbitMQ closes a channel that names a tag it was told of before.
+        through = max((tag for tag in new if tag <= self._through), default=0)
+        return through, tuple(tag for tag in new if tag > self._through)

@@ -13,10 +13,9 @@ from cki_notifier.rabbitmq.connection import (
     Arguments,
     BasicProperties,
     BlockingConnection,
-    acknowledge,
     compare_queue,
     get,
-    is_quorum_queue_like,
+    of_quorum,
     ready_messages,
     translated,
 )
@@ -76,7 +75,7 @@ class Hand:
     def settle(self, tag: int) -> None:
         """Take a message out of the queue for good."""
         with translated():
-            acknowledge(self._channel, tag)
+            self._channel.basic_ack(tag)
         del self._tags[tag]
 
     def give_back(self) -> None:
@@ -98,7 +97,8 @@ class Hand:
     def may_drop(self) -> bool:
         """Tell whether the queue may be one that drops what was handed out too often."""
         with translated():
-            return not is_quorum_queue_like(self._connection, self.queue, self._arguments)
+            ours = of_quorum(self._arguments)
+            return compare_queue(self._connection, self.queue, ours) is not None
 
     def wears_out(self) -> bool:
         """Tell whether messages may be dropped, at last, because they are looked at."""

@@ -6,7 +6,6 @@ from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.rabbitmq.connection import (
     DELIVERY_LIMIT,
     BlockingConnection,
-    declare_temporary,
     ensure_exchange,
     ensure_queue,
 )
@@ -66,7 +65,8 @@ class MainQueue:
         The queues that catch what fails come first, so that nothing falls beside them.
         """
         if self._is_temporary:
-            name = declare_temporary(connection)
+            with connection.channel() as channel:
+                name = str(channel.queue_declare("", exclusive=True, auto_delete=True).method.queue)
         else:
             name = self._config.queue
             for retries, arguments in retry_arguments(name).items():
@@ -78,10 +78,9 @@ class MainQueue:
     def bind(self, connection: BlockingConnection, name: str) -> None:
         """Make sure that the exchange is there and the queue bound to it; nothing is done twice."""
         ensure_exchange(connection, self._config.exchange)
-        channel = connection.channel()
-        for key in self._config.routing_keys:
-            channel.queue_bind(name, self._config.exchange, key)
-        channel.close()
+        with connection.channel() as channel:
+            for key in self._config.routing_keys:
+                channel.queue_bind(name, self._config.exchange, key)
 
 
 def _dead_lettered_to(queue: str) -> dict[str, Any]:
