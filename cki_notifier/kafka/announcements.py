@@ -69,17 +69,17 @@ class Announcements:
             Unavailable: the topic can't be read, or holds too much.
             Interrupted: the process is stopping.
         """
-        before = self._count
+        before, total = self._count, 0
         ends: Mapping[int, int] = {}
         trouble = "no answer in time"
 
         def go_on() -> None:
-            self._ensure(deadline, self._scan.trouble if self._scan else trouble)
+            why = self._scan.trouble if self._scan else trouble
+            deadline.check(_unreadable(why or "it takes too long"))
             progress(self._count - before, total)
 
-        total = 0
         while True:
-            self._ensure(deadline, trouble)
+            deadline.check(_unreadable(trouble))
             try:
                 self._scan = self._scan or Scan(self._config)
                 ends = ends or self._begin(self._scan, since)
@@ -87,8 +87,13 @@ class Announcements:
                 total = self._count - before + _size(ranges)
                 self._scan.read(ranges, self._take, go_on)
             except (KafkaException, MemoryError) as error:
+                self.close()
                 trouble = described(error)
-                self._failed(error)
+                logger.debug("kafka: the topic can't be read: %s", trouble)
+                if is_forbidden(error):
+                    topic = self._config.topic
+                    why = f"we may not read {topic}; have our user allowed to read it"
+                    raise _unreadable(why) from error
                 if not deadline.pause(PAUSE_SECONDS):
                     raise _unreadable(trouble) from error
             except BaseException:
@@ -113,21 +118,6 @@ class Announcements:
         scan, self._scan = self._scan, None
         if scan is not None:
             scan.close()
-
-    def _ensure(self, deadline: Deadline, trouble: str) -> None:
-        """Return while there is time."""
-        if not deadline.remaining():
-            raise _unreadable(trouble or "it takes too long")
-        deadline.check()
-
-    def _failed(self, error: KafkaException | MemoryError) -> None:
-        logger.debug("kafka: the topic can't be read: %s", described(error))
-        self.close()
-        if is_forbidden(error):
-            topic = self._config.topic
-            raise _unreadable(
-                f"we may not read {topic}; have our user allowed to read it"
-            ) from error
 
     def _begin(self, scan: Scan, since: datetime) -> dict[int, int]:
         """Find where the span begins in partitions that are new to us; return where each ends."""

@@ -154,7 +154,7 @@ def setting_faults(settings: Mapping[str, str]) -> dict[str, str]:
     faults: dict[str, str] = {}
     left = {name: text for name, text in settings.items() if name != "bootstrap.servers"}
     while refusal := _refusal(left):
-        told = _names_in(refusal)
+        told = re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
         name = _culprit(refusal, told, left)
         if faults.keys() & {name, *told}:
             break  # it only follows from what was taken away
@@ -178,16 +178,11 @@ def _refusal(settings: Mapping[str, str]) -> str:
     return ""
 
 
-def _names_in(refusal: str) -> list[str]:
-    """Return the words of a refusal, with the names of settings among them."""
-    return re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
-
-
 def _culprit(refusal: str, told: list[str], settings: Mapping[str, str]) -> str:
     """Return the name of the setting that a refusal is about, nothing when it can't be told.
 
-    librdkafka may call a setting by its other name, or by none: then it is the one that is refused
-    on its own for the same reason.
+    Among the words that it was ``told`` are the names of settings. librdkafka may call a setting by
+    its other name, or by none: then it is the one that is refused on its own for the same reason.
     """
     missing = [name for name in told if "." in name and name not in settings]
     if missing and refusal.endswith("must be set"):

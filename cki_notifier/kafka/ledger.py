@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -76,8 +76,7 @@ class Ledger:
         self._questions: list[_Question] = []
         self._thread: threading.Thread | None = None
         self._trouble = "it does not answer"
-        self._forbidden_until = 0.0
-        self._is_forbidden = False
+        self._forbidden_until = 0.0  # and after that, until it was read
 
     def find(self, event_id: str, existed_at: datetime | None, deadline: Deadline) -> str | None:
         """Look an event up.
@@ -97,21 +96,17 @@ class Ledger:
         since = EARLIEST
         if existed_at is not None:
             since = max(0, int((existed_at.timestamp() - _MARGIN_SECONDS) * 1000))
-        question = _Question(event_id.encode(), since, Future())
-        if time.monotonic() < self._forbidden_until:
-            found, result = None, "forbidden"
-        else:
-            self._ask(question)
-            try:
-                found = self._wait(question.answer, deadline)
-            finally:
-                question.answer.cancel()
-            is_unknown = found is None and self._is_forbidden
-            result = "forbidden" if is_unknown else "found" if found is not None else "absent"
+        found, result = None, "forbidden"
+        if time.monotonic() >= self._forbidden_until:
+            found = self._wait(self._ask(_Question(event_id.encode(), since, Future())), deadline)
+        if found is not None:
+            result = "found"
+        elif not self._forbidden_until:
+            result = "absent"
         metrics.topic_lookups.labels(result).inc()
         return found
 
-    def _ask(self, question: _Question) -> None:
+    def _ask(self, question: _Question) -> "Future[str | None]":
         with self._changed:
             self._questions.append(question)
             self._changed.notify()
@@ -120,16 +115,17 @@ class Ledger:
                     self._thread = start_vital("kafka reader", self._serve)
                 except RuntimeError as error:
                     raise Unavailable("kafka", str(error), hiccup=True, held=True) from error
+        return question.answer
 
     def _wait(self, answer: "Future[str | None]", deadline: Deadline) -> str | None:
-        while True:
-            try:
-                return deadline.wait_for(answer, _LOOK_SECONDS, "a look into the topic")
-            except FutureTimeoutError:
-                if not deadline.remaining():
-                    text = f"the topic can't be read: {self._trouble}"
-                    raise Unavailable("kafka", text, hiccup=True, held=True) from None
-                deadline.check()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    return deadline.wait_for(answer, _LOOK_SECONDS, "a look into the topic")
+                text = f"the topic can't be read: {self._trouble}"
+                deadline.check(Unavailable("kafka", text, hiccup=True, held=True))
+        finally:
+            answer.cancel()
 
     def _serve(self) -> None:
         """Answer questions, until nobody asks any more."""
@@ -177,18 +173,17 @@ class Ledger:
 
     def _forbidden(self) -> None:
         """Tell once that the topic can't be read; until it can, nobody is kept waiting."""
-        self._forbidden_until = time.monotonic() + _FORBIDDEN_SECONDS
-        if not self._is_forbidden:
-            self._is_forbidden = True
+        if not self._forbidden_until:
             logger.error(
                 "kafka: we may not read the topic %s, so what may have been sent before is sent "
                 "again; have our user allowed to read it",
                 self._config.topic,
             )
+        self._forbidden_until = time.monotonic() + _FORBIDDEN_SECONDS
 
     def _allowed(self) -> None:
-        if self._is_forbidden:
-            self._is_forbidden = False
+        if self._forbidden_until:
+            self._forbidden_until = 0.0
             logger.warning("kafka: the topic %s can be read now", self._config.topic)
 
 

@@ -157,12 +157,10 @@ class Gate:
             return True
 
     def _wait(self, ticket: object, deadline: Deadline) -> None:
+        text = f"{self._it} is down, and nobody is let through to it"
         with self._changed:
             while not self._admits(ticket):
-                if not deadline.remaining():
-                    text = f"{self._it} is down, and nobody is let through to it"
-                    raise Unavailable(self.service, text, held=True, host=self.host)
-                deadline.check()
+                deadline.check(Unavailable(self.service, text, held=True, host=self.host))
                 self._changed.wait(_LOOK_SECONDS)
 
     def _admits(self, ticket: object | None) -> bool:

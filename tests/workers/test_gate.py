@@ -10,6 +10,7 @@ from cki_notifier.notification.errors import Interrupted, Unavailable
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import Gate
+from cki_notifier.workers.lanes import Lanes
 
 #: Enough for a slow machine, in seconds.
 PATIENCE = 20.0
@@ -218,7 +219,7 @@ def test_who_waits_at_it_leaves_the_worker(gate: Gate) -> None:
     workers = Workers()
     with pytest.raises(Unavailable):
         gate.enter(Deadline(0.05, workers=workers))
-    assert (workers.left, workers.came_back) == (1, 1)
+    assert (workers.leaves, workers.came_back) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -241,15 +242,16 @@ def test_the_metric_tells_of_each_host(host: str, labels: dict[str, str]) -> Non
     metrics.connected.clear()
 
 
-class Workers:
+class Workers(Lanes):
     """Counts who leaves a worker, and who comes back."""
 
     def __init__(self) -> None:
-        self.left = self.came_back = 0
+        super().__init__(workers=1, most_behind=1, most_bytes=1)
+        self.leaves = self.came_back = 0
 
     def leave(self) -> None:
         """Count."""
-        self.left += 1
+        self.leaves += 1
 
     def come_back(self) -> None:
         """Count."""
