@@ -19,11 +19,11 @@ from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-#: Nothing is said of more records than that: three months of 20,000 a day, and some 300 MiB.
+#: Nothing is said of more records than that: three months of 20,000 a day, and some 150 MiB.
 MOST_RECORDS = 2_000_000
 #: Whoever writes a record may give it any time: none of ours is later, in milliseconds.
 _LAST = 253_402_300_799_000
-_ID, _SUBJECT, _TYPE = "ce_id", "ce_subject", "ce_type"
+_SUBJECT, _TYPE = "ce_subject", "ce_type"
 
 
 class Announcements:
@@ -34,19 +34,17 @@ class Announcements:
             :func:`cki_notifier.kafka.client.setting_faults` accepted.
 
     Attributes:
-        oldest: the time of the oldest record that was read, None without any.
         begins_late: what was announced before may be gone, because the topic does not reach back to
             the beginning of the span in each of its partitions; None where it does. A partition
             that nothing was written to for longer than the topic keeps it looks the same.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
-        self.oldest: datetime | None = None
         self.begins_late: datetime | None = None
         self._config = config
         self._scan: Scan | None = None
         self._count = 0
-        self._announced, self._events = Digests(), Digests()
+        self._announced = Digests()
         #: Up to where each partition was read, in this call or those before.
         self._reached: dict[int, int] = {}
         #: Those of which nothing older than the span is left, though there was something.
@@ -109,10 +107,6 @@ class Announcements:
         """Tell whether a checkout's stage was announced."""
         return self._announced.has(checkout_id, EVENT_TYPES[stage])
 
-    def has_event(self, event_id: str) -> bool:
-        """Tell whether there is a record of an event."""
-        return self._events.has(event_id)
-
     def close(self) -> None:
         """Leave the cluster; a later call of :meth:`read` comes back to it."""
         scan, self._scan = self._scan, None
@@ -148,20 +142,14 @@ class Announcements:
         self._count += 1
         if self._count > MOST_RECORDS:
             raise _too_many()
-        self._note_time(partition, message.timestamp()[1])
-        headers = dict(message.headers() or ())
-        event_id, subject, type_ = (_text(headers.get(it)) for it in (_ID, _SUBJECT, _TYPE))
-        if event_id:
-            self._events.add(event_id)
-        if subject and type_:
-            self._announced.add(subject, type_)
-
-    def _note_time(self, partition: int, milliseconds: int) -> None:
-        at = datetime.fromtimestamp(min(max(0, milliseconds), _LAST) / 1000, UTC)
-        self.oldest = min(self.oldest or at, at)
         if partition in self._cut:
             self._cut.remove(partition)
+            at = datetime.fromtimestamp(min(max(0, message.timestamp()[1]), _LAST) / 1000, UTC)
             self.begins_late = max(self.begins_late or at, at)
+        headers = dict(message.headers() or ())
+        subject, type_ = _text(headers.get(_SUBJECT)), _text(headers.get(_TYPE))
+        if subject and type_:
+            self._announced.add(subject, type_)
 
 
 def _size(ranges: Ranges) -> int:

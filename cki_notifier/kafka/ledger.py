@@ -161,18 +161,12 @@ class Ledger:
 
     def _failed(self, questions: list[_Question], error: KafkaException | MemoryError) -> None:
         self._trouble = described(error)
-        if is_forbidden(error):
-            self._forbidden()
-            for question in questions:
-                _answer(question, None)
+        if not is_forbidden(error):
+            logger.debug("kafka: the topic can't be read: %s", self._trouble)
+            time.sleep(PAUSE_SECONDS)
+            with self._changed:
+                self._questions += questions
             return
-        logger.debug("kafka: the topic can't be read: %s", self._trouble)
-        time.sleep(PAUSE_SECONDS)
-        with self._changed:
-            self._questions += questions
-
-    def _forbidden(self) -> None:
-        """Tell once that the topic can't be read; until it can, nobody is kept waiting."""
         if not self._forbidden_until:
             logger.error(
                 "kafka: we may not read the topic %s, so what may have been sent before is sent "
@@ -180,6 +174,8 @@ class Ledger:
                 self._config.topic,
             )
         self._forbidden_until = time.monotonic() + _FORBIDDEN_SECONDS
+        for question in questions:
+            _answer(question, None)
 
     def _allowed(self) -> None:
         if self._forbidden_until:

@@ -57,12 +57,6 @@ class Bulkhead:
         with self._lock:
             return len(self._line) >= self._most()
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for a place."""
-        with self._lock:
-            return len(self._line)
-
     def _take(self, deadline: Deadline) -> None:
         with self._lock:
             if self._free and not self._line:

@@ -83,12 +83,6 @@ class Gate:
             return self._admits(None)
 
     @property
-    def waiting(self) -> int:
-        """How many wait."""
-        with self._changed:
-            return len(self._line)
-
-    @property
     def is_down(self) -> bool:
         """Whether only one request a second is let through."""
         with self._changed:

@@ -110,12 +110,6 @@ class Lanes:
             return self._workers - self._free
 
     @property
-    def wanted(self) -> int:
-        """How many jobs wait for a worker: to begin, or to go on."""
-        with self._lock:
-            return len(self._ready) + len(self._coming_back)
-
-    @property
     def idle(self) -> bool:
         """Whether no job has begun and not ended."""
         with self._lock:
