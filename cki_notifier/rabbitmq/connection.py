@@ -137,8 +137,8 @@ def translated() -> Iterator[None]:
         yield
     except _FAILURES as error:
         logger.debug("pika: %s%r", type(error).__name__, error.args)
-        kind = Blocked if isinstance(error, pika.exceptions.ConnectionBlockedTimeout) else None
-        raise (kind or Unavailable)("rabbitmq", describe(error)) from error
+        is_blocked = isinstance(error, pika.exceptions.ConnectionBlockedTimeout)
+        raise (Blocked if is_blocked else Unavailable)("rabbitmq", describe(error)) from error
 
 
 @contextmanager
@@ -289,8 +289,9 @@ def compare_queue(
         :data:`ACCESS_REFUSED` for who may not declare the queue.
     """
     asked = dict(arguments) | _NO_QUEUE
-    refusal = refused(connection, lambda it: it.queue_declare(name, durable=True, arguments=asked))
-    return None if _differs_in(refusal, _NO_QUEUE) else refusal
+    return refused(
+        connection, lambda it: it.queue_declare(name, durable=True, arguments=asked), *_NO_QUEUE
+    )
 
 
 def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Refusal | None:
@@ -298,11 +299,11 @@ def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Re
 
     That there is no such exchange it says by finding fault with ``alternate-exchange``.
     """
-    refusal = refused(
+    return refused(
         connection,
         lambda it: it.exchange_declare(name, kind, durable=True, arguments=_NO_EXCHANGE),
+        *_NO_EXCHANGE,
     )
-    return None if _differs_in(refusal, _NO_EXCHANGE) else refusal
 
 
 def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
@@ -314,22 +315,19 @@ def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
 
 
 def refused(
-    connection: BlockingConnection, ask: Callable[[BlockingChannel], Any]
+    connection: BlockingConnection, ask: Callable[[BlockingChannel], Any], *impossible: str
 ) -> Refusal | None:
-    """Ask for something on a channel of its own; return the broker's refusal, None when it did."""
+    """Ask for something on a channel of its own; return the broker's refusal, None when it did.
+
+    It is as good as done when all that the broker finds fault with is an ``impossible`` argument.
+    """
     try:
         with connection.channel() as channel:
             ask(channel)
     except pika.exceptions.ChannelClosedByBroker as error:
-        return Refusal(error.reply_code, error.reply_text)
+        if not any(f"inequivalent arg '{name}'" in error.reply_text for name in impossible):
+            return Refusal(error.reply_code, error.reply_text)
     return None
-
-
-def _differs_in(refusal: Refusal | None, arguments: Arguments) -> bool:
-    """Tell whether it is these arguments alone in which something differs."""
-    return refusal is not None and any(
-        f"inequivalent arg '{name}'" in refusal.text for name in arguments
-    )
 
 
 def of_quorum(arguments: Arguments) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cki_notifier.rabbitmq.acknowledgements import SettledTags
+from cki_notifier.rabbitmq.consume import SettledTags
 from tests.properties import PATIENT
 
 
