@@ -47,7 +47,7 @@ _UNCONFIRMED_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
 #: At the end, the thread that polls is waited for so long, in seconds.
-_END_SECONDS = 4 * _POLL_SECONDS
+_END_SECONDS = 1.0
 #: In the metadata, of a partition that nobody leads.
 _NO_LEADER = -1
 #: Said when no broker is left to talk to, and when the first one refuses us as all will.
@@ -242,7 +242,7 @@ class Publisher:
         return ""
 
     def close(self, seconds: float) -> None:
-        """Wait so long for what is under way, and then for the thread; hardly longer."""
+        """Wait so long for what is under way, and end the thread, for which 1 s is enough."""
         try:
             left = self._producer.flush(seconds)
         except KafkaException as error:

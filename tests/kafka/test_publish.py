@@ -5,6 +5,7 @@ The broker is librdkafka's own mock cluster, which answers with whatever error i
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -407,6 +408,34 @@ def test_it_is_closed_in_the_middle_of_a_pause(
         began = time.monotonic()
         sending.close(1)
         assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_a_client_that_hangs_does_not_hold_up_the_end(publisher: MakePublisher) -> None:
+    """As one that is taken down while its broker is frozen may."""
+    sending, hanging = publisher(), Hanging()
+    sending._producer = hanging  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
+    until(hanging.is_asked.is_set)
+    began = time.monotonic()
+    sending.close(0)
+    assert time.monotonic() - began < PATIENCE / 2
+    hanging.goes_on.set()
+
+
+class Hanging:
+    """A producer that does not return."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.goes_on = threading.Event(), threading.Event()
+
+    def poll(self, _seconds: float) -> int:
+        """Hang."""
+        self.is_asked.set()
+        self.goes_on.wait(10 * PATIENCE)
+        return 0
+
+    def flush(self, _seconds: float) -> int:
+        """Have nothing."""
+        return 0
 
 
 def renewals() -> float:
