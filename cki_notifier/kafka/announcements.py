@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.client import KafkaException, Message, described
-from cki_notifier.kafka.scan import EARLIEST, LATEST, PAUSE_SECONDS, Ranges, Scan, is_forbidden
+from cki_notifier.kafka.scan import EARLIEST, LATEST, PAUSE_SECONDS, Scan, is_forbidden
 from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import EVENT_TYPES, Stage
@@ -28,10 +28,6 @@ _SUBJECT, _TYPE = "ce_subject", "ce_type"
 
 class Announcements:
     """What was announced; read by one thread, and then asked by any.
-
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
 
     Attributes:
         begins_late: what was announced before may be gone, because the topic does not reach back to
@@ -82,7 +78,8 @@ class Announcements:
                 self._scan = self._scan or Scan(self._config)
                 ends = ends or self._begin(self._scan, since)
                 ranges = {it: (self._reached[it], end) for it, end in ends.items()}
-                total = self._count - before + _size(ranges)
+                left = sum(max(0, end - start) for start, end in ranges.values())
+                total = self._count - before + left
                 self._scan.read(ranges, self._take, go_on)
             except (KafkaException, MemoryError) as error:
                 self.close()
@@ -150,10 +147,6 @@ class Announcements:
         subject, type_ = _text(headers.get(_SUBJECT)), _text(headers.get(_TYPE))
         if subject and type_:
             self._announced.add(subject, type_)
-
-
-def _size(ranges: Ranges) -> int:
-    return sum(max(0, end - start) for start, end in ranges.values())
 
 
 def _text(value: str | bytes | None) -> str:

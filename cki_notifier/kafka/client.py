@@ -63,11 +63,9 @@ _READING = {
     "fetch.queue.backoff.ms": "10",  # while so much waits to be looked at; else it would be 1 s
     "log_level": "3",  # errors: settings of producers would be warned about
 }
-#: librdkafka gives a message up after this many milliseconds, far below RabbitMQ's 30 minutes.
-_DELIVERY_TIMEOUT_MS = 60_000
 _DEFAULTS = {
     "client.id": "cki-notifier",
-    "delivery.timeout.ms": str(_DELIVERY_TIMEOUT_MS),
+    "delivery.timeout.ms": "60000",  # far below the 30 minutes that RabbitMQ waits for us
     # The broker alone knows its limit; librdkafka's own would refuse what the broker may take.
     "message.max.bytes": "1000000000",
     "linger.ms": "0",

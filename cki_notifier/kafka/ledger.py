@@ -63,12 +63,7 @@ class _Question(Struct, frozen=True, eq=False):
 
 
 class Ledger:
-    """Answers whether an event's record is in the topic; used by all threads.
-
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
-    """
+    """Answers whether an event's record is in the topic; used by all threads."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
@@ -140,8 +135,9 @@ class Ledger:
                     reader = None
                 self._failed(questions, error)
             else:
-                if reader.may_read:
-                    self._allowed()
+                if reader.may_read and self._forbidden_until:
+                    self._forbidden_until = 0.0
+                    logger.warning("kafka: the topic %s can be read now", self._config.topic)
                 for question in questions:
                     _answer(question, found.get(question.event_id))
         if reader is not None:
@@ -177,11 +173,6 @@ class Ledger:
         for question in questions:
             _answer(question, None)
 
-    def _allowed(self) -> None:
-        if self._forbidden_until:
-            self._forbidden_until = 0.0
-            logger.warning("kafka: the topic %s can be read now", self._config.topic)
-
 
 class _Reader:
     """Reads the topic forward, and remembers the events it saw.
@@ -213,7 +204,6 @@ class _Reader:
         starts = self._topic.offsets(partitions, min(it.since for it in questions))
         if self._is_another_topic(ends):
             self._forget()
-        found = {it: self._types[it] for it in wanted & self._types.keys()}
         earlier, later = {}, {}
         for partition, end in ends.items():
             start = min(starts[partition], end)
@@ -222,8 +212,9 @@ class _Reader:
                 first = reached = start
             earlier[partition], later[partition] = (start, first), (reached, end)
             self._read[partition] = (min(start, first), end)
-        self._scan(earlier, wanted, found)
-        self._scan(later, wanted, found)
+        self._scan(earlier, wanted)
+        self._scan(later, wanted)
+        found = self._types
         if self._is_overfull:
             self._forget()
         return found
@@ -238,21 +229,19 @@ class _Reader:
         """Tell whether the topic was deleted and made again, so that less is in it than we read."""
         return any(reached > ends.get(it, 0) for it, (_, reached) in self._read.items())
 
-    def _scan(self, ranges: Ranges, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
+    def _scan(self, ranges: Ranges, wanted: AbstractSet[bytes]) -> None:
         """Read from one offset up to another one of each partition, and note what is wanted."""
-        if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted, found)):
+        if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted)):
             self.may_read = True
 
-    def _remember(self, headers: Any, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
+    def _remember(self, headers: Any, wanted: AbstractSet[bytes]) -> None:
         headers = dict(headers or ())
         event_id, type_ = headers.get(_ID), headers.get(_TYPE)
         if not isinstance(event_id, bytes) or len(event_id) > _LONGEST_ID:
             return
-        type_ = sys.intern((type_ or b"")[:_LONGEST_TYPE].decode(errors="replace"))
-        if event_id in wanted:
-            found[event_id] = type_
-        if len(self._types) < _MOST_IDS:
-            self._types[event_id] = type_
+        if event_id in wanted or len(self._types) < _MOST_IDS:
+            type_ = (type_ or b"")[:_LONGEST_TYPE].decode(errors="replace")
+            self._types[event_id] = sys.intern(type_)
         else:
             self._is_overfull = True
 

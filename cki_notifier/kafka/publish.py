@@ -140,12 +140,7 @@ class _Progress:
 
 
 class Publisher:
-    """Sends records with ``acks=all`` and idempotence, and tells when they are delivered.
-
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
-    """
+    """Sends records with ``acks=all`` and idempotence, and tells when they are delivered."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._topic = config.topic
