@@ -154,13 +154,12 @@ class Republisher:
     def relieve(self) -> None:
         """Send elsewhere what waits for a queue that takes nothing, beyond its share."""
         self._tell_of_acceptance()
-        stuck = {name for name, outbox in self._outboxes.items() if outbox.is_stuck}
-        free = self._outboxes.keys() - stuck - {dead_letter_queue(self._main)}
-        if not free:
-            return
-        for name in stuck:
-            outbox = self._outboxes[name]
-            if surplus := outbox.surplus(self._most_waiting):
+        stuck = {name: outbox for name, outbox in self._outboxes.items() if outbox.is_stuck}
+        free = self._outboxes.keys() - stuck.keys() - {dead_letter_queue(self._main)}
+        for name, outbox in stuck.items():
+            outbox.ensure_thread()
+            surplus = outbox.surplus(self._most_waiting) if free else []
+            if surplus:
                 text = "%d copies go to other queues: %s: %s"
                 logger.warning(text, len(surplus), name, outbox.trouble)
             for job in surplus:
@@ -210,7 +209,7 @@ class _Outbox:
         with self._changed:
             self._waiting.append(job)
             self._changed.notify()
-        self._ensure_thread()
+        self.ensure_thread()
 
     @property
     def waiting(self) -> int:
@@ -249,7 +248,6 @@ class _Outbox:
 
         What was itself refused stays, because no other queue would take it.
         """
-        self._ensure_thread()
         given_up: list[_Copy] = []
         too_old = time.monotonic() - _LONGEST_WAIT_SECONDS
         with self._changed:
@@ -261,10 +259,10 @@ class _Outbox:
                     given_up.append(job)
         return given_up
 
-    def _ensure_thread(self) -> None:
-        """Start the thread, which may fail for now; :meth:`surplus` tries it again."""
+    def ensure_thread(self) -> None:
+        """Start the thread if copies wait and there is none, which may fail for now."""
         with self._changed:
-            if self._thread is not None:
+            if self._thread or not self._waiting:
                 return
             try:
                 self._thread = start_vital(f"copies for {self._queue}", self._work)

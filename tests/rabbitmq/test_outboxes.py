@@ -16,7 +16,7 @@ from cki_notifier.rabbitmq import republish
 from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import Blocked, Refused
 from cki_notifier.rabbitmq.consume import Delivery
-from cki_notifier.rabbitmq.queues import dead_letter_queue, delay_queue, retry_arguments
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue, retry_arguments
 from cki_notifier.rabbitmq.republish import Republisher
 from cki_notifier.rabbitmq.retries import Destination, destination_of, history_of
 from cki_notifier.telemetry import metrics
@@ -102,8 +102,8 @@ class Copies:
     republisher: Republisher
     safe: list[tuple[bytes, Destination]] = field(default_factory=list)
 
-    def put(self, error: Exception, *bodies: bytes) -> None:
-        """Have copies of notifications published that failed for a reason."""
+    def put(self, error: Exception, *bodies: bytes, attempts: int = 0) -> None:
+        """Have copies of notifications published that failed for a reason, after attempts."""
         for number, body in enumerate(bodies):
             delivery = Delivery(
                 connection=1,
@@ -116,7 +116,8 @@ class Copies:
                 routing_key="",
                 identity=Identity("redhat:1", "new"),
             )
-            history = history_of({}, exchange="e", routing_key="k", now=NOW)
+            headers = {"x-cki-attempts": attempts}
+            history = history_of(headers, exchange="e", routing_key="k", now=NOW)
             destination = destination_of(
                 error, history, queue=QUEUE, retry_for=timedelta(hours=1), now=NOW
             )
@@ -375,19 +376,22 @@ def test_a_lost_connection_is_made_anew(broker: Broker, copies: Copies) -> None:
     assert broker.connects == 3
 
 
-def test_without_a_thread_a_copy_waits_until_there_is_one(
+def test_without_threads_copies_wait_until_there_are_some(
     broker: Broker, copies: Copies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No thread can be started now: the copy is held, and published later."""
+    """None can be started now, for any queue: what comes is held, and published later."""
     with monkeypatch.context() as without:
 
         def refuse(_self: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
 
         without.setattr(threading.Thread, "start", refuse)
-        copies.put(BAD, b"1")
-        assert "can't start new thread" in copies.republisher.troubles[0]
+        copies.put(BAD, b"bad")
+        for attempts in range(len(DELAYS)):
+            copies.put(DOWN, b"down", attempts=attempts)
+        assert all("can't start new thread" in it for it in copies.republisher.troubles)
+        assert copies.republisher.held == 1 + len(DELAYS)
         copies.republisher.relieve()
     copies.republisher.relieve()
-    eventually(lambda: broker.taken == {DEAD_LETTERS: [b"1"]})
-    assert copies.republisher.troubles == []
+    eventually(lambda: broker.taken.keys() == retry_arguments(QUEUE).keys())
+    eventually(lambda: not copies.republisher.troubles)
