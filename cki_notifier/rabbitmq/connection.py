@@ -353,19 +353,6 @@ def ready_messages(connection: BlockingConnection, name: str) -> int | None:
     return None if found is None else found.method.message_count or 0
 
 
-def get(channel: BlockingChannel, queue: str) -> tuple[int, BasicProperties, bytes] | None:
-    """Take a message, to be settled later; return its delivery tag, or None when there is none.
-
-    Raises:
-        Unavailable: the broker can't be had, or the message can't be decoded.
-    """
-    with translated(), readable(f"the next message of {queue}"):
-        method, properties, body = channel.basic_get(queue)
-    if method is None or properties is None or body is None:
-        return None
-    return method.delivery_tag or 0, properties, body
-
-
 def publish_to_queue(
     channel: BlockingChannel, queue: str, body: bytes, properties: BasicProperties
 ) -> None:
@@ -438,11 +425,6 @@ def bytes_received(connection: BlockingConnection) -> int:
 def _below(connection: BlockingConnection) -> Any:
     """Return what is below a blocking connection: pika tells some of what it knows nowhere else."""
     return connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way
-
-
-def size_of(properties: BasicProperties) -> int:
-    """Return how many bytes properties take."""
-    return sum(map(len, properties.encode()))
 
 
 def close(connection: BlockingConnection) -> None:

@@ -14,8 +14,8 @@ from cki_notifier.rabbitmq.connection import (
     BasicProperties,
     BlockingConnection,
     compare_queue,
-    get,
     of_quorum,
+    readable,
     ready_messages,
     translated,
 )
@@ -63,14 +63,17 @@ class Hand:
             The number that it is settled by, its properties, and its body.
 
         Raises:
-            Unavailable: the broker can't be had (any more), or does not let us read the queue.
+            Unavailable: the broker can't be had (any more), or does not let us read the queue, or
+                the message can't be decoded.
         """
         for _ in range(self.count):
-            found = get(self._channel, self.queue)
-            if found is None:
+            with translated(), readable(f"the next message of {self.queue}"):
+                method, properties, body = self._channel.basic_get(self.queue)
+            if method is None or properties is None or body is None:
                 return
-            self._tags[found[0]] = None
-            yield found
+            tag = method.delivery_tag or 0
+            self._tags[tag] = None
+            yield tag, properties, body
 
     def settle(self, tag: int) -> None:
         """Take a message out of the queue for good."""

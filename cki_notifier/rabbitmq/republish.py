@@ -31,7 +31,6 @@ from cki_notifier.rabbitmq.connection import (
     ensure_queue,
     most_properties,
     publish_to_queue,
-    size_of,
     translated,
 )
 from cki_notifier.rabbitmq.consume import Delivery
@@ -384,7 +383,7 @@ def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> 
         most: so many bytes fit.
         ours: the headers that are kept.
     """
-    if size_of(properties) <= most:
+    if sum(map(len, properties.encode())) <= most:
         return properties
     logger.warning("a copy's other headers are left out: the broker's frames are too small")
     headers = dict(ours)
