@@ -167,7 +167,6 @@ class Consumer:
         self._liveness = liveness
         self._stopping = stopping
         self._lock = threading.Lock()
-        self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
         self._number = 0
         self._settled = SettledTags()
@@ -201,13 +200,13 @@ class Consumer:
         A delivery of an earlier connection is left alone: the broker hands it out again.
         """
         with self._lock:
-            if delivery.connection != self._number or self._connection is None:
+            if delivery.connection != self._number or self._channel is None:
                 return
             if not self._settled.add(delivery.tag):
                 return  # the flush that is under way takes this one along
             try:
                 with translated():
-                    self._connection.add_callback_threadsafe(self._flush)
+                    self._channel.connection.add_callback_threadsafe(self._flush)
             except Unavailable as error:
                 logger.debug("%s; the broker hands it out again", error)
             self._has_settled.set()
@@ -215,7 +214,7 @@ class Consumer:
     def is_current(self, delivery: Delivery) -> bool:
         """Tell whether a delivery can still be settled."""
         with self._lock:
-            return self._connection is not None and delivery.connection == self._number
+            return self._channel is not None and delivery.connection == self._number
 
     def is_ours(self, delivery: Delivery) -> bool | None:
         """Tell whether the broker still counts on us for a delivery, None when nobody can know."""
@@ -231,13 +230,13 @@ class Consumer:
                 self._next_bind = time.monotonic() + _BIND_SECONDS
                 channel = connection.channel()
                 channel.basic_qos(prefetch_count=self._prefetch)
-                self._begin(connection, channel)
+                self._begin(channel)
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
                 self._steady_at = time.monotonic() + _STEADY_SECONDS
                 self._liveness.tick()  # a slow broker may have taken long to declare all that
                 self._tell("")
-                self._pump(connection, channel, queue)
+                self._pump(channel, queue)
                 self._liveness.missing = "rabbitmq: the process is stopping"
                 if channel.consumer_tags:
                     channel.basic_cancel(tag)
@@ -248,9 +247,8 @@ class Consumer:
             finally:
                 close(connection)
 
-    def _begin(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
+    def _begin(self, channel: BlockingChannel) -> None:
         with self._lock:
-            self._connection = connection
             self._channel = channel
             self._number += 1
             self._settled = SettledTags()
@@ -258,7 +256,7 @@ class Consumer:
 
     def _forget(self) -> None:
         with self._lock:
-            self._connection = None
+            self._channel = None
         self.has_orphans = False
         self._steady_at = inf
         self._handler.lose()
@@ -271,7 +269,7 @@ class Consumer:
         else:
             metrics.connected.works("rabbitmq")
 
-    def _pump(self, connection: BlockingConnection, channel: BlockingChannel, queue: str) -> None:
+    def _pump(self, channel: BlockingChannel, queue: str) -> None:
         """Do I/O until told to stop, or until the broker ends the consumer.
 
         A queue that is deleted ends its consumer without a word while the connection stays open.
@@ -280,9 +278,9 @@ class Consumer:
             Unavailable: the broker closed the channel, or can't be understood.
         """
         while channel.is_open and channel.consumer_tags and not self._stopping.is_set():
-            self._go_round(connection)
+            self._go_round(channel.connection)
             if time.monotonic() > self._next_bind:
-                self._bind_again(connection, queue)
+                self._bind_again(channel.connection, queue)
         if not channel.is_open:
             raise Unavailable("rabbitmq", "the broker closed our channel")
 
