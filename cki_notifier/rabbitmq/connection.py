@@ -370,22 +370,18 @@ def publish_to_queue(
         Unavailable: it is not known to be in the queue.
     """
     began = time.monotonic()
-    try:
-        with translated():
+    with translated():
+        try:
             channel.basic_publish("", queue, body, properties, mandatory=True)
-        acceptance.confirmed(channel.connection, began)
-    except Unavailable as error:
-        cause = error.__cause__
-        if isinstance(cause, pika.exceptions.UnroutableError):
+        except pika.exceptions.UnroutableError as error:
             acceptance.confirmed(channel.connection, began)
             raise Refused(f"there is no queue {queue}", alone=False) from error
-        if isinstance(cause, pika.exceptions.NackError):
+        except pika.exceptions.NackError as error:
             raise Refused(f"the queue {queue} takes no more messages", alone=False) from error
-        if isinstance(cause, pika.exceptions.ChannelClosedByBroker):
-            is_messages = cause.reply_code == PRECONDITION_FAILED
-            text = f"a copy for {queue} is refused: {cause.reply_text}"
-            raise Refused(text, alone=is_messages) from error
-        raise
+        except pika.exceptions.ChannelClosedByBroker as error:
+            text = f"a copy for {queue} is refused: {error.reply_text}"
+            raise Refused(text, alone=error.reply_code == PRECONDITION_FAILED) from error
+    acceptance.confirmed(channel.connection, began)
 
 
 def ensure_accepting(connection: BlockingConnection) -> None:
