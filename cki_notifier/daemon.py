@@ -20,7 +20,7 @@ from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery
 from cki_notifier.rabbitmq.liveness import Liveness
-from cki_notifier.rabbitmq.queues import MainQueue, RetryQueues
+from cki_notifier.rabbitmq.queues import MainQueue
 from cki_notifier.rabbitmq.republish import Republisher
 from cki_notifier.rabbitmq.retries import (
     FIRST_SEEN,
@@ -92,17 +92,18 @@ class Daemon:
             handler=self,
             prefetch=shares.prefetch,
             liveness=self.liveness,
+            stopping=self._stopping,
         )
         self._republisher = Republisher(
             connect=partial(connect, rabbitmq, "republisher"),
-            queues=RetryQueues(rabbitmq.queue),
+            queue=rabbitmq.queue,
             is_current=self._consumer.is_current,
             most_waiting=shares.copies,
         )
 
     def run(self) -> None:
         """Consume; after :meth:`stop`, return when what is in flight is done, or time is over."""
-        self._consumer.run(self._stopping)
+        self._consumer.run()
 
     def stop(self) -> None:
         """Take no new work; from any thread."""

@@ -88,7 +88,7 @@ class RabbitMQConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class KafkaConfig:
-    """How to reach Kafka; ``settings`` are librdkafka's, with secrets among them."""
+    """How to reach Kafka; librdkafka takes the ``settings``, with secrets among them."""
 
     topic: str
     settings: Mapping[str, str | Secret]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.client import KafkaException, Message, described
-from cki_notifier.kafka.scan import EARLIEST, LATEST, PAUSE_SECONDS, Ranges, Scan, is_forbidden
+from cki_notifier.kafka.scan import EARLIEST, LATEST, PAUSE_SECONDS, Scan, is_forbidden
 from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import EVENT_TYPES, Stage
@@ -19,34 +19,28 @@ from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-#: Nothing is said of more records than that: three months of 20,000 a day, and some 300 MiB.
+#: Nothing is said of more records than that: three months of 20,000 a day, and some 150 MiB.
 MOST_RECORDS = 2_000_000
 #: Whoever writes a record may give it any time: none of ours is later, in milliseconds.
 _LAST = 253_402_300_799_000
-_ID, _SUBJECT, _TYPE = "ce_id", "ce_subject", "ce_type"
+_SUBJECT, _TYPE = "ce_subject", "ce_type"
 
 
 class Announcements:
     """What was announced; read by one thread, and then asked by any.
 
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
-
     Attributes:
-        oldest: the time of the oldest record that was read, None without any.
         begins_late: what was announced before may be gone, because the topic does not reach back to
             the beginning of the span in each of its partitions; None where it does. A partition
             that nothing was written to for longer than the topic keeps it looks the same.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
-        self.oldest: datetime | None = None
         self.begins_late: datetime | None = None
         self._config = config
         self._scan: Scan | None = None
         self._count = 0
-        self._announced, self._events = Digests(), Digests()
+        self._announced = Digests()
         #: Up to where each partition was read, in this call or those before.
         self._reached: dict[int, int] = {}
         #: Those of which nothing older than the span is left, though there was something.
@@ -69,26 +63,32 @@ class Announcements:
             Unavailable: the topic can't be read, or holds too much.
             Interrupted: the process is stopping.
         """
-        before = self._count
+        before, total = self._count, 0
         ends: Mapping[int, int] = {}
         trouble = "no answer in time"
 
         def go_on() -> None:
-            self._ensure(deadline, self._scan.trouble if self._scan else trouble)
+            why = self._scan.trouble if self._scan else trouble
+            deadline.check(_unreadable(why or "it takes too long"))
             progress(self._count - before, total)
 
-        total = 0
         while True:
-            self._ensure(deadline, trouble)
+            deadline.check(_unreadable(trouble))
             try:
                 self._scan = self._scan or Scan(self._config)
                 ends = ends or self._begin(self._scan, since)
                 ranges = {it: (self._reached[it], end) for it, end in ends.items()}
-                total = self._count - before + _size(ranges)
+                left = sum(max(0, end - start) for start, end in ranges.values())
+                total = self._count - before + left
                 self._scan.read(ranges, self._take, go_on)
             except (KafkaException, MemoryError) as error:
+                self.close()
                 trouble = described(error)
-                self._failed(error)
+                logger.debug("kafka: the topic can't be read: %s", trouble)
+                if is_forbidden(error):
+                    topic = self._config.topic
+                    why = f"we may not read {topic}; have our user allowed to read it"
+                    raise _unreadable(why) from error
                 if not deadline.pause(PAUSE_SECONDS):
                     raise _unreadable(trouble) from error
             except BaseException:
@@ -104,30 +104,11 @@ class Announcements:
         """Tell whether a checkout's stage was announced."""
         return self._announced.has(checkout_id, EVENT_TYPES[stage])
 
-    def has_event(self, event_id: str) -> bool:
-        """Tell whether there is a record of an event."""
-        return self._events.has(event_id)
-
     def close(self) -> None:
         """Leave the cluster; a later call of :meth:`read` comes back to it."""
         scan, self._scan = self._scan, None
         if scan is not None:
             scan.close()
-
-    def _ensure(self, deadline: Deadline, trouble: str) -> None:
-        """Return while there is time."""
-        if not deadline.remaining():
-            raise _unreadable(trouble or "it takes too long")
-        deadline.check()
-
-    def _failed(self, error: KafkaException | MemoryError) -> None:
-        logger.debug("kafka: the topic can't be read: %s", described(error))
-        self.close()
-        if is_forbidden(error):
-            topic = self._config.topic
-            raise _unreadable(
-                f"we may not read {topic}; have our user allowed to read it"
-            ) from error
 
     def _begin(self, scan: Scan, since: datetime) -> dict[int, int]:
         """Find where the span begins in partitions that are new to us; return where each ends."""
@@ -158,24 +139,14 @@ class Announcements:
         self._count += 1
         if self._count > MOST_RECORDS:
             raise _too_many()
-        self._note_time(partition, message.timestamp()[1])
-        headers = dict(message.headers() or ())
-        event_id, subject, type_ = (_text(headers.get(it)) for it in (_ID, _SUBJECT, _TYPE))
-        if event_id:
-            self._events.add(event_id)
-        if subject and type_:
-            self._announced.add(subject, type_)
-
-    def _note_time(self, partition: int, milliseconds: int) -> None:
-        at = datetime.fromtimestamp(min(max(0, milliseconds), _LAST) / 1000, UTC)
-        self.oldest = min(self.oldest or at, at)
         if partition in self._cut:
             self._cut.remove(partition)
+            at = datetime.fromtimestamp(min(max(0, message.timestamp()[1]), _LAST) / 1000, UTC)
             self.begins_late = max(self.begins_late or at, at)
-
-
-def _size(ranges: Ranges) -> int:
-    return sum(max(0, end - start) for start, end in ranges.values())
+        headers = dict(message.headers() or ())
+        subject, type_ = _text(headers.get(_SUBJECT)), _text(headers.get(_TYPE))
+        if subject and type_:
+            self._announced.add(subject, type_)
 
 
 def _text(value: str | bytes | None) -> str:

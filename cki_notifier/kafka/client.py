@@ -63,11 +63,9 @@ _READING = {
     "fetch.queue.backoff.ms": "10",  # while so much waits to be looked at; else it would be 1 s
     "log_level": "3",  # errors: settings of producers would be warned about
 }
-#: librdkafka gives a message up after this many milliseconds, far below RabbitMQ's 30 minutes.
-_DELIVERY_TIMEOUT_MS = 60_000
 _DEFAULTS = {
     "client.id": "cki-notifier",
-    "delivery.timeout.ms": str(_DELIVERY_TIMEOUT_MS),
+    "delivery.timeout.ms": "60000",  # far below the 30 minutes that RabbitMQ waits for us
     # The broker alone knows its limit; librdkafka's own would refuse what the broker may take.
     "message.max.bytes": "1000000000",
     "linger.ms": "0",
@@ -154,7 +152,7 @@ def setting_faults(settings: Mapping[str, str]) -> dict[str, str]:
     faults: dict[str, str] = {}
     left = {name: text for name, text in settings.items() if name != "bootstrap.servers"}
     while refusal := _refusal(left):
-        told = _names_in(refusal)
+        told = re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
         name = _culprit(refusal, told, left)
         if faults.keys() & {name, *told}:
             break  # it only follows from what was taken away
@@ -178,16 +176,11 @@ def _refusal(settings: Mapping[str, str]) -> str:
     return ""
 
 
-def _names_in(refusal: str) -> list[str]:
-    """Return the words of a refusal, with the names of settings among them."""
-    return re.findall(r"[\w.]*\w", refusal.replace("SASL mechanism", "sasl.mechanism"))
-
-
 def _culprit(refusal: str, told: list[str], settings: Mapping[str, str]) -> str:
     """Return the name of the setting that a refusal is about, nothing when it can't be told.
 
-    librdkafka may call a setting by its other name, or by none: then it is the one that is refused
-    on its own for the same reason.
+    Among the words that it was ``told`` are the names of settings. librdkafka may call a setting by
+    its other name, or by none: then it is the one that is refused on its own for the same reason.
     """
     missing = [name for name in told if "." in name and name not in settings]
     if missing and refusal.endswith("must be set"):

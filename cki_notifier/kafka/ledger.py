@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -63,12 +63,7 @@ class _Question(Struct, frozen=True, eq=False):
 
 
 class Ledger:
-    """Answers whether an event's record is in the topic; used by all threads.
-
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
-    """
+    """Answers whether an event's record is in the topic; used by all threads."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
@@ -76,8 +71,7 @@ class Ledger:
         self._questions: list[_Question] = []
         self._thread: threading.Thread | None = None
         self._trouble = "it does not answer"
-        self._forbidden_until = 0.0
-        self._is_forbidden = False
+        self._forbidden_until = 0.0  # and after that, until it was read
 
     def find(self, event_id: str, existed_at: datetime | None, deadline: Deadline) -> str | None:
         """Look an event up.
@@ -97,21 +91,17 @@ class Ledger:
         since = EARLIEST
         if existed_at is not None:
             since = max(0, int((existed_at.timestamp() - _MARGIN_SECONDS) * 1000))
-        question = _Question(event_id.encode(), since, Future())
-        if time.monotonic() < self._forbidden_until:
-            found, result = None, "forbidden"
-        else:
-            self._ask(question)
-            try:
-                found = self._wait(question.answer, deadline)
-            finally:
-                question.answer.cancel()
-            is_unknown = found is None and self._is_forbidden
-            result = "forbidden" if is_unknown else "found" if found is not None else "absent"
+        found, result = None, "forbidden"
+        if time.monotonic() >= self._forbidden_until:
+            found = self._wait(self._ask(_Question(event_id.encode(), since, Future())), deadline)
+        if found is not None:
+            result = "found"
+        elif not self._forbidden_until:
+            result = "absent"
         metrics.topic_lookups.labels(result).inc()
         return found
 
-    def _ask(self, question: _Question) -> None:
+    def _ask(self, question: _Question) -> "Future[str | None]":
         with self._changed:
             self._questions.append(question)
             self._changed.notify()
@@ -120,16 +110,17 @@ class Ledger:
                     self._thread = start_vital("kafka reader", self._serve)
                 except RuntimeError as error:
                     raise Unavailable("kafka", str(error), hiccup=True, held=True) from error
+        return question.answer
 
     def _wait(self, answer: "Future[str | None]", deadline: Deadline) -> str | None:
-        while True:
-            try:
-                return deadline.wait_for(answer, _LOOK_SECONDS, "a look into the topic")
-            except FutureTimeoutError:
-                if not deadline.remaining():
-                    text = f"the topic can't be read: {self._trouble}"
-                    raise Unavailable("kafka", text, hiccup=True, held=True) from None
-                deadline.check()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    return deadline.wait_for(answer, _LOOK_SECONDS, "a look into the topic")
+                text = f"the topic can't be read: {self._trouble}"
+                deadline.check(Unavailable("kafka", text, hiccup=True, held=True))
+        finally:
+            answer.cancel()
 
     def _serve(self) -> None:
         """Answer questions, until nobody asks any more."""
@@ -144,8 +135,9 @@ class Ledger:
                     reader = None
                 self._failed(questions, error)
             else:
-                if reader.may_read:
-                    self._allowed()
+                if reader.may_read and self._forbidden_until:
+                    self._forbidden_until = 0.0
+                    logger.warning("kafka: the topic %s can be read now", self._config.topic)
                 for question in questions:
                     _answer(question, found.get(question.event_id))
         if reader is not None:
@@ -165,31 +157,21 @@ class Ledger:
 
     def _failed(self, questions: list[_Question], error: KafkaException | MemoryError) -> None:
         self._trouble = described(error)
-        if is_forbidden(error):
-            self._forbidden()
-            for question in questions:
-                _answer(question, None)
+        if not is_forbidden(error):
+            logger.debug("kafka: the topic can't be read: %s", self._trouble)
+            time.sleep(PAUSE_SECONDS)
+            with self._changed:
+                self._questions += questions
             return
-        logger.debug("kafka: the topic can't be read: %s", self._trouble)
-        time.sleep(PAUSE_SECONDS)
-        with self._changed:
-            self._questions += questions
-
-    def _forbidden(self) -> None:
-        """Tell once that the topic can't be read; until it can, nobody is kept waiting."""
-        self._forbidden_until = time.monotonic() + _FORBIDDEN_SECONDS
-        if not self._is_forbidden:
-            self._is_forbidden = True
+        if not self._forbidden_until:
             logger.error(
                 "kafka: we may not read the topic %s, so what may have been sent before is sent "
                 "again; have our user allowed to read it",
                 self._config.topic,
             )
-
-    def _allowed(self) -> None:
-        if self._is_forbidden:
-            self._is_forbidden = False
-            logger.warning("kafka: the topic %s can be read now", self._config.topic)
+        self._forbidden_until = time.monotonic() + _FORBIDDEN_SECONDS
+        for question in questions:
+            _answer(question, None)
 
 
 class _Reader:
@@ -222,7 +204,6 @@ class _Reader:
         starts = self._topic.offsets(partitions, min(it.since for it in questions))
         if self._is_another_topic(ends):
             self._forget()
-        found = {it: self._types[it] for it in wanted & self._types.keys()}
         earlier, later = {}, {}
         for partition, end in ends.items():
             start = min(starts[partition], end)
@@ -231,8 +212,9 @@ class _Reader:
                 first = reached = start
             earlier[partition], later[partition] = (start, first), (reached, end)
             self._read[partition] = (min(start, first), end)
-        self._scan(earlier, wanted, found)
-        self._scan(later, wanted, found)
+        self._scan(earlier, wanted)
+        self._scan(later, wanted)
+        found = self._types
         if self._is_overfull:
             self._forget()
         return found
@@ -247,21 +229,19 @@ class _Reader:
         """Tell whether the topic was deleted and made again, so that less is in it than we read."""
         return any(reached > ends.get(it, 0) for it, (_, reached) in self._read.items())
 
-    def _scan(self, ranges: Ranges, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
+    def _scan(self, ranges: Ranges, wanted: AbstractSet[bytes]) -> None:
         """Read from one offset up to another one of each partition, and note what is wanted."""
-        if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted, found)):
+        if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted)):
             self.may_read = True
 
-    def _remember(self, headers: Any, wanted: AbstractSet[bytes], found: dict[bytes, str]) -> None:
+    def _remember(self, headers: Any, wanted: AbstractSet[bytes]) -> None:
         headers = dict(headers or ())
         event_id, type_ = headers.get(_ID), headers.get(_TYPE)
         if not isinstance(event_id, bytes) or len(event_id) > _LONGEST_ID:
             return
-        type_ = sys.intern((type_ or b"")[:_LONGEST_TYPE].decode(errors="replace"))
-        if event_id in wanted:
-            found[event_id] = type_
-        if len(self._types) < _MOST_IDS:
-            self._types[event_id] = type_
+        if event_id in wanted or len(self._types) < _MOST_IDS:
+            type_ = (type_ or b"")[:_LONGEST_TYPE].decode(errors="replace")
+            self._types[event_id] = sys.intern(type_)
         else:
             self._is_overfull = True
 

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 
 from msgspec import Struct
@@ -47,6 +46,8 @@ _STALLED_SECONDS = 45.0
 _UNCONFIRMED_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
+#: At the end, the thread that polls is waited for so long, in seconds.
+_END_SECONDS = 1.0
 #: In the metadata, of a partition that nobody leads.
 _NO_LEADER = -1
 #: Said when no broker is left to talk to, and when the first one refuses us as all will.
@@ -101,22 +102,36 @@ class _Progress:
                 self._since = time.monotonic()
             self._under_way.add(delivered)
 
-    def ended(self, delivered: "Future[Position | None]", *, succeeded: bool = False) -> bool:
+    def ended(self, delivered: "Future[Position | None]") -> bool:
         """Note a record that was reported, or not taken; tell whether it was under way."""
         with self._lock:
-            if succeeded:
-                self._since = time.monotonic()
-                self.confirmed = True
             was_under_way = delivered in self._under_way
             self._under_way.discard(delivered)
             return was_under_way
+
+    def report(
+        self, delivered: "Future[Position | None]", error: KafkaError | None, message: Message
+    ) -> None:
+        """Take librdkafka's word on what became of a record."""
+        if error is None:
+            with self._lock:
+                self._since = time.monotonic()
+                self.confirmed = True
+        if not self.ended(delivered):
+            return  # nobody waits for it any more
+        if error is None:
+            offset = message.offset()
+            position = None if offset is None else Position(message.partition() or 0, offset)
+            delivered.set_result(position)
+        else:
+            delivered.set_exception(_translated(error))
 
     def abandon(self, text: str) -> None:
         """Tell all who wait that their reports won't come."""
         with self._lock:
             left, self._under_way = self._under_way, set()
         for delivered in left:
-            delivered.set_exception(DeliveryUnknown("kafka", text, hiccup=True, held=True))
+            delivered.set_exception(_unknown(text))
 
     def stalled_for(self) -> float:
         """Return for how many seconds nothing was confirmed though something is under way."""
@@ -125,12 +140,7 @@ class _Progress:
 
 
 class Publisher:
-    """Sends records with ``acks=all`` and idempotence, and tells when they are delivered.
-
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
-    """
+    """Sends records with ``acks=all`` and idempotence, and tells when they are delivered."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._topic = config.topic
@@ -140,8 +150,7 @@ class Publisher:
         self._progress = _Progress()
         self._cause = ""  # what was last wrong with one of the brokers
         self._nobody_since: float | None = None  # when none was left, until that is told
-        self._fatal = ""  # why the producer can't go on, when it can't
-        self._refused = ""  # why there is none to be had, while there is none
+        self._fatal = ""  # why the producer can't go on, until there is a new one
         self._doubt = ""  # why the last one could not go on, until this one is known to
         self._pause = _FIRST_PAUSE_SECONDS  # before the next new producer
         self._producer = self._new_producer()
@@ -188,12 +197,10 @@ class Publisher:
         with deadline.noting("Kafka's confirmation"):
             try:
                 position = delivered.result(seconds)
-            except FutureTimeoutError as error:
-                text = "no delivery report came in time"
-                raise DeliveryUnknown("kafka", text, hiccup=True, held=True) from error
+            except TimeoutError as error:
+                raise _unknown("no delivery report came in time") from error
         if position is None:
-            text = "it confirms only what was sent after the record"
-            raise DeliveryUnknown("kafka", text, hiccup=True, held=True)
+            raise _unknown("it confirms only what was sent after the record")
         metrics.kafka_delivery_seconds.observe(time.monotonic() - started)
         return position
 
@@ -204,9 +211,11 @@ class Publisher:
             Unavailable: it does not, or the topic can't be had.
         """
         with self._lock:
-            producer, trouble = self._producer, self._doubted()
-        trouble = trouble or self._asked(producer)
-        if trouble:
+            producer = self._producer
+            is_new = time.monotonic() - self._progress.begun_at < _TRIAL_SECONDS
+            if not self._fatal and (self._progress.confirmed or not is_new):
+                self._doubt = ""
+        if trouble := self._doubt or self._asked(producer):
             metrics.connected.fails("kafka", _trouble(trouble))
             raise Unavailable("kafka", trouble)
         self._cause = ""
@@ -228,7 +237,7 @@ class Publisher:
         return ""
 
     def close(self, seconds: float) -> None:
-        """Wait so long for what is under way, and end the thread."""
+        """Wait so long for what is under way, and end the thread, for which 1 s is enough."""
         try:
             left = self._producer.flush(seconds)
         except KafkaException as error:
@@ -237,7 +246,7 @@ class Publisher:
             if left:
                 logger.warning("kafka: %d records or events are left at the end", left)
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(_END_SECONDS)  # taking a client down may hang
 
     def _produce(
         self, record: Record, delivered: "Future[Position | None]", deadline: Deadline
@@ -248,8 +257,8 @@ class Publisher:
             deadline.ensure_ours()
             try:
                 with self._lock:
-                    if self._refused:
-                        raise Unavailable("kafka", self._refused, hiccup=True, held=True)
+                    if self._fatal:
+                        raise Unavailable("kafka", self._fatal, hiccup=True, held=True)
                     progress = self._progress
                     progress.begun(delivered)
                     try:
@@ -257,7 +266,7 @@ class Publisher:
                             self._topic,
                             record.value,
                             record.key,
-                            on_delivery=partial(_report, delivered, progress),
+                            on_delivery=partial(progress.report, delivered),
                             headers=headers,
                         )
                     except BaseException:
@@ -276,10 +285,8 @@ class Publisher:
         while not self._stopping.is_set():
             try:
                 self._producer.poll(_POLL_SECONDS)
-            except KafkaException as error:
+            except (KafkaException, MemoryError) as error:
                 self._fatal = described(error)
-            except MemoryError:
-                self._fatal = "no memory is left"
             self._tell_that_nobody_is_left()
             if self._progress.stalled_for() > _STALLED_SECONDS:
                 self._fatal = self._fatal or "nothing was confirmed for a while"
@@ -293,20 +300,20 @@ class Publisher:
         next pause begins.
         """
         with self._lock:
-            self._refused = self._doubt = self._fatal
+            why = self._doubt = self._fatal
             old, self._progress = self._progress, _Progress()
         pause = _FIRST_PAUSE_SECONDS if old.confirmed else self._pause
         self._pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         pause *= random.uniform(0.8, 1)  # noqa: S311  # jitter
-        logger.info("kafka: %s; making a new producer in %.1f s", self._fatal, pause)
+        logger.info("kafka: %s; making a new producer in %.1f s", why, pause)
         metrics.reconnects.labels("kafka").inc()
-        metrics.connected.fails("kafka", _trouble(self._fatal))
+        metrics.connected.fails("kafka", _trouble(why))
         try:
             self._producer.purge()
             self._producer.poll(0)
         except (KafkaException, MemoryError) as error:
             logger.debug("kafka: the old producer says %s", error)
-        old.abandon(self._refused)  # some reports never come
+        old.abandon(why)  # some reports never come
         if self._stopping.wait(pause):
             return
         try:
@@ -317,14 +324,7 @@ class Publisher:
         with self._lock:
             _old, self._producer = self._producer, producer  # taken down without the lock
             self._progress = _Progress()
-            self._fatal = self._refused = ""
-
-    def _doubted(self) -> str:
-        """Return why it can't be said that the producer can go on, nothing when it can."""
-        is_new = time.monotonic() - self._progress.begun_at < _TRIAL_SECONDS
-        if not self._refused and (self._progress.confirmed or not is_new):
-            self._doubt = ""
-        return self._doubt
+            self._fatal = ""
 
     def _new_producer(self) -> Producer:
         return Producer(self._settings, error_cb=self._on_error, logger=LIBRDKAFKA_LOG)
@@ -355,36 +355,24 @@ class Publisher:
             metrics.connected.fails("kafka", _trouble(says))
 
 
-def _report(
-    delivered: "Future[Position | None]",
-    progress: _Progress,
-    error: KafkaError | None,
-    message: Message,
-) -> None:
-    """Take librdkafka's word on what became of a record."""
-    if not progress.ended(delivered, succeeded=error is None):
-        return  # nobody waits for it any more
-    if error is None:
-        offset = message.offset()
-        position = None if offset is None else Position(message.partition() or 0, offset)
-        delivered.set_result(position)
-    else:
-        delivered.set_exception(_translated(error))
-
-
 def _weakness(topic: TopicMetadata) -> str:
     """Say what keeps brokers that answer from confirming, if the topic's partitions show it."""
     partitions = topic.partitions.values()
     if leaderless := [str(each.id) for each in partitions if each.leader == _NO_LEADER]:
         return f": no broker leads partition {', '.join(sorted(leaderless))}"
-    for weakest in sorted(partitions, key=lambda each: len(each.isrs)):
-        count = f"{len(weakest.isrs)} of {len(weakest.replicas)} replicas"
-        return f": partition {weakest.id} has {count} in sync"
-    return ""
+    weakest = min(partitions, key=lambda each: len(each.isrs), default=None)
+    if weakest is None:
+        return ""
+    count = f"{len(weakest.isrs)} of {len(weakest.replicas)} replicas"
+    return f": partition {weakest.id} has {count} in sync"
 
 
 def _trouble(text: str) -> Trouble:
     return Trouble(text, _AGAIN, refuses=_REFUSAL.search(text) is not None)
+
+
+def _unknown(text: str) -> DeliveryUnknown:
+    return DeliveryUnknown("kafka", text, hiccup=True, held=True)
 
 
 def _translated(error: KafkaError) -> NotifierError:

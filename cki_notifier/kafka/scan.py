@@ -49,10 +49,6 @@ class Scan:
 
     Every method raises KafkaException for what can't be told now.
 
-    Args:
-        config: the topic, and settings that
-            :func:`cki_notifier.kafka.client.setting_faults` accepted.
-
     Attributes:
         trouble: what librdkafka can't do now, as it said last; ``""`` while records come.
     """

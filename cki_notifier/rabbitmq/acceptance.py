@@ -41,11 +41,6 @@ class Acceptance:
             self._blocked.discard(connection)
             self._set("")
 
-    def blocks(self, connection: object) -> bool:
-        """Tell whether the broker's last word to a connection was that it takes nothing."""
-        with self._lock:
-            return connection in self._blocked
-
     def confirmed(self, connection: object, began: float) -> None:
         """Note that the broker confirmed a message: then an alarm that began before is over.
 

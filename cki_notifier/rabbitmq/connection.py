@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 import pika
@@ -28,6 +28,8 @@ from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.failures import CONNECT_SECONDS, HANDSHAKE_SECONDS, describe
 
 __all__ = ["Basic", "BasicProperties", "BlockingChannel", "BlockingConnection"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -135,17 +137,17 @@ def translated() -> Iterator[None]:
         yield
     except _FAILURES as error:
         logger.debug("pika: %s%r", type(error).__name__, error.args)
-        kind = Blocked if isinstance(error, pika.exceptions.ConnectionBlockedTimeout) else None
-        raise (kind or Unavailable)("rabbitmq", describe(error)) from error
+        is_blocked = isinstance(error, pika.exceptions.ConnectionBlockedTimeout)
+        raise (Blocked if is_blocked else Unavailable)("rabbitmq", describe(error)) from error
 
 
 @contextmanager
-def readable() -> Iterator[None]:
-    """Turn what pika raises for a frame that it can't decode into :class:`Unavailable`."""
+def readable(what: str = "a frame") -> Iterator[None]:
+    """Turn what pika raises for something that it can't decode into :class:`Unavailable`."""
     try:
         yield
     except UNREADABLE as error:
-        text = f"a frame can't be decoded, {type(error).__name__}: {error}"
+        text = f"{what} can't be decoded, {type(error).__name__}: {error}"
         raise Unavailable("rabbitmq", text) from error
 
 
@@ -198,12 +200,11 @@ def connect(
                 parameters = _parameters(config, host, purpose, blocked_seconds)
                 return _heeded(BlockingConnection(parameters))
         except Unavailable as error:
-            cause = error.__cause__ or error
             is_login = obstacle(error) in {Obstacle.LOGIN, Obstacle.VIRTUAL_HOST}
             who = f" as {config.user!r}" if is_login else ""
-            text = f"can't connect to {host}:{config.port}{who}: {describe(cause)}"
-            failure = Unavailable("rabbitmq", text)
-            failure.__cause__ = cause
+            why = str(error).removeprefix("rabbitmq: ")
+            failure = Unavailable("rabbitmq", f"can't connect to {host}:{config.port}{who}: {why}")
+            failure.__cause__ = error.__cause__
             logger.debug("%s", failure)
     raise failure
 
@@ -214,7 +215,7 @@ def _heeded(connection: BlockingConnection) -> BlockingConnection:
     pika's own callbacks would be called between two calls of ours, and the one that publishes does
     not return while the connection is blocked. Those of what is below it are called at once.
     """
-    implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+    implementation = _below(connection)
     implementation.add_on_connection_blocked_callback(
         lambda _, frame: acceptance.blocked(connection, frame.method.reason)
     )
@@ -248,11 +249,10 @@ def _parameters(
 
 def ensure_exchange(connection: BlockingConnection, name: str) -> None:
     """Declare the durable topic exchange unless there is one, whatever its arguments."""
-    if not _exists(connection, lambda it: it.exchange_declare(name, passive=True)):
+    if _found(connection, lambda it: it.exchange_declare(name, passive=True)) is None:
         logger.warning("there is no exchange %s; declaring it", name)
-        channel = connection.channel()
-        channel.exchange_declare(name, "topic", durable=True)
-        channel.close()
+        with connection.channel() as channel:
+            channel.exchange_declare(name, "topic", durable=True)
 
 
 def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments) -> None:
@@ -265,31 +265,17 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
         name: the queue's.
         arguments: of the quorum queue, but for those that are the same for all.
     """
-    if _exists(connection, lambda it: it.queue_declare(name, passive=True)):
+    if ready_messages(connection, name) is not None:
         return
-    channel = connection.channel()
     try:
-        channel.queue_declare(name, durable=True, arguments=of_quorum(arguments))
+        with connection.channel() as channel:
+            channel.queue_declare(name, durable=True, arguments=of_quorum(arguments))
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code not in {PRECONDITION_FAILED, NOT_IMPLEMENTED}:
             raise
         logger.info("no quorum queues here (%s); %s becomes a classic one", error.reply_text, name)
-        channel = connection.channel()
-        channel.queue_declare(name, durable=True, arguments=of_classic(arguments))
-    channel.close()
-
-
-def declare_temporary(connection: BlockingConnection) -> str:
-    """Declare a queue that only this connection sees and that ends with it; return its name."""
-    channel = connection.channel()
-    declared = channel.queue_declare("", exclusive=True, auto_delete=True)
-    channel.close()
-    return str(declared.method.queue)
-
-
-def is_quorum_queue_like(connection: BlockingConnection, name: str, arguments: Arguments) -> bool:
-    """Tell whether an existing queue is the quorum queue :func:`ensure_queue` would make it."""
-    return compare_queue(connection, name, of_quorum(arguments)) is None
+        with connection.channel() as channel:
+            channel.queue_declare(name, durable=True, arguments=of_classic(arguments))
 
 
 def compare_queue(
@@ -303,8 +289,9 @@ def compare_queue(
         :data:`ACCESS_REFUSED` for who may not declare the queue.
     """
     asked = dict(arguments) | _NO_QUEUE
-    refusal = refused(connection, lambda it: it.queue_declare(name, durable=True, arguments=asked))
-    return None if _differs_in(refusal, _NO_QUEUE) else refusal
+    return refused(
+        connection, lambda it: it.queue_declare(name, durable=True, arguments=asked), *_NO_QUEUE
+    )
 
 
 def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Refusal | None:
@@ -312,11 +299,11 @@ def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Re
 
     That there is no such exchange it says by finding fault with ``alternate-exchange``.
     """
-    refusal = refused(
+    return refused(
         connection,
         lambda it: it.exchange_declare(name, kind, durable=True, arguments=_NO_EXCHANGE),
+        *_NO_EXCHANGE,
     )
-    return None if _differs_in(refusal, _NO_EXCHANGE) else refusal
 
 
 def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
@@ -328,23 +315,19 @@ def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
 
 
 def refused(
-    connection: BlockingConnection, ask: Callable[[BlockingChannel], Any]
+    connection: BlockingConnection, ask: Callable[[BlockingChannel], Any], *impossible: str
 ) -> Refusal | None:
-    """Ask for something on a channel of its own; return the broker's refusal, None when it did."""
-    channel = connection.channel()
+    """Ask for something on a channel of its own; return the broker's refusal, None when it did.
+
+    It is as good as done when all that the broker finds fault with is an ``impossible`` argument.
+    """
     try:
-        ask(channel)
+        with connection.channel() as channel:
+            ask(channel)
     except pika.exceptions.ChannelClosedByBroker as error:
-        return Refusal(error.reply_code, error.reply_text)
-    channel.close()
+        if not any(f"inequivalent arg '{name}'" in error.reply_text for name in impossible):
+            return Refusal(error.reply_code, error.reply_text)
     return None
-
-
-def _differs_in(refusal: Refusal | None, arguments: Arguments) -> bool:
-    """Tell whether it is these arguments alone in which something differs."""
-    return refusal is not None and any(
-        f"inequivalent arg '{name}'" in refusal.text for name in arguments
-    )
 
 
 def of_quorum(arguments: Arguments) -> dict[str, Any]:
@@ -366,41 +349,8 @@ def of_classic(arguments: Arguments) -> dict[str, Any]:
 
 def ready_messages(connection: BlockingConnection, name: str) -> int | None:
     """Return how many messages of a queue nobody holds, None when there is no such queue."""
-    ready = 0
-
-    def ask(channel: BlockingChannel) -> None:
-        nonlocal ready
-        ready = channel.queue_declare(name, passive=True).method.message_count or 0
-
-    return ready if _exists(connection, ask) else None
-
-
-def get(channel: BlockingChannel, queue: str) -> tuple[int, BasicProperties, bytes] | None:
-    """Take a message, to be settled later; return its delivery tag, or None when there is none.
-
-    Raises:
-        Unavailable: the broker can't be had, or the message can't be decoded.
-    """
-    try:
-        with translated():
-            method, properties, body = channel.basic_get(queue)
-    except UNREADABLE as error:
-        text = f"the next message of {queue} can't be decoded, {type(error).__name__}: {error}"
-        raise Unavailable("rabbitmq", text) from error
-    if method is None or properties is None or body is None:
-        return None
-    return method.delivery_tag or 0, properties, body
-
-
-def acknowledge(channel: BlockingChannel, tag: int, *, multiple: bool = False) -> None:
-    """Settle a delivery: the broker forgets it; from the thread of the connection alone.
-
-    Args:
-        channel: which handed it out.
-        tag: its number there.
-        multiple: whether all earlier deliveries of the channel are settled with it.
-    """
-    channel.basic_ack(tag, multiple)
+    found = _found(connection, lambda it: it.queue_declare(name, passive=True))
+    return None if found is None else found.method.message_count or 0
 
 
 def publish_to_queue(
@@ -420,22 +370,18 @@ def publish_to_queue(
         Unavailable: it is not known to be in the queue.
     """
     began = time.monotonic()
-    try:
-        with translated():
+    with translated():
+        try:
             channel.basic_publish("", queue, body, properties, mandatory=True)
-        acceptance.confirmed(channel.connection, began)
-    except Unavailable as error:
-        cause = error.__cause__
-        if isinstance(cause, pika.exceptions.UnroutableError):
+        except pika.exceptions.UnroutableError as error:
             acceptance.confirmed(channel.connection, began)
             raise Refused(f"there is no queue {queue}", alone=False) from error
-        if isinstance(cause, pika.exceptions.NackError):
+        except pika.exceptions.NackError as error:
             raise Refused(f"the queue {queue} takes no more messages", alone=False) from error
-        if isinstance(cause, pika.exceptions.ChannelClosedByBroker):
-            is_messages = cause.reply_code == PRECONDITION_FAILED
-            text = f"a copy for {queue} is refused: {cause.reply_text}"
-            raise Refused(text, alone=is_messages) from error
-        raise
+        except pika.exceptions.ChannelClosedByBroker as error:
+            text = f"a copy for {queue} is refused: {error.reply_text}"
+            raise Refused(text, alone=error.reply_code == PRECONDITION_FAILED) from error
+    acceptance.confirmed(channel.connection, began)
 
 
 def ensure_accepting(connection: BlockingConnection) -> None:
@@ -449,38 +395,32 @@ def ensure_accepting(connection: BlockingConnection) -> None:
         Unavailable: it can't be told, or our user may not publish.
     """
     began = time.monotonic()
-    with translated():
-        channel = connection.channel()
+    with translated(), connection.channel() as channel:
         channel.confirm_delivery()
         # With a body: what is empty is taken even by a broker that then takes nothing more.
         with suppress(pika.exceptions.UnroutableError):
             channel.basic_publish("", _NO_QUEUES_NAME, b"?", mandatory=True)
         acceptance.confirmed(connection, began)
-        channel.close()
 
 
 def most_properties(channel: BlockingChannel) -> int:
     """Return how many bytes of properties fit into a frame, as it was agreed with the broker."""
-    # pika tells nobody else what was agreed on.
-    implementation: Any = channel.connection._impl  # type: ignore[attr-defined]  # noqa: SLF001
-    return int(implementation.params.frame_max) - _FRAME_OVERHEAD
+    return int(_below(channel.connection).params.frame_max) - _FRAME_OVERHEAD
 
 
 def release(connection: BlockingConnection) -> str:
     """Return the broker's release, such as ``4.0.5``, as it said when we connected."""
-    implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # as above
-    return str((implementation.server_properties or {}).get("version", ""))
+    return str((_below(connection).server_properties or {}).get("version", ""))
 
 
 def bytes_received(connection: BlockingConnection) -> int:
     """Return how many bytes the broker has sent, heartbeats included."""
-    implementation: Any = connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # as above
-    return int(implementation.bytes_received)
+    return int(_below(connection).bytes_received)
 
 
-def size_of(properties: BasicProperties) -> int:
-    """Return how many bytes properties take."""
-    return sum(map(len, properties.encode()))
+def _below(connection: BlockingConnection) -> Any:
+    """Return what is below a blocking connection: pika tells some of what it knows nowhere else."""
+    return connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way
 
 
 def close(connection: BlockingConnection) -> None:
@@ -493,14 +433,15 @@ def close(connection: BlockingConnection) -> None:
         logger.debug("closing: %s", error)
 
 
-def _exists(connection: BlockingConnection, ask: "Any") -> bool:
-    """Ask passively on a channel of its own, because the broker closes it when the answer is no."""
-    channel = connection.channel()
+def _found(connection: BlockingConnection, ask: Callable[[BlockingChannel], T]) -> T | None:
+    """Ask passively; return the answer, None when there is no such thing.
+
+    That is on a channel of its own, because the broker closes it when there is none.
+    """
     try:
-        ask(channel)
+        with connection.channel() as channel:
+            return ask(channel)
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code != NOT_FOUND:
             raise
-        return False
-    channel.close()
-    return True
+        return None

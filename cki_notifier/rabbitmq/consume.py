@@ -11,13 +11,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 import msgspec
 
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.parse import Identity
-from cki_notifier.rabbitmq.acknowledgements import SettledTags
 from cki_notifier.rabbitmq.connection import (
     HEARTBEAT_SECONDS,
     UNREADABLE,
@@ -25,7 +25,6 @@ from cki_notifier.rabbitmq.connection import (
     BasicProperties,
     BlockingChannel,
     BlockingConnection,
-    acknowledge,
     bytes_received,
     close,
     readable,
@@ -54,7 +53,7 @@ _ORPHANS_SECONDS = 60.0
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
 _AGAIN = "connecting anew until it is back"
-_SILENT = "rabbitmq: it says nothing"
+_SILENT = "it says nothing"
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -82,6 +81,39 @@ class Delivery(msgspec.Struct, frozen=True):
     def key(self) -> tuple[int, int]:
         """What tells it from all others."""
         return self.connection, self.tag
+
+
+class SettledTags:
+    """Collects the delivery tags of one channel, which the broker counts from 1.
+
+    Tags are settled in nearly the order of the queue, so that mostly one acknowledgement does for
+    many; nothing is held back for that.
+    """
+
+    def __init__(self) -> None:
+        self._through = 0
+        self._new: list[int] = []
+        self._beyond: set[int] = set()
+
+    def add(self, tag: int) -> bool:
+        """Collect a tag; tell whether it is the first one since :meth:`take`."""
+        self._new.append(tag)
+        return len(self._new) == 1
+
+    def take(self) -> tuple[int, tuple[int, ...]]:
+        """Return what is to be acknowledged now, and count it as done.
+
+        First the tag that is acknowledged together with all before it (AMQP's ``multiple``), 0 for
+        none; then further tags, each by itself.
+        """
+        new, self._new = self._new, []
+        self._beyond.update(new)
+        while self._through + 1 in self._beyond:
+            self._through += 1
+            self._beyond.remove(self._through)
+        # Not simply all: RabbitMQ closes a channel that names a tag it was told of before.
+        through = max((tag for tag in new if tag <= self._through), default=0)
+        return through, tuple(tag for tag in new if tag > self._through)
 
 
 class Handler(Protocol):
@@ -115,49 +147,52 @@ class Consumer:
         handler: takes the deliveries.
         prefetch: how many deliveries the broker hands out unsettled.
         liveness: is told how the loop does.
+        stopping: once it is set, nothing more is consumed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all by name
         self,
+        *,
         connect: Callable[[], BlockingConnection],
         queue: MainQueue,
         handler: Handler,
         prefetch: int,
         liveness: Liveness,
+        stopping: threading.Event,
     ) -> None:
         self._connect = connect
         self._queue = queue
         self._handler = handler
         self._prefetch = prefetch
         self._liveness = liveness
+        self._stopping = stopping
         self._lock = threading.Lock()
-        self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
         self._number = 0
         self._settled = SettledTags()
         self._has_settled = threading.Event()
-        self._consuming_since: float | None = None
+        self._steady_at = inf
         self._next_look = self._next_bind = 0.0
         #: When the broker sent us something, and how much it had sent until then.
         self._heard_at, self._heard = 0.0, 0
         #: Whether the broker ended our consumer: then what it handed out is nowhere else any more.
         self.has_orphans = False
 
-    def run(self, stopping: threading.Event) -> None:
-        """Consume until ``stopping`` is set, and then until the handler has drained."""
+    def run(self) -> None:
+        """Consume until the end, and then until the handler has drained."""
         failures = 0
-        while not stopping.is_set():
+        while not self._stopping.is_set():
             self._liveness.tick()
             try:
-                self._consume(stopping)
+                self._consume()
             except Unavailable as error:
-                self._liveness.missing = str(error)
-                failures = 0 if self._was_steady() else failures + 1
-                self._forget(str(error).removeprefix("rabbitmq: "))
+                failures = 0 if time.monotonic() > self._steady_at else failures + 1
+                self._forget()
+                self._tell(str(error).removeprefix("rabbitmq: "))
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
                 logger.info("%s; connecting anew in %.1f s", error, pause)
                 metrics.reconnects.labels("rabbitmq").inc()
-                stopping.wait(pause)
+                self._stopping.wait(pause)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Tell the broker that a delivery is settled; from any thread, and never waiting.
@@ -165,13 +200,13 @@ class Consumer:
         A delivery of an earlier connection is left alone: the broker hands it out again.
         """
         with self._lock:
-            if delivery.connection != self._number or self._connection is None:
+            if delivery.connection != self._number or self._channel is None:
                 return
             if not self._settled.add(delivery.tag):
                 return  # the flush that is under way takes this one along
             try:
                 with translated():
-                    self._connection.add_callback_threadsafe(self._flush)
+                    self._channel.connection.add_callback_threadsafe(self._flush)
             except Unavailable as error:
                 logger.debug("%s; the broker hands it out again", error)
             self._has_settled.set()
@@ -179,7 +214,7 @@ class Consumer:
     def is_current(self, delivery: Delivery) -> bool:
         """Tell whether a delivery can still be settled."""
         with self._lock:
-            return self._connection is not None and delivery.connection == self._number
+            return self._channel is not None and delivery.connection == self._number
 
     def is_ours(self, delivery: Delivery) -> bool | None:
         """Tell whether the broker still counts on us for a delivery, None when nobody can know."""
@@ -187,7 +222,7 @@ class Consumer:
             return False
         return True if time.monotonic() - self._heard_at < _FENCE_SECONDS else None
 
-    def _consume(self, stopping: threading.Event) -> None:
+    def _consume(self) -> None:
         with translated():
             connection = self._connect()
             try:
@@ -195,51 +230,46 @@ class Consumer:
                 self._next_bind = time.monotonic() + _BIND_SECONDS
                 channel = connection.channel()
                 channel.basic_qos(prefetch_count=self._prefetch)
-                self._begin(connection, channel)
+                self._begin(channel)
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
-                self._consuming_since = time.monotonic()
+                self._steady_at = time.monotonic() + _STEADY_SECONDS
                 self._liveness.tick()  # a slow broker may have taken long to declare all that
-                metrics.connected.works("rabbitmq")
-                self._liveness.missing = ""
-                self._pump(connection, channel, queue, stopping)
+                self._tell("")
+                self._pump(channel, queue)
                 self._liveness.missing = "rabbitmq: the process is stopping"
                 if channel.consumer_tags:
                     channel.basic_cancel(tag)
                 else:
-                    self._finish_orphans(connection, stopping)
+                    self._finish_orphans(connection)
                 self._pump_until(connection, self._handler.has_drained)
                 self._flush()
             finally:
                 close(connection)
 
-    def _begin(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
+    def _begin(self, channel: BlockingChannel) -> None:
         with self._lock:
-            self._connection = connection
             self._channel = channel
             self._number += 1
             self._settled = SettledTags()
             self._heard_at, self._heard = time.monotonic(), 0
 
-    def _forget(self, why: str) -> None:
+    def _forget(self) -> None:
         with self._lock:
-            self._connection = None
+            self._channel = None
         self.has_orphans = False
-        self._consuming_since = None
+        self._steady_at = inf
         self._handler.lose()
-        metrics.connected.fails("rabbitmq", Trouble(why, _AGAIN))
 
-    def _was_steady(self) -> bool:
-        since = self._consuming_since
-        return since is not None and time.monotonic() - since > _STEADY_SECONDS
+    def _tell(self, trouble: str) -> None:
+        """Tell the probes, the log and the status page what is wrong; ``""`` for nothing."""
+        self._liveness.missing = trouble and f"rabbitmq: {trouble}"
+        if trouble:
+            metrics.connected.fails("rabbitmq", Trouble(trouble, _AGAIN))
+        else:
+            metrics.connected.works("rabbitmq")
 
-    def _pump(
-        self,
-        connection: BlockingConnection,
-        channel: BlockingChannel,
-        queue: str,
-        stopping: threading.Event,
-    ) -> None:
+    def _pump(self, channel: BlockingChannel, queue: str) -> None:
         """Do I/O until told to stop, or until the broker ends the consumer.
 
         A queue that is deleted ends its consumer without a word while the connection stays open.
@@ -247,10 +277,10 @@ class Consumer:
         Raises:
             Unavailable: the broker closed the channel, or can't be understood.
         """
-        while channel.is_open and channel.consumer_tags and not stopping.is_set():
-            self._go_round(connection)
+        while channel.is_open and channel.consumer_tags and not self._stopping.is_set():
+            self._go_round(channel.connection)
             if time.monotonic() > self._next_bind:
-                self._bind_again(connection, queue)
+                self._bind_again(channel.connection, queue)
         if not channel.is_open:
             raise Unavailable("rabbitmq", "the broker closed our channel")
 
@@ -281,13 +311,11 @@ class Consumer:
         Silent it may have given what we hold to somebody else: nothing of it is sent meanwhile.
         """
         if heard != self._heard:
-            if self._liveness.missing == _SILENT:
-                self._liveness.missing = ""
-                metrics.connected.works("rabbitmq")
+            if self._liveness.missing == f"rabbitmq: {_SILENT}":
+                self._tell("")
             self._heard_at, self._heard = time.monotonic(), heard
         elif not self._liveness.missing and time.monotonic() - self._heard_at > _FENCE_SECONDS:
-            self._liveness.missing = _SILENT
-            metrics.connected.fails("rabbitmq", Trouble("it says nothing", _AGAIN))
+            self._tell(_SILENT)
 
     def _pump_until(self, connection: BlockingConnection, done: Callable[[], bool]) -> None:
         while not done():
@@ -305,7 +333,7 @@ class Consumer:
             logger.warning("the queue can't be bound: %s", error)
         self._liveness.tick()
 
-    def _finish_orphans(self, connection: BlockingConnection, stopping: threading.Event) -> None:
+    def _finish_orphans(self, connection: BlockingConnection) -> None:
         """Finish what the consumer was handed: after its queue was deleted it is nowhere else.
 
         Raises:
@@ -313,14 +341,15 @@ class Consumer:
         """
         self.has_orphans = True
         why = "the broker ended our consumer"
-        self._liveness.missing = f"rabbitmq: {why}"
-        metrics.connected.fails("rabbitmq", Trouble(why, _AGAIN))
+        self._tell(why)
         end = time.monotonic() + _ORPHANS_SECONDS
         self._pump_until(
             connection,
-            lambda: self._handler.has_emptied() or stopping.is_set() or time.monotonic() > end,
+            lambda: (
+                self._handler.has_emptied() or self._stopping.is_set() or time.monotonic() > end
+            ),
         )
-        if not stopping.is_set():
+        if not self._stopping.is_set():
             raise Unavailable("rabbitmq", why)
 
     def _on_message(
@@ -346,14 +375,14 @@ class Consumer:
     def _flush(self) -> None:
         """Acknowledge what was settled since the last time; in the I/O thread."""
         with self._lock:
-            due = self._settled.take()
+            through, singly = self._settled.take()
             channel = self._channel
         if channel is None:
             return
-        if due.through:
-            acknowledge(channel, due.through, multiple=True)
-        for tag in due.singly:
-            acknowledge(channel, tag)
+        if through:
+            channel.basic_ack(through, multiple=True)
+        for tag in singly:
+            channel.basic_ack(tag)
 
 
 def _text(name: str | bytes | None) -> str:

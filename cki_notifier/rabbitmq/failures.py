@@ -42,17 +42,24 @@ Detail = Callable[[Any], str]
 
 def describe(error: BaseException) -> str:
     """Say in a sentence what an error means that pika, or the socket below it, raised."""
-    error = _innermost(error)
-    prefix, detail = _words(error)
-    text = detail(error)
-    return f"{prefix}: {text}" if prefix and text else prefix or text
+    kind, text = _told(error)
+    return f"{kind}: {text}" if kind and text else kind or text
 
 
 def detail(error: BaseException) -> str:
     """Say what comes after what kind of failure it is: others' own words, or the network's."""
+    kind, text = _told(error)
+    return text or kind
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """Return what kind of failure it is, and what is told of this one."""
     error = _innermost(error)
-    prefix, text = _words(error)
-    return text(error) or prefix
+    for each in type(error).__mro__:
+        if each.__name__ in WORDS:
+            kind, tell = WORDS[each.__name__]
+            return kind, tell(error)
+    return "", f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -66,17 +73,8 @@ def _innermost(error: BaseException) -> BaseException:
         error = wrapped
 
 
-def _words(error: BaseException) -> tuple[str, Detail]:
-    names = (kind.__name__ for kind in type(error).__mro__)
-    return next((WORDS[name] for name in names if name in WORDS), ("", _unknown))
-
-
 def _of_reply(error: Any) -> str:
-    return _reply(error.reply_text, error.reply_code)
-
-
-def _reply(text: str, code: object) -> str:
-    return f"{text} ({code})"
+    return f"{error.reply_text} ({error.reply_code})"
 
 
 def _of_text(error: BaseException) -> str:
@@ -85,7 +83,7 @@ def _of_text(error: BaseException) -> str:
     if _EOF in text:
         return "the other side closed the connection"
     if reply := _REPLY.search(text):
-        return _reply(reply["text"], reply["code"])
+        return f"{reply['text']} ({reply['code']})"
     if (found := _OS_ERROR.search(text)) and "SSL" in text:
         return f"TLS: {_of_openssl(found['text'])}"
     if found:
@@ -118,11 +116,6 @@ def _nothing(_error: BaseException) -> str:
 
 def _refusal(_error: BaseException) -> str:
     return acceptance.refusal or "RabbitMQ accepts no messages"
-
-
-def _unknown(error: BaseException) -> str:
-    """Say it as it is, for want of anything better."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 _LOST = "the connection was lost"

@@ -13,10 +13,9 @@ from cki_notifier.rabbitmq.connection import (
     Arguments,
     BasicProperties,
     BlockingConnection,
-    acknowledge,
     compare_queue,
-    get,
-    is_quorum_queue_like,
+    of_quorum,
+    readable,
     ready_messages,
     translated,
 )
@@ -64,19 +63,22 @@ class Hand:
             The number that it is settled by, its properties, and its body.
 
         Raises:
-            Unavailable: the broker can't be had (any more), or does not let us read the queue.
+            Unavailable: the broker can't be had (any more), or does not let us read the queue, or
+                the message can't be decoded.
         """
         for _ in range(self.count):
-            found = get(self._channel, self.queue)
-            if found is None:
+            with translated(), readable(f"the next message of {self.queue}"):
+                method, properties, body = self._channel.basic_get(self.queue)
+            if method is None or properties is None or body is None:
                 return
-            self._tags[found[0]] = None
-            yield found
+            tag = method.delivery_tag or 0
+            self._tags[tag] = None
+            yield tag, properties, body
 
     def settle(self, tag: int) -> None:
         """Take a message out of the queue for good."""
         with translated():
-            acknowledge(self._channel, tag)
+            self._channel.basic_ack(tag)
         del self._tags[tag]
 
     def give_back(self) -> None:
@@ -98,7 +100,8 @@ class Hand:
     def may_drop(self) -> bool:
         """Tell whether the queue may be one that drops what was handed out too often."""
         with translated():
-            return not is_quorum_queue_like(self._connection, self.queue, self._arguments)
+            ours = of_quorum(self._arguments)
+            return compare_queue(self._connection, self.queue, ours) is not None
 
     def wears_out(self) -> bool:
         """Tell whether messages may be dropped, at last, because they are looked at."""

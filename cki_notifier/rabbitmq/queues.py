@@ -6,7 +6,6 @@ from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.rabbitmq.connection import (
     DELIVERY_LIMIT,
     BlockingConnection,
-    declare_temporary,
     ensure_exchange,
     ensure_queue,
 )
@@ -48,27 +47,6 @@ def retry_arguments(queue: str) -> dict[str, dict[str, Any]]:
     return arguments
 
 
-class RetryQueues:
-    """The delay queues and the dead-letter queue.
-
-    Args:
-        main: the main queue's name.
-
-    Attributes:
-        main: the same.
-        names: theirs.
-    """
-
-    def __init__(self, main: str) -> None:
-        self.main = main
-        self._arguments = retry_arguments(main)
-        self.names = tuple(self._arguments)
-
-    def declare(self, connection: BlockingConnection, name: str) -> None:
-        """Make sure that one of them is there."""
-        ensure_queue(connection, name, self._arguments[name])
-
-
 class MainQueue:
     """The queue that is consumed.
 
@@ -87,12 +65,12 @@ class MainQueue:
         The queues that catch what fails come first, so that nothing falls beside them.
         """
         if self._is_temporary:
-            name = declare_temporary(connection)
+            with connection.channel() as channel:
+                name = str(channel.queue_declare("", exclusive=True, auto_delete=True).method.queue)
         else:
-            retries = RetryQueues(self._config.queue)
-            for name in retries.names:
-                retries.declare(connection, name)
             name = self._config.queue
+            for retries, arguments in retry_arguments(name).items():
+                ensure_queue(connection, retries, arguments)
             ensure_queue(connection, name, main_arguments(name))
         self.bind(connection, name)
         return name
@@ -100,10 +78,9 @@ class MainQueue:
     def bind(self, connection: BlockingConnection, name: str) -> None:
         """Make sure that the exchange is there and the queue bound to it; nothing is done twice."""
         ensure_exchange(connection, self._config.exchange)
-        channel = connection.channel()
-        for key in self._config.routing_keys:
-            channel.queue_bind(name, self._config.exchange, key)
-        channel.close()
+        with connection.channel() as channel:
+            for key in self._config.routing_keys:
+                channel.queue_bind(name, self._config.exchange, key)
 
 
 def _dead_lettered_to(queue: str) -> dict[str, Any]:

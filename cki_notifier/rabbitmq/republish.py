@@ -21,19 +21,20 @@ from msgspec import Struct
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import (
+    Arguments,
     BasicProperties,
     Blocked,
     BlockingChannel,
     BlockingConnection,
     Refused,
     close,
+    ensure_queue,
     most_properties,
     publish_to_queue,
-    size_of,
     translated,
 )
 from cki_notifier.rabbitmq.consume import Delivery
-from cki_notifier.rabbitmq.queues import RetryQueues
+from cki_notifier.rabbitmq.queues import dead_letter_queue, retry_arguments
 from cki_notifier.rabbitmq.retries import ERROR, PAST, Destination, detours
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.threads import start_vital
@@ -59,6 +60,8 @@ _BROKERS_PREFIXES = ("x-first-death-", "x-last-death-")
 _SHORT_ERROR = 200
 
 Connect = Callable[[], BlockingConnection]
+IsCurrent = Callable[[Delivery], bool]
+Confirmed = Callable[[Destination], None]
 
 
 class _Copy(Struct, eq=False):
@@ -73,15 +76,10 @@ class _Copy(Struct, eq=False):
 
     delivery: Delivery
     destination: Destination
-    confirmed: Callable[[Destination], None]
+    confirmed: Confirmed
     since: float
     failures: int = 0
     not_before: float = 0.0
-
-    @property
-    def size(self) -> int:
-        """The bytes it keeps in memory."""
-        return len(self.delivery.body)
 
 
 class Republisher:
@@ -89,32 +87,26 @@ class Republisher:
 
     Args:
         connect: opens a connection; raises :class:`Unavailable`.
-        queues: those that copies go to.
+        queue: the main queue's name.
         is_current: whether a delivery can still be settled; if not, the broker hands it out again,
             and a copy would double it.
         most_waiting: so many copies wait for one queue that takes nothing.
     """
 
     def __init__(
-        self,
-        connect: Connect,
-        queues: RetryQueues,
-        is_current: Callable[[Delivery], bool],
-        most_waiting: int,
+        self, connect: Connect, queue: str, is_current: IsCurrent, most_waiting: int
     ) -> None:
-        self._main = queues.main
+        self._main = queue
         self._most_waiting = most_waiting
         self._blocked_since: float | None = None
-        self._outboxes = {name: _Outbox(name, connect, queues, is_current) for name in queues.names}
+        self._outboxes = {
+            name: _Outbox(name, arguments, connect, is_current)
+            for name, arguments in retry_arguments(queue).items()
+        }
         for name, outbox in self._outboxes.items():
             metrics.held_copies.labels(name).set_function(partial(getattr, outbox, "held"))
 
-    def put(
-        self,
-        delivery: Delivery,
-        destination: Destination,
-        confirmed: Callable[[Destination], None],
-    ) -> None:
+    def put(self, delivery: Delivery, destination: Destination, confirmed: Confirmed) -> None:
         """Have a copy published; from any thread.
 
         Args:
@@ -161,26 +153,18 @@ class Republisher:
     def relieve(self) -> None:
         """Send elsewhere what waits for a queue that takes nothing, beyond its share."""
         self._tell_of_acceptance()
-        for outbox in self._outboxes.values():
-            if not outbox.is_stuck:
-                continue
-            others = [it for it in self._outboxes.values() if not it.is_stuck]
-            if not others:
-                return
-            surplus = outbox.surplus(self._most_waiting)
+        stuck = {name: outbox for name, outbox in self._outboxes.items() if outbox.is_stuck}
+        free = self._outboxes.keys() - stuck.keys() - {dead_letter_queue(self._main)}
+        for name, outbox in stuck.items():
+            outbox.ensure_thread()
+            surplus = outbox.surplus(self._most_waiting) if free else []
             if surplus:
-                logger.warning(
-                    "%d copies go to other queues: %s: %s",
-                    len(surplus),
-                    outbox.queue,
-                    outbox.trouble,
-                )
+                text = "%d copies go to other queues: %s: %s"
+                logger.warning(text, len(surplus), name, outbox.trouble)
             for job in surplus:
-                possible = {it.queue: it for it in others}
-                way = next(
-                    it for it in detours(job.destination, self._main) if it.queue in possible
-                )
-                possible[way.queue].put(_Copy(job.delivery, way, job.confirmed, time.monotonic()))
+                ways = detours(job.destination, self._main)
+                way = next(it for it in ways if it.queue in free)
+                self.put(job.delivery, way, job.confirmed)
 
     def _tell_of_acceptance(self) -> None:
         """Tell once when RabbitMQ begins to accept no messages from anybody, and of the end."""
@@ -195,28 +179,26 @@ class Republisher:
 
 
 class _Outbox:
-    """The copies for one queue."""
+    """The copies for one queue.
+
+    Attributes:
+        failures: how often in a row the queue took nothing.
+        not_before: when it may be tried again.
+    """
 
     def __init__(
-        self,
-        queue: str,
-        connect: Connect,
-        queues: RetryQueues,
-        is_current: Callable[[Delivery], bool],
+        self, queue: str, arguments: Arguments, connect: Connect, is_current: IsCurrent
     ) -> None:
-        self.queue = queue
-        self._trouble = ""
-        #: Of all copies that are not confirmed, together.
-        self.bytes = 0
+        self.failures, self.not_before = 0, 0.0
+        self._queue = queue
+        self._arguments = arguments
         self._connect = connect
-        self._queues = queues
         self._is_current = is_current
+        self._trouble = ""
         self._changed = threading.Condition()
         self._waiting: list[_Copy] = []
         self._at_work: _Copy | None = None
-        self._since = 0.0
-        self._failures = 0
-        self._not_before = 0.0
+        self._at_work_since = 0.0
         self._thread: threading.Thread | None = None
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
@@ -225,75 +207,66 @@ class _Outbox:
         """Have a copy published after those that came before."""
         with self._changed:
             self._waiting.append(job)
-            self.bytes += job.size
             self._changed.notify()
-        self._ensure_thread()
+        self.ensure_thread()
 
     @property
     def waiting(self) -> int:
         """How many copies are not confirmed."""
+        return len(self._waiting)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all copies that are not confirmed."""
         with self._changed:
-            return len(self._waiting)
+            return sum(len(job.delivery.body) for job in self._waiting)
 
     @property
     def is_stuck(self) -> bool:
         """Whether the queue takes nothing now."""
         with self._changed:
-            return self._is_stuck()
+            if acceptance.refusal or (self.failures and self._waiting):
+                return True
+            at_work = time.monotonic() - self._at_work_since
+            return self._at_work is not None and at_work > _STUCK_SECONDS
 
     @property
     def held(self) -> int:
         """How many copies can't be put into the queue now."""
         with self._changed:
-            if self._is_stuck():
-                return len(self._waiting)
-            return sum(job.failures > 0 for job in self._waiting)
+            is_stuck = self.is_stuck
+            return sum(is_stuck or job.failures > 0 for job in self._waiting)
 
     @property
     def trouble(self) -> str:
-        """Why the queue, or one of the copies, can't be served; "" when nothing is wrong."""
-        return acceptance.refusal or self._trouble
+        """Why the queue, or one of the copies, can't be served, where that is so."""
+        return acceptance.refusal or self._trouble or "it confirms nothing"
 
     def surplus(self, most: int) -> list[_Copy]:
         """Give up what waits beyond a number, beyond the bytes, or for too long; the last first.
 
         What was itself refused stays, because no other queue would take it.
         """
-        self._ensure_thread()
         given_up: list[_Copy] = []
-        now = time.monotonic()
+        too_old = time.monotonic() - _LONGEST_WAIT_SECONDS
         with self._changed:
-            left, bytes_left = len(self._waiting), self.bytes
-            for job in reversed(self._waiting):
-                is_late = now - job.since > _LONGEST_WAIT_SECONDS
-                if job is self._at_work or job.failures:
-                    continue
-                if left > most or bytes_left > _MOST_BYTES or is_late:
+            for job in self._waiting[::-1]:
+                is_too_much = len(self._waiting) > most or self.bytes > _MOST_BYTES
+                is_movable = job is not self._at_work and not job.failures
+                if is_movable and (is_too_much or job.since < too_old):
+                    self._waiting.remove(job)
                     given_up.append(job)
-                    left -= 1
-                    bytes_left -= job.size
-            for job in given_up:
-                self._waiting.remove(job)
-            self.bytes = bytes_left
         return given_up
 
-    def _is_stuck(self) -> bool:
-        if acceptance.refusal:
-            return True
-        if self._at_work is not None and time.monotonic() - self._since > _STUCK_SECONDS:
-            self._trouble = self._trouble or "it confirms nothing"
-            return True
-        return self._failures > 0 and bool(self._waiting)
-
-    def _ensure_thread(self) -> None:
-        """Start the thread, which may fail for now; :meth:`surplus` tries it again."""
+    def ensure_thread(self) -> None:
+        """Start the thread if copies wait and there is none, which may fail for now."""
         with self._changed:
-            if self._thread is not None:
+            if self._thread or not self._waiting:
                 return
             try:
-                self._thread = start_vital(f"copies for {self.queue}", self._work)
+                self._thread = start_vital(f"copies for {self._queue}", self._work)
             except RuntimeError as error:
-                self._failures, self._trouble = 1, str(error)
+                self.failures, self._trouble = 1, str(error)
 
     def _work(self) -> None:
         while True:
@@ -314,15 +287,14 @@ class _Outbox:
             if job is None:
                 self._changed.wait(_IDLE_SECONDS)
                 job = self._due()
-            self._at_work, self._since = job, time.monotonic()
+            self._at_work, self._at_work_since = job, time.monotonic()
             return job
 
     def _due(self) -> _Copy | None:
         now = time.monotonic()
         for job in self._waiting:
-            if job.not_before <= now and self._not_before <= now:
-                return job
-            if not self._is_current(job.delivery):
+            may_be_tried = max(job.not_before, self.not_before) <= now
+            if may_be_tried or not self._is_current(job.delivery):
                 return job
         return None
 
@@ -330,14 +302,13 @@ class _Outbox:
         try:
             self._publish(job)
         except Refused as error:
-            self._close_channel()
-            self._failed(job if error.alone else None, str(error))
+            self._failed(job if error.alone else self, str(error))
         except Blocked:
             self._disconnect()
-            self._failed(None, "it was not accepted", level=logging.DEBUG)  # which is told of once
+            self._failed(self, "it was not accepted", level=logging.DEBUG)  # which is told of once
         except Unavailable as error:
             self._disconnect()
-            self._failed(None, str(error))
+            self._failed(self, str(error))
         except Exception as error:  # whatever it is, it costs this copy a pause and no other
             logger.exception("%s: a bug", job.delivery.identity.checkout_id)
             self._disconnect()
@@ -346,47 +317,46 @@ class _Outbox:
             self._done(job)
             job.confirmed(job.destination)
 
-    def _failed(self, job: _Copy | None, trouble: str, *, level: int = logging.WARNING) -> None:
-        """Have one copy, or all, tried again after a pause that grows."""
+    def _failed(
+        self, one: "_Copy | _Outbox", trouble: str, *, level: int = logging.WARNING
+    ) -> None:
+        """Have one copy, or all of this outbox, tried again after a pause that grows."""
+        pause = _PAUSES[min(one.failures, len(_PAUSES) - 1)]
         with self._changed:
             self._trouble = trouble
             self._at_work = None
-            if job is not None:
-                pause = _pause(job.failures)
-                job.failures += 1
-                job.not_before = time.monotonic() + pause
-            else:
-                pause = _pause(self._failures)
-                self._failures += 1
-                self._not_before = time.monotonic() + pause
+            one.failures += 1
+            one.not_before = time.monotonic() + pause
         logger.log(level, "%s; trying again in %.0f s", trouble, pause)
 
     def _done(self, job: _Copy) -> None:
         with self._changed:
             self._waiting.remove(job)
-            self.bytes -= job.size
             self._at_work = None
-            self._failures, self._not_before = 0, 0.0
+            self.failures, self.not_before = 0, 0.0
             if not any(it.failures for it in self._waiting):
                 self._trouble = ""
 
     def _publish(self, job: _Copy) -> None:
+        headers = job.destination.headers
         with translated():
             channel = self._channel_to_publish()
-            properties = copied_properties(job.delivery.properties, job.destination.headers)
-            properties = fitting(properties, most_properties(channel), job.destination.headers)
-        publish_to_queue(channel, self.queue, job.delivery.body, properties)
+            properties = copied_properties(job.delivery.properties, headers)
+            properties = fitting(properties, most_properties(channel), headers)
+        publish_to_queue(channel, self._queue, job.delivery.body, properties)
 
     def _channel_to_publish(self) -> BlockingChannel:
         """Return the channel, on a new connection when there is none (any more)."""
         if self._connection is None or not self._connection.is_open:
             self._disconnect()
             self._connection = self._connect()
-        if self._channel is None or not self._channel.is_open:
-            self._queues.declare(self._connection, self.queue)
-            self._channel = self._connection.channel()
-            self._channel.confirm_delivery()
-        return self._channel
+        channel = self._channel if self._channel and self._channel.is_open else None
+        if channel is None or self.failures:  # the queue may be missing
+            ensure_queue(self._connection, self._queue, self._arguments)
+        if channel is None:
+            self._channel = channel = self._connection.channel()
+            channel.confirm_delivery()
+        return channel
 
     def _serve_heartbeats(self) -> None:
         try:
@@ -397,24 +367,10 @@ class _Outbox:
             logger.debug("%s; connecting anew when there is something to publish", error)
             self._disconnect()
 
-    def _close_channel(self) -> None:
-        """Close the channel, so that the queue is declared anew before the next copy."""
-        channel, self._channel = self._channel, None
-        try:
-            with translated():
-                if channel is not None and channel.is_open:
-                    channel.close()
-        except Unavailable as error:
-            logger.debug("closing a channel: %s", error)
-
     def _disconnect(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             close(connection)
-
-
-def _pause(failures: int) -> float:
-    return _PAUSES[min(failures, len(_PAUSES) - 1)]
 
 
 def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> BasicProperties:
@@ -427,7 +383,7 @@ def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> 
         most: so many bytes fit.
         ours: the headers that are kept.
     """
-    if size_of(properties) <= most:
+    if sum(map(len, properties.encode())) <= most:
         return properties
     logger.warning("a copy's other headers are left out: the broker's frames are too small")
     headers = dict(ours)

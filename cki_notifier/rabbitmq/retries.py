@@ -166,7 +166,7 @@ def destination_of(
     attempts, held = history.attempts + 1, history.held + is_held
     failures = attempts - held
     time_is_over = now - history.first_seen >= retry_for
-    reason = _final_reason(error, failures, time_is_over=time_is_over)
+    reason = _reason(error, failures, time_is_over=time_is_over)
     headers: dict[str, Any] = {
         ERROR: _encodable(str(error)[:_LONGEST_ERROR]),
         ATTEMPTS: attempts,
@@ -176,10 +176,10 @@ def destination_of(
     }
     headers |= {HELD: held} if held else {}
     headers |= {TRIES_BEFORE: history.before} if history.before else {}
-    if reason:
+    if isinstance(reason, DeadLetterReason):
         return Destination(dead_letter_queue(queue), reason, headers | {REASON: reason.value})
     delay = _HELD_DELAYS[min(held, 2) - 1] if is_held else DELAYS[min(failures, len(DELAYS)) - 1]
-    return Destination(delay_queue(queue, delay), _delay_reason(error), headers, delay)
+    return Destination(delay_queue(queue, delay), reason, headers, delay)
 
 
 def detours(destination: Destination, queue: str) -> list[Destination]:
@@ -202,22 +202,18 @@ def detours(destination: Destination, queue: str) -> list[Destination]:
     ]
 
 
-def _delay_reason(error: Exception) -> DelayReason:
-    if isinstance(error, NotFound):
-        return DelayReason.NOT_FOUND
-    return DelayReason.UNAVAILABLE if isinstance(error, NotifierError) else DelayReason.BUG
-
-
-def _final_reason(
+def _reason(
     error: Exception, failures: int, *, time_is_over: bool
-) -> DeadLetterReason | None:
-    """Return why it is not tried again, None when it is."""
+) -> DeadLetterReason | DelayReason:
+    """Return why it is dead-lettered, or why it is tried again."""
     if isinstance(error, Invalid):
         return error.reason
     if isinstance(error, NotFound):
-        over = time_is_over or failures > len(_NOT_FOUND_DELAYS)
-        return DeadLetterReason.NOT_FOUND if over else None
-    return DeadLetterReason.RETRIES_EXHAUSTED if time_is_over else None
+        is_over = time_is_over or failures > len(_NOT_FOUND_DELAYS)
+        return DeadLetterReason.NOT_FOUND if is_over else DelayReason.NOT_FOUND
+    if time_is_over:
+        return DeadLetterReason.RETRIES_EXHAUSTED
+    return DelayReason.UNAVAILABLE if isinstance(error, NotifierError) else DelayReason.BUG
 
 
 def _count(value: Any) -> int:

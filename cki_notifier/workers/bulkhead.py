@@ -45,48 +45,35 @@ class Bulkhead:
             Unavailable: nobody gets ready, and too many wait already, or the deadline is reached.
             Interrupted: the process is stopping.
         """
-        self._take(deadline)
+        turn = threading.Event()
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                self._moved_at = time.monotonic()
+                turn.set()
+            elif len(self._line) >= self._most():
+                raise self._refusal()
+            else:
+                self._line.append(turn)
+        if not turn.wait(SHORT_SECONDS):
+            with deadline.waiting(f"{self._service} {self._host} is busy"):
+                while not turn.wait(_LOOK_SECONDS):
+                    self._check(turn, deadline)
         try:
             yield
         finally:
-            self._give_back()
+            with self._lock:
+                self._moved_at = self._left_at = time.monotonic()
+                if self._line:
+                    self._line.popleft().set()
+                else:
+                    self._free += 1
 
     @property
     def is_full(self) -> bool:
         """Whether nobody gets ready, and as many wait for a place as may."""
         with self._lock:
             return len(self._line) >= self._most()
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for a place."""
-        with self._lock:
-            return len(self._line)
-
-    def _take(self, deadline: Deadline) -> None:
-        with self._lock:
-            if self._free and not self._line:
-                self._free -= 1
-                self._moved_at = time.monotonic()
-                return
-            if len(self._line) >= self._most():
-                raise self._refusal()
-            turn = threading.Event()
-            self._line.append(turn)
-        if turn.wait(SHORT_SECONDS):
-            return
-        with deadline.waiting(f"{self._service} {self._host} is busy"):
-            while not turn.wait(_LOOK_SECONDS):
-                self._check(turn, deadline)
-
-    def _give_back(self) -> None:
-        """Give the place to the first in the line."""
-        with self._lock:
-            self._moved_at = self._left_at = time.monotonic()
-            if self._line:
-                self._line.popleft().set()
-            else:
-                self._free += 1
 
     def _check(self, turn: threading.Event, deadline: Deadline) -> None:
         """Leave the line when there is no use in waiting."""

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from cki_notifier.notification.errors import Interrupted, Unavailable
+from cki_notifier.workers.lanes import Lanes
 
 T = TypeVar("T")
 
@@ -16,16 +16,6 @@ T = TypeVar("T")
 SHORT_SECONDS = 0.25
 #: Who waits for what can't be told looks so often, in seconds.
 _LOOK_SECONDS = 0.2
-
-
-class Workers(Protocol):
-    """Those who work, each on one thing at a time."""
-
-    def leave(self) -> None:
-        """Let somebody else have the caller's worker; never waits."""
-
-    def come_back(self) -> None:
-        """Return when the caller has a worker again."""
 
 
 class Deadline:
@@ -47,7 +37,7 @@ class Deadline:
         self,
         seconds: float,
         stopping: threading.Event | None = None,
-        workers: Workers | None = None,
+        workers: Lanes | None = None,
         is_ours: Callable[[], bool | None] | None = None,
     ) -> None:
         self._end = time.monotonic() + seconds
@@ -61,8 +51,11 @@ class Deadline:
         """Return the seconds left, 0 when there are none."""
         return max(0.0, self._end - time.monotonic())
 
-    def check(self) -> None:
+    def check(self, late: Unavailable | None = None) -> None:
         """Return while there is time.
+
+        Args:
+            late: is raised when there is none, instead of an error that says only that.
 
         Raises:
             Interrupted: the process is stopping.
@@ -71,7 +64,7 @@ class Deadline:
         if self._stopping.is_set():
             raise Interrupted("stopping, so nothing is tried again")
         if not self.remaining():
-            raise Unavailable("cki-notifier", "its time is over", held=True)
+            raise late or Unavailable("cki-notifier", "its time is over", held=True)
 
     def ensure_ours(self) -> None:
         """Return when the notification is ours to handle; wait while that can't be told.
@@ -136,7 +129,7 @@ class Deadline:
         short = min(seconds, SHORT_SECONDS)
         try:
             return future.result(short)
-        except FutureTimeoutError:
+        except TimeoutError:
             if future.done():
                 raise
         with self.waiting(what):

@@ -39,6 +39,7 @@ class Gate:
 
     Attributes:
         service, host: the same.
+        is_down: whether only one request a second is let through.
     """
 
     def __init__(self, service: str, host: str = "", most_waiting: int | None = None) -> None:
@@ -50,7 +51,7 @@ class Gate:
         self._line: deque[object] = deque()
         self._failing: set[str] = set()
         self._passed_at = -1.0
-        self._down_since: float | None = None
+        self.is_down = False
         self._asked_at = 0.0
         self._next_probe = 0.0
 
@@ -64,14 +65,16 @@ class Gate:
         with self._changed:
             if self._admits(None):
                 return
-            if self._is_full():
-                text = f"{self._it} is down, and enough wait for it"
-                raise Unavailable(self.service, text, held=True, host=self.host)
+            if self.is_full:
+                raise self._refusal("enough wait for it")
             ticket = object()
             self._line.append(ticket)
         with deadline.waiting(f"{self.service} {self.host}".rstrip() + " is down"):
             try:
-                self._wait(ticket, deadline)
+                with self._changed:
+                    while not self._admits(ticket):
+                        deadline.check(self._refusal("nobody is let through to it"))
+                        self._changed.wait(_LOOK_SECONDS)
             finally:
                 with self._changed:
                     self._line.remove(ticket)
@@ -83,22 +86,11 @@ class Gate:
             return self._admits(None)
 
     @property
-    def waiting(self) -> int:
-        """How many wait."""
-        with self._changed:
-            return len(self._line)
-
-    @property
-    def is_down(self) -> bool:
-        """Whether only one request a second is let through."""
-        with self._changed:
-            return self._down_since is not None
-
-    @property
     def is_full(self) -> bool:
         """Whether the service is down, and as many wait for it as may."""
         with self._changed:
-            return self._down_since is not None and self._is_full()
+            most = self._most_waiting
+            return self.is_down and most is not None and len(self._line) >= most
 
     def has_passed_since(self, moment: float) -> bool:
         """Tell whether the service answered properly after a moment of ``time.monotonic()``."""
@@ -109,7 +101,7 @@ class Gate:
         """Note that the service answered properly, whatever it said."""
         with self._changed:
             self._passed_at = time.monotonic()
-            self._down_since = None
+            self.is_down = False
             self._failing.clear()
             self._changed.notify_all()
         metrics.connected.works(self.service, self.host)
@@ -134,40 +126,33 @@ class Gate:
             trouble: what it answered, or what became of the request. Who refuses us is told of at
                 once, though others are let through until there are more failures.
         """
-        is_down = self._is_down(what, whole=whole, since=since, retry_after=retry_after)
+        with self._changed:
+            now = time.monotonic()
+            patience = min(retry_after, LONGEST_PROBE_SECONDS)
+            if self.is_down and not retry_after:
+                pause = PROBE_SECONDS * random.uniform(1, 1.2)  # noqa: S311  # jitter
+                self._next_probe = max(self._asked_at + pause, now)
+            elif self.is_down:
+                self._next_probe = now + patience
+            else:
+                self._failing.add(what)
+                tells_of_all = whole and self._passed_at <= since
+                if tells_of_all or len(self._failing) >= _ENOUGH:
+                    self.is_down = True
+                    self._failing.clear()
+                    self._next_probe = now + patience
+            is_down = self.is_down
         if is_down or trouble.refuses:
             trouble = replace(trouble, again=_again(retry_after))
             metrics.connected.fails(self.service, trouble, self.host)
 
-    def _is_down(self, what: str, *, whole: bool, since: float, retry_after: float) -> bool:
-        """Take a failure into account; tell whether the service is down now."""
-        with self._changed:
-            self._failing.add(what)
-            now = time.monotonic()
-            if self._down_since is not None:
-                self._next_probe = max(self._asked_at + _jittered(PROBE_SECONDS), now)
-                if retry_after:
-                    self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
-                return True
-            if (not whole or self._passed_at > since) and len(self._failing) < _ENOUGH:
-                return False
-            self._failing.clear()
-            self._down_since = now
-            self._next_probe = now + min(retry_after, LONGEST_PROBE_SECONDS)
-            return True
-
-    def _wait(self, ticket: object, deadline: Deadline) -> None:
-        with self._changed:
-            while not self._admits(ticket):
-                if not deadline.remaining():
-                    text = f"{self._it} is down, and nobody is let through to it"
-                    raise Unavailable(self.service, text, held=True, host=self.host)
-                deadline.check()
-                self._changed.wait(_LOOK_SECONDS)
+    def _refusal(self, why: str) -> Unavailable:
+        text = f"{self._it} is down, and {why}"
+        return Unavailable(self.service, text, held=True, host=self.host)
 
     def _admits(self, ticket: object | None) -> bool:
         """Tell whether one may go on, who stands in the line or, without a ticket, behind it."""
-        if self._down_since is None:
+        if not self.is_down:
             return True
         now = time.monotonic()
         is_first = self._line[0] is ticket if self._line else True
@@ -177,15 +162,8 @@ class Gate:
         self._next_probe = now + LONGEST_PROBE_SECONDS  # unless it answers, or fails, before
         return True
 
-    def _is_full(self) -> bool:
-        return self._most_waiting is not None and len(self._line) >= self._most_waiting
-
 
 def _again(retry_after: float) -> str:
     seconds = min(max(retry_after, PROBE_SECONDS), LONGEST_PROBE_SECONDS)
     often = "once a second" if seconds < 2 else f"every {seconds:.0f} s"  # noqa: PLR2004  # of seconds
     return f"it is asked about {often} until it is back"
-
-
-def _jittered(seconds: float) -> float:
-    return seconds * random.uniform(1, 1.2)  # noqa: S311  # jitter

@@ -41,14 +41,12 @@ class Lanes:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._free = workers
+        #: What waits behind the first job of its lane, which is ready or has begun.
         self._behind: dict[str, deque[_Job]] = {}
         self._ready: deque[_Job] = deque()
         self._coming_back: deque[threading.Event] = deque()
         self._handed_out: SimpleQueue[_Job] = SimpleQueue()
-        self._idle_threads = 0
         self._threads = 0
-        self._begun = 0
-        self._left = 0
         self._bytes = 0
         self._stopping = False
         for _ in range(workers):
@@ -72,7 +70,6 @@ class Lanes:
             behind = self._behind.get(lane)
             if behind is not None and len(behind) >= self._most_behind:
                 return f"{len(behind)} notifications of its checkout wait already"
-            self._left += 1
             self._bytes += size
             if behind is None:
                 self._behind[lane] = deque()
@@ -113,31 +110,27 @@ class Lanes:
             return self._workers - self._free
 
     @property
-    def wanted(self) -> int:
-        """How many jobs wait for a worker: to begin, or to go on."""
-        with self._lock:
-            return len(self._ready) + len(self._coming_back)
-
-    @property
     def idle(self) -> bool:
         """Whether no job has begun and not ended."""
         with self._lock:
-            return not self._begun
+            return not self._begun()
 
     @property
     def left(self) -> int:
         """How many of the jobs that were taken are not done."""
         with self._lock:
-            return self._left
+            return len(self._behind) + sum(map(len, self._behind.values()))
+
+    def _begun(self) -> int:
+        """Return how many jobs have begun and not ended: each lane's first one, unless ready."""
+        return len(self._behind) - len(self._ready)
 
     def _hand_out(self) -> None:
         """Give free workers to those who come back, and then to those who begin."""
         while self._free > 0 and not self._stopping:
             if self._coming_back:
                 self._coming_back.popleft().set()
-            elif self._ready and (self._idle_threads or self._start_thread()):
-                self._idle_threads -= 1
-                self._begun += 1
+            elif self._ready and (self._threads > self._begun() or self._start_thread()):
                 self._handed_out.put(self._ready.popleft())
             else:
                 return
@@ -153,7 +146,6 @@ class Lanes:
             logger.warning("%s; a notification waits until another one is done", error)
             return False
         self._threads += 1
-        self._idle_threads += 1
         return True
 
     def _work(self) -> None:
@@ -165,9 +157,6 @@ class Lanes:
         job.run()
         with self._lock:
             self._free += 1
-            self._idle_threads += 1
-            self._begun -= 1
-            self._left -= 1
             self._bytes -= job.size
             if self._behind[job.lane]:
                 self._ready.append(self._behind[job.lane].popleft())

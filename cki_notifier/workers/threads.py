@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable
 
@@ -23,25 +22,16 @@ def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:
     """
 
     def run() -> None:
-        returned = False
         try:
             target()
-            returned = True
-        finally:
-            if not returned:
-                _end(name)
+        except BaseException:  # noqa: BLE001  # none is left unsaid, and it ends the process
+            try:  # the process ends whatever becomes of the last words
+                logger.critical("a bug in the thread %r ends the process", name, exc_info=True)
+                logging.shutdown()
+                streams.drain(LINES_SECONDS)
+            finally:
+                os._exit(_BUG)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
-
-
-def _end(name: str) -> None:
-    """End the process, whatever becomes of the last words."""
-    try:
-        text = "a bug in the thread %r ends the process"
-        logger.critical(text, name, exc_info=sys.exc_info())
-        logging.shutdown()
-        streams.drain(LINES_SECONDS)
-    finally:
-        os._exit(_BUG)

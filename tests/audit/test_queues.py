@@ -22,7 +22,7 @@ from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import Stage
 from cki_notifier.rabbitmq.connection import close, connect, ensure_queue, of_quorum
 from cki_notifier.rabbitmq.hand import Hand
-from cki_notifier.rabbitmq.queues import RetryQueues, retry_arguments
+from cki_notifier.rabbitmq.queues import retry_arguments
 from tests.brokers.stage import Stage as Scene
 from tests.brokers.stage import eventually
 from tools.brokers.rabbitmq import RabbitMQ
@@ -70,9 +70,8 @@ def declare(stage: Scene, kind: str = "quorum") -> None:
             for name, arguments in retry_arguments(stage.queue).items():
                 channel.queue_declare(name, durable=True, arguments=arguments)
     connection = connect(config_of(stage), "test")
-    retries = RetryQueues(stage.queue)
-    for name in retries.names:
-        retries.declare(connection, name)
+    for name, arguments in retry_arguments(stage.queue).items():
+        ensure_queue(connection, name, arguments)
     ensure_queue(connection, stage.queue, {})
     close(connection)
 

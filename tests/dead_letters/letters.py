@@ -13,7 +13,7 @@ from cki_notifier.configuration.settings import OperatorConfig, read_operator_co
 from cki_notifier.notification.errors import InvalidDocument, Malformed, NotifierError
 from cki_notifier.notification.taken import taken_by
 from cki_notifier.rabbitmq.connection import connect, ensure_queue
-from cki_notifier.rabbitmq.queues import RetryQueues
+from cki_notifier.rabbitmq.queues import retry_arguments
 from cki_notifier.rabbitmq.republish import copied_properties
 from cki_notifier.rabbitmq.retries import History, destination_of
 from tests.brokers.stage import Stage
@@ -70,9 +70,8 @@ def listed(stage: Stage, *arguments: str) -> list[dict[str, Any]]:
 def declare(stage: Stage) -> None:
     """Declare the dead-letter queue as the daemon does, and a main queue without a consumer."""
     connection = connect(operator_config(stage).rabbitmq, "test")
-    queues = RetryQueues(stage.queue)
-    for name in queues.names:
-        queues.declare(connection, name)
+    for name, arguments in retry_arguments(stage.queue).items():
+        ensure_queue(connection, name, arguments)
     ensure_queue(connection, stage.queue, {})
     connection.close()
 

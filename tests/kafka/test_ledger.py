@@ -85,7 +85,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(self: module._Reader, ranges: dict[int, tuple[int, int]], *rest: object) -> None:
         seen.append(sum(end - start for start, end in ranges.values()))
-        scan(self, ranges, *rest)  # type: ignore[arg-type]
+        scan(self, ranges, *rest)  # type: ignore[arg-type]  # as it was called
 
     monkeypatch.setattr(module._Reader, "_scan", counted)  # noqa: SLF001  # as above
     return seen

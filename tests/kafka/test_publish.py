@@ -5,6 +5,7 @@ The broker is librdkafka's own mock cluster, which answers with whatever error i
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from cki_notifier.notification.errors import (
 from cki_notifier.telemetry.metrics import REGISTRY
 from cki_notifier.workers.deadline import Deadline
 from tests.brokers.mock_kafka import PATIENCE, TOPIC, MockCluster
+from tests.brokers.stage import eventually
 from tests.factories.website import answering, connected
 
 RECORD: Final = Record("redhat:1", b'{"checkout_id": "redhat:1"}', {"ce_id": "1", "ce_type": "é"})
@@ -80,10 +82,7 @@ def publish(publisher: Publisher, record: Record = RECORD, seconds: float = PATI
 
 def publish_until_it_works(publisher: Publisher, record: Record = RECORD) -> None:
     """Publish until a record is delivered, as the delay queues do."""
-    end = time.monotonic() + PATIENCE
-    while publish(publisher, record) != "delivered":
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    eventually(lambda: publish(publisher, record) == "delivered")
 
 
 def test_a_record_arrives_as_it_is(cluster: MockCluster, publisher: MakePublisher) -> None:
@@ -109,16 +108,18 @@ def test_a_check_tells_whether_kafka_answers(
         check_until_it_passes(sending)
 
 
+def fault(publisher: Publisher) -> str:
+    """Return what a check says, ``""`` when it passes."""
+    try:
+        publisher.check()
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
 def check_until_it_passes(publisher: Publisher) -> None:
     """Check until it passes."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            publisher.check()
-        except Unavailable:
-            assert time.monotonic() < end
-        else:
-            return
+    eventually(lambda: not fault(publisher))
 
 
 def test_a_check_waits_for_no_more_than_two_seconds(
@@ -141,24 +142,13 @@ def test_a_broker_that_answers_and_confirms_nothing_is_not_well(
         check_until_it_passes(sending)
         with cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS, times=1000):
             told = pool.submit(publish, sending)
-            assert check_until_it_fails(sending) == (
+            assert eventually(lambda: fault(sending)) == (
                 "kafka: it answers, but confirms nothing: partition 0 has 1 of 1 replicas in sync"
             )
             assert connected("kafka") == 0
         assert told.result(PATIENCE) == "delivered"
         check_until_it_passes(sending)
         assert connected("kafka") == 1
-
-
-def check_until_it_fails(publisher: Publisher) -> str:
-    """Check until it fails; return what it says."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            publisher.check()
-        except Unavailable as error:
-            return str(error)
-        assert time.monotonic() < end
 
 
 def test_records_with_the_same_key_stay_in_order(
@@ -273,7 +263,7 @@ def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
     before = renewals()
     with cluster.refusing_producers():
         sending = publisher()
-        until(lambda: renewals() > before)
+        eventually(lambda: renewals() > before)
         for _ in range(3):
             began = time.monotonic()
             with pytest.raises(
@@ -306,7 +296,7 @@ def test_after_a_confirmed_record_the_pause_is_short_again(
     monkeypatch.setattr("cki_notifier.kafka.publish._FIRST_PAUSE_SECONDS", 0.01)
     with cluster.refusing_producers():
         sending, before = publisher(), renewals()
-        until(lambda: renewals() - before > 5)
+        eventually(lambda: renewals() - before > 5)
     publish_until_it_works(sending)
     with cluster.failing(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER):
         assert publish(sending) == "DeliveryUnknown"
@@ -320,7 +310,7 @@ def test_a_producer_whose_reports_can_not_be_had_makes_no_busy_loop(
     """It is replaced like one that was refused."""
     sending, broken = publisher(), Broken()
     sending._producer = broken  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
-    until(lambda: broken.polls)
+    eventually(lambda: broken.polls)
     time.sleep(0.5)
     assert broken.polls <= 2
     publish_until_it_works(sending)
@@ -403,24 +393,44 @@ def test_it_is_closed_in_the_middle_of_a_pause(
     before = renewals()
     with cluster.refusing_producers():
         sending = publisher()
-        until(lambda: renewals() > before)
+        eventually(lambda: renewals() > before)
         began = time.monotonic()
         sending.close(1)
         assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_a_client_that_hangs_does_not_hold_up_the_end(publisher: MakePublisher) -> None:
+    """As one that is taken down while its broker is frozen may."""
+    sending, hanging = publisher(), Hanging()
+    sending._producer = hanging  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
+    eventually(hanging.is_asked.is_set)
+    began = time.monotonic()
+    sending.close(0)
+    assert time.monotonic() - began < PATIENCE / 2
+    hanging.goes_on.set()
+
+
+class Hanging:
+    """A producer that does not return."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.goes_on = threading.Event(), threading.Event()
+
+    def poll(self, _seconds: float) -> int:
+        """Hang."""
+        self.is_asked.set()
+        self.goes_on.wait(10 * PATIENCE)
+        return 0
+
+    def flush(self, _seconds: float) -> int:
+        """Have nothing."""
+        return 0
 
 
 def renewals() -> float:
     """Return how many producers were replaced, as the metrics say."""
     labels = {"dependency": "kafka"}
     return REGISTRY.get_sample_value("cki_notifier_reconnects_total", labels) or 0
-
-
-def until(look: Callable[[], object]) -> None:
-    """Look until it is so."""
-    end = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_what_only_seems_to_be_written_is_not_known_to_be(

@@ -75,13 +75,14 @@ def consuming(config: RabbitMQConfig, handler: Handler, prefetch: int = 100) -> 
     """Consume in a thread, for as long as the context lasts."""
     liveness, stopping = handler.liveness, threading.Event()
     consumer = Consumer(
-        lambda: connect(config, "test"),
-        MainQueue(config, is_temporary=False),
-        handler,
-        prefetch,
-        liveness,
+        connect=lambda: connect(config, "test"),
+        queue=MainQueue(config, is_temporary=False),
+        handler=handler,
+        prefetch=prefetch,
+        liveness=liveness,
+        stopping=stopping,
     )
-    thread = threading.Thread(target=consumer.run, args=(stopping,))
+    thread = threading.Thread(target=consumer.run)
     thread.start()
     try:
         eventually(lambda: not liveness.missing, what="a consumer")

@@ -16,7 +16,7 @@ from cki_notifier.rabbitmq import republish
 from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import Blocked, Refused
 from cki_notifier.rabbitmq.consume import Delivery
-from cki_notifier.rabbitmq.queues import RetryQueues, dead_letter_queue, delay_queue
+from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue, retry_arguments
 from cki_notifier.rabbitmq.republish import Republisher
 from cki_notifier.rabbitmq.retries import Destination, destination_of, history_of
 from cki_notifier.telemetry import metrics
@@ -88,7 +88,7 @@ def _broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
     monkeypatch.setattr(republish, "publish_to_queue", broker.publish)
     monkeypatch.setattr(republish, "most_properties", lambda _channel: 10_000)
-    monkeypatch.setattr(RetryQueues, "declare", lambda *_: None)
+    monkeypatch.setattr(republish, "ensure_queue", lambda *_: None)
     monkeypatch.setattr(republish, "_PAUSES", (0.05, 0.1, 0.2))
     monkeypatch.setattr(republish, "_IDLE_SECONDS", 0.02)
     monkeypatch.setattr(republish, "_STUCK_SECONDS", 0.3)
@@ -102,8 +102,8 @@ class Copies:
     republisher: Republisher
     safe: list[tuple[bytes, Destination]] = field(default_factory=list)
 
-    def put(self, error: Exception, *bodies: bytes) -> None:
-        """Have copies of notifications published that failed for a reason."""
+    def put(self, error: Exception, *bodies: bytes, attempts: int = 0) -> None:
+        """Have copies of notifications published that failed for a reason, after attempts."""
         for number, body in enumerate(bodies):
             delivery = Delivery(
                 connection=1,
@@ -116,7 +116,8 @@ class Copies:
                 routing_key="",
                 identity=Identity("redhat:1", "new"),
             )
-            history = history_of({}, exchange="e", routing_key="k", now=NOW)
+            headers = {"x-cki-attempts": attempts}
+            history = history_of(headers, exchange="e", routing_key="k", now=NOW)
             destination = destination_of(
                 error, history, queue=QUEUE, retry_for=timedelta(hours=1), now=NOW
             )
@@ -141,8 +142,7 @@ def _is_current() -> list[bool]:
 @pytest.fixture(name="copies")
 def _copies(broker: Broker, is_current: list[bool]) -> Iterator[Copies]:
     """A republisher with room for three copies before a queue that takes nothing."""
-    queues = RetryQueues(QUEUE)
-    copies = Copies(Republisher(broker.connect, queues, lambda _: is_current[0], SHARE))
+    copies = Copies(Republisher(broker.connect, QUEUE, lambda _: is_current[0], SHARE))
     yield copies
     broker.answers.clear()
     is_current[0] = False  # its threads go on, and shall have nothing to do in the next test
@@ -225,14 +225,28 @@ def test_a_full_delay_queue_is_passed_over(broker: Broker, copies: Copies) -> No
 
 def test_when_no_queue_takes_anything_all_is_held(broker: Broker, copies: Copies) -> None:
     """Nobody has a better place, so the notifications stay unacknowledged."""
-    for name in RetryQueues(QUEUE).names:
+    for name in retry_arguments(QUEUE):
         broker.answers[name] = refuses
         copies.put(DOWN if name != DEAD_LETTERS else BAD, b"x", b"y", b"z", b"a")
     for _ in range(10):
         copies.republisher.relieve()
         threading.Event().wait(0.05)
     assert copies.safe == []
-    assert copies.republisher.waiting == 4 * len(RetryQueues(QUEUE).names)
+    assert copies.republisher.waiting == 4 * len(retry_arguments(QUEUE))
+
+
+def test_when_no_delay_queue_takes_anything_all_is_held(broker: Broker, copies: Copies) -> None:
+    """The dead-letter queue is no place to wait, though it takes what belongs there."""
+    delays = [name for name in retry_arguments(QUEUE) if name != DEAD_LETTERS]
+    for name in delays:
+        broker.answers[name] = refuses
+    copies.put(DOWN, *(b"%d" % number for number in range(SHARE * len(delays) + 1)))
+    for _ in range(10):
+        eventually(lambda: copies.republisher.idle)
+        copies.republisher.relieve()
+    copies.put(BAD, b"bad")
+    eventually(lambda: copies.outcomes() == {"dead-lettered": 1})
+    assert copies.republisher.held == SHARE * len(delays) + 1
 
 
 def test_a_confirm_that_never_comes_holds_up_only_its_queue(broker: Broker, copies: Copies) -> None:
@@ -362,19 +376,22 @@ def test_a_lost_connection_is_made_anew(broker: Broker, copies: Copies) -> None:
     assert broker.connects == 3
 
 
-def test_without_a_thread_a_copy_waits_until_there_is_one(
+def test_without_threads_copies_wait_until_there_are_some(
     broker: Broker, copies: Copies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No thread can be started now: the copy is held, and published later."""
+    """None can be started now, for any queue: what comes is held, and published later."""
     with monkeypatch.context() as without:
 
         def refuse(_self: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
 
         without.setattr(threading.Thread, "start", refuse)
-        copies.put(BAD, b"1")
-        assert "can't start new thread" in copies.republisher.troubles[0]
+        copies.put(BAD, b"bad")
+        for attempts in range(len(DELAYS)):
+            copies.put(DOWN, b"down", attempts=attempts)
+        assert all("can't start new thread" in it for it in copies.republisher.troubles)
+        assert copies.republisher.held == 1 + len(DELAYS)
         copies.republisher.relieve()
     copies.republisher.relieve()
-    eventually(lambda: broker.taken == {DEAD_LETTERS: [b"1"]})
-    assert copies.republisher.troubles == []
+    eventually(lambda: broker.taken.keys() == retry_arguments(QUEUE).keys())
+    eventually(lambda: not copies.republisher.troubles)

@@ -2,7 +2,6 @@
 
 import re
 
-from cki_notifier.rabbitmq.connection import get
 from tests.brokers.stage import Stage, eventually
 from tools import PROJECT
 from tools.brokers.rabbitmq import RELEASE, RabbitMQ
@@ -47,9 +46,9 @@ def test_the_delivery_limit_is_that_of_the_broker(stage: Stage) -> None:
         )
         channel.basic_publish("", stage.queue, b"{}")
         for _ in range(tries + 1):
-            message = eventually(lambda: get(channel, stage.queue), what="the message")
-            assert message is not None
-            channel.basic_nack(message[0], requeue=True)
+            method = eventually(lambda: channel.basic_get(stage.queue)[0], what="the message")
+            assert method is not None
+            channel.basic_nack(method.delivery_tag or 0, requeue=True)
     given_up = limit != "none"
     eventually(lambda: stage.waiting(stage.queue) == (not given_up))
     assert stage.waiting(f"{stage.queue}.dead") == given_up

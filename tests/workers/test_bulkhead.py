@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
 from cki_notifier.notification.errors import Interrupted, Unavailable
 from cki_notifier.workers.bulkhead import Bulkhead
 from cki_notifier.workers.deadline import Deadline
+from tests.brokers.stage import eventually
 
 #: Only a failing test waits for so long, in seconds.
 PATIENCE = 30.0
@@ -46,11 +46,8 @@ class Visitor:
         self._thread.join(PATIENCE)
 
 
-def _waits_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def _waiting(bulkhead: Bulkhead) -> int:
+    return len(bulkhead._line)  # noqa: SLF001  # nobody else asks how many wait
 
 
 def test_no_more_than_the_places_are_taken_and_the_first_comes_first(bulkhead: Bulkhead) -> None:
@@ -59,9 +56,9 @@ def test_no_more_than_the_places_are_taken_and_the_first_comes_first(bulkhead: B
     assert first.has_place.wait(PATIENCE)
     assert second.has_place.wait(PATIENCE)
     third = Visitor(bulkhead)
-    _waits_until(lambda: bulkhead.waiting == 1)
+    eventually(lambda: _waiting(bulkhead) == 1)
     fourth = Visitor(bulkhead)
-    _waits_until(lambda: bulkhead.waiting == 2)
+    eventually(lambda: _waiting(bulkhead) == 2)
     assert not third.has_place.is_set()
     first.go()
     assert third.has_place.wait(PATIENCE)
@@ -78,9 +75,9 @@ def test_when_nobody_gets_ready_all_but_a_few_have_to_go(bulkhead: Bulkhead) -> 
     for visitor in inside:
         assert visitor.has_place.wait(PATIENCE)
     waits = Visitor(bulkhead)
-    _waits_until(lambda: bulkhead.waiting == 1)
+    eventually(lambda: _waiting(bulkhead) == 1)
     has_to_go = Visitor(bulkhead)
-    _waits_until(lambda: has_to_go.error is not None)
+    eventually(lambda: has_to_go.error is not None)
     assert isinstance(has_to_go.error, Unavailable)
     assert has_to_go.error.held
     assert "gitlab.example.com gets nobody ready" in str(has_to_go.error)
@@ -96,14 +93,14 @@ def test_more_wait_for_a_host_that_is_slow_but_answers(bulkhead: Bulkhead) -> No
     with bulkhead.place(Deadline(PATIENCE)):
         pass
     visitors = [Visitor(bulkhead) for _ in range(8)]
-    _waits_until(lambda: sum(it.error is not None for it in visitors) == 3)
+    eventually(lambda: sum(it.error is not None for it in visitors) == 3)
     time.sleep(1.5)
     assert bulkhead.is_full
-    assert bulkhead.waiting == 3
+    assert _waiting(bulkhead) == 3
     with pytest.raises(Unavailable), bulkhead.place(Deadline(PATIENCE)):
         pytest.fail("a place is given to somebody for whom there is none")
     for _ in range(5):
-        _waits_until(lambda: any(_is_inside(it) for it in visitors))
+        eventually(lambda: any(_is_inside(it) for it in visitors))
         next(it for it in visitors if _is_inside(it)).go()
     assert sum(it.has_place.is_set() for it in visitors) == 5
 
@@ -136,9 +133,9 @@ def test_who_waits_is_woken_when_the_process_stops_or_time_is_over(bulkhead: Bul
     stopping = threading.Event()
     stops, late = Visitor(bulkhead, Deadline(PATIENCE, stopping)), Visitor(bulkhead, Deadline(0.3))
     stopping.set()
-    _waits_until(lambda: stops.error is not None and late.error is not None)
+    eventually(lambda: stops.error is not None and late.error is not None)
     assert isinstance(stops.error, Interrupted)
     assert isinstance(late.error, Unavailable)
-    assert not bulkhead.waiting
+    assert not _waiting(bulkhead)
     for visitor in inside:
         visitor.go()

@@ -10,6 +10,7 @@ from cki_notifier.notification.errors import Interrupted, Unavailable
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import Gate
+from cki_notifier.workers.lanes import Lanes
 
 #: Enough for a slow machine, in seconds.
 PATIENCE = 20.0
@@ -28,6 +29,11 @@ def is_open(gate: Gate) -> bool:
     except Unavailable:
         return False
     return True
+
+
+def waiting_at(gate: Gate) -> int:
+    """Return how many wait."""
+    return len(gate._line)  # noqa: SLF001  # nobody else asks
 
 
 @pytest.fixture
@@ -150,11 +156,11 @@ def test_first_come_first_served(gate: Gate) -> None:
     order: list[int] = []
     threads = []
     for number in range(3):
-        before = gate.waiting
+        before = waiting_at(gate)
         thread = threading.Thread(target=_ask_once, args=(gate, order, number))
         thread.start()
         threads.append(thread)
-        while gate.waiting == before:
+        while waiting_at(gate) == before:
             time.sleep(0.01)
     gate.failed("/a", whole=True, since=now())
     for thread in threads:
@@ -177,7 +183,7 @@ def test_only_so_many_wait_before_a_host(caplog: pytest.LogCaptureFixture) -> No
     waiting = [threading.Thread(target=gate.enter, args=(Deadline(PATIENCE),)) for _ in range(2)]
     for thread in waiting:
         thread.start()
-    while gate.waiting < 2:
+    while waiting_at(gate) < 2:
         time.sleep(0.01)
     assert gate.is_full
     with pytest.raises(
@@ -218,7 +224,7 @@ def test_who_waits_at_it_leaves_the_worker(gate: Gate) -> None:
     workers = Workers()
     with pytest.raises(Unavailable):
         gate.enter(Deadline(0.05, workers=workers))
-    assert (workers.left, workers.came_back) == (1, 1)
+    assert (workers.leaves, workers.came_back) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -241,15 +247,16 @@ def test_the_metric_tells_of_each_host(host: str, labels: dict[str, str]) -> Non
     metrics.connected.clear()
 
 
-class Workers:
+class Workers(Lanes):
     """Counts who leaves a worker, and who comes back."""
 
     def __init__(self) -> None:
-        self.left = self.came_back = 0
+        super().__init__(workers=1, most_behind=1, most_bytes=1)
+        self.leaves = self.came_back = 0
 
     def leave(self) -> None:
         """Count."""
-        self.left += 1
+        self.leaves += 1
 
     def come_back(self) -> None:
         """Count."""

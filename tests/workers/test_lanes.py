@@ -3,7 +3,7 @@
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,6 +11,7 @@ import pytest
 
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.lanes import Lanes
+from tests.brokers.stage import eventually
 
 #: Only a failing test waits for so long, in seconds.
 PATIENCE = 30.0
@@ -21,6 +22,11 @@ def roomy(workers: int) -> Lanes:
     return Lanes(workers, most_behind=1_000, most_bytes=1_000)
 
 
+def wanted(lanes: Lanes) -> int:
+    """Return how many jobs wait for a worker: to begin, or to go on."""
+    return len(lanes._ready) + len(lanes._coming_back)  # noqa: SLF001  # nobody else asks
+
+
 def nothing() -> None:
     """Be a job."""
 
@@ -28,16 +34,6 @@ def nothing() -> None:
 def wait_for(event: threading.Event) -> None:
     """Wait for an event that has to come."""
     assert event.wait(PATIENCE)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for something without an event of its own."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE * 200)):
-        if true():
-            return
-        pause.wait(0.005)
-    pytest.fail("it never became true")
 
 
 @contextmanager
@@ -128,7 +124,7 @@ def test_a_lane_can_be_used_again_after_it_was_empty() -> None:
         done = threading.Event()
         lanes.submit("a", done.set)
         wait_for(done)
-        wait_until(lambda: lanes.idle)
+        eventually(lambda: lanes.idle)
 
 
 def test_stopping_drops_what_waits() -> None:
@@ -138,7 +134,7 @@ def test_stopping_drops_what_waits() -> None:
         lanes.submit("a", begun.set)
         lanes.submit("b", begun.set)
         lanes.stop()
-    wait_until(lambda: lanes.idle)
+    eventually(lambda: lanes.idle)
     lanes.submit("c", begun.set)
     assert not begun.wait(0.1)
     assert lanes.idle
@@ -151,7 +147,7 @@ def test_idle_is_when_no_job_runs() -> None:
     with held(lanes, "a"):
         lanes.stop()
         assert not lanes.idle
-    wait_until(lambda: lanes.idle)
+    eventually(lambda: lanes.idle)
 
 
 def test_left_is_all_that_was_submitted_and_is_not_done() -> None:
@@ -163,7 +159,7 @@ def test_left_is_all_that_was_submitted_and_is_not_done() -> None:
         lanes.submit("redhat:1", partial(_wait_for, goes_on))
     assert (lanes.left, lanes.running) == (2, 1)
     goes_on.set()
-    wait_until(lambda: not lanes.left)
+    eventually(lambda: not lanes.left)
 
 
 def test_a_job_that_waits_leaves_its_worker_to_others() -> None:
@@ -189,7 +185,7 @@ def test_a_job_that_waits_leaves_its_worker_to_others() -> None:
     go_on.set()
     for _ in range(3):
         assert done.acquire(timeout=PATIENCE)
-    wait_until(lambda: lanes.idle)
+    eventually(lambda: lanes.idle)
     assert lanes.running == 0
 
 
@@ -209,8 +205,8 @@ def test_who_has_waited_is_given_a_worker_before_who_begins() -> None:
     with held(lanes, "b"):
         lanes.submit("c", lambda: order.append("new"))
         come_back.set()
-        wait_until(lambda: lanes.wanted == 2)
-    wait_until(lambda: lanes.idle)
+        eventually(lambda: wanted(lanes) == 2)
+    eventually(lambda: lanes.idle)
     assert order == ["first", "new"]
 
 
@@ -233,7 +229,7 @@ def test_no_more_run_at_once_when_waiters_come_back() -> None:
     for number in range(20):
         lanes.submit(str(number), job)
     go_on.set()
-    wait_until(lambda: not lanes.left)
+    eventually(lambda: not lanes.left)
     assert 1 <= most <= 2
 
 
@@ -251,7 +247,7 @@ def test_who_waits_is_let_go_when_everything_stops() -> None:
     wait_for(left)
     with held(lanes, "b"):
         come_back.set()
-        wait_until(lambda: lanes.wanted == 1)
+        eventually(lambda: wanted(lanes) == 1)
         lanes.stop()
         wait_for(done)
 
@@ -266,7 +262,7 @@ def test_a_lane_takes_no_more_than_its_share() -> None:
             "2 notifications of its checkout wait already",
         ]
         assert not lanes.submit("b", nothing)
-    wait_until(lambda: not lanes.left)
+    eventually(lambda: not lanes.left)
     assert not lanes.submit("a", nothing)
 
 
@@ -277,7 +273,7 @@ def test_bytes_are_counted_until_a_job_is_done() -> None:
     assert not lanes.submit("b", nothing, 40)
     assert "100 bytes" in lanes.submit("c", nothing, 1)
     go_on.set()
-    wait_until(lambda: not lanes.left)
+    eventually(lambda: not lanes.left)
     assert not lanes.submit("c", nothing, 100)
 
 
@@ -287,7 +283,7 @@ def test_a_job_larger_than_all_room_is_taken_alone() -> None:
     assert not lanes.submit("a", partial(_wait_for, go_on), 1_000)
     assert lanes.submit("b", nothing, 1)
     go_on.set()
-    wait_until(lambda: not lanes.left)
+    eventually(lambda: not lanes.left)
 
 
 def test_without_another_thread_a_job_waits_for_one_that_is_there(
@@ -325,7 +321,7 @@ def test_a_job_is_forgotten_when_it_is_done() -> None:
     for number, job in enumerate(jobs):
         lanes.submit(str(number), job.run)
     del jobs, job
-    wait_until(lambda: not any(ref() for ref in gone))
+    eventually(lambda: not any(ref() for ref in gone))
 
 
 def _wait_for(event: threading.Event) -> None:
