@@ -8,9 +8,8 @@ from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.settings import Config, read_with_faults
 from cki_notifier.doctor import configuration, rabbitmq, report, services
 from cki_notifier.doctor import kafka as kafka_checks
+from cki_notifier.doctor.check import Check, Finding, State, examine, skipped
 from cki_notifier.doctor.configuration import is_faulty
-from cki_notifier.doctor.examine import Check, examine
-from cki_notifier.doctor.finding import Finding, State, skipped
 from cki_notifier.kafka.client import setting_faults
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log

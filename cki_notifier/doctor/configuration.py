@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from cki_notifier.configuration.settings import Config
 from cki_notifier.configuration.typos import SENDING_ENVIRONMENTS
 from cki_notifier.configuration.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
-from cki_notifier.doctor.finding import Finding, failed, ok, warning
+from cki_notifier.doctor.check import Finding, failed, ok, warning
 
 _NAME, _ENVIRONMENT = "configuration", "environment"
 _VARIABLE = CKI_DEPLOYMENT_ENVIRONMENT.name

@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from cki_notifier.doctor.finding import Finding, State
+from cki_notifier.doctor.check import Finding, State
 from cki_notifier.telemetry.printable import printable
 
 _STATE_WIDTH = max(len(state) for state in State)

@@ -7,8 +7,7 @@ import pytest
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import JiraConfig
-from cki_notifier.doctor.examine import examine
-from cki_notifier.doctor.finding import Finding, State
+from cki_notifier.doctor.check import Finding, State, examine
 from cki_notifier.doctor.jira import jira_check
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers

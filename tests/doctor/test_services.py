@@ -9,8 +9,7 @@ import pytest
 
 from cki_notifier.configuration.settings import read_with_faults
 from cki_notifier.doctor import services as doctor
-from cki_notifier.doctor.examine import examine
-from cki_notifier.doctor.finding import Finding
+from cki_notifier.doctor.check import Finding, examine
 from cki_notifier.sources.transfer import Transfers
 from tests.factories.environment import environment
 from tools.stand_ins import (
@@ -102,7 +101,7 @@ def test_good_tokens_are_fine(look: Look, services: Services) -> None:
     assert rows["jira"].text.startswith("answers the search, takes the token as that of CKI Bot;")
     asked = [it for name in SERVICES for it in stand_in(services, name).requests]
     assert {it.method for it in asked} == {"GET"}
-    assert len(asked) == 6
+    assert len(asked) == 5
 
 
 @pytest.mark.parametrize("name", SERVICES)
