@@ -28,7 +28,10 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
     """
     for fault in faults:
         variable, _, text = fault.partition(": ")
-        yield failed(f"{_NAME} {variable}", text, _advice(variable))
+        held = holds(variable)
+        meaning = f": it has to hold {held}" if held else ""
+        advice = f"mend {variable}{meaning}; docs/configuration.md has all variables"
+        yield failed(f"{_NAME} {variable}", text, advice)
     if not faults:
         yield ok(_NAME, "every variable can be used")
     if not is_faulty("environment", faults):
@@ -38,12 +41,6 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
 def is_faulty(dependency: str, faults: Sequence[str]) -> bool:
     """Tell whether faults keep a dependency (``rabbitmq``, ``kafka``, …) from being looked at."""
     return any(fault.startswith(_VARIABLES[dependency]) for fault in faults)
-
-
-def _advice(variable: str) -> str:
-    held = holds(variable)
-    meaning = f": it has to hold {held}" if held else ""
-    return f"mend {variable}{meaning}; docs/configuration.md has all variables"
 
 
 def _environment(config: Config) -> Finding:

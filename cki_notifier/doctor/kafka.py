@@ -52,6 +52,7 @@ _OBSTACLES = {"_AUTHENTICATION": _LOGIN, "SASL_AUTHENTICATION_FAILED": _LOGIN, "
 _TLS_WORDS = re.compile("SSL[ _](handshake|routines)", re.IGNORECASE)
 #: These say only that there is no answer; what was heard before says why.
 _SAYS_LITTLE = frozenset({"_ALL_BROKERS_DOWN", "_TIMED_OUT"})
+_SILENT = KafkaError(KafkaError._TIMED_OUT, "nothing was heard of it in time")  # noqa: SLF001  # its name
 _ALLOW = "have our user (KAFKA_SASL_USERNAME, or that of our certificate) allowed to write to it"
 _ALLOW_READ = (
     "have our user allowed to read it too: then what is in the topic already is seen, and not sent "
@@ -62,25 +63,6 @@ _CONTROLLER = (
     "what the brokers' logs say of an election"
 )
 _BROKERS = "see which brokers are down or slow"
-
-
-class _Failure(Exception):
-    """The cluster gave no answer, or not the one to this question."""
-
-    def __init__(self, error: KafkaError | None) -> None:
-        super().__init__("nothing was heard of it in time" if error is None else described(error))
-        self.error = error
-
-    @property
-    def name(self) -> str:
-        """What librdkafka calls the error, ``""`` for none."""
-        return "" if self.error is None else self.error.name()
-
-    @property
-    def obstacle(self) -> str:
-        """What keeps us from the cluster."""
-        is_tls = self.error is not None and _TLS_WORDS.search(self.error.str())
-        return _TLS if is_tls else _OBSTACLES.get(self.name, _NETWORK)
 
 
 class _Cluster:
@@ -97,7 +79,7 @@ class _Cluster:
         self._client = AdminClient(settings, logger=LIBRDKAFKA_LOG)
 
     def metadata(self) -> ClusterMetadata:
-        """Return what each broker knows of all topics; raise :class:`_Failure`."""
+        """Return what each broker knows of all topics; raise KafkaException."""
 
         def ask(request_timeout: float) -> Future[ClusterMetadata]:
             return beside(_NAME, lambda: self._client.list_topics(timeout=request_timeout))
@@ -105,7 +87,7 @@ class _Cluster:
         return self._answer(ask)
 
     def allowed(self) -> frozenset[str] | None:
-        """Return which operations on the topic we may do; raise :class:`_Failure`."""
+        """Return which operations on the topic we may do; raise KafkaException."""
 
         def ask(**options: Any) -> Future[TopicDescription]:
             topics = TopicCollection([self._topic])
@@ -122,7 +104,7 @@ class _Cluster:
             settings = self._answer(
                 lambda **options: self._client.describe_configs([topic], **options)[topic]
             )
-        except _Failure:
+        except KafkaException:
             return None
         text = str(settings[_LEAST_IN_SYNC].value) if _LEAST_IN_SYNC in settings else ""
         return int(text) if text.isdecimal() else None
@@ -132,7 +114,7 @@ class _Cluster:
         while not future.done() and not self._is_hopeless():
             self._client.poll(_POLL_SECONDS)  # serves the errors
         if not future.done():
-            raise self._failure(None)
+            raise self._failure(_SILENT)
         try:
             return future.result()
         except KafkaException as error:
@@ -143,12 +125,12 @@ class _Cluster:
         is_failing = since is not None and time.monotonic() - since > _TRIES_SECONDS
         return is_failing or not self._deadline.remaining()
 
-    def _failure(self, error: KafkaError | None) -> _Failure:
-        """Say why there is no answer, with what was heard of the brokers if that says more."""
-        if error is None or error.name() in _SAYS_LITTLE:
+    def _failure(self, error: KafkaError) -> KafkaException:
+        """Return why there is no answer: what was heard of the brokers if that says more."""
+        if error.name() in {*_SAYS_LITTLE, "_TRANSPORT"}:
             telling = [it for it in self._errors if it.name() not in _SAYS_LITTLE]
             error = next(reversed(telling or self._errors), error)
-        return _Failure(error)
+        return KafkaException(error)
 
     def _on_error(self, error: KafkaError) -> None:
         self._errors.append(error)
@@ -164,16 +146,17 @@ def check(config: KafkaConfig) -> Check:
 def _look(name: str, cluster: _Cluster) -> Iterator[Finding]:
     try:
         told = cluster.metadata()
-    except _Failure as error:
-        raise NoAnswer(f"{error.obstacle}: {error}", _ADVICE[error.obstacle]) from error
+    except KafkaException as error:
+        obstacle = _obstacle(error.args[0])
+        raise NoAnswer(f"{obstacle}: {described(error)}", _ADVICE[obstacle]) from error
     text = f"lets us in; {number(len(told.brokers), 'broker')}"
     allowed = least_in_sync = None
     if told.controller_id in told.brokers:
         yield ok(_NAME, text)
         try:
             allowed, least_in_sync = cluster.allowed(), cluster.least_in_sync()
-        except _Failure as error:
-            yield _no_topic(name, error)
+        except KafkaException as error:
+            yield _no_topic(name, error.args[0])
             return
     else:  # such a cluster takes and hands out records, but answers no further question
         yield warning(_NAME, f"{text}, and none is the controller", _CONTROLLER)
@@ -184,12 +167,18 @@ def _look(name: str, cluster: _Cluster) -> Iterator[Finding]:
     yield from permissions(name, allowed)
 
 
-def _no_topic(name: str, error: _Failure) -> Finding:
-    if error.name == "UNKNOWN_TOPIC_OR_PART":
+def _obstacle(error: KafkaError) -> str:
+    """Tell what keeps us from the cluster."""
+    is_tls = _TLS_WORDS.search(error.str())
+    return _TLS if is_tls else _OBSTACLES.get(error.name(), _NETWORK)
+
+
+def _no_topic(name: str, error: KafkaError) -> Finding:
+    if error.name() == "UNKNOWN_TOPIC_OR_PART":
         return failed(_TOPIC, f"there is no topic {name}", "check KAFKA_TOPIC, or have it created")
-    if error.name == "TOPIC_AUTHORIZATION_FAILED":
+    if error.name() == "TOPIC_AUTHORIZATION_FAILED":
         return _hidden(name)
-    return failed(_TOPIC, f"{name}: {error}", "see the brokers' logs")
+    return failed(_TOPIC, f"{name}: {described(error)}", "see the brokers' logs")
 
 
 def _hidden(name: str) -> Finding:

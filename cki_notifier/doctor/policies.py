@@ -40,6 +40,7 @@ from cki_notifier.workers.deadline import Deadline
 NAME = "rabbitmq policies"
 #: Of two numbers the lower one counts.
 _NUMBERS = ("message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit")
+_LENGTHS = {"max-length": "message", "max-length-bytes": "byte"}
 _EXCHANGE, _KEY = "dead-letter-exchange", "dead-letter-routing-key"
 #: RabbitMQ 4 gives a message up after so many deliveries where nobody says otherwise.
 _USUAL_DELIVERIES = 20
@@ -115,50 +116,36 @@ class _Queue:
 
     Attributes:
         given: what policies set.
+        counts: what counts where both a policy and the arguments may set it.
+        sets: the names of those where it is a policy's value.
+        refuses: whether it refuses what it has no room for, instead of dropping what is there.
+        returns: whether what it gives up goes where it should.
+        becomes: what becomes of that, in words.
     """
 
     def __init__(self, role: _Role, waits: int, told: _Told) -> None:
         self.role = role
         self.waits = waits
         self.told = told
-        self.given = _table(told.effective_policy_definition)
-        #: What its arguments set, by the names that policies have for it.
-        self._own = {it.removeprefix("x-"): value for it, value in _table(told.arguments).items()}
         self.is_quorum = told.type == "quorum"
+        self.given = _table(told.effective_policy_definition)
+        own = {it.removeprefix("x-"): value for it, value in _table(told.arguments).items()}
+        self.counts = {it: self._counting(it, own.get(it)) for it in self.given | own}
+        given = {name: value for name, value in self.given.items() if value is not None}
+        self.sets = {name for name, value in given.items() if value == self.counts[name]}
+        self.refuses = str(self.counts.get("overflow")).startswith("reject-publish")
+        exchange, key = self.counts.get(_EXCHANGE), self.counts.get(_KEY)
+        self.returns = role.back_to is not None and (exchange, key) == ("", role.back_to)
+        gone = "is dropped" if exchange is None else f"goes to the exchange {exchange!r}"
+        self.becomes = role.returned if self.returns else gone
 
-    def counts(self, name: str) -> Any:
-        """Return what counts where both a policy and the arguments may set it."""
-        given, own = self.given.get(name), self._own.get(name)
+    def _counting(self, name: str, own: Any) -> Any:
+        given = self.given.get(name)
         if name in _NUMBERS:
             return min((it for it in (given, own) if type(it) is int), default=None)
         if name == "overflow" and self.is_quorum:  # seen with 3.10: the one exception
             return own if given is None else given
         return given if own is None else own
-
-    def sets(self, name: str) -> bool:
-        """Tell whether it is a policy's value that counts."""
-        given = self.given.get(name)
-        return given is not None and given == self.counts(name)
-
-    @property
-    def refuses(self) -> bool:
-        """Whether it refuses what it has no room for, instead of dropping what is there."""
-        return str(self.counts("overflow")).startswith("reject-publish")
-
-    @property
-    def returns(self) -> bool:
-        """Whether what it gives up goes where it should."""
-        target = self.counts(_EXCHANGE), self.counts(_KEY)
-        return self.role.back_to is not None and target == ("", self.role.back_to)
-
-    @property
-    def loss(self) -> tuple[State, str]:
-        """How bad it is that it gives something up, and what becomes of that."""
-        if self.returns:
-            return State.WARNING, self.role.returned
-        exchange = self.counts(_EXCHANGE)
-        gone = "is dropped" if exchange is None else f"goes to the exchange {exchange!r}"
-        return State.FAILED, gone
 
 
 def check(config: RabbitMQConfig) -> Check:
@@ -318,40 +305,42 @@ def _advice(queue: _Queue, effects: _Effects, config: RabbitMQConfig) -> str:
 
 def _effects(queue: _Queue) -> _Effects:
     """Return what policies do to a queue, as far as that does harm."""
-    role, found = queue.role, _Effects()
-    if queue.sets("expires"):
-        time = _time(queue.counts("expires"))
-        text = f"the queue is deleted, with all that is in it, when nobody consumes it for {time}"
-        found["expires"] = State.FAILED, text
+    role, counts, becomes, found = queue.role, queue.counts, queue.becomes, _Effects()
+    state = State.WARNING if queue.returns else State.FAILED
+    if "expires" in queue.sets:
+        text = "the queue is deleted, with all that is in it, when nobody consumes it for"
+        found["expires"] = State.FAILED, f"{text} {_time(counts['expires'])}"
     if role.back_to is not None:
         found |= _elsewhere(queue)
-    state, becomes = queue.loss
-    most = queue.counts("message-ttl")
-    if queue.sets("message-ttl") and not (queue.waits and queue.returns):
-        found["message-ttl"] = state, f"{role.late} {_time(most)} {becomes}"
-    elif queue.sets("message-ttl") and most < queue.waits:
-        text = f"what waits comes back after {_time(most)} instead of {_time(queue.waits)}"
-        found["message-ttl"] = state, text
-    for name, what in (("max-length", "message"), ("max-length-bytes", "byte")):
-        if queue.sets(name):
+    if "message-ttl" in queue.sets:
+        most = counts["message-ttl"]
+        if not (queue.waits and queue.returns):
+            found["message-ttl"] = state, f"{role.late} {_time(most)} {becomes}"
+        elif most < queue.waits:
+            text = f"what waits comes back after {_time(most)} instead of {_time(queue.waits)}"
+            found["message-ttl"] = state, text
+    for name, what in _LENGTHS.items():
+        if name in queue.sets:
             how_bad, text = role.full if queue.refuses else (state, f"the oldest {becomes}")
-            found[name] = how_bad, f"beyond {number(queue.counts(name), what)} {text}"
-    most = queue.counts("delivery-limit")
-    # A negative one is no limit: RabbitMQ 3 takes it in no policy, RabbitMQ 4 knows it as that.
-    if queue.is_quorum and queue.sets("delivery-limit") and 0 <= most < role.deliveries:
-        found["delivery-limit"] = state, f"{role.often} {number(most, 'time')} {becomes}"
+            found[name] = how_bad, f"beyond {number(counts[name], what)} {text}"
+    if "delivery-limit" in queue.sets and queue.is_quorum:
+        # A negative one is no limit: RabbitMQ 3 takes it in no policy, RabbitMQ 4 knows it as that.
+        most = counts["delivery-limit"]
+        if 0 <= most < role.deliveries:
+            found["delivery-limit"] = state, f"{role.often} {number(most, 'time')} {becomes}"
     return found
 
 
 def _elsewhere(queue: _Queue) -> _Effects:
     """Tell where a policy sends what a queue gives up, and what it takes from the safe way back."""
-    role, found = queue.role, _Effects()
-    if not queue.returns and (queue.sets(_EXCHANGE) or queue.sets(_KEY)):
-        target = f"the exchange {queue.counts(_EXCHANGE)!r} with the key {queue.counts(_KEY)!r}"
+    role, counts, found = queue.role, queue.counts, _Effects()
+    named = [it for it in (_EXCHANGE, _KEY) if it in queue.sets]
+    if named and not queue.returns:
+        target = f"the exchange {counts.get(_EXCHANGE)!r} with the key {counts.get(_KEY)!r}"
         text = f"{role.given_up} goes to {target}, and not to {role.back_to}"
-        found[_EXCHANGE if queue.sets(_EXCHANGE) else _KEY] = State.FAILED, text
-    is_safe = queue.counts("dead-letter-strategy") == "at-least-once"
-    if is_safe and queue.is_quorum and queue.sets("overflow") and not queue.refuses:
+        found[named[0]] = State.FAILED, text
+    is_safe = counts.get("dead-letter-strategy") == "at-least-once" and queue.is_quorum
+    if is_safe and "overflow" in queue.sets and not queue.refuses:
         text = "may be lost on its way should RabbitMQ fail: it goes at most once"
         found["overflow"] = State.WARNING, f"{role.given_up} {text}"
     return found

@@ -226,15 +226,7 @@ def _other(row: str, name: str, unlike: Refusal, advice: str = _ANEW) -> Finding
 def policy_command(
     config: RabbitMQConfig, name: str, pattern: str, definition: Mapping[str, Any], *more: str
 ) -> str:
-    """Return the command that sets a policy for queues.
-
-    Args:
-        config: where.
-        name: the policy's.
-        pattern: of the queues' names.
-        definition: what it says.
-        more: further options.
-    """
+    """Return the command that sets a policy for the queues whose names match a pattern."""
     options = ("--vhost", config.virtual_host, *more, "--apply-to", "queues")
     return shlex.join(
         ["rabbitmqctl", "set_policy", *options, name, pattern, json.dumps(definition)]

@@ -19,6 +19,24 @@ T = TypeVar("T")
 _BUG = 70
 
 
+def beside(name: str, work: Callable[[], T]) -> Future[T]:
+    """Work in a thread of its own, which nobody has to wait for; return what will hold the result.
+
+    Raises:
+        RuntimeError: there is no thread left.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # it is raised where the result is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
 def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:
     """Start a thread whose end by an exception ends the process.
 
@@ -38,24 +56,6 @@ def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
-
-
-def beside(name: str, work: Callable[[], T]) -> Future[T]:
-    """Work in a thread of its own, which nobody has to wait for; return what will hold the result.
-
-    Raises:
-        RuntimeError: there is no thread left.
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # it is raised where the result is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future
 
 
 def _end(name: str) -> None:

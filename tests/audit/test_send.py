@@ -24,7 +24,7 @@ from cki_notifier.notification.by_hand import run_told_by
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import Stage
 from cki_notifier.workers.deadline import Deadline
-from tests.audit.sending import Order, Topic, run
+from tests.audit.sending import Counted, Order, run
 from tests.brokers.stage import Stage as Scene
 from tests.brokers.stage import eventually
 from tools.brokers.kafka import Kafka, Record
@@ -102,16 +102,16 @@ def records(stage: Scene, count: int) -> list[Record]:
 
 
 @pytest.fixture(name="topic")
-def _topic(stage: Scene) -> Iterator[Topic]:
+def _topic(stage: Scene) -> Iterator[Counted]:
     """The topic, which this process reads, too."""
-    topic = Topic(kafka_of(stage))
+    topic = Counted(kafka_of(stage))
     topic.read_on(Deadline(30))
     topic.reads = 0
     yield topic
     topic.close()
 
 
-def within(stage: Scene, order: Order, topic: Topic) -> Result:
+def within(stage: Scene, order: Order, topic: Counted) -> Result:
     """Send what is missing within this process."""
     environment = stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}
     return run(read_config(environment), order, topic)
@@ -144,7 +144,7 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
 
 
 def test_what_was_sent_meanwhile_is_not_sent_again(
-    stage: Scene, topic: Topic, capfd: pytest.CaptureFixture[str]
+    stage: Scene, topic: Counted, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The topic is read on after the operator agreed, and before each message."""
     missing = fill(stage, 2)
@@ -161,7 +161,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
 
 
 def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
-    stage: Scene, topic: Topic, capfd: pytest.CaptureFixture[str]
+    stage: Scene, topic: Counted, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What was merged meanwhile is not sent; what can't be decided is counted; the rest is sent."""
     missing = fill(stage, 3)[1::2]
@@ -278,7 +278,7 @@ def test_a_hiccup_of_kafka_is_outlasted_and_costs_no_duplicate(stage: Scene, kaf
     records(stage, 8)
 
 
-def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Topic) -> None:
+def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Counted) -> None:
     """The next try looks for the record of the one before; it counts as sent."""
     missing = fill(stage, 1)
     result = within(stage, Order(missing, unconfirmed_at=1), topic)
@@ -286,7 +286,7 @@ def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topi
     records(stage, 2)
 
 
-class Overtaken(Topic):
+class Overtaken(Counted):
     """A topic that somebody else writes to just before it is read on for the third time."""
 
     def __init__(self, stage: Scene) -> None:
@@ -310,7 +310,7 @@ def test_what_is_sent_while_it_is_decided_is_not_sent_again(stage: Scene) -> Non
     records(stage, 3)
 
 
-class Unreadable(Topic):
+class Unreadable(Counted):
     """A topic that can't be read on."""
 
     def read_on(self, _deadline: Deadline) -> None:
@@ -348,7 +348,7 @@ def test_a_terminal_shows_how_far_it_is(stage: Scene) -> None:
     assert "% of" not in lines[-1].rpartition("\x1b[K")[2]
 
 
-def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Topic) -> None:
+def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Counted) -> None:
     """No daemon is told of anything."""
     assert within(stage, Order([]), topic) == Result(0)
     assert eventually(lambda: stage.waiting(stage.queue) == 0)
