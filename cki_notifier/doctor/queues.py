@@ -122,7 +122,7 @@ def _kind(connection: BlockingConnection, config: RabbitMQConfig) -> Finding:
     for asked, finding in kinds:
         if compare_queue(connection, name, asked) is None:
             return finding
-    return _other(_QUEUE, name, unlike)
+    return _other(_QUEUE, name, unlike, _ANEW)
 
 
 def _without_limit(connection: BlockingConnection, config: RabbitMQConfig, text: str) -> Finding:
@@ -143,35 +143,41 @@ def _policy(config: RabbitMQConfig, definition: Mapping[str, Any]) -> str:
 def _dead_letters(
     connection: BlockingConnection, name: str, arguments: Arguments
 ) -> Iterator[Finding]:
-    counts = _counts(connection, _DEAD, name)
-    if isinstance(counts, Finding):
-        yield counts
-        return
-    if unlike := _unlike(connection, name, arguments):
-        yield _other(_DEAD, name, unlike, _DROPS)
-    else:
-        yield ok(_DEAD, f"{name}: as the daemon makes it")
-    if counts[0]:
-        text = f"{number(counts[0], 'dead letter')} in {name}"
+    fault, messages = _beside(connection, _DEAD, name, arguments, _DROPS)
+    yield fault or ok(_DEAD, f"{name}: as the daemon makes it")
+    if messages:
+        text = f"{number(messages, 'dead letter')} in {name}"
         yield warning(_LETTERS, text, "see what they are: cki-notifier dead-letters list")
-    else:
+    elif messages is not None:
         yield ok(_LETTERS, f"none in {name}")
 
 
 def _delays(connection: BlockingConnection, queues: Mapping[str, Arguments]) -> Finding:
     """Return the worst there is to say of the delay queues."""
-    messages, found = 0, []
-    for name, arguments in queues.items():
-        counts = _counts(connection, _DELAYS, name)
-        if isinstance(counts, Finding):
-            found.append(counts)
-            continue
-        messages += counts[0]
-        if unlike := _unlike(connection, name, arguments):
-            found.append(_other(_DELAYS, name, unlike))
-    if found:
-        return worst(found)
-    return ok(_DELAYS, f"{len(queues)} of them; {number(messages, 'message')} waiting")
+    seen = [_beside(connection, _DELAYS, name, it, _ANEW) for name, it in queues.items()]
+    if faults := [fault for fault, _ in seen if fault]:
+        return worst(faults)
+    waiting = number(sum(messages or 0 for _, messages in seen), "message")
+    return ok(_DELAYS, f"{len(queues)} of them; {waiting} waiting")
+
+
+def _beside(
+    connection: BlockingConnection, row: str, name: str, arguments: Arguments, advice: str
+) -> tuple[Finding | None, int | None]:
+    """Look at a queue beside the main one, which should be as the daemon would make it.
+
+    That is a quorum queue, or, where the broker has none, a classic one.
+
+    Returns:
+        What is wrong with it, None for nothing; and its messages, None where it can't be asked.
+    """
+    counts = _counts(connection, row, name)
+    if isinstance(counts, Finding):
+        return counts, None
+    unlike = compare_queue(connection, name, of_quorum(arguments))
+    if unlike is None or compare_queue(connection, name, of_classic(arguments)) is None:
+        return None, counts[0]
+    return _other(row, name, unlike, advice), counts[0]
 
 
 def _counts(connection: BlockingConnection, row: str, name: str) -> tuple[int, int] | Finding:
@@ -204,18 +210,7 @@ def _counts(connection: BlockingConnection, row: str, name: str) -> tuple[int, i
     )
 
 
-def _unlike(connection: BlockingConnection, name: str, arguments: Arguments) -> Refusal | None:
-    """Return how a queue differs from the one the daemon would make; None when it does not.
-
-    That is a quorum queue, or, where the broker has none, a classic one.
-    """
-    unlike = compare_queue(connection, name, of_quorum(arguments))
-    if unlike is None or compare_queue(connection, name, of_classic(arguments)) is None:
-        return None
-    return unlike
-
-
-def _other(row: str, name: str, unlike: Refusal, advice: str = _ANEW) -> Finding:
+def _other(row: str, name: str, unlike: Refusal, advice: str) -> Finding:
     """Say in the broker's words how a queue differs; who may not declare it hears of nothing."""
     if unlike.code == ACCESS_REFUSED:
         text = f"{name} is there; its arguments can't be seen, as the user may not declare it"
