@@ -15,12 +15,13 @@ COPY requirements/build.txt ./requirements/
 RUN python -m pip install --no-deps --require-hashes --only-binary :all: --target /opt/build \
     --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/cki-notifier.1 ./docs/
 COPY cki_notifier ./cki_notifier
 RUN PYTHONPATH=/opt/build python -m pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \
     && python -m pip --python /opt/cki-notifier/bin/python install --no-deps --no-compile --no-index dist/*.whl \
     && python -m pip --python /opt/cki-notifier/bin/python check
-# Some libraries bring their tests. Compiled by content and not by time, so that the same files give the same image.
-RUN find /opt/cki-notifier -type d -name tests -prune -exec rm -r '{}' + \
+# Some libraries bring their tests, and rich all that it needs to highlight sources, which nothing here does. Compiled by content and not by time, so that the same files give the same image.
+RUN find /opt/cki-notifier -type d \( -name tests -o -path '*/pygments/*' \) -prune -exec rm -r '{}' + \
     && python -m compileall -q --invalidation-mode unchecked-hash /opt/cki-notifier
 
 FROM base

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from cki_notifier import __version__
 from cki_notifier.audit.arguments import add_audit, fault_of
 from cki_notifier.by_hand import run as manual
+from cki_notifier.by_hand.arguments import EPILOG, add_by_hand, add_explain
+from cki_notifier.by_hand.arguments import fault_of as fault_by_hand
 from cki_notifier.checkout.reference import checkout_reference
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.environment import of_process
@@ -75,10 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for the process' own.
     """
     parsed = _parse(arguments)
-    if parsed.command == "schema":
-        return _OK if show_json(json.dumps(schema(), indent=2)) else _UNSHOWN
-    if parsed.command == "doctor":
-        return _doctor(parsed)
     try:
         return _COMMANDS.get(parsed.command, _notify)(parsed)
     except ConfigurationError as error:
@@ -99,84 +97,48 @@ class _Parser(argparse.ArgumentParser):
             self.exit(_UNSHOWN)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    whole = _Parser(
         prog="cki-notifier",
         description="Tells outside testers over Kafka that a CKI kernel is ready for their tests. "
         "Without arguments it is the daemon; its configuration comes from the environment.",
-        epilog="Exit codes of a manual run: 0 sent (or would be), 3 a rule ignored it, 1 it could "
-        "not be sent (or, where nothing is, not be shown), 2 wrong usage or configuration.",
+        epilog=EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    by_hand = parser.add_argument_group("one checkout, by hand, through the same rules")
-    by_hand.add_argument(
-        "--status",
-        choices=[status.value for status in Status],
-        help="of the notification that there would be",
-    )
-    by_hand.add_argument(
-        "--checkout-id",
-        metavar="ID",
-        help="its KCIDB id, its iid, the address of its page in the warehouse, or a merge request: "
-        "its address, or project!123, whose newest checkout is taken",
-    )
-    by_hand.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="show the message and what each rule saw, send nothing; without --status: unknown",
-    )
-    by_hand.add_argument(
-        "--json", dest="explains_json", action="store_true", help="the dry run as one JSON object"
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    add_by_hand(whole)
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser(
         "schema",
         help="print the JSON Schema of the ready-for-test message",
         description="Prints the JSON Schema of the ready-for-test message. Needs no configuration.",
     )
-    explaining = commands.add_parser(
-        "explain",
-        help="decide about a notification's body, and show why; sends nothing",
-        description="Decides about the body of any notification as the daemon would: a dead "
-        "letter's, one from a log, a made-up one. Shows what each rule saw, and sends nothing.",
-        epilog="Exit codes: 0 it would be sent, 3 a rule ignores it, 1 it can't be decided, 2 "
-        "wrong usage or configuration.",
-    )
-    explaining.add_argument("file", metavar="FILE", help="with the body; - for standard input")
-    explaining.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    add_explain(commands)
     add_audit(commands)
     add_dead_letters(commands)
     add_doctor(commands)
+    completing = commands.add_parser(
+        "completion",
+        help="print what lets a shell complete these commands",
+        description="Prints what lets a shell complete these commands. bash, in ~/.bashrc: "
+        'eval "$(cki-notifier completion bash)"; zsh: into a file _cki-notifier in a folder of '
+        "$fpath; fish: into ~/.config/fish/completions/cki-notifier.fish.",
+    )
+    completing.add_argument("shell", choices=("bash", "zsh", "fish"))
+    return whole
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if arguments is None:
         arguments = [of_process(it) for it in sys.argv[1:]]
-    parsed = parser.parse_args(arguments)
-    fault = _fault_of(parsed) or (fault_of(parsed) if parsed.command == "audit" else "")
+    whole = parser()
+    parsed = whole.parse_args(arguments)
+    fault = fault_by_hand(parsed) or (fault_of(parsed) if parsed.command == "audit" else "")
     if fault:
-        parser.error(fault)
+        whole.error(fault)
     if parsed.dry_run and parsed.status is None:
         parsed.status = Status.UNKNOWN.value  # which leads to what the checkout is ready for
     return parsed
-
-
-def _fault_of(parsed: argparse.Namespace) -> str:
-    """Return what is wrong with the arguments, nothing when they can be meant."""
-    alone = parsed.status is None and parsed.dry_run
-    rules = {
-        "--dry-run needs --checkout-id": alone and parsed.checkout_id is None,
-        "--status and --checkout-id go together; with --dry-run the status may be left out": (
-            not alone and (parsed.status is None) != (parsed.checkout_id is None)
-        ),
-        "--checkout-id is empty; it takes a checkout's id": parsed.checkout_id == "",
-        # What the interpreter could not decode.
-        "--checkout-id is not UTF-8": any(
-            "\ud800" <= character <= "\udfff" for character in parsed.checkout_id or ""
-        ),
-        "--json needs --dry-run": parsed.explains_json and not parsed.dry_run,
-        f"{parsed.command} takes no --status and no --checkout-id": (
-            parsed.command and parsed.checkout_id is not None
-        ),
-    }
-    return next((text for text, applies in rules.items() if applies), "")
 
 
 def _notify(parsed: argparse.Namespace) -> int:
@@ -215,6 +177,16 @@ def _explain(parsed: argparse.Namespace) -> int:
     return manual.explain(_pipeline(config, _loader(config), Unsent(), None), body, form)
 
 
+def _schema(_parsed: argparse.Namespace) -> int:
+    return _OK if show_json(json.dumps(schema(), indent=2)) else _UNSHOWN
+
+
+def _completion(parsed: argparse.Namespace) -> int:
+    import shtab  # noqa: PLC0415  # only who asks for it
+
+    return _OK if show_text(shtab.complete(parser(), parsed.shell)) else _UNSHOWN
+
+
 def _audit(parsed: argparse.Namespace) -> int:
     # It knows how to talk to a Pushgateway, which the daemon never does.
     from cki_notifier.audit import command  # noqa: PLC0415  # only who asks for it
@@ -231,7 +203,14 @@ def _audit(parsed: argparse.Namespace) -> int:
     return code
 
 
-_COMMANDS = {"audit": _audit, "dead-letters": _dead_letters, "explain": _explain}
+_COMMANDS = {
+    "audit": _audit,
+    "completion": _completion,
+    "dead-letters": _dead_letters,
+    "doctor": _doctor,
+    "explain": _explain,
+    "schema": _schema,
+}
 
 
 def _loader(config: Config) -> Loader:

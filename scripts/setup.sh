@@ -311,6 +311,12 @@ need_asyncapi_parser() {
 }
 
 # need_jq: the jq that the documentation's examples are run with.
+need_shells() {
+    for setup_program in zsh fish; do
+        command -v "$setup_program" >/dev/null || install_packages "completing the command line" zsh fish
+    done
+}
+
 need_jq() {
     command -v jq >/dev/null || install_packages "running the documentation's examples" jq
 }

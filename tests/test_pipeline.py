@@ -231,7 +231,7 @@ def test_a_decision_is_explained_from_the_first_rule_to_the_route() -> None:
     decided(knowing(), factories.notification(TRIAGED), trail)
 
     assert [step.rule for step in trail.steps] == [*(case.reason for case in CASES), "route"]
-    assert trail.lines()[-1].endswith(f"status {TRIAGED} leads to a post-test message")
+    assert trail.rows()[-1][-1].endswith(f"status {TRIAGED} leads to a post-test message")
     assert not any(step.stops for step in trail.steps)
 
 

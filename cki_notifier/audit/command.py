@@ -22,10 +22,8 @@ from cki_notifier.notification.errors import ConfigurationError, Unavailable
 from cki_notifier.notification.models import Stage
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.sources.datawarehouse import DataWarehouse, Unreadable
-from cki_notifier.telemetry import streams
 from cki_notifier.telemetry.output import Output
-from cki_notifier.telemetry.progress import Progress
-from cki_notifier.telemetry.terminal import show
+from cki_notifier.telemetry.terminal import agreed, progress, show
 from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
@@ -156,10 +154,7 @@ class _Audit:
         if self._parsed.yes:
             return True
         count = len(self.found.missing)
-        text = "Send 1 message? [y/N] " if count == 1 else f"Send {count:,} messages? [y/N] "
-        if streams.write(sys.stderr, text):
-            return False  # nobody was asked
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        return agreed("Send 1 message?" if count == 1 else f"Send {count:,} messages?")
 
     def _look(self) -> Waiting:
         """Look into the queues, where there are any."""
@@ -173,15 +168,14 @@ class _Audit:
 
     def _checkouts(self, warehouse: DataWarehouse) -> Iterator[Checkout]:
         span, tree = (self._parsed.since, self._parsed.until), self._parsed.tree
-        progress = _Shown()
-        try:
-            for it in warehouse.checkouts_since(*span, self._deadline, progress):
+        with progress("looked at") as tell:
+            for it in warehouse.checkouts_since(
+                *span, self._deadline, lambda seen, total: tell(total, seen, seen)
+            ):
                 if isinstance(it, Unreadable):
                     self._add_unreadable(it)
                 elif tree is None or it.tree_name == tree:
                     yield it
-        finally:
-            progress.clear()
 
     def _add_unreadable(self, checkout: Unreadable) -> None:
         for stage in Stage:  # either may be due
@@ -205,25 +199,6 @@ class _Audit:
                 f"{queued.in_main:,} notifications wait in the main queue: what is missing may be "
                 "among them"
             )
-
-
-class _Shown:
-    """How far the list of checkouts is read."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-
-    def __call__(self, seen: int, total: int) -> None:
-        """Tell how far it is, once it is known how long it is."""
-        if self._progress is None and total:
-            self._progress = Progress(total, "looked at")
-        if self._progress is not None:
-            self._progress.show(seen, seen)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._progress is not None:
-            self._progress.clear()
 
 
 def _fault_of(config: Config, parsed: argparse.Namespace) -> str:

@@ -5,14 +5,16 @@ What was judged is kept line by line, so that an audit of many thousands needs n
 
 import json
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from cki_notifier.audit.stages import STATUS, Judged, Verdict
-from cki_notifier.telemetry.output import Output, Piece
+from cki_notifier.telemetry.output import Output, Piece, print_lines, separated
 from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.terminal import columns
 
 #: Each verdict as people read it, and what it means.
 _WORDS = {
@@ -75,23 +77,26 @@ class Found:
         self._pieces[judged.verdict].append(self._kept.add(text))
 
     def lines(self) -> Iterator[str]:
-        """Yield the report for a person."""
+        """Yield the report for a person, as standard output has room for it."""
         count = f"{self.sums.total():,}"
         yield f"{_moment(self.since)} to {_moment(self.until)}: {count} stages were reached"
         yield ""
-        for verdict, (word, means) in _WORDS.items():
-            reasons = ", ".join(
-                f"{number:,} {printable(reason)}"
-                for (of, reason), number in self._reasons.most_common()
-                if of is verdict
-            )
-            about = f"{means}: {reasons}" if reasons else means if self.sums[verdict] else ""
-            yield f"{word:<12} {self.sums[verdict]:>7,}  {about}".rstrip()
+        yield from columns(self._sums(), sys.stdout, styles={"missing": "red"})
         for note in self.notes:
             yield ""
             yield f"note: {note}"
         yield from self._missing_lines()
         yield from self._undecided_lines()
+
+    def _sums(self) -> Iterator[tuple[str, str, str]]:
+        for verdict, (word, means) in _WORDS.items():
+            reasons = ", ".join(
+                f"{number:,} {reason}"
+                for (of, reason), number in self._reasons.most_common()
+                if of is verdict
+            )
+            about = f"{means}: {reasons}" if reasons else means if self.sums[verdict] else ""
+            yield word, f"{self.sums[verdict]:>7,}", about
 
     def _missing_lines(self) -> Iterator[str]:
         if self.missing:
@@ -137,12 +142,12 @@ class Found:
             "notes": self.notes,
         } | dict(more)
         order = (Verdict.MISSING, *(it for it in Verdict if it is not Verdict.MISSING))
-        self._print(json.dumps(head)[:-1])
+        print_lines([json.dumps(head)[:-1]])
         for verdict in order:
-            self._print(f', "{verdict}": [')
-            self._kept.print(self._pieces[verdict], between=",")
-            self._print("]")
-        self._print("}")
+            print_lines([f', "{verdict}": ['])
+            print_lines(separated(self._kept.texts(self._pieces[verdict]), ","))
+            print_lines(["]"])
+        print_lines(["}"])
 
     def print(self) -> None:
         """Print the report for a person.
@@ -150,10 +155,7 @@ class Found:
         Raises:
             OSError: standard output can't hold it.
         """
-        self._print(*self.lines())
-
-    def _print(self, *lines: str) -> None:
-        self._kept.print([self._kept.add(*lines)])
+        print_lines(self.lines())
 
     @staticmethod
     def _as_json(judged: Judged) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import queue
 import random
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -23,8 +24,7 @@ from cki_notifier.notification.by_hand import ManualRun
 from cki_notifier.notification.errors import Interrupted, NotifierError
 from cki_notifier.notification.models import Ignored, Notification
 from cki_notifier.pipeline import Announcement, Pipeline
-from cki_notifier.telemetry.progress import Progress
-from cki_notifier.telemetry.terminal import show
+from cki_notifier.telemetry.terminal import progress, show
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.signals import postponed
 from cki_notifier.workers.threads import beside
@@ -134,24 +134,20 @@ class _Sending:
         self._pipeline = pipeline
         self._topic = topic
         self._settle_seconds = settle_seconds
-        self._progress = Progress(total, "sent")
         self.stopping = threading.Event()
         self.result = Result(total)
         self.runs: list[ManualRun] = []
 
     def go(self, missing: Sequence[Due]) -> None:
         """Send one after the other, until a signal comes."""
-        try:
+        # In a pause before the next try, or while Kafka was waited for in vain.
+        with progress("sent") as tell, suppress(Interrupted):
             self._settle()
             for due in missing:
                 if self.stopping.is_set():
                     break
                 self.result.add(self._one(due))
-                self._progress.show(len(self.result.rows), self.result.counts[Became.SENT])
-        except Interrupted:
-            pass  # in a pause before the next try, or while Kafka was waited for in vain
-        finally:
-            self._progress.clear()
+                tell(len(missing), len(self.result.rows), self.result.counts[Became.SENT])
 
     def _settle(self) -> None:
         """Wait; two that begin at once don't end at once."""
@@ -179,7 +175,6 @@ class _Sending:
             raise
         except NotifierError as error:
             decided = error
-        self._progress.clear()
         run = by_hand.told_of(notification, decided)
         self.runs.append(run)
         if isinstance(decided, Ignored):
@@ -195,7 +190,6 @@ class _Sending:
         return Row(due, Became.THERE)
 
     def _say(self, due: Due, text: str) -> None:
-        self._progress.clear()
         show(f"{due.checkout_id} {due.stage}: {text}")
 
 

@@ -21,13 +21,15 @@ from cki_notifier.notification.parse import Identity, identify, parse
 from cki_notifier.pipeline import Announcement, Pipeline
 from cki_notifier.rules.explain import ExplainedReason, Explanation, Trail
 from cki_notifier.sources.load import Loader
-from cki_notifier.telemetry.terminal import decision, show, show_message
+from cki_notifier.telemetry import streams
+from cki_notifier.telemetry.terminal import columns, decision, show, show_message
 from cki_notifier.workers.deadline import Deadline
 
 #: No notification is larger, in bytes.
 _LARGEST_BODY = 16 * 1024 * 1024
 
 SENT, FAILED, IGNORED = 0, 1, 3
+_STYLES = {"pass": "green", "stop": "yellow"}
 
 
 class Form(StrEnum):
@@ -195,8 +197,8 @@ def _explain(
     """Show what led to a decision, where that is asked for; tell whether it could be shown."""
     if form == Form.JSON:
         return show_message(msgspec.json.encode(_explanation(trail, identity, decided)))
-    for line in trail.lines():
-        show(line)
+    for line in columns(trail.rows(), sys.stderr, styles=_STYLES):
+        streams.write(sys.stderr, line + "\n")
     return True
 
 

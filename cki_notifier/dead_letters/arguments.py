@@ -8,15 +8,13 @@ from cki_notifier.dead_letters.letter import NO_REASON, Selection
 from cki_notifier.notification.reasons import DeadLetterReason
 
 _EPILOG = (
-    "ID is a letter's id, as the list shows it, or a checkout's id. Exit codes: 0 done, 1 it could "
-    "not be done or nothing matches, 2 wrong usage or configuration. A run that is ended midway, "
-    "however it is ended, loses nothing."
+    "Exit codes: 0 done, 1 it could not be done or nothing matches, 2 wrong usage or "
+    "configuration. A run that is ended midway, however it is ended, loses nothing."
 )
 
 
 #: Ours, RabbitMQ's own, and what stands for none.
 REASONS = (*DeadLetterReason, "delivery_limit", "expired", "maxlen", "rejected", NO_REASON)
-_REASON_HELP = f"those with this reason: {', '.join(REASONS)}"
 
 
 def add_dead_letters(commands: Any) -> None:
@@ -31,7 +29,7 @@ def add_dead_letters(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     parser.set_defaults(action="list", names=[], reason=None, limit=0, json=False)
     listing = actions.add_parser("list", help="what is there, and why (also without an action)")
-    listing.add_argument("--reason", type=_reason, help=_REASON_HELP)
+    _add_reason(listing)
     listing.set_defaults(names=[])
     _add_json(listing)
     showing = actions.add_parser("show", help="all there is to say of some; takes nothing away")
@@ -58,9 +56,15 @@ def selection_of(parsed: argparse.Namespace) -> Selection:
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("names", nargs="*", metavar="ID", type=_text, default=[])
-    which.add_argument("--reason", type=_reason, help=_REASON_HELP)
+    text = "a letter's id, as the list shows it, or a checkout's id"
+    which.add_argument("names", nargs="*", metavar="ID", type=_text, default=[], help=text)
+    _add_reason(which)
     which.add_argument("--all", action="store_true", help="every one that is there")
+
+
+def _add_reason(parser: Any) -> None:
+    text = f"those with this reason: {', '.join(REASONS)}"
+    parser.add_argument("--reason", type=_reason, choices=REASONS, metavar="REASON", help=text)
 
 
 def _add_json(parser: Any) -> None:

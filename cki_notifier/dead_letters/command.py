@@ -1,6 +1,7 @@
 """``cki-notifier dead-letters``: what each action does, what it says, and its exit code."""
 
 import argparse
+import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,9 +14,8 @@ from cki_notifier.dead_letters.letter import Letter, Selection
 from cki_notifier.dead_letters.visit import Visit
 from cki_notifier.dead_letters.walk import Act, Choice, Walk
 from cki_notifier.notification.errors import Unavailable
-from cki_notifier.telemetry import streams
-from cki_notifier.telemetry.output import Output, Piece
-from cki_notifier.telemetry.terminal import show, show_bytes, show_text
+from cki_notifier.telemetry.output import Output, Piece, print_lines, separated
+from cki_notifier.telemetry.terminal import agreed, show, show_bytes, show_text
 
 T = TypeVar("T")
 
@@ -32,8 +32,8 @@ class _Deed(NamedTuple):
     question: str
 
 
-_RETRY = _Deed(Visit.put_back, "put back", "Put {} back into {}? [y/N] ")
-_DISCARD = _Deed(Visit.remove, "discarded", "Discard {} for good? [y/N] ")
+_RETRY = _Deed(Visit.put_back, "put back", "Put {} back into {}?")
+_DISCARD = _Deed(Visit.remove, "discarded", "Discard {} for good?")
 
 
 def run(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
@@ -56,15 +56,21 @@ def _list(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
     walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
     with Output() as output:
 
-        def line(letter: Letter) -> Piece:
-            if parsed.json:
-                return output.add(view.as_json(letter, whole=False))
-            return output.add(*view.rows(letter, output.width))
+        def keep(letter: Letter) -> Piece:
+            return (
+                output.add(view.as_json(letter, whole=False))
+                if parsed.json
+                else _row(letter, output)
+            )
 
-        if code := _choose(walk, choice, line):
+        if code := _choose(walk, choice, keep):
             return code
-        _print_table(output, choice.kept(), has_heading=not parsed.json)
-        walk.done = len(choice.kept())
+        kept = choice.kept()
+        if parsed.json:
+            print_lines(output.texts(kept))
+        else:
+            _print_table(output, kept)
+        walk.done = len(kept)
     show(report.overview(walk))
     return DONE
 
@@ -78,11 +84,12 @@ def _show(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
         def all_of_it(letter: Letter) -> Piece:
             if parsed.json:
                 return output.add(view.as_json(letter, whole=True))
-            return output.add(*view.details(letter))
+            return output.add("\n".join(view.details(letter)))
 
         if code := _choose(walk, choice, all_of_it):
             return code
-        output.print(choice.kept(), between="" if parsed.json else "\n")
+        texts = output.texts(choice.kept())
+        print_lines(texts if parsed.json else separated(texts, "\n"))
     return _unmatched(walk, parsed)
 
 
@@ -127,22 +134,18 @@ def _take(config: RabbitMQConfig, parsed: argparse.Namespace, deed: _Deed) -> in
         return WRONG
     walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
     with Output() as output:
-
-        def line(letter: Letter) -> Piece:
-            return output.add(*view.rows(letter, output.width))
-
-        if code := _choose(walk, choice, line):
+        if code := _choose(walk, choice, lambda letter: _row(letter, output)):
             return code
         chosen = choice.kept()
         if not parsed.yes:
-            _print_table(output, chosen[:_SHOWN_BEFORE], has_heading=True)
+            _print_table(output, chosen[:_SHOWN_BEFORE])
             if len(chosen) > _SHOWN_BEFORE:
                 show(f"… and {len(chosen) - _SHOWN_BEFORE:,} more")
     code = _unmatched(walk, parsed)
     if not walk.done:
         return code
     many = report.letters(len(chosen))
-    if not parsed.yes and not _agreed(deed.question.format(many, config.queue)):
+    if not parsed.yes and not agreed(deed.question.format(many, config.queue)):
         show(f"nothing was {deed.past}")
         return FAILED
     # What has arrived meanwhile is not meant.
@@ -196,15 +199,14 @@ def _go(walk: Walk, act: Act) -> int:
     return DONE
 
 
-def _print_table(output: Output, pieces: Sequence[Piece], *, has_heading: bool) -> None:
-    heading = [output.add(*view.heading(output.width))] if pieces and has_heading else []
-    output.print([*heading, *pieces])
+def _row(letter: Letter, output: Output) -> Piece:
+    """Keep a letter's row of the table."""
+    return output.add(json.dumps(view.cells(letter)))
 
 
-def _agreed(question: str) -> bool:
-    if streams.write(sys.stderr, question):
-        return False  # nobody was asked
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+def _print_table(output: Output, rows: Sequence[Piece]) -> None:
+    if rows:
+        print_lines(view.table(map(json.loads, output.texts(rows)), sys.stdout))
 
 
 def _unmatched(walk: Walk, parsed: argparse.Namespace) -> int:

@@ -3,10 +3,10 @@
 import base64
 import json
 import math
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import chain
+from typing import Any, TextIO
 
 import msgspec
 
@@ -14,12 +14,13 @@ from cki_notifier.dead_letters.letter import Letter
 from cki_notifier.notification.reasons import DeadLetterReason
 from cki_notifier.rabbitmq.connection import BasicProperties
 from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.terminal import columns
 
 _NONE = "-"
-_TABLE = "{:<12}  {:<19}  {:>5}  {:<17}  {:<24}  {}"
-#: From so many columns on there is room for the error in the line; below, it has its own.
-_WIDE = 140
-_INDENT, _ERROR_LINES = "  ", 3
+_HEADING = ("ID", "FIRST SEEN (UTC)", "TRIES", "REASON", "CHECKOUT", "ERROR")
+_WIDTHS = (12, 19, 5, 17, 24)
+#: So much of an error is in a table on a terminal, in characters; the details have all of it.
+_LONGEST_ERROR = 200
 #: What AMQP knows of a message, besides its headers.
 _PROPERTIES = (
     *("content_type", "content_encoding", "delivery_mode", "priority", "correlation_id"),
@@ -28,45 +29,33 @@ _PROPERTIES = (
 )
 
 
-def heading(width: int) -> Iterator[str]:
-    """Return what stands above the table; see :func:`rows`."""
-    titles = ("ID", "FIRST SEEN (UTC)", "TRIES", "REASON", "CHECKOUT", "ERROR")
-    yield from _lines(titles, width, most_lines=1)
-
-
-def rows(letter: Letter, width: int) -> Iterator[str]:
-    """Return a letter's lines of the table.
+def table(rows: Iterable[Sequence[str]], stream: TextIO) -> Iterator[str]:
+    """Yield the lines of a table of letters.
 
     Args:
-        letter: the letter.
-        width: of the terminal: where the error has no room in the line, it gets lines of its own. 0
-            for none: then it is one line of any width.
+        rows: of :func:`cells`.
+        stream: where they will be printed.
     """
-    cells = (
+    if stream.isatty():
+        rows = ((*cells, shortened(error)) for *cells, error in rows)
+    return columns(chain([_HEADING], rows), stream, widths=_WIDTHS)
+
+
+def shortened(error: str) -> str:
+    """Cut an error that would fill the terminal."""
+    return error if len(error) <= _LONGEST_ERROR else f"{error[: _LONGEST_ERROR - 1]}…"
+
+
+def cells(letter: Letter) -> tuple[str, ...]:
+    """Return a letter's row of the table."""
+    return (
         letter.id,
         _moment(letter.first_seen),
-        str(letter.attempts or _NONE),
-        printable(letter.reason),
-        printable(letter.checkout_id or "") or _NONE,
-        printable(letter.error) or _NONE,
+        f"{letter.attempts or _NONE:>5}",
+        letter.reason,
+        letter.checkout_id or _NONE,
+        letter.error or _NONE,
     )
-    yield from _lines(cells, width, most_lines=_ERROR_LINES)
-
-
-def _lines(cells: Sequence[str], width: int, *, most_lines: int) -> Iterator[str]:
-    line = _TABLE.format(*cells).rstrip()
-    if not width or width >= _WIDE:
-        yield cut(line, width)
-        return
-    yield cut(_TABLE.format(*cells[:-1], "").rstrip(), width)
-    room = max(width - len(_INDENT), 1)
-    text = textwrap.wrap(cells[-1], room, max_lines=most_lines, placeholder="…")
-    yield from (cut(_INDENT + line, width) for line in text)
-
-
-def cut(line: str, width: int) -> str:
-    """Cut a line at a terminal's width; 0 for one of any width."""
-    return line if not width or len(line) <= width else f"{line[: width - 1]}…"
 
 
 def details(letter: Letter) -> Iterator[str]:

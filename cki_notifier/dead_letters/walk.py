@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, Order, Selection, names_of
 from cki_notifier.dead_letters.visit import Visit, visit
-from cki_notifier.telemetry.progress import Progress
+from cki_notifier.telemetry.terminal import progress
 from cki_notifier.workers.signals import postponed
 
 #: RabbitMQ 4 drops a message that was handed out 20 times, unless its queue says otherwise.
@@ -64,18 +64,15 @@ class Walk:
         signals: list[int] = []
         with postponed(signals.append), visit(self._config) as visiting:
             self.queue, self.exists, self.count = visiting.queue, visiting.exists, visiting.count
-            progress = Progress(self.count, self.deed)
             most_looks = 0
-            try:
+            with progress(self.deed) as tell:
                 for letter in visiting.letters():
                     self._consider(letter, visiting, act)
                     most_looks = max(most_looks, letter.looks)
-                    progress.show(self.seen, self.done)
+                    tell(self.count, self.seen, self.done)
                     self.signal = signals[0] if signals else 0
                     if signals:
                         break
-            finally:
-                progress.clear()
             self.is_worn = most_looks >= _MANY_LOOKS and visiting.may_drop()
 
     @property

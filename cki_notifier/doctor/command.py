@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 
 from cki_notifier.configuration.certificates import certificate_authorities
@@ -13,7 +14,7 @@ from cki_notifier.doctor.configuration import is_faulty
 from cki_notifier.kafka.client import setting_faults
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log
-from cki_notifier.telemetry.output import Output
+from cki_notifier.telemetry.output import print_lines
 from cki_notifier.telemetry.terminal import show
 
 FINE, FAILED, WRONG = 0, 1, 2
@@ -69,9 +70,5 @@ def _skip(name: str, text: str) -> Check:
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
-    with Output() as output:
-        lines = [report.as_json(findings)] if as_json else report.table(findings, output.width)
-        for line in lines:
-            output.add(line)
-        output.print()
+    print_lines([report.as_json(findings)] if as_json else report.table(findings, sys.stdout))
     show(report.summary(findings))

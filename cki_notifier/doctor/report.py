@@ -1,38 +1,29 @@
-"""Shows findings, to people and to programs. What services said reaches no terminal raw."""
+"""Shows findings, to people and to programs."""
 
 import json
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from cki_notifier.doctor.check import Finding, State
-from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.terminal import columns
 
-_STATE_WIDTH = max(len(state) for state in State)
-_GAP = "  "
-#: A narrower column can't be read; such a terminal breaks the lines itself.
-_NARROWEST = 30
-_ADVICE = "-> "
+_STYLES: dict[str, str] = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-def table(findings: Sequence[Finding], width: int) -> Iterator[str]:
-    """Return a table, line by line: state, name, what was seen, and below it what to do.
+def table(findings: Sequence[Finding], stream: TextIO) -> Iterator[str]:
+    """Yield a table, line by line: state, name, what was seen, and below it what to do.
 
     Args:
         findings: at least one.
-        width: the terminal's, in characters; 0 for lines of any length.
+        stream: where it will be printed.
     """
-    name_width = max(len(printable(finding.name)) for finding in findings)
-    indent = " " * (_STATE_WIDTH + name_width + 2 * len(_GAP))
-    room = width - len(indent)
+    rows: list[tuple[str, str, str]] = []
     for finding in findings:
-        head = f"{finding.state:<{_STATE_WIDTH}}{_GAP}{printable(finding.name):<{name_width}}{_GAP}"
-        lines = _broken(printable(finding.text), room)
+        rows.append((finding.state, finding.name, finding.text))
         if finding.advice:
-            first, *others = _broken(printable(finding.advice), room - len(_ADVICE))
-            lines += [_ADVICE + first, *(" " * len(_ADVICE) + line for line in others)]
-        yield head + lines[0]
-        yield from (indent + line for line in lines[1:])
+            rows.append(("", "", f"-> {finding.advice}"))
+    return columns(rows, stream, styles=_STYLES)
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -53,10 +44,3 @@ def as_json(findings: Sequence[Finding]) -> str:
 def worst(findings: Sequence[Finding]) -> State:
     """Return the worst state there is."""
     return max((it.state for it in findings), key=list(State).index, default=State.OK)
-
-
-def _broken(text: str, room: int) -> list[str]:
-    """Break a text into lines; one that has no spaces stays whole, so that it can be copied."""
-    if room < _NARROWEST:
-        return [text]
-    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]

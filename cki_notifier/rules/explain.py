@@ -36,16 +36,13 @@ class Trail:
         if self.wanted:
             self.steps.append(Step(rule, saw, stops))
 
-    def lines(self) -> list[str]:
-        """Return a line for each rule in order, those that were not reached at the end."""
-        shown = [
-            f"{'stop' if step.stops else 'pass'}  {step.rule:<20}  {step.saw}"
-            for step in self.steps
-        ]
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return a row for each rule in order; those that were not reached share the last one."""
+        rows = [("stop" if step.stops else "pass", step.rule, step.saw) for step in self.steps]
         missing = self.missing()
         if missing and self.steps and self.steps[-1].stops:
-            shown.append(f"      not looked at: {', '.join(missing)}")
-        return shown
+            rows.append(("", "not looked at", ", ".join(missing)))
+        return rows
 
     def explained(self) -> tuple[ExplainedStep, ...]:
         """Return the steps as they are shown to programs."""

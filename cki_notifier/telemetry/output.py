@@ -6,12 +6,9 @@ in any order, as who came last may be the first.
 """
 
 import io
-import os
 import sys
 import tempfile
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Iterator
 
 from cki_notifier.telemetry.streams import silence
 
@@ -21,64 +18,40 @@ _IN_MEMORY = 16_000_000
 Piece = tuple[int, int]
 
 
-class Output:
-    """Texts to be printed.
-
-    Attributes:
-        width: the terminal's, in characters; 0 where standard output is none.
-    """
+class Output(tempfile.SpooledTemporaryFile[bytes]):
+    """Texts to be printed; closing it forgets them."""
 
     def __init__(self) -> None:
-        self.width = _width()
-        self._kept = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # by __exit__
+        super().__init__(_IN_MEMORY)
 
-    def __enter__(self) -> Self:
-        return self
+    def add(self, text: str) -> Piece:
+        """Keep a text; return what to get it back by."""
+        start = self.seek(0, io.SEEK_END)
+        return start, self.write(text.encode(errors="backslashreplace"))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Forget the texts."""
-        self._kept.close()
-
-    def add(self, *lines: str) -> Piece:
-        """Keep lines; return what to print them by."""
-        start = self._kept.seek(0, io.SEEK_END)
-        for line in lines:
-            self._kept.write(f"{line}\n".encode(errors="backslashreplace"))
-        return start, self._kept.tell() - start
-
-    def print(self, pieces: Iterable[Piece] | None = None, *, between: str = "") -> None:
-        """Print what was kept; a reader who has seen enough may hang up.
-
-        Args:
-            pieces: in their order; None for all there is, as it was added.
-            between: is printed between two of them.
-
-        Raises:
-            OSError: standard output can't hold them.
-        """
-        if pieces is None:
-            pieces = [(0, self._kept.tell())]
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")
-        try:
-            for number, (start, length) in enumerate(pieces):
-                self._kept.seek(start)
-                text = self._kept.read(length).decode()
-                sys.stdout.write(between + text if number else text)
-            sys.stdout.flush()
-        except OSError as error:
-            silence(sys.stdout)
-            if not isinstance(error, BrokenPipeError):
-                raise
+    def texts(self, pieces: Iterable[Piece]) -> Iterator[str]:
+        """Yield texts in the order of their pieces."""
+        for start, length in pieces:
+            self.seek(start)
+            yield self.read(length).decode()
 
 
-def _width() -> int:
+def separated(texts: Iterable[str], separator: str) -> Iterator[str]:
+    """Yield texts, all but the first with a separator before it."""
+    for number, text in enumerate(texts):
+        yield separator + text if number else text
+
+
+def print_lines(lines: Iterable[str], end: str = "\n") -> None:
+    """Print lines to standard output; a reader who has seen enough may hang up.
+
+    Raises:
+        OSError: standard output can't hold them.
+    """
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except OSError:  # it is no terminal
-        return 0
+        sys.stdout.writelines(line + end for line in lines)
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise

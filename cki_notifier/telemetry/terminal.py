@@ -1,13 +1,19 @@
-"""Shows messages and decisions to a person: where nothing is sent, and in a manual run."""
+"""Shows messages, tables and progress to a person, and asks questions."""
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TextIO
 
 import msgspec
 
 from cki_notifier.notification.models import Ignored, Outcome
 from cki_notifier.telemetry import streams
 from cki_notifier.telemetry.printable import printable
+
+#: Between two columns.
+GAP = "  "
 
 
 def show_message(value: bytes) -> bool:
@@ -71,3 +77,66 @@ def decision(outcome: Outcome, *, sends: bool) -> str:
     return (
         f"sent: a {outcome.stage} message" if sends else f"would be sent: a {outcome.stage} message"
     )
+
+
+def agreed(question: str) -> bool:
+    """Ask a person a question; tell whether the answer is yes."""
+    if streams.write(sys.stderr, f"{question} [y/N] "):
+        return False  # nobody was asked
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def columns(
+    rows: Iterable[Sequence[str]],
+    stream: TextIO,
+    *,
+    widths: Sequence[int] = (),
+    styles: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yield the lines of a table: one for each row, or as many as a terminal's width asks for.
+
+    On a terminal the last cells are broken between words. Where that leaves too little room for
+    them, they stand below the others. Nothing in a cell reaches the terminal raw.
+
+    Args:
+        rows: cells, as many in each.
+        stream: where the lines will be printed.
+        widths: of all columns but the last, in characters; as wide as they have to be without them.
+        styles: rich's style of a row's other cells, by the text of its first.
+    """
+    table: Iterable[Sequence[str]] = ([*map(printable, row)] for row in rows)
+    if not widths:
+        table = list(table)
+        widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:-1]]
+    if stream.isatty():
+        from cki_notifier.telemetry import layout  # noqa: PLC0415  # only who has a terminal
+
+        yield from layout.lines(table, stream, widths, styles or {})
+    else:
+        for *cells, text in table:
+            yield (columns_before(cells, widths) + text).rstrip()
+
+
+def columns_before(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return the part of a line that stands before its last column."""
+    pairs = zip(cells, widths, strict=True)
+    return "".join(f"{cell:<{width}}{GAP}" for cell, width in pairs)
+
+
+@contextmanager
+def progress(deed: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Show on a terminal how far a long run is; at the end nothing of it is left.
+
+    Args:
+        deed: what is done to some of the steps, in the past tense.
+
+    Yields:
+        What is told of it: of how many steps, how many are over, and how many had it done to them.
+    """
+    if sys.stderr.isatty():
+        from cki_notifier.telemetry import layout  # noqa: PLC0415  # only who has a terminal
+
+        with layout.progress(deed) as tell:
+            yield tell
+    else:
+        yield lambda _total, _seen, _done: None

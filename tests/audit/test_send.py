@@ -1,8 +1,6 @@
 """What is missing is sent, on a real Kafka: once, whoever sends it meanwhile, however it ends."""
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -10,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -27,6 +25,7 @@ from cki_notifier.workers.deadline import Deadline
 from tests.audit.sending import Counted, Order, run
 from tests.brokers.stage import Stage as Scene
 from tests.brokers.stage import eventually
+from tests.factories.terminal import read_all, terminal
 from tools.brokers.kafka import Kafka, Record
 from tools.notifier import complete
 from tools.stand_ins import documents
@@ -331,21 +330,19 @@ def test_what_can_not_be_looked_up_is_not_sent(stage: Scene) -> None:
 def test_a_terminal_shows_how_far_it_is(stage: Scene) -> None:
     """Each line stands alone, and of the bar nothing is left."""
     missing = fill(stage, 20)
-    ours, theirs = pty.openpty()
-    with started(stage, Order(missing), stderr=theirs) as process:
-        os.close(theirs)
-        seen = b""
-        with suppress(OSError):  # what Linux says when nobody else has the terminal open
-            while piece := os.read(ours, 65_536):
-                seen += piece
-        os.close(ours)
+    with (
+        terminal() as (stream, ours),
+        started(stage, Order(missing), stderr=stream.fileno()) as process,
+    ):
+        stream.close()
+        shown = read_all(ours)
         assert process.wait(30) == 0
-    assert b"% of 40, " in seen
-    lines = seen.decode().replace("\r\n", "\n").splitlines()
-    logged = [line.rpartition("\x1b[K")[2] for line in lines if "outcome=sent" in line]
+    assert "% of 40, " in shown
+    lines = [line.rpartition("\x1b[2K")[2] for line in shown.splitlines()]
+    logged = [line for line in lines if "outcome=sent" in line]
     assert len(logged) == len(missing)
     assert all(line.startswith('{"time"') for line in logged)
-    assert "% of" not in lines[-1].rpartition("\x1b[K")[2]
+    assert "% of" not in lines[-1]
 
 
 def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Counted) -> None:

@@ -1,11 +1,8 @@
 """Dead letters as the daemon leaves them, and the command line that looks after them."""
 
 import json
-import os
-import pty
 import subprocess
 import sys
-import termios
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,11 +17,11 @@ from cki_notifier.rabbitmq.queues import RetryQueues
 from cki_notifier.rabbitmq.republish import copied_properties
 from cki_notifier.rabbitmq.retries import History, destination_of
 from tests.brokers.stage import Stage
+from tests.factories.terminal import run_on_terminal
 from tools.notifier import complete
 
 #: When the first of the letters was received; each next one a second later.
 BEGAN = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
-_PROMPT = b"[y/N] "
 
 
 def only_rabbitmq(stage: Stage) -> dict[str, str]:
@@ -54,36 +51,13 @@ def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run_on_terminal(
+def on_terminal(
     stage: Stage, *arguments: str, answer: str = "", columns: int = 80
 ) -> tuple[int, str]:
     """Run it on a terminal, answer what it asks; return its exit code and what is to be seen."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, columns))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cki_notifier", "dead-letters", *arguments],
-        env=complete(only_rabbitmq(stage)),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while piece := _read(ours):
-            if _PROMPT in seen + piece and _PROMPT not in seen:
-                os.write(ours, f"{answer}\n".encode())
-            seen += piece
-    finally:
-        os.close(ours)
-    return process.wait(timeout=30), seen.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # what Linux says when nobody else has the terminal open
-        return b""
+    command = [sys.executable, "-m", "cki_notifier", "dead-letters", *arguments]
+    environment = complete(only_rabbitmq(stage))
+    return run_on_terminal(command, environment, columns=columns, answer=answer)
 
 
 def listed(stage: Stage, *arguments: str) -> list[dict[str, Any]]:

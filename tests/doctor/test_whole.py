@@ -1,16 +1,13 @@
 """The doctor as a whole: the table, the terminal, and that it changes nothing."""
 
-import os
-import pty
-import subprocess
 import sys
-import termios
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tests.brokers.stage import Stage
 from tests.dead_letters.letters import about, dead_letter
 from tests.doctor.running import declare, doctor, everything
+from tests.factories.terminal import run_on_terminal
 from tools.notifier import complete
 from tools.stand_ins import documents
 
@@ -42,25 +39,12 @@ def test_the_table_has_a_row_for_everything(stage: Stage) -> None:
 
 def test_a_terminal_gets_lines_it_has_room_for(stage: Stage) -> None:
     """No line is broken by the terminal itself."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cki_notifier", "doctor"],
-        env=complete(stage.environment | {"RABBITMQ_PASSWORD": "wrong"}),
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while piece := os.read(ours, 65_536):
-            seen += piece
-    except OSError:  # what Linux says when nobody else has the terminal open
-        pass
-    finally:
-        os.close(ours)
-    assert process.wait(timeout=60) == 1
-    lines = seen.decode().split("\r\n")
+    environment = complete(stage.environment | {"RABBITMQ_PASSWORD": "wrong"})
+    environment |= {"NO_COLOR": "1", "CKI_LOGGING_LEVEL": "ERROR"}
+    command = [sys.executable, "-m", "cki_notifier", "doctor"]
+    code, seen = run_on_terminal(command, environment, columns=100)
+    assert code == 1
+    lines = seen.splitlines()
     assert any("check RABBITMQ_USER and RABBITMQ_PASSWORD" in line for line in lines)
     assert max(map(len, lines)) <= 100
 

@@ -1,6 +1,7 @@
 """Whoever may publish can put anything into a message's headers, and stops nobody with it."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from pika.spec import FRAME_MAX_SIZE
 
 from cki_notifier.dead_letters.letter import read_letter
-from cki_notifier.dead_letters.view import as_json, details, rows
+from cki_notifier.dead_letters.view import as_json, cells, details, table
 from cki_notifier.notification.errors import Malformed
 from cki_notifier.rabbitmq.connection import Properties
 from cki_notifier.rabbitmq.republish import copied_properties
@@ -51,7 +52,9 @@ def handled(encoded: bytes) -> Properties:
     assert len(published) < FRAME_MAX_SIZE - 100
     letter = read_letter(1, Properties().decode(published), b"{}")
     assert (letter.reason, letter.attempts) == ("malformed", parked.headers["x-cki-attempts"])
-    assert all(line.isprintable() for line in [*details(letter), *rows(letter, 80)])
+    assert all(
+        line.isprintable() for line in [*details(letter), *table([cells(letter)], StringIO())]
+    )
     assert as_json(letter, whole=True).isprintable()
     return received
 
