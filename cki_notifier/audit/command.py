@@ -220,15 +220,13 @@ def _kafka_of(config: Config) -> KafkaConfig:
 
 def _sum(sent: send.Result) -> str:
     """Say what became of those that were missing."""
-    counts, words = (
-        sent.counts,
-        {
-            send.Became.SENT: "sent",
-            send.Became.THERE: "in the topic by now",
-            send.Became.IGNORED: "ignored now",
-            send.Became.FAILED: "failed",
-        },
-    )
-    told = ", ".join(f"{counts[it]:,} {word}" for it, word in words.items() if counts[it])
+    words = {
+        send.Became.SENT: "sent",
+        send.Became.THERE: "in the topic by now",
+        send.Became.IGNORED: "ignored now",
+        send.Became.FAILED: "failed",
+    }
+    counts = ((sent.counts[it], word) for it, word in words.items())
+    told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
     text = f"{told or 'nothing was sent'}, of {sent.total:,}"
     return f"{text}; run it again for the other {sent.left:,}" if sent.left else text

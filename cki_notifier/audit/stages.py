@@ -39,7 +39,7 @@ class Verdict(StrEnum):
     WAITING = "waiting"
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, omit_defaults=True):
     """What became of one that was due, and why.
 
     Attributes:
