@@ -11,7 +11,7 @@ from typing import Any
 from cki_notifier.configuration.settings import Config
 from cki_notifier.doctor import gitlab, web
 from cki_notifier.doctor.check import Check, Finding, failed, number, ok, skipped
-from cki_notifier.doctor.configuration import is_faulty
+from cki_notifier.doctor.configuration import is_faulty, usable
 from cki_notifier.doctor.jira import jira_check
 from cki_notifier.notification.errors import NotifierError
 from cki_notifier.sources import datawarehouse
@@ -22,7 +22,6 @@ from cki_notifier.workers.deadline import Deadline
 
 _DATAWAREHOUSE, _GITLAB, _JIRA = "datawarehouse", "gitlab", "jira"
 _CHECKOUT = "datawarehouse checkout"
-_FAULTY = "its configuration has faults"
 _NONE = "there is no checkout to try"
 
 
@@ -35,26 +34,15 @@ def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Itera
         faults: of the configuration; what they concern is skipped.
     """
     asks_gitlab = not is_faulty(_GITLAB, faults)
-    if is_faulty(_DATAWAREHOUSE, faults):
-        yield _skip(_DATAWAREHOUSE, _FAULTY)
-    else:
-        look = partial(_look_at_warehouse, transfers, config, asks_gitlab=asks_gitlab)
-        yield Check(_DATAWAREHOUSE, look)
-    for host, token in config.gitlab_tokens.items():
-        yield gitlab.gitlab_check(transfers, host, token)
+    look = partial(_look_at_warehouse, transfers, config, asks_gitlab=asks_gitlab)
+    yield from usable(_DATAWAREHOUSE, faults, [Check(_DATAWAREHOUSE, look)])
+    hosts = [gitlab.gitlab_check(transfers, *it) for it in config.gitlab_tokens.items()]
     if not asks_gitlab:
-        yield _skip(_GITLAB, _FAULTY)
-    elif not config.gitlab_tokens:
-        yield _skip(_GITLAB, "GITLAB_TOKENS is not set: merge requests are read anonymously")
-    if config.jira is not None:
-        yield jira_check(transfers, config.jira)
-    else:
-        unset = "JIRA_SERVER is not set: no issues are looked up"
-        yield _skip(_JIRA, _FAULTY if is_faulty(_JIRA, faults) else unset)
-
-
-def _skip(name: str, text: str) -> Check:
-    return Check(name, lambda _: [skipped(name, text)])
+        yield from hosts  # those whose token can be used
+    unset = "GITLAB_TOKENS is not set: merge requests are read anonymously"
+    yield from usable(_GITLAB, faults, hosts, unset)
+    site = [jira_check(transfers, config.jira)] if config.jira else []
+    yield from usable(_JIRA, faults, site, "JIRA_SERVER is not set: no issues are looked up")
 
 
 def _look_at_warehouse(
