@@ -173,14 +173,11 @@ class _Audit:
                 *span, self._deadline, lambda seen, total: tell(total, seen, seen)
             ):
                 if isinstance(it, Unreadable):
-                    self._add_unreadable(it)
+                    for stage in Stage:  # either may be due
+                        due = Due(it.checkout_id, stage)
+                        self.found.add(Judged(due, Verdict.UNDECIDED, error=it.error))
                 elif tree is None or it.tree_name == tree:
                     yield it
-
-    def _add_unreadable(self, checkout: Unreadable) -> None:
-        for stage in Stage:  # either may be due
-            due = Due(checkout.checkout_id, stage)
-            self.found.add(Judged(due, Verdict.UNDECIDED, error=checkout.error))
 
     def _note(self, queued: Waiting) -> None:
         """Note what the audit can't know."""

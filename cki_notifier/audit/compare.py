@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from cki_notifier.audit.queues import Waiting
-from cki_notifier.audit.stages import STATUS, Due, Judged, Verdict, reached
+from cki_notifier.audit.stages import Due, Judged, Verdict, reached
 from cki_notifier.checkout.documents import Checkout, CheckoutMisc
 from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.announcements import Announcements
@@ -29,11 +31,8 @@ _SECONDS, _SHORT_SECONDS, _MANY = 60.0, 2.0, 5
 def notification_of(due: Due, checkout: Checkout) -> Notification:
     """Return the notification that there should have been."""
     misc = checkout.misc or CheckoutMisc()
-    return Notification(
-        event_id=due.event_id,
-        checkout_id=due.checkout_id,
-        object_type="checkout",
-        status=STATUS[due.stage].value,
+    return replace(
+        due.notification(),
         retriggered=misc.retrigger,
         origin=checkout.origin,
         valid=checkout.valid,

@@ -15,14 +15,15 @@ from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cki_notifier.audit.compare import Topic
-from cki_notifier.audit.stages import STATUS, Due
+from cki_notifier.audit.stages import Due
 from cki_notifier.by_hand import send as by_hand
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.notification.by_hand import ManualRun
 from cki_notifier.notification.errors import Interrupted, NotifierError
-from cki_notifier.notification.models import Ignored, Notification
+from cki_notifier.notification.models import Ignored
 from cki_notifier.pipeline import Announcement, Pipeline
 from cki_notifier.telemetry.terminal import progress, show
 from cki_notifier.workers.deadline import Deadline
@@ -157,7 +158,9 @@ class _Sending:
         if self._topic.has(due.checkout_id, due.stage):
             return self._there(due)
         deadline = Deadline(by_hand.LONGEST_SECONDS, self.stopping)
-        notification = _notification(due)
+        # Its record gets the time of now. Should a try not be confirmed, the record is looked for
+        # from now on: one that is older was seen when the topic was read.
+        notification = replace(due.notification(), existed_at=datetime.now(UTC))
         decided: Announcement | Ignored | NotifierError
         try:
             decided = by_hand.persist(
@@ -191,18 +194,3 @@ class _Sending:
 
     def _say(self, due: Due, text: str) -> None:
         show(f"{due.checkout_id} {due.stage}: {text}")
-
-
-def _notification(due: Due) -> Notification:
-    """Return the notification that the warehouse would have sent, by an id that every audit gives.
-
-    There is no time in it: the record gets that of now. Should a try not be confirmed, its record
-    is looked for from now on: one that is older was seen when the topic was read.
-    """
-    return Notification(
-        event_id=due.event_id,
-        checkout_id=due.checkout_id,
-        object_type="checkout",
-        status=STATUS[due.stage],
-        existed_at=datetime.now(UTC),
-    )

@@ -31,7 +31,6 @@ from cki_notifier.workers.threads import beside
 T = TypeVar("T")
 
 _NAME, _TOPIC = "kafka", "kafka topic"
-_WRITE, _READ = "kafka write", "kafka read"
 #: How long librdkafka may go on trying after it could not use a broker, in seconds.
 _TRIES_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -54,6 +53,9 @@ _TLS_WORDS = re.compile("SSL[ _](handshake|routines)", re.IGNORECASE)
 _SAYS_LITTLE = frozenset({"_ALL_BROKERS_DOWN", "_TIMED_OUT"})
 _SILENT = KafkaError(KafkaError._TIMED_OUT, "nothing was heard of it in time")  # noqa: SLF001  # its name
 _ALLOW = "have our user (KAFKA_SASL_USERNAME, or that of our certificate) allowed to write to it"
+_TWICE = (
+    ". What was on its way when a process died, or what Kafka confirmed too late, is sent twice"
+)
 _ALLOW_READ = (
     "have our user allowed to read it too: then what is in the topic already is seen, and not sent "
     "again"
@@ -220,20 +222,15 @@ def permissions(name: str, allowed: Collection[str] | None) -> Iterator[Finding]
         name: the topic's.
         allowed: the operations we may do, in lower case; None when the cluster does not tell.
     """
-    if allowed is None:
-        for row in (_WRITE, _READ):
+    told = ", ".join(sorted(allowed or ())) or "nothing"
+    for right, what, bad, more, advice in (
+        ("write", f"write to {name}", failed, "", _ALLOW),
+        ("read", f"read {name}", warning, _TWICE, _ALLOW_READ),
+    ):
+        row = f"kafka {right}"
+        if allowed is None:
             yield skipped(row, "the cluster does not tell what we may do")
-        return
-    told = ", ".join(sorted(allowed)) or "nothing"
-    if "write" in allowed:
-        yield ok(_WRITE, f"we may write to {name}")
-    else:
-        yield failed(_WRITE, f"we may not write to {name}; allowed is: {told}", _ALLOW)
-    if "read" in allowed:
-        yield ok(_READ, f"we may read {name}")
-    else:
-        text = (
-            f"we may not read {name}; allowed is: {told}. What was on its way when a process "
-            "died, or what Kafka confirmed too late, is sent twice"
-        )
-        yield warning(_READ, text, _ALLOW_READ)
+        elif right in allowed:
+            yield ok(row, f"we may {what}")
+        else:
+            yield bad(row, f"we may not {what}; allowed is: {told}{more}", advice)

@@ -125,7 +125,7 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
     assert result.rows == [Row(it, Became.SENT) for it in missing]
     assert (result.total, result.left, result.signal) == (4, 0, 0)
     written = records(stage, 4)
-    assert {it.headers["ce_id"] for it in written} == {it.event_id for it in missing}
+    assert {it.headers["ce_id"] for it in written} == {it.notification().event_id for it in missing}
     kinds = {Due(it.key, PRE if it.headers["ce_type"].endswith("pre") else POST) for it in written}
     assert kinds == set(missing)
     for record in written:
@@ -225,7 +225,7 @@ def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
     assert [it[Became.SENT] + it[Became.THERE] for it in counts] == [len(missing)] * 2
     sent = sum(it[Became.SENT] for it in counts)
     written = records(stage, sent)
-    assert {it.headers["ce_id"] for it in written} == {it.event_id for it in missing}
+    assert {it.headers["ce_id"] for it in written} == {it.notification().event_id for it in missing}
     assert len(written) == sent < 2 * len(missing)
 
 
