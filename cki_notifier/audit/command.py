@@ -12,13 +12,12 @@ from datetime import timedelta
 from msgspec import to_builtins
 
 from cki_notifier.audit import push, send
-from cki_notifier.audit.compare import Judge
+from cki_notifier.audit.compare import Judge, Topic
 from cki_notifier.audit.queues import Waiting, look
 from cki_notifier.audit.report import Found
 from cki_notifier.audit.stages import Due, Judged, Verdict
 from cki_notifier.checkout.documents import Checkout
 from cki_notifier.configuration.settings import Config, KafkaConfig
-from cki_notifier.kafka.announcements import Announcements
 from cki_notifier.notification.errors import ConfigurationError, Unavailable
 from cki_notifier.notification.models import Stage
 from cki_notifier.pipeline import Pipeline
@@ -62,8 +61,9 @@ def run(
     if fault := _fault_of(config, parsed):
         show(f"cki-notifier audit: {fault}")
         return WRONG
-    with Output() as output, closing(Announcements(_kafka_of(config))) as announced:
-        audit = _Audit(config, parsed, Found(parsed.since, parsed.until, output), announced)
+    topic = Topic(_kafka_of(config), parsed.since - _MARGIN)
+    with Output() as output, closing(topic):
+        audit = _Audit(config, parsed, Found(parsed.since, parsed.until, output), topic)
         try:
             audit.go(warehouse, pipeline)
             code = audit.report(pipeline)
@@ -89,22 +89,14 @@ class _Audit:
     """One audit; see :func:`run`."""
 
     def __init__(
-        self, config: Config, parsed: argparse.Namespace, found: Found, announced: Announcements
+        self, config: Config, parsed: argparse.Namespace, found: Found, topic: Topic
     ) -> None:
         self._config = config
         self._parsed = parsed
         self._deadline = Deadline(_SECONDS)
-        self._announced = announced
+        self._topic = topic
         self._is_whole = False
         self.found = found
-
-    def has(self, checkout_id: str, stage: Stage) -> bool:
-        """Tell whether the topic has a record of a stage."""
-        return self._announced.has(checkout_id, stage)
-
-    def read_on(self, deadline: Deadline) -> None:
-        """Read what the topic has got since the last time."""
-        self._announced.read(self._parsed.since - _MARGIN, deadline)
 
     def go(self, warehouse: DataWarehouse, pipeline: Pipeline) -> None:
         """Read and compare, and look once more for what seems to be missing.
@@ -113,19 +105,17 @@ class _Audit:
             Unavailable: the topic or the list of checkouts can't be read.
         """
         began = time.monotonic()
-        self.read_on(Deadline(_TOPIC_SECONDS))
-        queued, trouble = self._look()
-        judge = Judge(self, queued, trouble, pipeline)
+        self._topic.read_on(Deadline(_TOPIC_SECONDS))
+        judge = Judge(self._topic.has, self._look(), pipeline.decide)
         threads = -(-self._parsed.requests // 2)  # each asks for two documents at once
         for judged in judge.judge_all(self._checkouts(warehouse), threads):
             self.found.add(judged)
         if self.found.missing:
             self._deadline.pause(max(0.0, began + _ON_ITS_WAY_SECONDS - time.monotonic()))
-            self.read_on(Deadline(_TOPIC_SECONDS))
-            queued, trouble = self._look()
-            judge.queued, judge.trouble = queued, trouble
+            self._topic.read_on(Deadline(_TOPIC_SECONDS))
+            judge.queued = self._look()
         self.found.settle([judge.once_more(it) for it in self.found.missing])
-        self._note(queued)
+        self._note(judge.queued)
         self._is_whole = True
 
     def report(self, pipeline: Pipeline) -> int:
@@ -138,7 +128,7 @@ class _Audit:
             found.print()
         if self._parsed.send and found.missing and self._agreed():
             dues = [it.due for it in found.missing]
-            sent = send.send(dues, pipeline, self, self._config.rabbitmq)
+            sent = send.send(dues, pipeline, self._topic, self._config.rabbitmq)
             show(_sum(sent))
         if self._parsed.json:
             found.print_json({"sent": to_builtins(sent.rows if sent else [])})
@@ -166,14 +156,15 @@ class _Audit:
         count = len(self.found.missing)
         return agreed("Send 1 message?" if count == 1 else f"Send {count:,} messages?")
 
-    def _look(self) -> tuple[Waiting | None, str]:
-        """Look into the queues; return what waits there, or why that can't be told."""
+    def _look(self) -> Waiting:
+        """Look into the queues, where there are any."""
         if self._config.rabbitmq is None:
-            return None, ""
+            return Waiting()
         try:
-            return look(self._config.rabbitmq, _QUEUES_SECONDS), ""
+            return look(self._config.rabbitmq, _QUEUES_SECONDS)
         except Unavailable as error:
-            return None, f"the retry and dead-letter queues can't be looked at: {error}"
+            text = "the retry and dead-letter queues can't be looked at"
+            return Waiting(trouble=f"{text}: {error}")
 
     def _checkouts(self, warehouse: DataWarehouse) -> Iterator[Checkout]:
         span, tree = (self._parsed.since, self._parsed.until), self._parsed.tree
@@ -182,33 +173,29 @@ class _Audit:
                 *span, self._deadline, lambda seen, total: tell(total, seen, seen)
             ):
                 if isinstance(it, Unreadable):
-                    self._add_unreadable(it)
+                    for stage in Stage:  # either may be due
+                        due = Due(it.checkout_id, stage)
+                        self.found.add(Judged(due, Verdict.UNDECIDED, error=it.error))
                 elif tree is None or it.tree_name == tree:
                     yield it
 
-    def _add_unreadable(self, checkout: Unreadable) -> None:
-        for stage in Stage:  # either may be due
-            due = Due(checkout.checkout_id, stage)
-            self.found.add(Judged(due, Verdict.UNDECIDED, error=checkout.error))
-
-    def _note(self, queued: Waiting | None) -> None:
+    def _note(self, queued: Waiting) -> None:
         """Note what the audit can't know."""
         notes = self.found.notes
-        if self._announced.begins_late is not None:
-            since = self._announced.begins_late.isoformat(timespec="minutes")
+        if self._topic.begins_late is not None:
+            since = self._topic.begins_late.isoformat(timespec="minutes")
             notes.append(
                 f"the topic, or a part of it, has nothing from before {since}: what was announced "
                 "earlier may be called missing"
             )
         if self._config.rabbitmq is None:
             notes.append("RABBITMQ_HOST is not set: what is missing may wait in a queue")
-        if queued is not None:
-            notes += [f"not looked at: {text}" for text in queued.unseen]
-            if queued.in_main:
-                notes.append(
-                    f"{queued.in_main:,} notifications wait in the main queue: what is missing may "
-                    "be among them"
-                )
+        notes += [f"not looked at: {text}" for text in queued.unseen]
+        if queued.in_main:
+            notes.append(
+                f"{queued.in_main:,} notifications wait in the main queue: what is missing may be "
+                "among them"
+            )
 
 
 def _fault_of(config: Config, parsed: argparse.Namespace) -> str:
@@ -230,15 +217,13 @@ def _kafka_of(config: Config) -> KafkaConfig:
 
 def _sum(sent: send.Result) -> str:
     """Say what became of those that were missing."""
-    counts, words = (
-        sent.counts,
-        {
-            send.Became.SENT: "sent",
-            send.Became.THERE: "in the topic by now",
-            send.Became.IGNORED: "ignored now",
-            send.Became.FAILED: "failed",
-        },
-    )
-    told = ", ".join(f"{counts[it]:,} {word}" for it, word in words.items() if counts[it])
+    words = {
+        send.Became.SENT: "sent",
+        send.Became.THERE: "in the topic by now",
+        send.Became.IGNORED: "ignored now",
+        send.Became.FAILED: "failed",
+    }
+    counts = ((sent.counts[it], word) for it, word in words.items())
+    told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
     text = f"{told or 'nothing was sent'}, of {sent.total:,}"
     return f"{text}; run it again for the other {sent.left:,}" if sent.left else text

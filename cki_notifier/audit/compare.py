@@ -1,12 +1,17 @@
 """Compares what was due with what was announced; what has no record goes through the rules."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from datetime import datetime
 
-from cki_notifier.audit.stages import STATUS, Due, Judged, Verdict, reached
+from msgspec.structs import replace
+
+from cki_notifier.audit.queues import Waiting
+from cki_notifier.audit.stages import Due, Judged, Verdict, reached
 from cki_notifier.checkout.documents import Checkout, CheckoutMisc
+from cki_notifier.configuration.settings import KafkaConfig
+from cki_notifier.kafka.announcements import Announcements
 from cki_notifier.notification.errors import NotifierError
 from cki_notifier.notification.models import Ignored, Notification, Stage
 from cki_notifier.notification.reasons import IgnoreReason
@@ -23,35 +28,11 @@ _AHEAD = 4
 _SECONDS, _SHORT_SECONDS, _MANY = 60.0, 2.0, 5
 
 
-class Announced(Protocol):
-    """What the topic says."""
-
-    def has(self, checkout_id: str, stage: Stage) -> bool:
-        """Tell whether there is a record of a stage."""
-
-
-class Decides(Protocol):
-    """The rules."""
-
-    def decide(self, notification: Notification, deadline: Deadline) -> Announcement | Ignored:
-        """Decide about a notification; raises a NotifierError when that can't be done."""
-
-
-class Queued(Protocol):
-    """What the retry and dead-letter queues say."""
-
-    def where(self, due: Due) -> str:
-        """Return where a notification of it waits, ``""`` when none does."""
-
-
 def notification_of(due: Due, checkout: Checkout) -> Notification:
     """Return the notification that there should have been."""
     misc = checkout.misc or CheckoutMisc()
-    return Notification(
-        event_id=due.event_id,
-        checkout_id=due.checkout_id,
-        object_type="checkout",
-        status=STATUS[due.stage].value,
+    return replace(
+        due.notification(),
         retriggered=misc.retrigger,
         origin=checkout.origin,
         valid=checkout.valid,
@@ -59,26 +40,39 @@ def notification_of(due: Due, checkout: Checkout) -> Notification:
     )
 
 
+class Topic(Announcements):
+    """What the topic says was announced since a moment."""
+
+    def __init__(self, config: KafkaConfig, since: datetime) -> None:
+        super().__init__(config)
+        self._since = since
+
+    def read_on(self, deadline: Deadline) -> None:
+        """Read up to the end that it has now; errors as :meth:`Announcements.read`."""
+        self.read(self._since, deadline)
+
+
 class Judge:
     """Tells what became of what was due.
 
     Args:
-        announced: what the topic says.
-        queued: what the queues say; None where they could not be looked at.
-        trouble: why not.
-        pipeline: decides, and sends nothing.
+        has: tells whether the topic has a record of a checkout's stage.
+        queued: what waits in the queues.
+        decide: what the rules say of a notification; raises a NotifierError when they can't.
 
     Attributes:
-        queued, trouble: the same.
+        queued: the same.
     """
 
     def __init__(
-        self, announced: Announced, queued: Queued | None, trouble: str, pipeline: Decides
+        self,
+        has: Callable[[str, Stage], bool],
+        queued: Waiting,
+        decide: Callable[[Notification, Deadline], Announcement | Ignored],
     ) -> None:
-        self._announced = announced
+        self._has = has
         self.queued = queued
-        self.trouble = trouble
-        self._pipeline = pipeline
+        self._decides = decide
         self._undecided = 0  # one after the other
 
     def judge_all(self, checkouts: Iterable[Checkout], threads: int = 2) -> Iterator[Judged]:
@@ -111,15 +105,15 @@ class Judge:
         return pool.submit(self._decide, due, checkout)
 
     def _without_rules(self, due: Due) -> Judged | None:
-        if self._announced.has(due.checkout_id, due.stage):
+        if self._has(due.checkout_id, due.stage):
             return Judged(due, Verdict.ANNOUNCED)
-        where = self.queued.where(due) if self.queued else ""
+        where = self.queued.where(due)
         return Judged(due, Verdict.WAITING, where) if where else None
 
     def _decide(self, due: Due, checkout: Checkout) -> Judged:
         deadline = Deadline(_SECONDS if self._undecided < _MANY else _SHORT_SECONDS)
         try:
-            decision = self._pipeline.decide(notification_of(due, checkout), deadline)
+            decision = self._decides(notification_of(due, checkout), deadline)
         except NotifierError as error:
             self._undecided += 1
             return Judged(due, Verdict.UNDECIDED, error=str(error))
@@ -129,6 +123,6 @@ class Judge:
             verdict = Verdict.IGNORED_NOW if is_of_now else Verdict.IGNORED
             return Judged(due, verdict, decision.reason, merge_request=decision.merge_request)
         about = decision.message.merge_request.merge_request_url
-        if self.queued is None and self.trouble:
-            return Judged(due, Verdict.UNDECIDED, error=self.trouble, merge_request=about)
+        if trouble := self.queued.trouble:
+            return Judged(due, Verdict.UNDECIDED, error=trouble, merge_request=about)
         return Judged(due, Verdict.MISSING, merge_request=about)

@@ -7,9 +7,7 @@ that no longer runs is seen by the age of its last success; docs/audit.md says w
 import base64
 import ssl
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from http.client import HTTPException
-from threading import Thread
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -20,6 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 from cki_notifier.audit.stages import Verdict
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.telemetry.terminal import show
+from cki_notifier.workers.threads import beside
 
 #: The label ``job`` of all that an audit pushes.
 JOB: Final = "cki-notifier-audit"
@@ -75,27 +74,15 @@ def push(
     """
     parts = urlsplit(url)
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    done: Future[None] = Future()
+    handler = _handler(parts.username, parts.password)
+    labels = {"environment": environment or "none"}
 
     def send() -> None:
-        try:
-            pushadd_to_gateway(
-                plain,
-                JOB,
-                registry(sums, succeeded_at),
-                {"environment": environment or "none"},
-                seconds,
-                _handler(parts.username, parts.password),
-            )
-        except Exception as error:  # noqa: BLE001  # it is raised where the result is waited for
-            done.set_exception(error)
-        else:
-            done.set_result(None)
+        pushadd_to_gateway(plain, JOB, registry(sums, succeeded_at), labels, seconds, handler)
 
     try:
         # In a thread, because the library's limit is for each step, and for none that looks up.
-        Thread(target=send, name="push", daemon=True).start()
-        done.result(seconds)
+        beside("push", send).result(seconds)
     except (HTTPException, OSError, RuntimeError, ValueError) as error:
         show(
             f"cki-notifier: the audit's sums can't be pushed to {plain}: {_reason(error, seconds)}"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+import msgspec
 from msgspec import Struct
 
 from cki_notifier.audit.stages import Due
@@ -21,15 +22,9 @@ from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import Malformed, Unavailable
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.pipeline import Pipeline
-from cki_notifier.rabbitmq.connection import (
-    Arguments,
-    close,
-    connect,
-    ready_messages,
-    translated,
-)
+from cki_notifier.rabbitmq.connection import Arguments, connected, ready_messages, translated
 from cki_notifier.rabbitmq.hand import Hand
-from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue, retry_arguments
+from cki_notifier.rabbitmq.queues import dead_letter_queue, retry_arguments
 
 #: Where a notification may wait; spelled as in the report.
 DELAYED, DEAD_LETTER = "delayed", "dead-letter"
@@ -53,18 +48,21 @@ class Waiting(Struct):
         in_main: how many notifications are ready in the main queue, of whatever kind; None where
             that can't be told.
         unseen: the queues that were not looked at, or not to their end, each with the reason.
+        trouble: why there was no look, ``""`` when there was one or nobody asked for it.
+        found: what was seen in either place, the later one last.
     """
 
-    in_main: int | None
-    unseen: list[str]
-    _delayed: Digests
-    _dead: Digests
+    in_main: int | None = None
+    unseen: list[str] = msgspec.field(default_factory=list)
+    trouble: str = ""
+    found: dict[str, Digests] = msgspec.field(
+        default_factory=lambda: {DELAYED: Digests(), DEAD_LETTER: Digests()}
+    )
 
     def where(self, due: Due) -> str:
         """Return where a notification waits that announces this stage, ``""`` for nowhere."""
-        if self._delayed.has(due.checkout_id, due.stage):
-            return DELAYED
-        return DEAD_LETTER if self._dead.has(due.checkout_id, due.stage) else ""
+        places = (it for it, found in self.found.items() if found.has(due.checkout_id, due.stage))
+        return next(places, "")
 
 
 def look(config: RabbitMQConfig, seconds: float) -> Waiting:
@@ -77,7 +75,15 @@ def look(config: RabbitMQConfig, seconds: float) -> Waiting:
     Raises:
         Unavailable: RabbitMQ can't be had.
     """
-    return _Look(config, time.monotonic() + seconds).through()
+    arguments, dead = retry_arguments(config.queue), dead_letter_queue(config.queue)
+    arguments[dead] = arguments.pop(dead)  # the last one that a notification moves to
+    looking = _Look(config, time.monotonic() + seconds)
+    for name in arguments:
+        place = DEAD_LETTER if name == dead else DELAYED
+        looking.into(name, arguments[name], looking.waiting.found[place])
+    with connected(config, _PURPOSE) as connection, suppress(Unavailable), translated():
+        looking.waiting.in_main = ready_messages(connection, config.queue)
+    return looking.waiting
 
 
 class _Look:
@@ -87,36 +93,23 @@ class _Look:
         self._config = config
         self._end = end
         self._left, self._left_bytes = _MOST, _MOST_BYTES
-        self._unseen: list[str] = []
+        self.waiting = Waiting()
 
-    def through(self) -> Waiting:
-        """Look into one queue after the other."""
-        main, delayed, dead = self._config.queue, Digests(), Digests()
-        arguments = retry_arguments(main)
-        for seconds in DELAYS:
-            name = delay_queue(main, seconds)
-            self._into(name, arguments[name], delayed)
-        name = dead_letter_queue(main)
-        self._into(name, arguments[name], dead)
-        return Waiting(self._in_main(), self._unseen, delayed, dead)
-
-    def _into(self, queue: str, arguments: Arguments, found: Digests) -> None:
+    def into(self, queue: str, arguments: Arguments, found: Digests) -> None:
         """Look into a queue, by a connection of its own: none is the worse for the one before."""
-        connection = connect(self._config, _PURPOSE)
-        try:
-            hand = Hand(connection, queue, arguments)
-            if hand.wears_out():
-                self._unseen.append(f"{queue}: it may drop what is looked at often")
-                return
+        with connected(self._config, _PURPOSE) as connection:
             try:
-                self._read(hand, found)
-            finally:
-                with suppress(Unavailable):  # the broker does when the connection ends
-                    hand.give_back()
-        except Unavailable as error:
-            self._unseen.append(f"{queue}: {error}")
-        finally:
-            close(connection)
+                hand = Hand(connection, queue, arguments)
+                if hand.wears_out():
+                    self.waiting.unseen.append(f"{queue}: it may drop what is looked at often")
+                    return
+                try:
+                    self._read(hand, found)
+                finally:
+                    with suppress(Unavailable):  # the broker does when the connection ends
+                        hand.give_back()
+            except Unavailable as error:
+                self.waiting.unseen.append(f"{queue}: {error}")
 
     def _read(self, hand: Hand, found: Digests) -> None:
         for seen, (_, _, body) in enumerate(hand.messages(), 1):
@@ -127,18 +120,10 @@ class _Look:
             late = time.monotonic() > self._end
             if seen < hand.count and (late or self._left <= 0 or self._left_bytes <= 0):
                 why = "the time is over" if late else "there is more than is looked at"
-                self._unseen.append(f"{hand.queue}: {why}; {seen:,} of {hand.count:,} were seen")
+                self.waiting.unseen.append(
+                    f"{hand.queue}: {why}; {seen:,} of {hand.count:,} were seen"
+                )
                 return
-
-    def _in_main(self) -> int | None:
-        connection = connect(self._config, _PURPOSE)
-        try:
-            with translated():
-                return ready_messages(connection, self._config.queue)
-        except Unavailable:
-            return None
-        finally:
-            close(connection)
 
 
 def _announced_by(body: bytes) -> Iterator[Due]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from msgspec import to_builtins
+
 from cki_notifier.audit.stages import STATUS, Judged, Verdict
 from cki_notifier.telemetry.output import Output, Piece, print_lines, separated
 from cki_notifier.telemetry.printable import printable
@@ -73,7 +75,9 @@ class Found:
             self._reasons[judged.verdict, judged.reason] += 1
         if judged.verdict is Verdict.UNDECIDED and len(self._undecided) < _MOST_SHOWN:
             self._undecided.append(judged)
-        text = json.dumps(self._as_json(judged))
+        said = to_builtins(judged)
+        del said["verdict"]
+        text = json.dumps(said.pop("due") | said)
         self._pieces[judged.verdict].append(self._kept.add(text))
 
     def lines(self) -> Iterator[str]:
@@ -156,19 +160,6 @@ class Found:
             OSError: standard output can't hold it.
         """
         print_lines(self.lines())
-
-    @staticmethod
-    def _as_json(judged: Judged) -> dict[str, Any]:
-        said: dict[str, Any] = {
-            "checkout_id": judged.due.checkout_id,
-            "stage": judged.due.stage.value,
-        }
-        optional = {
-            "reason": judged.reason,
-            "error": judged.error,
-            "merge_request": judged.merge_request,
-        }
-        return said | {name: text for name, text in optional.items() if text}
 
 
 def _moment(time: datetime) -> str:

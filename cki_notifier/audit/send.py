@@ -8,38 +8,30 @@ to Kafka has arrived after a moment, which is waited for once, at the beginning.
 import queue
 import random
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from cki_notifier.audit.stages import STATUS, Due
+from cki_notifier.audit.compare import Topic
+from cki_notifier.audit.stages import Due
 from cki_notifier.by_hand import send as by_hand
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.notification.by_hand import ManualRun
 from cki_notifier.notification.errors import Interrupted, NotifierError
-from cki_notifier.notification.models import Ignored, Notification, Stage
+from cki_notifier.notification.models import Ignored
 from cki_notifier.pipeline import Announcement, Pipeline
 from cki_notifier.telemetry.terminal import progress, show
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.signals import postponed
+from cki_notifier.workers.threads import beside
 
 #: While Kafka answers, what somebody handed to it is in the topic after so long, in seconds.
 SETTLE_SECONDS = 2.0
-
-
-class Announced(Protocol):
-    """Whatever knows what the topic says was announced."""
-
-    def has(self, checkout_id: str, stage: Stage) -> bool:
-        """Tell whether a checkout's stage was, as far as the topic was read."""
-
-    def read_on(self, deadline: Deadline) -> object:
-        """Read what was added to the topic; raises a NotifierError when that can't be had."""
 
 
 class Became(StrEnum):
@@ -92,7 +84,7 @@ class Result(Struct):
 def send(
     missing: Sequence[Due],
     pipeline: Pipeline,
-    announced: Announced,
+    topic: Topic,
     rabbitmq: RabbitMQConfig | None = None,
     *,
     settle_seconds: float = SETTLE_SECONDS,
@@ -106,72 +98,44 @@ def send(
     Args:
         missing: in the order in which they are sent.
         pipeline: whose publisher sends.
-        announced: the topic.
+        topic: what it says was announced.
         rabbitmq: where the daemons are told; None for nowhere.
         settle_seconds: before the topic is read on for the first time, at least.
     """
-    with _ending() as ending:
-        sending = _Sending(pipeline, announced, ending.stopping, len(missing), settle_seconds)
+    sending = _Sending(pipeline, topic, len(missing), settle_seconds)
+    # A handler may interrupt the very code that it would call, so it only puts the signal into a
+    # queue that is made for that.
+    arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def wait() -> int:
+        if number := arrived.get():
+            sending.stopping.set()
+        return number
+
+    with postponed(arrived.put):
+        signal = beside("signals", wait)
         try:
             sending.go(missing)
         finally:
             by_hand.tell_daemons_of(sending.runs, rabbitmq)
-        sending.result.signal = ending.signal
+            arrived.put(0)
+    sending.result.signal = signal.result()
     return sending.result
-
-
-class _Ending:
-    """What a signal leaves behind."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-        self.stopping = threading.Event()
-
-
-@contextmanager
-def _ending() -> Iterator[_Ending]:
-    """Have a signal noted, and whoever waits woken.
-
-    A handler may interrupt the very code that it would call, so it only puts the signal into a
-    queue that is made for that.
-    """
-    ending = _Ending()
-    arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
-
-    def wait() -> None:
-        if number := arrived.get():
-            ending.signal = number
-            ending.stopping.set()
-
-    thread = threading.Thread(target=wait, name="signals", daemon=True)
-    thread.start()
-    try:
-        with postponed(arrived.put):
-            yield ending
-    finally:
-        arrived.put(0)
-        thread.join()
 
 
 class _Sending:
     """One run; see :func:`send`.
 
     Attributes:
+        stopping: set when a signal has come.
         runs: what the daemons are to be told.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        announced: Announced,
-        stopping: threading.Event,
-        total: int,
-        settle_seconds: float,
-    ) -> None:
-        self._settle_seconds = settle_seconds
+    def __init__(self, pipeline: Pipeline, topic: Topic, total: int, settle_seconds: float) -> None:
         self._pipeline = pipeline
-        self._announced = announced
-        self._stopping = stopping
+        self._topic = topic
+        self._settle_seconds = settle_seconds
+        self.stopping = threading.Event()
         self.result = Result(total)
         self.runs: list[ManualRun] = []
 
@@ -181,28 +145,30 @@ class _Sending:
         with progress("sent") as tell, suppress(Interrupted):
             self._settle()
             for due in missing:
-                if self._stopping.is_set():
+                if self.stopping.is_set():
                     break
                 self.result.add(self._one(due))
                 tell(len(missing), len(self.result.rows), self.result.counts[Became.SENT])
 
     def _settle(self) -> None:
         """Wait; two that begin at once don't end at once."""
-        self._stopping.wait(self._settle_seconds * random.uniform(1, 2))  # noqa: S311  # jitter
+        self.stopping.wait(self._settle_seconds * random.uniform(1, 2))  # noqa: S311  # jitter
 
     def _one(self, due: Due) -> Row:
-        if self._announced.has(due.checkout_id, due.stage):
+        if self._topic.has(due.checkout_id, due.stage):
             return self._there(due)
-        deadline = Deadline(by_hand.LONGEST_SECONDS, self._stopping)
-        notification = _notification(due)
+        deadline = Deadline(by_hand.LONGEST_SECONDS, self.stopping)
+        # Its record gets the time of now. Should a try not be confirmed, the record is looked for
+        # from now on: one that is older was seen when the topic was read.
+        notification = replace(due.notification(), existed_at=datetime.now(UTC))
         decided: Announcement | Ignored | NotifierError
         try:
             decided = by_hand.persist(
                 lambda: self._pipeline.decide(notification, deadline), deadline
             )
             # Last of all, so that nobody has much time to send it between this and our record.
-            by_hand.persist(lambda: self._announced.read_on(deadline), deadline)
-            if self._announced.has(due.checkout_id, due.stage):
+            by_hand.persist(lambda: self._topic.read_on(deadline), deadline)
+            if self._topic.has(due.checkout_id, due.stage):
                 if self.result.rows:  # somebody else sends the same now: they get ahead of us
                     self._settle()
                 return self._there(due)
@@ -228,18 +194,3 @@ class _Sending:
 
     def _say(self, due: Due, text: str) -> None:
         show(f"{due.checkout_id} {due.stage}: {text}")
-
-
-def _notification(due: Due) -> Notification:
-    """Return the notification that the warehouse would have sent, by an id that every audit gives.
-
-    There is no time in it: the record gets that of now. Should a try not be confirmed, its record
-    is looked for from now on: one that is older was seen when the topic was read.
-    """
-    return Notification(
-        event_id=due.event_id,
-        checkout_id=due.checkout_id,
-        object_type="checkout",
-        status=STATUS[due.stage],
-        existed_at=datetime.now(UTC),
-    )

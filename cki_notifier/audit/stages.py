@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from cki_notifier.checkout.documents import Checkout
-from cki_notifier.notification.models import Stage, Status
+from cki_notifier.notification.models import Notification, Stage, Status
 from cki_notifier.notification.parse import event_id
 
 #: The status that the warehouse announces a stage with.
@@ -22,10 +22,14 @@ class Due(Struct, frozen=True):
     checkout_id: str
     stage: Stage
 
-    @property
-    def event_id(self) -> str:
-        """The ``ce_id`` of the message, should an audit send it: the same for every audit."""
-        return event_id(f"audit\0{self.checkout_id}\0{self.stage}".encode())
+    def notification(self) -> Notification:
+        """Return what the warehouse would have sent, by an id that every audit gives."""
+        return Notification(
+            event_id=event_id(f"audit\0{self.checkout_id}\0{self.stage}".encode()),
+            checkout_id=self.checkout_id,
+            object_type="checkout",
+            status=STATUS[self.stage].value,
+        )
 
 
 class Verdict(StrEnum):
@@ -39,7 +43,7 @@ class Verdict(StrEnum):
     WAITING = "waiting"
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, omit_defaults=True):
     """What became of one that was due, and why.
 
     Attributes:

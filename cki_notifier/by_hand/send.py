@@ -4,9 +4,10 @@ import logging
 import os
 import pwd
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, TypeVar
 
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from cki_notifier.rabbitmq.words import tell_daemons
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.terminal import show
 from cki_notifier.workers.deadline import Deadline
+from cki_notifier.workers.threads import beside
 
 logger = logging.getLogger(__name__)
 
@@ -96,46 +98,19 @@ def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) 
     """
     if rabbitmq is None or not runs:
         return
-    telling = _Telling(rabbitmq, runs)
-    threading.Thread(target=telling.tell, daemon=True).start()
-    if failure := telling.failure(_TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1)):
-        left = len(runs) - telling.count
+    told: list[ManualRun] = []
+
+    def words() -> Iterator[bytes]:
+        for run in runs:
+            yield word_of_run(run)
+            told.append(run)
+
+    telling = beside("manual run", partial(tell_daemons, rabbitmq, words(), "manual run"))
+    wait([telling], _TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1))
+    if failure := telling.exception() if telling.done() else "no answer in time":
+        left = len(runs) - len(told)
         what = "this run" if len(runs) == 1 else f"{left:,} of {len(runs):,} runs"
         show(f"the daemons don't know of {what}: {failure}")
-
-
-class _Telling:
-    """Tells the daemons of runs.
-
-    Attributes:
-        count: of how many they were told.
-    """
-
-    def __init__(self, config: RabbitMQConfig, runs: Sequence[ManualRun]) -> None:
-        self._config = config
-        self._runs = runs
-        self._failure = "no answer in time"
-        self._ended = threading.Event()
-        self.count = 0
-
-    def tell(self) -> None:
-        """Tell of all of them."""
-        try:
-            tell_daemons(self._config, self._words(), "manual run")
-            self._failure = ""
-        except Unavailable as error:
-            self._failure = str(error)
-        self._ended.set()
-
-    def failure(self, seconds: float) -> str:
-        """Wait for the end; return what went wrong, ``""`` for nothing."""
-        self._ended.wait(seconds)
-        return self._failure
-
-    def _words(self) -> Iterator[bytes]:
-        for run in self._runs:
-            yield word_of_run(run)
-            self.count += 1
 
 
 def _told(

@@ -2,9 +2,7 @@
 
 It asks what the daemon asks, by the daemon's own edges. Nothing in here is used by the daemon.
 
-``finding`` is what a check found, and ``examine`` runs the checks side by side. What is looked at:
-``configuration``; ``rabbitmq`` with its ``nodes``, its ``exchange``, the ``main_queue`` and those
-beside it (``retry_queues``), their ``policies``, asked of RabbitMQ's ``management``; ``kafka``,
-asked by ``cluster``; ``services`` and ``gitlab``, asked by ``web``. ``arguments``, ``report`` and
-``command`` are the command line.
+``check`` has what a check is and finds, and runs all of them. What is looked at: ``configuration``;
+``rabbitmq`` with its ``queues`` and their ``policies``; ``kafka``; ``services`` with ``gitlab`` and
+``jira``, asked by ``web``. ``arguments``, ``report`` and ``command`` are the command line.
 """

@@ -9,9 +9,8 @@ from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.settings import Config, read_with_faults
 from cki_notifier.doctor import configuration, rabbitmq, report, services
 from cki_notifier.doctor import kafka as kafka_checks
-from cki_notifier.doctor.configuration import is_faulty
-from cki_notifier.doctor.examine import Check, examine
-from cki_notifier.doctor.finding import Finding, State, skipped
+from cki_notifier.doctor.check import Check, Finding, State, examine
+from cki_notifier.doctor.configuration import usable
 from cki_notifier.kafka.client import setting_faults
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log
@@ -19,7 +18,6 @@ from cki_notifier.telemetry.output import print_lines
 from cki_notifier.telemetry.terminal import show
 
 FINE, FAILED, WRONG = 0, 1, 2
-_FAULTY = "its configuration has faults"
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -54,20 +52,10 @@ def _findings(config: Config, faults: Sequence[str], seconds: float) -> list[Fin
 
 
 def _brokers(config: Config, faults: Sequence[str]) -> Iterator[Check]:
-    if config.rabbitmq is not None and not is_faulty("rabbitmq", faults):
-        yield from rabbitmq.checks(config.rabbitmq, sends=config.sends)
-    else:
-        yield _skip("rabbitmq", _FAULTY)
-    if is_faulty("kafka", faults):
-        yield _skip("kafka", _FAULTY)
-    elif config.kafka is not None:
-        yield kafka_checks.check(config.kafka)
-    else:
-        yield _skip("kafka", "nothing is sent in this environment")
-
-
-def _skip(name: str, text: str) -> Check:
-    return Check(name, lambda _: [skipped(name, text)])
+    nodes = rabbitmq.checks(config.rabbitmq, sends=config.sends) if config.rabbitmq else ()
+    yield from usable("rabbitmq", faults, list(nodes))
+    kafka = [kafka_checks.check(config.kafka)] if config.kafka else []
+    yield from usable("kafka", faults, kafka, "nothing is sent in this environment")
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:

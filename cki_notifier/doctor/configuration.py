@@ -1,14 +1,15 @@
 """The configuration: each fault by its variable, and what it keeps from being looked at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from cki_notifier.configuration.settings import Config
 from cki_notifier.configuration.typos import SENDING_ENVIRONMENTS
 from cki_notifier.configuration.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
-from cki_notifier.doctor.finding import Finding, failed, ok, warning
+from cki_notifier.doctor.check import Check, Finding, failed, ok, skipped, warning
 
 _NAME, _ENVIRONMENT = "configuration", "environment"
 _VARIABLE = CKI_DEPLOYMENT_ENVIRONMENT.name
+_FAULTY = "its configuration has faults"
 _VARIABLES = {
     "environment": (_VARIABLE,),
     "rabbitmq": ("RABBITMQ_", "WEBHOOK_RECEIVER_EXCHANGE"),
@@ -28,7 +29,10 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
     """
     for fault in faults:
         variable, _, text = fault.partition(": ")
-        yield failed(f"{_NAME} {variable}", text, _advice(variable))
+        held = holds(variable)
+        meaning = f": it has to hold {held}" if held else ""
+        advice = f"mend {variable}{meaning}; docs/configuration.md has all variables"
+        yield failed(f"{_NAME} {variable}", text, advice)
     if not faults:
         yield ok(_NAME, "every variable can be used")
     if not is_faulty("environment", faults):
@@ -40,10 +44,22 @@ def is_faulty(dependency: str, faults: Sequence[str]) -> bool:
     return any(fault.startswith(_VARIABLES[dependency]) for fault in faults)
 
 
-def _advice(variable: str) -> str:
-    held = holds(variable)
-    meaning = f": it has to hold {held}" if held else ""
-    return f"mend {variable}{meaning}; docs/configuration.md has all variables"
+def usable(
+    name: str, faults: Sequence[str], checks: Collection[Check], unset: str = ""
+) -> Iterator[Check]:
+    """Yield the checks of a dependency, or one that says why it is skipped.
+
+    Args:
+        name: the dependency's.
+        faults: of the configuration; those that concern it have it skipped.
+        checks: none where it is not configured.
+        unset: what that means.
+    """
+    if not is_faulty(name, faults) and checks:
+        yield from checks
+    else:
+        text = _FAULTY if is_faulty(name, faults) else unset
+        yield Check(name, lambda _: [skipped(name, text)])
 
 
 def _environment(config: Config) -> Finding:

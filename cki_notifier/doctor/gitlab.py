@@ -1,4 +1,4 @@
-"""GitLab: is each host's token good, what may it read, and when does it end?"""
+"""GitLab: is each host's token good, what may it read, when does it end; and a merge request."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -7,16 +7,21 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from cki_notifier.checkout.documents import Checkout
+from cki_notifier.checkout.links import merge_request_of, own_pipeline_id
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.doctor import web
-from cki_notifier.doctor.examine import Check
-from cki_notifier.doctor.finding import Finding, State, ok, skipped, warning
-from cki_notifier.doctor.queue import number
+from cki_notifier.doctor.check import Check, Finding, failed, number, ok, skipped, warning
 from cki_notifier.doctor.web import Question
+from cki_notifier.notification.errors import NotifierError
 from cki_notifier.sources import gitlab
-from cki_notifier.sources.transfer import TransferError, Transfers
+from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 
+MERGE_REQUEST = "gitlab merge request"
+#: What to do about what the daemon's own requests fail at.
+SEE = "see what docs/runbook.md says of this error; --timeout gives the service more time"
+_LET = "if these are to be told, let the token of GITLAB_TOKENS read the pipelines"
 #: A token that ends sooner is worth a warning, in days.
 _SOON_DAYS = 14
 #: Any of these lets a token read merge requests.
@@ -27,9 +32,8 @@ _RENEW = "renew it in time, in the variable that GITLAB_TOKENS names for this ho
 
 def gitlab_check(transfers: Transfers, host: str, token: Secret) -> Check:
     """Return the check of one host of GITLAB_TOKENS."""
-    name = f"gitlab {host}"
     question = Question(
-        name=name,
+        name=f"gitlab {host}",
         server=gitlab.server_of(f"{_scheme(host)}://{host}", host, token),
         path=gitlab.PROBE,
         field="username",
@@ -37,50 +41,31 @@ def gitlab_check(transfers: Transfers, host: str, token: Secret) -> Check:
         says="takes the token, as that of {}",
         consequence="notifications about its merge requests are delayed meanwhile",
     )
-    return Check(name, lambda deadline: _look(transfers, question, deadline))
+
+    def look(deadline: Deadline) -> Iterator[Finding]:
+        if (yield from web.findings(transfers, question, deadline)):
+            code, told = web.told(transfers, question.server, gitlab.TOKEN, deadline)
+            yield _token(f"{question.name} token", told if code == HTTPStatus.OK else {})
+
+    return Check(question.name, look)
 
 
-def _look(transfers: Transfers, question: Question, deadline: Deadline) -> Iterator[Finding]:
-    for finding in web.findings(transfers, question, deadline):
-        yield finding
-        if finding.name == question.name and finding.state != State.FAILED:
-            yield _token(transfers, question, deadline)
-
-
-def _token(transfers: Transfers, question: Question, deadline: Deadline) -> Finding:
+def _token(name: str, told: dict[str, Any]) -> Finding:
     """Look at the token itself, which GitLab does not show to every token."""
-    name = f"{question.name} token"
-    try:
-        reply = web.ask(transfers, question.server, gitlab.TOKEN, deadline)
-    except TransferError:
+    if "scopes" not in told:
         return skipped(name, "it does not tell about the token")
-    told = web.document(reply)
-    if reply.response.code != HTTPStatus.OK or "scopes" not in told:
-        return skipped(name, "it does not tell about the token")
-    return _about(name, told)
-
-
-def _about(name: str, told: dict[str, Any]) -> Finding:
-    scopes = told["scopes"] if isinstance(told["scopes"], list) else []
-    texts = [f"scopes {', '.join(map(str, scopes)) or 'none'}"]
-    if _READING.isdisjoint(map(str, scopes)):
+    scopes = list(map(str, told["scopes"])) if isinstance(told["scopes"], list) else []
+    text = f"scopes {', '.join(scopes) or 'none'}"
+    if _READING.isdisjoint(scopes):
         advice = f"give it one of the scopes {', '.join(sorted(_READING))}"
-        return warning(
-            name, f"{texts[0]}: it can't read merge requests that are not public", advice
-        )
-    ends = _date(told.get("expires_at"))
-    if ends is None:
-        return ok(name, f"{texts[0]}; no end is set")
-    days = (ends - datetime.now(UTC).date()).days
-    text = f"{texts[0]}; it ends in {number(days, 'day')}, on {ends}"
-    return warning(name, text, _RENEW) if days < _SOON_DAYS else ok(name, text)
-
-
-def _date(text: Any) -> date | None:
+        return warning(name, f"{text}: it can't read merge requests that are not public", advice)
     try:
-        return date.fromisoformat(text)
+        ends = date.fromisoformat(told.get("expires_at", ""))
     except (TypeError, ValueError):
-        return None
+        return ok(name, f"{text}; no end is set")
+    days = (ends - datetime.now(UTC).date()).days
+    text = f"{text}; it ends in {number(days, 'day')}, on {ends}"
+    return warning(name, text, _RENEW) if days < _SOON_DAYS else ok(name, text)
 
 
 def _scheme(host: str) -> str:
@@ -94,3 +79,23 @@ def _scheme(host: str) -> str:
     except ValueError:
         is_here = name == "localhost"
     return "http" if is_here else "https"
+
+
+def merge_request(reader: gitlab.GitLab, checkout: Checkout, deadline: Deadline) -> Finding:
+    """Tell whether a checkout's merge request can be read, with what its pipeline triggered."""
+    found = merge_request_of(checkout)
+    if found is None:
+        return skipped(MERGE_REQUEST, f"{checkout.id} has none")
+    field, url = found[0], found[1].url or ""
+    try:
+        head = reader.merge_request(url, field, deadline).head_pipeline
+        if head is None:
+            return ok(MERGE_REQUEST, f"{url} can be read; it has no pipeline that is shown")
+        own = own_pipeline_id(checkout)
+        downstream = reader.downstream_pipeline_ids(url, head, own, deadline)
+    except NotifierError as error:
+        return failed(MERGE_REQUEST, f"{url} can't be read: {error}", SEE)
+    if downstream is None:
+        text = f"{url} can be read, but not what its pipeline {head.id} triggered: checkouts that"
+        return warning(MERGE_REQUEST, f"{text} are superseded are not told from others", _LET)
+    return ok(MERGE_REQUEST, f"{url} can be read, with what its pipeline {head.id} triggered")

@@ -3,17 +3,15 @@
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult
 
-import msgspec
+from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.doctor import web
-from cki_notifier.doctor.examine import Check
-from cki_notifier.doctor.finding import Finding, State, failed, ok
-from cki_notifier.doctor.web import Question, Reply
+from cki_notifier.doctor.check import Check, Finding, State, failed
 from cki_notifier.sources import jira
-from cki_notifier.sources.transfer import TransferError, Transfers
+from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 
 _NAME = "jira"
@@ -25,97 +23,88 @@ _CONSEQUENCE = "messages go without jira_issues meanwhile"
 
 def jira_check(transfers: Transfers, config: JiraConfig) -> Check:
     """Return the check of Jira."""
-    return Check(_NAME, lambda deadline: _look(transfers, config, deadline))
+    return Check(_NAME, lambda deadline: _Look(transfers, config, deadline).findings())
 
 
-def _look(transfers: Transfers, config: JiraConfig, deadline: Deadline) -> Iterator[Finding]:
-    question = _question(config, is_cloud=config.is_cloud)
-    try:
-        reply = web.ask(transfers, question.server, question.path, deadline)
+class _Look:
+    """A look at Jira."""
+
+    def __init__(self, transfers: Transfers, config: JiraConfig, deadline: Deadline) -> None:
+        self._transfers = transfers
+        self._config = config
+        self._deadline = deadline
+        self._server = jira.server_of(config)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield how the search is answered, and whether Jira's clock is right."""
+        config = self._config
+        question, reply = self._searched(is_cloud=config.is_cloud)
         if reply.response.code == HTTPStatus.GONE and not config.is_cloud:
-            question = _question(config, is_cloud=True)
-            reply = web.ask(transfers, question.server, question.path, deadline)
-    except TransferError as error:
-        yield web.silent(question, error)
-        return
-    finding = web.answered(question, _understood(reply))
-    if finding.state == State.FAILED:
-        text, advice = finding.text, finding.advice
-        if config.token is None and "token is refused" in text:
-            text = text.replace("the token is refused", "a token is asked for", 1)
-            advice = "set JIRA_TOKEN_AUTH"
-        yield failed(_NAME, text, _advice(transfers, config, question, reply, deadline) or advice)
-    elif config.token is None:
-        yield finding
-    else:
-        yield _owner(transfers, config, finding, deadline)
-    yield web.clock(question, reply)
+            question, reply = self._searched(is_cloud=True)
+        finding = web.answered(question, _understood(reply))
+        if finding.state != State.FAILED:
+            yield self._with_owner(finding) if config.token else finding
+        else:
+            if config.token is None and "token is refused" in finding.text:
+                text = finding.text.replace("the token is refused", "a token is asked for", 1)
+                finding = failed(_NAME, text, "set JIRA_TOKEN_AUTH")
+            yield replace(finding, advice=self._advice(reply) or finding.advice)
+        yield web.clock(_NAME, reply.ahead)
+
+    def _searched(self, *, is_cloud: bool) -> tuple[web.Question, web.Reply]:
+        question = web.Question(
+            name=_NAME,
+            server=self._server,
+            path=jira.search_path(_KEY, is_cloud=is_cloud),
+            field="issues",
+            address_variable="JIRA_SERVER",
+            says="answers the search" + ("" if self._config.token else ", read anonymously"),
+            consequence=_CONSEQUENCE,
+        )
+        return question, web.first(self._transfers, question, self._deadline)
+
+    def _with_owner(self, finding: Finding) -> Finding:
+        """Say whose the token is, or that it is none: a Jira may search for anybody."""
+        code, told = web.told(self._transfers, self._server, jira.PROBE, self._deadline)
+        if code == HTTPStatus.OK and (name := told.get("displayName")):
+            search = f"the search, takes the token as that of {name}"
+            return replace(finding, text=finding.text.replace("the search", search, 1))
+        if code == HTTPStatus.UNAUTHORIZED and not self._config.is_gateway:
+            text = "the token is refused (401), and the search answered as for anybody"
+            advice = "renew the token in JIRA_TOKEN_AUTH"
+            return failed(_NAME, f"{text}; {_CONSEQUENCE}", advice)
+        return replace(finding, text=f"{finding.text}; it does not tell whose the token is")
+
+    def _advice(self, reply: web.Reply) -> str:
+        """Return what to do about a kind of Jira that is not asked as it has to be, "" if it is."""
+        target = web.address(reply.response.redirected_to)
+        if _is_site(target):
+            return _as_site(f"https://{target.netloc}")
+        if reply.response.code not in jira.LASTING or self._config.is_gateway:
+            return ""
+        open_to_all = replace(self._server, headers=["Accept: application/json"])
+        _, info = web.told(self._transfers, open_to_all, jira.SERVER_INFO, self._deadline)
+        kind, email = info.get("deploymentType"), self._config.email
+        if kind == "Cloud" and not email:
+            site = str(info.get("baseUrl"))
+            is_known = _is_site(web.address(site))
+            return _as_site(site if is_known else "https://NAME.atlassian.net")
+        if kind in {"Server", "DataCenter"} and email:
+            what = f"this is no Jira Cloud but a {kind}, with personal access tokens"
+            return f"unset JIRA_EMAIL: {what}"
+        return ""
 
 
-def _question(config: JiraConfig, *, is_cloud: bool) -> Question:
-    return Question(
-        name=_NAME,
-        server=jira.server_of(config),
-        path=jira.search_path(_KEY, is_cloud=is_cloud),
-        field="issues",
-        address_variable="JIRA_SERVER",
-        says="answers the search" + ("" if config.token else ", read anonymously"),
-        consequence=_CONSEQUENCE,
-    )
-
-
-def _understood(reply: Reply) -> Reply:
+def _understood(reply: web.Reply) -> web.Reply:
     """Return a reply as the daemon takes it: a Cloud that knows no such issue has searched."""
-    said = str(web.document(reply).get("errorMessages"))
+    said = str(reply.document.get("errorMessages"))
     if reply.response.code != HTTPStatus.BAD_REQUEST or not _NO_SUCH_ISSUE.search(said):
         return reply
-    response = msgspec.structs.replace(reply.response, code=200, body=b'{"issues": []}')
-    return msgspec.structs.replace(reply, response=response)
+    return replace(reply, response=replace(reply.response, code=200), document={"issues": []})
 
 
-def _owner(
-    transfers: Transfers, config: JiraConfig, finding: Finding, deadline: Deadline
-) -> Finding:
-    """Say whose the token is, or that it is none: a Jira may search for anybody."""
-    unknown = ok(_NAME, f"{finding.text}; it does not tell whose the token is")
-    try:
-        reply = web.ask(transfers, jira.server_of(config), jira.PROBE, deadline)
-    except TransferError:
-        return unknown
-    name = web.document(reply).get("displayName")
-    if reply.response.code == HTTPStatus.OK and name:
-        text = finding.text.replace(
-            "the search", f"the search, takes the token as that of {name}", 1
-        )
-        return msgspec.structs.replace(finding, text=text)
-    if reply.response.code == HTTPStatus.UNAUTHORIZED and not config.is_gateway:
-        text = f"the token is refused (401), and the search answered as for anybody; {_CONSEQUENCE}"
-        return failed(_NAME, text, "renew the token in JIRA_TOKEN_AUTH")
-    return unknown
-
-
-def _advice(
-    transfers: Transfers, config: JiraConfig, question: Question, reply: Reply, deadline: Deadline
-) -> str:
-    """Return what to do about a kind of Jira that is not asked as it has to be, "" if it is."""
-    target = urlsplit(web.redirected(reply.response, question.server.url + question.path))
-    if (target.hostname or "").endswith(".atlassian.net"):
-        return _as_site(f"https://{target.netloc}")
-    if reply.response.code not in jira.LASTING or config.is_gateway:
-        return ""
-    open_to_all = msgspec.structs.replace(question.server, headers=["Accept: application/json"])
-    try:
-        info = web.document(web.ask(transfers, open_to_all, jira.SERVER_INFO, deadline))
-    except TransferError:
-        return ""
-    kind = info.get("deploymentType")
-    if kind == "Cloud" and not config.email:
-        site = str(info.get("baseUrl"))
-        known = (urlsplit(site).hostname or "").endswith(".atlassian.net")
-        return _as_site(site if known else "https://NAME.atlassian.net")
-    if kind in {"Server", "DataCenter"} and config.email:
-        return f"unset JIRA_EMAIL: this is no Jira Cloud but a {kind}, with personal access tokens"
-    return ""
+def _is_site(address: SplitResult) -> bool:
+    return (address.hostname or "").endswith(".atlassian.net")
 
 
 def _as_site(site: str) -> str:

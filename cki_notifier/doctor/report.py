@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from cki_notifier.doctor.finding import Finding, State
+from cki_notifier.doctor.check import Finding, State
 from cki_notifier.telemetry.terminal import columns
 
 _STYLES: dict[str, str] = {"ok": "green", "warning": "yellow", "failed": "red"}

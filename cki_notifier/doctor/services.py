@@ -1,22 +1,28 @@
-"""The services that notifications are looked up in: do they answer, and are the tokens good?"""
+"""The services that notifications are looked up in: do they answer, and are the tokens good?
+
+Of DataWarehouse a checkout is read too, by the very requests that the daemon makes. Which ones
+there are nobody can know beforehand, so it is the first of its list, and the merge request of that.
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from cki_notifier.configuration.settings import Config
-from cki_notifier.doctor import look_ups, web
-from cki_notifier.doctor.configuration import is_faulty
-from cki_notifier.doctor.examine import Check
-from cki_notifier.doctor.finding import Finding, State, skipped
-from cki_notifier.doctor.gitlab import gitlab_check
+from cki_notifier.doctor import gitlab, web
+from cki_notifier.doctor.check import Check, Finding, failed, number, ok, skipped
+from cki_notifier.doctor.configuration import is_faulty, usable
 from cki_notifier.doctor.jira import jira_check
-from cki_notifier.doctor.web import Question
+from cki_notifier.notification.errors import NotifierError
 from cki_notifier.sources import datawarehouse
+from cki_notifier.sources.gitlab import GitLab
+from cki_notifier.sources.http import HTTP
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 
 _DATAWAREHOUSE, _GITLAB, _JIRA = "datawarehouse", "gitlab", "jira"
-_FAULTY = "its configuration has faults"
+_CHECKOUT = "datawarehouse checkout"
+_NONE = "there is no checkout to try"
 
 
 def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Iterator[Check]:
@@ -27,43 +33,23 @@ def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Itera
         config: which services, and how.
         faults: of the configuration; what they concern is skipped.
     """
-    if is_faulty(_DATAWAREHOUSE, faults):
-        yield _skip(_DATAWAREHOUSE, _FAULTY)
-    else:
-        asks_gitlab = not is_faulty(_GITLAB, faults)
-        look = partial(_look_at_warehouse, transfers, config, asks_gitlab=asks_gitlab)
-        yield Check(_DATAWAREHOUSE, look)
-    yield from _gitlab(transfers, config, faults)
-    if config.jira is not None:
-        yield jira_check(transfers, config.jira)
-    else:
-        unset = "JIRA_SERVER is not set: no issues are looked up"
-        yield _skip(_JIRA, _FAULTY if is_faulty(_JIRA, faults) else unset)
-
-
-def _gitlab(transfers: Transfers, config: Config, faults: Sequence[str]) -> Iterator[Check]:
-    for host, token in config.gitlab_tokens.items():
-        yield gitlab_check(transfers, host, token)
-    if is_faulty(_GITLAB, faults):
-        yield _skip(_GITLAB, _FAULTY)
-    elif not config.gitlab_tokens:
-        yield _skip(_GITLAB, "GITLAB_TOKENS is not set: merge requests are read anonymously")
+    asks_gitlab = not is_faulty(_GITLAB, faults)
+    look = partial(_look_at_warehouse, transfers, config, asks_gitlab=asks_gitlab)
+    yield from usable(_DATAWAREHOUSE, faults, [Check(_DATAWAREHOUSE, look)])
+    hosts = [gitlab.gitlab_check(transfers, *it) for it in config.gitlab_tokens.items()]
+    if not asks_gitlab:
+        yield from hosts  # those whose token can be used
+    unset = "GITLAB_TOKENS is not set: merge requests are read anonymously"
+    yield from usable(_GITLAB, faults, hosts, unset)
+    site = [jira_check(transfers, config.jira)] if config.jira else []
+    yield from usable(_JIRA, faults, site, "JIRA_SERVER is not set: no issues are looked up")
 
 
 def _look_at_warehouse(
     transfers: Transfers, config: Config, deadline: Deadline, *, asks_gitlab: bool
 ) -> Iterator[Finding]:
     """Ask whether it takes the token, and then for what the daemon asks for."""
-    is_fine = True
-    for finding in web.findings(transfers, _about_warehouse(config), deadline):
-        is_fine = is_fine and finding.state != State.FAILED
-        yield finding
-    if is_fine:
-        yield from look_ups.findings(transfers, config, deadline, asks_gitlab=asks_gitlab)
-
-
-def _about_warehouse(config: Config) -> Question:
-    return Question(
+    question = web.Question(
         name=_DATAWAREHOUSE,
         server=datawarehouse.server_of(config.datawarehouse),
         path=datawarehouse.PROBE,
@@ -72,7 +58,34 @@ def _about_warehouse(config: Config) -> Question:
         says="takes the token",
         consequence="notifications are delayed meanwhile",
     )
+    listed = yield from web.findings(transfers, question, deadline)
+    if not listed:
+        return
+    http, checkout = HTTP(transfers), None
+    if checkout_id := _first_id(listed):
+        warehouse = datawarehouse.DataWarehouse(http, config.datawarehouse)
+        try:
+            loaded = warehouse.checkout_with_builds(checkout_id, deadline)
+            warehouse.everything(checkout_id, deadline)
+        except NotifierError as error:
+            yield failed(_CHECKOUT, f"{checkout_id} can't be read: {error}", gitlab.SEE)
+        else:
+            checkout = loaded.checkout
+            builds = number(len(loaded.builds or ()), "build")
+            yield ok(_CHECKOUT, f"{checkout_id} can be read, with its {builds}, and all of it")
+    else:
+        yield skipped(_CHECKOUT, _NONE)
+    if not asks_gitlab:
+        yield skipped(gitlab.MERGE_REQUEST, "the configuration of gitlab has faults")
+    elif checkout is None:
+        yield skipped(gitlab.MERGE_REQUEST, _NONE)
+    else:
+        yield gitlab.merge_request(GitLab(http, config.gitlab_tokens), checkout, deadline)
 
 
-def _skip(name: str, text: str) -> Check:
-    return Check(name, lambda _: [skipped(name, text)])
+def _first_id(listed: dict[str, Any]) -> str:
+    """Return the id of the first checkout of a list, ``""`` when it names none."""
+    match listed:
+        case {"results": [{"id": str(checkout_id)}, *_]}:
+            return checkout_id
+    return ""

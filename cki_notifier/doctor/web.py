@@ -2,16 +2,15 @@
 
 import email.utils
 import time
-from collections.abc import Iterator
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Generator
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from cki_notifier.doctor.finding import Finding, failed, ok, skipped, warning
+from cki_notifier.doctor.check import Finding, NoAnswer, State, failed, ok, skipped, warning
 from cki_notifier.notification.decoding import decode
 from cki_notifier.sources.http import Server, is_object
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
@@ -25,9 +24,9 @@ _MOST_REDIRECTS = 3
 _LONGEST_REQUEST_SECONDS = 25.0
 #: No answer that is asked for here is larger.
 _LARGEST_BYTES = 4 * 1024 * 1024
-_GRACE_SECONDS = 1.0
 _REDIRECTS = range(300, 400)
-_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+#: These refuse the login.
+REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class Question(Struct, frozen=True):
@@ -56,34 +55,56 @@ class Reply(Struct, frozen=True):
     """A response, and what it tells by the way.
 
     Attributes:
+        document: the JSON object that it is, an empty one when it is none.
         seconds: how long it took.
         ahead: the seconds the service's clock is ahead of ours, None when it does not say.
     """
 
     response: Response
+    document: dict[str, Any]
     seconds: float
     ahead: float | None
 
 
-def findings(transfers: Transfers, question: Question, deadline: Deadline) -> Iterator[Finding]:
-    """Yield whether a service answers properly, and whether its clock is right."""
+def findings(
+    transfers: Transfers, question: Question, deadline: Deadline
+) -> Generator[Finding, None, dict[str, Any]]:
+    """Yield whether a service answers properly, and whether its clock is right.
+
+    Returns:
+        The JSON object of a proper answer, else an empty one.
+
+    Raises:
+        NoAnswer: there is none.
+    """
+    reply = first(transfers, question, deadline)
+    finding = answered(question, reply)
+    yield finding
+    yield clock(question.name, reply.ahead)
+    return {} if finding.state == State.FAILED else reply.document
+
+
+def first(transfers: Transfers, question: Question, deadline: Deadline) -> Reply:
+    """Ask for the first time; raise :class:`NoAnswer` with what to do where nothing comes."""
     try:
-        reply = ask(transfers, question.server, question.path, deadline)
+        return ask(transfers, question.server, question.path, deadline)
     except TransferError as error:
-        yield silent(question, error)
-        return
-    yield answered(question, reply)
-    yield clock(question, reply)
+        raise NoAnswer(
+            f"no answer from {question.server.url}: {error}; {question.consequence}",
+            f"check {question.address_variable}, whether the service is up, and whether something "
+            "in between lets nobody through; SSL_CERT_FILE names other authorities to trust",
+        ) from error
 
 
-def silent(question: Question, error: TransferError) -> Finding:
-    """Tell that there is no answer."""
-    return failed(
-        question.name,
-        f"no answer from {question.server.url}: {error}; {question.consequence}",
-        f"check {question.address_variable}, whether the service is up, and whether something "
-        "in between lets nobody through; SSL_CERT_FILE names other authorities to trust",
-    )
+def told(
+    transfers: Transfers, server: Server, path: str, deadline: Deadline
+) -> tuple[int, dict[str, Any]]:
+    """Return the code and the JSON object of an answer that can be done without; 0 for none."""
+    try:
+        reply = ask(transfers, server, path, deadline)
+    except TransferError:
+        return 0, {}
+    return reply.response.code, reply.document
 
 
 def ask(transfers: Transfers, server: Server, path: str, deadline: Deadline) -> Reply:
@@ -94,84 +115,21 @@ def ask(transfers: Transfers, server: Server, path: str, deadline: Deadline) -> 
     """
     url = server.url + path
     for _ in range(_MOST_REDIRECTS):
-        reply = _get(transfers, url, server.headers, deadline)
-        target = redirected(reply.response, url)
-        if not target.startswith(server.url + "/"):
-            return reply
-        url = target
-    return reply
+        seconds = min(deadline.remaining(), _LONGEST_REQUEST_SECONDS)
+        began, now = time.monotonic(), time.time()
+        response = transfers.start(url, server.headers, seconds, _LARGEST_BYTES).result()
+        took = time.monotonic() - began
+        url = response.redirected_to
+        if not url.startswith(server.url + "/"):
+            break
+    return Reply(response, _document(response), took, _ahead(response, now + took / 2))
 
 
-def document(reply: Reply) -> dict[str, Any]:
-    """Return the JSON object of a reply, an empty one when it is none."""
+def _document(response: Response) -> dict[str, Any]:
     try:
-        return decode(reply.response.body, dict[str, Any])
+        return decode(response.body, dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-
-
-def _get(transfers: Transfers, url: str, headers: list[str], deadline: Deadline) -> Reply:
-    seconds = min(deadline.remaining(), _LONGEST_REQUEST_SECONDS)
-    began, now = time.monotonic(), time.time()
-    try:
-        response = transfers.start(url, headers, seconds, _LARGEST_BYTES).result(
-            seconds + _GRACE_SECONDS
-        )
-    except FutureTimeoutError as error:
-        raise TransferError(f"nothing within {seconds:g} s") from error
-    took = time.monotonic() - began
-    return Reply(response, took, _ahead(response, now + took / 2))
-
-
-def redirected(response: Response, url: str) -> str:
-    """Return where a redirect leads to, an empty string when it is none."""
-    if response.code not in _REDIRECTS:
-        return ""
-    try:
-        return urljoin(url, response.headers.get("location", ""))
-    except ValueError:
-        return ""
-
-
-def answered(question: Question, reply: Reply) -> Finding:
-    """Tell whether an answer is proper, and what to do if it is not."""
-    code, variable = reply.response.code, question.server.token_variable
-    if code in _REFUSED:
-        doubt = "" if is_object(reply.response.body) else ", or a proxy refuses us: it is no JSON"
-        text = f"the token is refused ({code}){doubt}; {question.consequence}"
-        return failed(question.name, text, f"renew the token in {variable}, or see what it may do")
-    told = document(reply)
-    if code == HTTPStatus.OK and question.field in told:
-        return _proper(question, reply, told)
-    return failed(
-        question.name,
-        f"{question.server.url} {_improper(question, reply.response)}; {question.consequence}",
-        f"check {question.address_variable}, and the service itself",
-    )
-
-
-def _proper(question: Question, reply: Reply, told: dict[str, Any]) -> Finding:
-    text = question.says.format(told[question.field])
-    if reply.seconds <= _SLOW_SECONDS:
-        return ok(question.name, f"{text}; answered within {max(reply.seconds, 0.01):.2f} s")
-    advice = "see why it is slow: every notification waits for it"
-    return warning(question.name, f"{text}, but only after {reply.seconds:.1f} s", advice)
-
-
-def _improper(question: Question, response: Response) -> str:
-    """Say what is wrong with an answer."""
-    if response.code in _REDIRECTS:
-        target = urlsplit(redirected(response, question.server.url + question.path))
-        where = f"{target.scheme}://{target.netloc}" if target.netloc else "nowhere"
-        return f"leads to {where}, where no token is sent"
-    if response.code == HTTPStatus.NOT_FOUND and not is_object(response.body):
-        path = question.path
-        return f"answers 404 without a JSON object to GET {path}: perhaps a proxy does, not it"
-    if response.code != HTTPStatus.OK:
-        return f"answers {response.code} to GET {question.path}"
-    if response.body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
-        return "answers JSON, but of another kind: it is another service"
-    return "answers no JSON, but perhaps a login page"
 
 
 def _ahead(response: Response, now: float) -> float | None:
@@ -184,9 +142,51 @@ def _ahead(response: Response, now: float) -> float | None:
     return date.timestamp() + age - now
 
 
-def clock(question: Question, reply: Reply) -> Finding:
+def address(text: str) -> SplitResult:
+    """Return the parts of an address that others name, all of them empty when it is none."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
+
+
+def answered(question: Question, reply: Reply) -> Finding:
+    """Tell whether an answer is proper, and what to do if it is not."""
+    code, name, told = reply.response.code, question.name, reply.document
+    if code in REFUSED:
+        doubt = "" if is_object(reply.response.body) else ", or a proxy refuses us: it is no JSON"
+        text = f"the token is refused ({code}){doubt}; {question.consequence}"
+        advice = f"renew the token in {question.server.token_variable}, or see what it may do"
+        return failed(name, text, advice)
+    if code != HTTPStatus.OK or question.field not in told:
+        text = _improper(question.path, reply.response)
+        text = f"{question.server.url} {text}; {question.consequence}"
+        return failed(name, text, f"check {question.address_variable}, and the service itself")
+    text = question.says.format(told[question.field])
+    if reply.seconds <= _SLOW_SECONDS:
+        return ok(name, f"{text}; answered within {max(reply.seconds, 0.01):.2f} s")
+    advice = "see why it is slow: every notification waits for it"
+    return warning(name, f"{text}, but only after {reply.seconds:.1f} s", advice)
+
+
+def _improper(path: str, response: Response) -> str:
+    """Say what is wrong with an answer."""
+    if response.code in _REDIRECTS:
+        target = address(response.redirected_to)
+        where = f"{target.scheme}://{target.netloc}" if target.netloc else "nowhere"
+        return f"leads to {where}, where no token is sent"
+    if response.code == HTTPStatus.NOT_FOUND and not is_object(response.body):
+        return f"answers 404 without a JSON object to GET {path}: perhaps a proxy does, not it"
+    if response.code != HTTPStatus.OK:
+        return f"answers {response.code} to GET {path}"
+    if response.body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
+        return "answers JSON, but of another kind: it is another service"
+    return "answers no JSON, but perhaps a login page"
+
+
+def clock(service: str, ahead: float | None) -> Finding:
     """Tell whether the service's clock is right."""
-    name, ahead = f"{question.name} clock", reply.ahead
+    name = f"{service} clock"
     if ahead is None:
         return skipped(name, "it does not say what time it is")
     if abs(ahead) <= _APART_SECONDS:

@@ -209,6 +209,18 @@ def connect(
     raise failure
 
 
+@contextmanager
+def connected(
+    config: RabbitMQConfig, purpose: str, *, blocked_seconds: float = _BLOCKED_SECONDS
+) -> Iterator[BlockingConnection]:
+    """Connect as :func:`connect` does; the connection is closed in the end."""
+    connection = connect(config, purpose, blocked_seconds=blocked_seconds)
+    try:
+        yield connection
+    finally:
+        close(connection)
+
+
 def _heeded(connection: BlockingConnection) -> BlockingConnection:
     """Have it noted at once when the broker accepts nothing from a connection.
 

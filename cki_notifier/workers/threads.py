@@ -1,17 +1,39 @@
-"""Threads the process can't do without."""
+"""Threads: those the process can't do without, and those that somebody waits for."""
 
 import logging
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
 from cki_notifier.configuration.shutdown import LINES_SECONDS
 from cki_notifier.telemetry import streams
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: The process' exit code when one of them ends by a bug.
 _BUG = 70
+
+
+def beside(name: str, work: Callable[[], T]) -> Future[T]:
+    """Work in a thread of its own, which nobody has to wait for; return what will hold the result.
+
+    Raises:
+        RuntimeError: there is no thread left.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # it is raised where the result is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
 
 
 def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from cki_notifier.audit.send import Announced, Result, send
+from cki_notifier.audit.compare import Topic
+from cki_notifier.audit.send import Result, send
 from cki_notifier.audit.stages import Due
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.settings import Config, KafkaConfig, read_config
-from cki_notifier.kafka.announcements import Announcements
 from cki_notifier.kafka.ledger import Ledger
 from cki_notifier.kafka.publish import Publisher, Record
 from cki_notifier.notification.errors import DeliveryUnknown
@@ -46,18 +46,17 @@ class Order(msgspec.Struct):
     unconfirmed_at: int = 0
 
 
-class Topic(Announcements):
+class Counted(Topic):
     """The topic since an hour ago; counts how often it is read."""
 
     def __init__(self, config: KafkaConfig) -> None:
-        super().__init__(config)
-        self._since = datetime.now(UTC) - timedelta(hours=1)
+        super().__init__(config, datetime.now(UTC) - timedelta(hours=1))
         self.reads = 0
 
     def read_on(self, deadline: Deadline) -> None:
         """Read up to its end."""
         self.reads += 1
-        self.read(self._since, deadline)
+        super().read_on(deadline)
 
 
 class Faulty:
@@ -88,7 +87,7 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(config: Config, order: Order, announced: Announced) -> Result:
+def run(config: Config, order: Order, topic: Topic) -> Result:
     """Send by a pipeline as the command's."""
     assert config.kafka is not None
     shares = shares_of(config.in_flight)
@@ -101,7 +100,7 @@ def run(config: Config, order: Order, announced: Announced) -> Result:
     )
     seconds = order.settle_seconds
     try:
-        return send(order.missing, pipeline, announced, config.rabbitmq, settle_seconds=seconds)
+        return send(order.missing, pipeline, topic, config.rabbitmq, settle_seconds=seconds)
     finally:
         publisher.close(5)
 
@@ -112,7 +111,7 @@ def main() -> None:
     config = read_config()
     log.set_up(config.logging_level, config.logging_format)
     assert config.kafka is not None
-    topic = Topic(config.kafka)
+    topic = Counted(config.kafka)
     topic.read_on(Deadline(30))
     missing = [it for it in order.missing if not topic.has(it.checkout_id, it.stage)]
     order.missing = missing

@@ -1,11 +1,12 @@
 """What became of what was due, by the topic, the queues and the rules."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import pytest
 
 from cki_notifier.audit.compare import Judge, notification_of
+from cki_notifier.audit.queues import Waiting
 from cki_notifier.audit.stages import Due, Judged, Verdict, reached
 from cki_notifier.checkout.documents import Checkout, CheckoutMisc
 from cki_notifier.message.build import build_message
@@ -22,26 +23,17 @@ MESSAGE = build_message(
 ABOUT = factories.MERGE_REQUEST_URL
 
 
-class Topic:
-    """Has records of some."""
-
-    def __init__(self, *announced: str) -> None:
-        self.announced = set(announced)
-
-    def has(self, checkout_id: str, stage: Stage) -> bool:
-        """Tell whether it has."""
-        return f"{checkout_id} {stage}" in self.announced
+def topic(*announced: str) -> Callable[[str, Stage], bool]:
+    """Return what tells that there are records of some."""
+    return lambda checkout_id, stage: f"{checkout_id} {stage}" in announced
 
 
-class Queues:
-    """Have notifications of some."""
-
-    def __init__(self, **places: str) -> None:
-        self._places = places
-
-    def where(self, due: Due) -> str:
-        """Return where."""
-        return self._places.get(due.checkout_id, "")
+def queues(trouble: str = "", **places: str) -> Waiting:
+    """Return queues that have notifications of some checkouts' first stage."""
+    waiting = Waiting(trouble=trouble)
+    for checkout_id, place in places.items():
+        waiting.found[place].add(checkout_id, Stage.PRE_TEST)
+    return waiting
 
 
 class Rules:
@@ -70,13 +62,12 @@ def checkout(checkout_id: str, *, pre: bool = True, post: bool = False) -> Check
 
 def judged(
     *checkouts: Checkout,
-    topic: Topic | None = None,
-    queues: Queues | None = None,
-    trouble: str = "",
+    has: Callable[[str, Stage], bool] | None = None,
+    waiting: Waiting | None = None,
     rules: Rules | None = None,
 ) -> list[Judged]:
     """Judge some checkouts."""
-    judge = Judge(topic or Topic(), queues, trouble, rules or Rules({}))
+    judge = Judge(has or topic(), waiting or Waiting(), (rules or Rules({})).decide)
     return list(judge.judge_all(checkouts))
 
 
@@ -93,7 +84,7 @@ def test_each_stage_that_the_flags_tell_is_due() -> None:
 def test_what_has_a_record_needs_no_rules() -> None:
     """Each stage has its own."""
     rules = Rules({})
-    first, second = judged(checkout("a", post=True), topic=Topic("a pre-test"), rules=rules)
+    first, second = judged(checkout("a", post=True), has=topic("a pre-test"), rules=rules)
     assert (first.verdict, second.verdict) == (Verdict.ANNOUNCED, Verdict.MISSING)
     assert second.merge_request == ABOUT
     assert rules.asked == ["a ready_to_report"]
@@ -102,7 +93,7 @@ def test_what_has_a_record_needs_no_rules() -> None:
 def test_what_waits_is_not_missing() -> None:
     """Nor is it decided about."""
     rules = Rules({})
-    (waiting,) = judged(checkout("a"), queues=Queues(a="delayed"), rules=rules)
+    (waiting,) = judged(checkout("a"), waiting=queues(a="delayed"), rules=rules)
     assert (waiting.verdict, waiting.reason) == (Verdict.WAITING, "delayed")
     assert not rules.asked
 
@@ -137,7 +128,7 @@ def test_a_service_that_is_down_is_not_waited_for_each_time() -> None:
 
 def test_without_a_look_into_the_queues_nothing_is_called_missing() -> None:
     """It may be in there; where nobody asked for a look, that is noted elsewhere."""
-    (it,) = judged(checkout("a"), trouble="RabbitMQ is away")
+    (it,) = judged(checkout("a"), waiting=queues("RabbitMQ is away"))
     assert (it.verdict, it.error) == (Verdict.UNDECIDED, "RabbitMQ is away")
 
 
@@ -150,17 +141,17 @@ def test_other_origins_are_not_ours() -> None:
 def test_many_are_judged_in_their_order() -> None:
     """Though a few are decided about at once."""
     checkouts = [checkout(f"{number}") for number in range(100)]
-    found = judged(*checkouts, topic=Topic(*(f"{number} pre-test" for number in range(0, 100, 7))))
+    found = judged(*checkouts, has=topic(*(f"{number} pre-test" for number in range(0, 100, 7))))
     assert [it.due.checkout_id for it in found] == [it.id for it in checkouts]
 
 
 def test_what_was_missing_is_looked_for_once_more() -> None:
     """It may have been on its way."""
-    topic = Topic()
-    judge = Judge(topic, Queues(), "", Rules({}))
+    announced: set[str] = set()
+    judge = Judge(lambda it, _stage: it in announced, Waiting(), Rules({}).decide)
     first, second, third = judge.judge_all([checkout("a"), checkout("b"), checkout("c")])
-    topic.announced.add("a pre-test")
-    judge.queued = Queues(b="dead-letter")
+    announced.add("a")
+    judge.queued = queues(b="dead-letter")
     again = [judge.once_more(it) for it in (first, second, third)]
     assert [it.verdict for it in again] == ["announced", "waiting", "missing"]
 
@@ -173,5 +164,7 @@ def test_the_notification_is_as_the_warehouse_sends_it() -> None:
     assert (it.status, it.retriggered, it.origin, it.valid) == (
         *("ready_to_report", True, "redhat", False),
     )
-    assert it.event_id == due.event_id == Due("a", Stage.POST_TEST).event_id
-    assert it.event_id != Due("a", Stage.PRE_TEST).event_id
+    events = {Due("a", stage).notification().event_id for stage in Stage}
+    assert due.notification().event_id == it.event_id
+    assert len(events) == 2
+    assert it.event_id in events

@@ -22,7 +22,7 @@ from cki_notifier.notification.by_hand import run_told_by
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import Stage
 from cki_notifier.workers.deadline import Deadline
-from tests.audit.sending import Order, Topic, run
+from tests.audit.sending import Counted, Order, run
 from tests.brokers.stage import Stage as Scene
 from tests.brokers.stage import eventually
 from tests.factories.terminal import read_all, terminal
@@ -101,16 +101,16 @@ def records(stage: Scene, count: int) -> list[Record]:
 
 
 @pytest.fixture(name="topic")
-def _topic(stage: Scene) -> Iterator[Topic]:
+def _topic(stage: Scene) -> Iterator[Counted]:
     """The topic, which this process reads, too."""
-    topic = Topic(kafka_of(stage))
+    topic = Counted(kafka_of(stage))
     topic.read_on(Deadline(30))
     topic.reads = 0
     yield topic
     topic.close()
 
 
-def within(stage: Scene, order: Order, topic: Topic) -> Result:
+def within(stage: Scene, order: Order, topic: Counted) -> Result:
     """Send what is missing within this process."""
     environment = stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}
     return run(read_config(environment), order, topic)
@@ -125,7 +125,7 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
     assert result.rows == [Row(it, Became.SENT) for it in missing]
     assert (result.total, result.left, result.signal) == (4, 0, 0)
     written = records(stage, 4)
-    assert {it.headers["ce_id"] for it in written} == {it.event_id for it in missing}
+    assert {it.headers["ce_id"] for it in written} == {it.notification().event_id for it in missing}
     kinds = {Due(it.key, PRE if it.headers["ce_type"].endswith("pre") else POST) for it in written}
     assert kinds == set(missing)
     for record in written:
@@ -143,7 +143,7 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
 
 
 def test_what_was_sent_meanwhile_is_not_sent_again(
-    stage: Scene, topic: Topic, capfd: pytest.CaptureFixture[str]
+    stage: Scene, topic: Counted, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The topic is read on after the operator agreed, and before each message."""
     missing = fill(stage, 2)
@@ -160,7 +160,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
 
 
 def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
-    stage: Scene, topic: Topic, capfd: pytest.CaptureFixture[str]
+    stage: Scene, topic: Counted, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What was merged meanwhile is not sent; what can't be decided is counted; the rest is sent."""
     missing = fill(stage, 3)[1::2]
@@ -225,7 +225,7 @@ def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
     assert [it[Became.SENT] + it[Became.THERE] for it in counts] == [len(missing)] * 2
     sent = sum(it[Became.SENT] for it in counts)
     written = records(stage, sent)
-    assert {it.headers["ce_id"] for it in written} == {it.event_id for it in missing}
+    assert {it.headers["ce_id"] for it in written} == {it.notification().event_id for it in missing}
     assert len(written) == sent < 2 * len(missing)
 
 
@@ -277,7 +277,7 @@ def test_a_hiccup_of_kafka_is_outlasted_and_costs_no_duplicate(stage: Scene, kaf
     records(stage, 8)
 
 
-def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Topic) -> None:
+def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Counted) -> None:
     """The next try looks for the record of the one before; it counts as sent."""
     missing = fill(stage, 1)
     result = within(stage, Order(missing, unconfirmed_at=1), topic)
@@ -285,7 +285,7 @@ def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topi
     records(stage, 2)
 
 
-class Overtaken(Topic):
+class Overtaken(Counted):
     """A topic that somebody else writes to just before it is read on for the third time."""
 
     def __init__(self, stage: Scene) -> None:
@@ -309,7 +309,7 @@ def test_what_is_sent_while_it_is_decided_is_not_sent_again(stage: Scene) -> Non
     records(stage, 3)
 
 
-class Unreadable(Topic):
+class Unreadable(Counted):
     """A topic that can't be read on."""
 
     def read_on(self, _deadline: Deadline) -> None:
@@ -345,7 +345,7 @@ def test_a_terminal_shows_how_far_it_is(stage: Scene) -> None:
     assert "% of" not in lines[-1]
 
 
-def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Topic) -> None:
+def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Counted) -> None:
     """No daemon is told of anything."""
     assert within(stage, Order([]), topic) == Result(0)
     assert eventually(lambda: stage.waiting(stage.queue) == 0)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cki_notifier.doctor.examine import Check, examine
-from cki_notifier.doctor.finding import Finding, State, ok, warning
+from cki_notifier.doctor.check import Check, Finding, NoAnswer, State, examine, ok, warning
 from cki_notifier.workers.deadline import Deadline
 
 #: A deadline that only a failing test reaches, in seconds.
@@ -72,9 +71,8 @@ def test_a_check_that_minds_the_deadline_says_so_itself() -> None:
     assert [it.text for it in findings] == ["it took too long"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_bug_of_a_check_costs_its_own_row_alone() -> None:
-    """What it found before counts, and the others do not notice."""
+def test_a_bug_of_a_check_costs_its_own_row_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """What it found before counts, the others do not notice, and the traceback is logged."""
 
     def breaks(_deadline: Deadline) -> Iterator[Finding]:
         yield ok("first", "fine")
@@ -87,3 +85,16 @@ def test_a_bug_of_a_check_costs_its_own_row_alone() -> None:
         ("other", State.OK),
     ]
     assert "bug" in findings[1].text
+    assert "nobody expected this" in caplog.text
+
+
+def test_a_check_ends_where_nobody_answers() -> None:
+    """The row has the check's name; what it found before counts."""
+
+    def ends(_deadline: Deadline) -> Iterator[Finding]:
+        yield ok("first", "fine")
+        raise NoAnswer("it can't be reached", "look", State.WARNING)
+
+    findings = examine([Check("ends", ends), found("other")], PATIENCE)
+    assert findings[1] == warning("ends", "it can't be reached", "look")
+    assert [it.name for it in findings] == ["first", "ends", "other"]

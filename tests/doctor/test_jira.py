@@ -7,13 +7,13 @@ import pytest
 from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import JiraConfig
-from cki_notifier.doctor.examine import examine
-from cki_notifier.doctor.finding import Finding, State
+from cki_notifier.doctor import web
+from cki_notifier.doctor.check import Finding, State, examine
 from cki_notifier.doctor.jira import jira_check
 from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
-from tools.stand_ins import Jira, Redirect, Services, Status
+from tools.stand_ins import Garbage, Jira, Redirect, Services, Status
 from tools.stand_ins.jira import SITE, Kind
 
 #: What only a failing test takes, in seconds.
@@ -82,6 +82,14 @@ def test_ok_means_that_the_daemon_finds_issues(
         assert row.text.startswith(text)
 
 
+def test_a_cloud_that_names_no_address_is_one_all_the_same(look: Look, jira: Jira) -> None:
+    """What it says in its place may be anything."""
+    jira.kind = Kind.CLOUD
+    jira.answer("/serverInfo", Garbage(b'{"deploymentType": "Cloud", "baseUrl": "http://["}'))
+    advice = look(config(jira.address)).advice
+    assert advice.startswith("it is a Jira Cloud: set JIRA_SERVER to https://NAME.atlassian.net")
+
+
 @pytest.mark.parametrize("email", [None, EMAIL])
 def test_a_token_that_is_wrong_is_to_be_renewed(look: Look, jira: Jira, email: str | None) -> None:
     """In the variable that holds it."""
@@ -124,12 +132,16 @@ def test_a_search_that_is_answered_as_for_anybody_is_not_fine(look: Look, jira: 
     assert row.text.startswith("the token is refused (401), and the search answered as for anybody")
 
 
-def test_a_token_may_be_for_the_search_alone(look: Look, jira: Jira) -> None:
-    """It needs no scope that tells whose it is."""
+@pytest.mark.parametrize(("slow", "state"), [(5.0, State.OK), (0.0, State.WARNING)])
+def test_a_token_may_be_for_the_search_alone(
+    look: Look, jira: Jira, monkeypatch: pytest.MonkeyPatch, slow: float, state: State
+) -> None:
+    """It needs no scope that tells whose it is; an answer that took long is a warning still."""
+    monkeypatch.setattr(web, "_SLOW_SECONDS", slow)
     jira.kind = Kind.CLOUD
     jira.answer("/myself", Status(403, b"{}"))
     row = look(config(jira.address, EMAIL))
-    assert row.state == State.OK
+    assert row.state == state
     assert "it does not tell whose the token is" in row.text
 
 

@@ -11,9 +11,8 @@ import pytest
 import trustme
 
 from cki_notifier.configuration.settings import read_operator_config
-from cki_notifier.doctor.examine import examine
-from cki_notifier.doctor.finding import Finding
-from cki_notifier.doctor.nodes import Nodes
+from cki_notifier.doctor import rabbitmq
+from cki_notifier.doctor.check import Finding, examine
 
 #: The port that has to be this one, on an address of the loopback nobody else uses.
 AMQPS = 5671
@@ -54,7 +53,7 @@ def _accept(listener: socket, treat: Serve) -> None:
 def finding(address: str) -> Finding:
     """Return what is found about the one node."""
     config = read_operator_config({"RABBITMQ_HOST": address, "RABBITMQ_PORT": str(AMQPS)})
-    (found,) = examine(list(Nodes(config.rabbitmq).checks()), PATIENCE)
+    found, _ = examine(list(rabbitmq.checks(config.rabbitmq, sends=False)), PATIENCE)
     return found
 
 

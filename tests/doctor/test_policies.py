@@ -17,10 +17,9 @@ import trustme
 
 from cki_notifier.configuration.settings import RabbitMQConfig, read_operator_config
 from cki_notifier.doctor import policies
-from cki_notifier.doctor.finding import Finding
+from cki_notifier.doctor.check import Finding, examine
 from cki_notifier.rabbitmq.connection import of_quorum
 from cki_notifier.rabbitmq.queues import main_arguments, retry_arguments
-from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Answer, Fault, Garbage, Hang, Html, Redirect, Seen, Service, Status
 from tools.stand_ins.connection import json_answer
 
@@ -87,7 +86,7 @@ def config_of(url: str, **changes: str) -> RabbitMQConfig:
 
 def look(service: Service, seconds: float = PATIENCE) -> Rows:
     """Return the rows by name; no secret is in them."""
-    found = list(policies.findings(config_of(service.url), Deadline(seconds)))
+    found = examine([policies.check(config_of(service.url))], seconds)
     assert not [it for it in found if "hush" in it.text + it.advice]
     rows = {it.name: it for it in found}
     assert len(rows) == len(found)
@@ -110,12 +109,12 @@ def test_each_queue_is_asked_for_once_with_get_and_the_password(management: Mana
 def test_without_the_variable_it_is_said_what_to_do() -> None:
     """Nothing is asked; the row is skipped."""
     config = read_operator_config({"RABBITMQ_HOST": "rabbitmq.example"}).rabbitmq
-    (row,) = policies.findings(config, Deadline(PATIENCE))
+    (row,) = examine([policies.check(config)], PATIENCE)
     assert row.state == "skipped"
     assert row.text.startswith("AMQP does not show them")
     assert row.advice.startswith("set RABBITMQ_MANAGEMENT_URL, or see rabbitmqctl list_queues")
     config = config_of("", RABBITMQ_MANAGEMENT_URL="", RABBITMQ_VIRTUAL_HOST="our own")
-    (row,) = policies.findings(config, Deadline(PATIENCE))
+    (row,) = examine([policies.check(config)], PATIENCE)
     assert "list_queues --vhost 'our own' name policy" in row.advice
 
 
@@ -344,9 +343,9 @@ def test_the_management_proves_who_it_is_before_it_gets_the_password(
 ) -> None:
     """RABBITMQ_CAFILE counts, as it does for AMQP; without it the authority is unknown."""
     trusting = replace(config_of(secure_url), ca_file=authority[1])
-    (row,) = policies.findings(trusting, Deadline(PATIENCE))
+    (row,) = examine([policies.check(trusting)], PATIENCE)
     assert "answers 501" in row.text
-    (row,) = policies.findings(config_of(secure_url), Deadline(PATIENCE))
+    (row,) = examine([policies.check(config_of(secure_url))], PATIENCE)
     assert "no answer" in row.text
     assert "certificate" in row.text
     assert "RABBITMQ_CAFILE" in row.advice

@@ -14,10 +14,9 @@ import pytest
 
 from cki_notifier.configuration.settings import RabbitMQConfig, read_operator_config
 from cki_notifier.doctor import policies
-from cki_notifier.doctor.finding import Finding
+from cki_notifier.doctor.check import Finding, examine
 from cki_notifier.rabbitmq.connection import BlockingConnection, close, connect, ensure_queue
 from cki_notifier.rabbitmq.queues import MainQueue, dead_letter_queue, retry_arguments
-from cki_notifier.workers.deadline import Deadline
 from tests.brokers.stage import PATIENCE, eventually
 from tests.factories.environment import environment
 from tools import PROJECT
@@ -99,7 +98,7 @@ def ask(node: RabbitMQ, method: str, kind: str, what: Mapping[str, Any] | None =
 
 def look(config: RabbitMQConfig) -> Rows:
     """Return the rows by name."""
-    found = list(policies.findings(config, Deadline(PATIENCE)))
+    found = examine([policies.check(config)], PATIENCE)
     rows = {it.name: it for it in found}
     assert len(rows) == len(found)
     return rows

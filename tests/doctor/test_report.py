@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 
-from cki_notifier.doctor.finding import Finding, State, failed, ok, skipped, warning
+from cki_notifier.doctor.check import Finding, State, failed, ok, skipped, warning
 from cki_notifier.doctor.report import as_json, summary, table, worst
 
 FINDINGS = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cki_notifier.configuration.settings import read_with_faults
+from cki_notifier.doctor.check import State
 from cki_notifier.doctor.configuration import findings, is_faulty
-from cki_notifier.doctor.finding import State
 from tests.factories.environment import SECRETS, environment, full_environment
 from tools import PROJECT
 

@@ -1,10 +1,12 @@
-"""Threads the process can't do without."""
+"""Threads the process can't do without, and those that somebody waits for."""
 
 import subprocess
 import sys
 import threading
 
-from cki_notifier.workers.threads import start_vital
+import pytest
+
+from cki_notifier.workers.threads import beside, start_vital
 from tests.factories.alone import unread_pipe
 
 PROGRAM = """
@@ -45,3 +47,24 @@ def test_one_that_returns_is_just_over() -> None:
     thread = start_vital("short", done.set)
     thread.join(20)
     assert done.is_set()
+
+
+def test_what_is_done_beside_is_told_to_whoever_waits() -> None:
+    """Its result, or what it raised."""
+
+    def fail() -> None:
+        raise LookupError("nobody expected this")
+
+    assert beside("name", lambda: threading.current_thread().name).result(20) == "name"
+    with pytest.raises(LookupError, match="nobody expected this"):
+        beside("name", fail).result(20)
+
+
+def test_whoever_waits_for_what_is_done_beside_may_give_up() -> None:
+    """The thread is left behind, and keeps no process alive."""
+    over = threading.Event()
+    future = beside("name", over.wait)
+    with pytest.raises(TimeoutError):
+        future.result(0.01)
+    over.set()
+    assert future.result(20)
