@@ -152,8 +152,8 @@ make_venv() {
     }
 }
 
-# need_python_venv [demo]: .venv with the locked libraries and the project, editable: what the demo needs alone, or,
-# without "demo", everything that tests, benchmarks and scripts need.
+# need_python_venv [run]: .venv with the locked libraries and the project, editable: what the daemon needs alone, which
+# is enough for the demo, or, without "run", everything that tests, benchmarks and scripts need.
 need_python_venv() {
     venv_lock=requirements/${1:-all}.txt
     if ! is_python_311 "$VENV/bin/python" || ! "$VENV/bin/python" -c 'import pip' 2>/dev/null; then
@@ -163,7 +163,7 @@ need_python_venv() {
     # The state is that of all the files, so one stamp will do: what a lock file held before it changed back is
     # installed again. Everything includes what the demo needs, in the same versions.
     venv_state=$(cd "$PROJECT_ROOT" &&
-        cksum pyproject.toml requirements/build.txt requirements/demo.txt requirements/all.txt && pwd) ||
+        cksum pyproject.toml requirements/build.txt requirements/run.txt requirements/all.txt && pwd) ||
         fail "pyproject.toml or a lock file cannot be read"
     case $(cat "$VENV/.installed" 2>/dev/null) in
         "$venv_lock of $venv_state" | "requirements/all.txt of $venv_state") return 0 ;;

@@ -53,14 +53,13 @@ class Lock:
 EVERYTHING: Final = Lock("requirements/all.txt", "pyproject.toml", ("--all-extras",))
 _TESTED: Final = f"--constraints={EVERYTHING.name}"
 BUILD: Final = Lock("requirements/build.txt", "requirements/build.in", (_TESTED,))
-DEMO: Final = Lock("requirements/demo.txt", "pyproject.toml", ("--extra=demo", _TESTED))
 RUN_TIME: Final = Lock("requirements/run.txt", "pyproject.toml", (_TESTED,))
 
 #: In the order they are made, because each takes its versions from the first: what is tested is
 #: what is shipped. It is the order of the alphabet, too, which is the one that Renovate goes by;
 #: and of those made from pyproject.toml the first must hold everything, because Renovate looks for
 #: the version that is locked now in that one alone.
-LOCKS: Final = (EVERYTHING, BUILD, DEMO, RUN_TIME)
+LOCKS: Final = (EVERYTHING, BUILD, RUN_TIME)
 
 
 class Pin(NamedTuple):
@@ -156,8 +155,8 @@ def _needed(lock: Lock, project: dict[str, Any]) -> list[str]:
         *project["dependencies"],
         *(
             text
-            for extra, texts in project["optional-dependencies"].items()
-            if {"--all-extras", f"--extra={extra}"} & set(lock.options)
+            for texts in project["optional-dependencies"].values()
+            if "--all-extras" in lock.options
             for text in texts
         ),
     ]

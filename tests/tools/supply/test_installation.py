@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import pytest
 
 from tools import PROJECT
-from tools.supply.locks import BUILD, DEMO, EVERYTHING, RUN_TIME, pins_of
+from tools.supply.locks import BUILD, EVERYTHING, RUN_TIME, pins_of
 
 #: What scripts/setup.sh fetched for the image: the files that the two lock files name.
 _WHEELS: Final = PROJECT / ".cache/image"
@@ -97,10 +97,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 class Clone:
-    """The project as somebody has just got it, as far as installing it goes.
-
-    Its demo's lock file names what the daemon's does: that is what the index has.
-    """
+    """The project as somebody has just got it, as far as installing it goes."""
 
     def __init__(self, folder: Path, index: Index) -> None:
         self.folder = folder
@@ -110,13 +107,13 @@ class Clone:
         (folder / "requirements").mkdir()
         for name in ("scripts/setup.sh", "pyproject.toml", "README.md", "LICENSE", BUILD.name):
             shutil.copy(PROJECT / name, folder / name)
-        (folder / DEMO.name).write_text((PROJECT / RUN_TIME.name).read_text() + index.extra)
+        (folder / RUN_TIME.name).write_text((PROJECT / RUN_TIME.name).read_text() + index.extra)
         (folder / EVERYTHING.name).touch()
 
     def install(self) -> None:
         """Let scripts/setup.sh install what the demo needs."""
         result = subprocess.run(
-            ["/bin/sh", "-euc", ". scripts/setup.sh; need_python_venv demo", "scripts/demo"],
+            ["/bin/sh", "-euc", ". scripts/setup.sh; need_python_venv run", "scripts/demo"],
             cwd=self.folder,
             env={
                 "PATH": f"{sys.base_prefix}/bin:/usr/bin:/bin",

@@ -13,7 +13,6 @@ from packaging.utils import canonicalize_name
 from tools import PROJECT
 from tools.supply.locks import (
     BUILD,
-    DEMO,
     EVERYTHING,
     LOCKS,
     OLDEST_PYTHON,
@@ -156,7 +155,7 @@ def test_a_new_dependency_must_be_locked(folder: Path) -> None:
     """What is only in pyproject.toml is missing in each file that includes it."""
     change(folder / "pyproject.toml", '  "certifi",\n', '  "certifi",\n  "left-pad>=1",\n')
     found = "\n".join(faults(folder))
-    for lock in (DEMO, EVERYTHING, RUN_TIME):
+    for lock in (EVERYTHING, RUN_TIME):
         assert f"{lock.name} does not satisfy 'left-pad>=1' for Python 3.11" in found
     assert BUILD.name not in found
 

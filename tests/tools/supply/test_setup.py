@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tools import PROJECT
-from tools.supply.locks import BUILD, DEMO, EVERYTHING, LOCKS
+from tools.supply.locks import BUILD, EVERYTHING, LOCKS, RUN_TIME
 
 _PYTHON: Final = """#!/bin/sh
 case "$*" in
@@ -72,7 +72,7 @@ def venv(tmp_path: Path) -> Venv:
 
 def test_the_demo_gets_what_it_needs_alone(venv: Venv) -> None:
     """Its lock file is the small one."""
-    assert venv.need("demo") == [BUILD.name, DEMO.name]
+    assert venv.need("run") == [BUILD.name, RUN_TIME.name]
 
 
 def test_everything_is_installed_for_everything_else(venv: Venv) -> None:
@@ -80,7 +80,7 @@ def test_everything_is_installed_for_everything_else(venv: Venv) -> None:
     assert venv.need() == [EVERYTHING.name, BUILD.name]
 
 
-@pytest.mark.parametrize("what", ["", "demo"])
+@pytest.mark.parametrize("what", ["", "run"])
 def test_nothing_is_installed_twice(venv: Venv, what: str) -> None:
     """When nothing changed, nothing is installed."""
     venv.need(what)
@@ -89,27 +89,29 @@ def test_nothing_is_installed_twice(venv: Venv, what: str) -> None:
 
 def test_everything_includes_what_the_demo_needs(venv: Venv) -> None:
     """After a test run, the demo installs nothing; after a demo, a test run installs the rest."""
-    venv.need("demo")
+    venv.need("run")
     assert venv.need() == [EVERYTHING.name, BUILD.name]
-    assert venv.need("demo") == []
+    assert venv.need("run") == []
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", BUILD.name, DEMO.name, EVERYTHING.name])
-@pytest.mark.parametrize("what", ["", "demo"])
+@pytest.mark.parametrize("name", ["pyproject.toml", BUILD.name, RUN_TIME.name, EVERYTHING.name])
+@pytest.mark.parametrize("what", ["", "run"])
 def test_a_changed_file_is_installed(venv: Venv, name: str, what: str) -> None:
     """What changed since counts, whatever was installed before."""
     venv.need()
     (venv.folder / name).write_text("something else\n")
-    assert venv.need(what) == ([BUILD.name, DEMO.name] if what else [EVERYTHING.name, BUILD.name])
+    assert venv.need(what) == (
+        [BUILD.name, RUN_TIME.name] if what else [EVERYTHING.name, BUILD.name]
+    )
     assert venv.need(what) == []
 
 
 def test_a_file_that_changed_back_is_installed_again(venv: Venv) -> None:
     """Between, the demo installed other versions: what was there before is no longer."""
     venv.need()
-    (venv.folder / DEMO.name).write_text("something else\n")
-    venv.need("demo")
-    (venv.folder / DEMO.name).write_text(f"{DEMO.name}\n")
+    (venv.folder / RUN_TIME.name).write_text("something else\n")
+    venv.need("run")
+    (venv.folder / RUN_TIME.name).write_text(f"{RUN_TIME.name}\n")
     assert venv.need() == [EVERYTHING.name, BUILD.name]
 
 
