@@ -314,14 +314,13 @@ fetch_asyncapi_parser() {
 }
 
 # need_jq: the jq that the documentation's examples are run with.
-need_shells() {
-    for setup_program in zsh fish; do
-        command -v "$setup_program" >/dev/null || install_packages "completing the command line" zsh fish
-    done
-}
-
 need_jq() {
     need_programs "running the documentation's examples" jq jq
+}
+
+# need_shells: those that complete the command line, besides bash.
+need_shells() {
+    need_programs "completing the command line" "zsh fish" zsh fish
 }
 
 # need_systemd: what checks a unit of systemd's without one that runs, and what lists the system calls of a process.
