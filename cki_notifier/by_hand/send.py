@@ -5,9 +5,7 @@ import os
 import pwd
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
 from datetime import UTC, datetime
-from functools import partial
 from typing import Literal, TypeVar
 
 from msgspec.structs import replace
@@ -98,19 +96,20 @@ def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) 
     """
     if rabbitmq is None or not runs:
         return
-    told: list[ManualRun] = []
+    told = 0
 
     def words() -> Iterator[bytes]:
+        nonlocal told
         for run in runs:
             yield word_of_run(run)
-            told.append(run)
+            told += 1
 
-    telling = beside("manual run", partial(tell_daemons, rabbitmq, words(), "manual run"))
-    wait([telling], _TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1))
-    if failure := telling.exception() if telling.done() else "no answer in time":
-        left = len(runs) - len(told)
-        what = "this run" if len(runs) == 1 else f"{left:,} of {len(runs):,} runs"
-        show(f"the daemons don't know of {what}: {failure}")
+    telling = beside("manual run", lambda: tell_daemons(rabbitmq, words(), "manual run"))
+    try:
+        telling.result(_TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1))
+    except (Unavailable, TimeoutError) as error:
+        what = "this run" if len(runs) == 1 else f"{len(runs) - told:,} of {len(runs):,} runs"
+        show(f"the daemons don't know of {what}: {str(error) or 'no answer in time'}")
 
 
 def _told(

@@ -6,8 +6,6 @@ delivered too often would drop letters because somebody looks at a page: it is n
 
 import threading
 import time
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import datetime
 
 from msgspec import Struct
@@ -18,6 +16,7 @@ from cki_notifier.dead_letters.view import sentence_of
 from cki_notifier.dead_letters.visit import Visit, visit
 from cki_notifier.dead_letters.walk import Choice
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.workers.threads import beside
 
 #: Of a body, so much is kept, in bytes.
 _MOST_BODY = 16 * 1024
@@ -82,24 +81,21 @@ def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Re
     """
     if not _reading.acquire(blocking=False):
         raise Unavailable("rabbitmq", "the dead letters are being read already; try again soon")
-    future: Future[Reading] = Future()
 
-    def work() -> None:
+    def read() -> Reading:
         try:
-            future.set_result(_read(config, most, time.monotonic() + seconds))
-        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-            future.set_exception(error)
+            return _read(config, most, time.monotonic() + seconds)
         finally:
             _reading.release()
 
     try:
-        threading.Thread(target=work, name="dead letters", daemon=True).start()
+        reading = beside("dead letters", read)
     except RuntimeError:
         _reading.release()
         raise Unavailable("rabbitmq", "there is no thread left to read dead letters") from None
     try:
-        return future.result(seconds)
-    except FutureTimeoutError:
+        return reading.result(seconds)
+    except TimeoutError:
         raise Unavailable("rabbitmq", f"no answer within {seconds:.0f} s") from None
 
 
