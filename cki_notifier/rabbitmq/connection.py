@@ -365,6 +365,11 @@ def ready_messages(connection: BlockingConnection, name: str) -> int | None:
     return None if found is None else found.method.message_count or 0
 
 
+def acknowledge(channel: BlockingChannel, tag: int, *, multiple: bool = False) -> None:
+    """Settle a delivery, here and nowhere else; ``multiple``: and all before it on its channel."""
+    channel.basic_ack(tag, multiple)
+
+
 def publish_to_queue(
     channel: BlockingChannel, queue: str, body: bytes, properties: BasicProperties
 ) -> None:

@@ -25,6 +25,7 @@ from cki_notifier.rabbitmq.connection import (
     BasicProperties,
     BlockingChannel,
     BlockingConnection,
+    acknowledge,
     bytes_received,
     close,
     readable,
@@ -380,9 +381,9 @@ class Consumer:
         if channel is None:
             return
         if through:
-            channel.basic_ack(through, multiple=True)
+            acknowledge(channel, through, multiple=True)
         for tag in singly:
-            channel.basic_ack(tag)
+            acknowledge(channel, tag)
 
 
 def _text(name: str | bytes | None) -> str:

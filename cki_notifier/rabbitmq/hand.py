@@ -13,6 +13,7 @@ from cki_notifier.rabbitmq.connection import (
     Arguments,
     BasicProperties,
     BlockingConnection,
+    acknowledge,
     compare_queue,
     of_quorum,
     readable,
@@ -78,7 +79,7 @@ class Hand:
     def settle(self, tag: int) -> None:
         """Take a message out of the queue for good."""
         with translated():
-            self._channel.basic_ack(tag)
+            acknowledge(self._channel, tag)
         del self._tags[tag]
 
     def give_back(self) -> None:
