@@ -1,28 +1,73 @@
-"""What a process knows of one checkout; ``/checkout.json`` is exactly this."""
+"""The page of one checkout, and what a process knows of it; ``/checkout.json`` is exactly that."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Raw, Struct
 
-from cki_notifier.configuration.settings import Config
 from cki_notifier.rules.explain import ExplainedStep, Trail
-from cki_notifier.telemetry.outcomes import Entry, Outcomes
+from cki_notifier.telemetry.outcomes import Entry
 from cki_notifier.telemetry.printable import printable
-from cki_notifier.telemetry.unsettled import Unsettled
-from cki_notifier.web.links import Links, command, cut, dry_run
+from cki_notifier.web.markup import (
+    Markup,
+    Process,
+    code,
+    details,
+    facts,
+    fill,
+    join,
+    link,
+    page,
+    time,
+)
 from cki_notifier.web.rows import (
+    NAMELESS,
     InHand,
     Row,
     Waiting,
+    command,
+    cut,
+    dry_run,
     in_hand_of,
     iso,
+    record_command,
     row_of,
     waiting_of,
+    warehouse_page,
 )
+from cki_notifier.web.status import Known
+from cki_notifier.web.waiting import in_hand_list, waiting_list
 
 #: So many notifications of one checkout are told of, and so much of their messages, in bytes.
 _MOST, _MOST_BYTES = 100, 512 * 1024
+_PAGE = """
+{unknown}
+<p class="links">{links}</p>
+<p>What this process knows since its start ({since}). Other replicas have pages of their own, and of
+what was settled only the last 500 are kept.{again}</p>
+{in_hand}{delayed}{left_out}
+{notices}
+"""
+_NOTICE = """
+<article class="notice" data-outcome="{it.outcome}" aria-labelledby="notification-{it.number}">
+<h2 id="notification-{it.number}"><span class="outcome" data-outcome="{it.outcome}">{it.outcome}\
+</span> {it.status}</h2>
+<p>{time}: {it.sentence} <code>{it.reason}</code></p>
+<p class="error">{it.error}</p>
+{facts}
+{steps}
+{message}
+</article>
+"""
+_STEPS = (
+    '<table class="rules"><thead><tr><th scope="col">Rule</th><th scope="col">Result</th>'
+    '<th scope="col">What it saw</th></tr></thead><tbody>{steps}</tbody></table>{left}'
+)
+_STEP = (
+    '<tr data-result="{it.result}"><th scope="row">{it.rule}</th><td>{it.result}</td>'
+    "<td>{it.saw}</td></tr>"
+)
 
 
 class Notice(Row, frozen=True, kw_only=True):
@@ -77,75 +122,120 @@ class History(Struct, frozen=True, kw_only=True):
         return bool(self.in_hand or self.delayed or self.notifications)
 
 
-class Histories:
-    """Knows them.
+def history_of(known: Known, checkout_id: str) -> History:
+    """Return what is known of a checkout."""
+    now = datetime.now(UTC)
+    wanted = cut(checkout_id)
+    entries = known.outcomes.of(checkout_id)
+    notices = list(_notices(known, entries[-_MOST:]))[::-1]
+    about = next((it for it in reversed(notices) if it.merge_request), None)
+    in_hand, delayed = known.unsettled.in_hand(), known.unsettled.delayed()
+    return History(
+        now=iso(now),
+        since=iso(known.outcomes.since),
+        checkout_id=printable(wanted),
+        checkout_url=warehouse_page(known.config, checkout_id),
+        merge_request=about.merge_request if about else "",
+        merge_request_url=about.merge_request_url if about else "",
+        dry_run_command=dry_run(checkout_id),
+        in_hand=[
+            in_hand_of(it, now) for it in in_hand if cut(it.identity.checkout_id or "") == wanted
+        ][:_MOST],
+        delayed=[waiting_of(it) for it in delayed if cut(it.identity.checkout_id or "") == wanted][
+            :_MOST
+        ],
+        left_out=max(0, len(entries) - _MOST),
+        notifications=notices,
+    )
 
-    Args:
-        config: of the process.
-        outcomes: the last ones.
-        unsettled: what nothing became yet.
-    """
 
-    def __init__(self, config: Config, outcomes: Outcomes, unsettled: Unsettled) -> None:
-        self._topic = config.kafka.topic if config.kafka else ""
-        self._links = Links(config)
-        self._outcomes = outcomes
-        self._unsettled = unsettled
-
-    def of(self, checkout_id: str) -> History:
-        """Return what is known of a checkout."""
-        now = datetime.now(UTC)
-        wanted = cut(checkout_id)
-        entries = self._outcomes.of(checkout_id)
-        notices = self._notices(entries[-_MOST:])
-        about = next((it for it in reversed(notices) if it.merge_request), None)
-        return History(
-            now=iso(now),
-            since=iso(self._outcomes.since),
-            checkout_id=printable(wanted),
-            checkout_url=self._links.checkout(checkout_id),
-            merge_request=about.merge_request if about else "",
-            merge_request_url=about.merge_request_url if about else "",
-            dry_run_command=dry_run(checkout_id),
-            in_hand=[
-                in_hand_of(it, now)
-                for it in self._unsettled.in_hand()
-                if cut(it.identity.checkout_id or "") == wanted
-            ][:_MOST],
-            delayed=[
-                waiting_of(it)
-                for it in self._unsettled.delayed()
-                if cut(it.identity.checkout_id or "") == wanted
-            ][:_MOST],
-            left_out=max(0, len(entries) - _MOST),
-            notifications=notices,
-        )
-
-    def _notices(self, entries: list[Entry]) -> list[Notice]:
-        left = _MOST_BYTES
-        notices = []
-        for entry in reversed(entries):
-            message = self._outcomes.message(entry.number)
-            left -= len(message)
-            notices.append(self._notice(entry, message if left >= 0 else b""))
-        return notices[::-1]
-
-    def _notice(self, entry: Entry, message: bytes) -> Notice:
+def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
+    """Yield all there is to tell of outcomes, the newest first."""
+    topic, left = known.config.kafka.topic if known.config.kafka else "", _MOST_BYTES
+    for entry in reversed(entries):
+        message = known.outcomes.message(entry.number)
+        left -= len(message)
         trail = Trail()
         trail.steps.extend(entry.result.steps)
         has_stopped = bool(trail.steps) and trail.steps[-1].stops
-        row = row_of(self._links, entry)
         letter = entry.result.letter
-        return Notice(
-            **msgspec.structs.asdict(row),
-            topic=self._topic,
-            record_command=self._links.record(entry.result.position),
-            letter_command=command("cki-notifier", "dead-letters", "show", letter)
-            if letter
-            else "",
+        show = command("cki-notifier", "dead-letters", "show", letter) if letter else ""
+        yield Notice(
+            **msgspec.structs.asdict(row_of(known.config, entry)),
+            topic=topic,
+            record_command=record_command(known.config.kafka, entry.result.position),
+            letter_command=show,
             steps=tuple(
                 ExplainedStep(it.rule, printable(it.saw), it.result) for it in trail.explained()
             ),
             not_looked_at=tuple(map(str, trail.missing())) if has_stopped else (),
-            message=Raw(message) if message else None,
+            message=Raw(message) if message and left >= 0 else None,
         )
+
+
+def checkout_page(history: History, process: Process) -> Markup:
+    """Return the page."""
+    unknown = "<p><strong>This process knows nothing of this checkout.</strong></p>"
+    again = " To ask the rules again, and send nothing: {command}"
+    in_hand, delayed = in_hand_list(history.in_hand), waiting_list(history.delayed)
+    left_out = "<p>{history.left_out:,} more before these.</p>" if history.left_out else ""
+    warehouse = link("at the warehouse", history.checkout_url) if history.checkout_url else Markup()
+    content = fill(
+        _PAGE,
+        unknown=fill("" if history.is_known else unknown),
+        links=join((warehouse, link(history.merge_request, history.merge_request_url)), " "),
+        since=time(history.since),
+        again=fill(again if history.dry_run_command else "", command=code(history.dry_run_command)),
+        in_hand=fill("<h2>In hand now</h2>{it}" if history.in_hand else "", it=in_hand),
+        delayed=fill("<h2>Delayed now</h2>{it}" if history.delayed else "", it=delayed),
+        left_out=fill(left_out, history=history),
+        notices=join(map(_notice, history.notifications)),
+    )
+    title = history.checkout_id or f"Notifications {NAMELESS}"
+    return page(title, content, process, history.now)
+
+
+def _notice(it: Notice) -> Markup:
+    message = details("The message as it was sent", pretty(bytes(it.message))) if it.message else ""
+    return fill(
+        _NOTICE,
+        it=it,
+        time=time(it.time),
+        facts=facts(_facts(it)),
+        steps=_steps(it),
+        message=message,
+    )
+
+
+def pretty(document: bytes) -> str:
+    """Return JSON as people read it; what is none as it is."""
+    try:
+        return msgspec.json.format(document, indent=2).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return document.decode(errors="backslashreplace")
+
+
+def _facts(it: Notice) -> dict[str, str]:
+    record = "it was in the topic already" if it.was_there else ""
+    if it.partition is not None:
+        there = ", where it was already" if it.was_there else ""
+        shell = "{it.topic} partition {it.partition} offset {it.offset}{there} {command}"
+        record = fill(shell, it=it, there=there, command=code(it.record_command))
+    return {
+        "by hand by": it.by,
+        "try": str(it.attempt),
+        "took": f"{it.seconds:.2f} s",
+        "event id": code(it.event_id),
+        "merge request": link(it.merge_request, it.merge_request_url),
+        "record": record,
+        "next try": time(it.next_try) if it.next_try else "",
+        "dead letter": join((code(it.letter), code(it.letter_command)), " ") if it.letter else "",
+    }
+
+
+def _steps(it: Notice) -> Markup:
+    if not it.steps:
+        return Markup()
+    left = "<p>Not looked at: {names}.</p>" if it.not_looked_at else ""
+    steps = join(fill(_STEP, it=step) for step in it.steps)
+    return fill(_STEPS, steps=steps, left=fill(left, names=", ".join(it.not_looked_at)))

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from cki_notifier.telemetry.metrics import REGISTRY
 from cki_notifier.telemetry.unsettled import Unsettled
-from cki_notifier.web.answer import Answer, Request
+from cki_notifier.web.request import Answer, Request
 
 
 class Metrics(Collector):

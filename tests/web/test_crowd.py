@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from cki_notifier.configuration.shutdown import REQUESTS_SECONDS
-from cki_notifier.web import connections
-from cki_notifier.web.answer import Answer, Request, text
-from cki_notifier.web.desk import Desk
-from cki_notifier.web.routes import PROBES
-from cki_notifier.web.server import Server
+from cki_notifier.web import server
+from cki_notifier.web.request import Answer, Request, text
+from cki_notifier.web.server import Desk, Server
+from cki_notifier.web.website import PROBES
 from tests.web.test_server import PATIENCE, ask, say
 from tools.processes import free_port
 
@@ -75,8 +74,8 @@ def _crowd(
 
     Nobody's time is ever over, so that room is not made by that.
     """
-    monkeypatch.setattr(connections, "_REQUEST_SECONDS", 10 * PATIENCE)
-    monkeypatch.setattr(connections, "_ANSWER_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(server, "_REQUEST_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(server, "_ANSWER_SECONDS", 10 * PATIENCE)
     with contextlib.ExitStack() as clients:
 
         def crowd(count: int, says: bytes) -> list[socket.socket]:

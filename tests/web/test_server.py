@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cki_notifier.notification.errors import ConfigurationError
-from cki_notifier.web.answer import Answer, Request, text
-from cki_notifier.web.handler import Handler
-from cki_notifier.web.routes import PROBES
+from cki_notifier.web.request import Answer, Handler, Request, text
 from cki_notifier.web.server import Server
+from cki_notifier.web.website import PROBES
 from tools.processes import free_port
 
 #: Only a failing test takes so long, in seconds.
