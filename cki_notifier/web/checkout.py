@@ -9,33 +9,8 @@ from msgspec import Raw, Struct
 from cki_notifier.rules.explain import ExplainedStep, Trail
 from cki_notifier.telemetry.outcomes import Entry
 from cki_notifier.telemetry.printable import printable
-from cki_notifier.web.markup import (
-    Markup,
-    Process,
-    code,
-    details,
-    facts,
-    fill,
-    join,
-    link,
-    page,
-    time,
-)
-from cki_notifier.web.rows import (
-    NAMELESS,
-    InHand,
-    Row,
-    Waiting,
-    command,
-    cut,
-    dry_run,
-    in_hand_of,
-    iso,
-    record_command,
-    row_of,
-    waiting_of,
-    warehouse_page,
-)
+from cki_notifier.web import rows
+from cki_notifier.web.markup import Markup, code, details, facts, fill, join, link, page, some, time
 from cki_notifier.web.status import Known
 from cki_notifier.web.waiting import in_hand_list, waiting_list
 
@@ -44,8 +19,9 @@ _MOST, _MOST_BYTES = 100, 512 * 1024
 _PAGE = """
 {unknown}
 <p class="links">{links}</p>
-<p>What this process knows since its start ({since}). Other replicas have pages of their own, and of
-what was settled only the last 500 are kept.{again}</p>
+<p>What this process knows since its start ({history.since!t}).
+Other replicas have pages of their own, and of what was settled only the last 500 are kept.{again}
+</p>
 {in_hand}{delayed}{left_out}
 {notices}
 """
@@ -53,7 +29,7 @@ _NOTICE = """
 <article class="notice" data-outcome="{it.outcome}" aria-labelledby="notification-{it.number}">
 <h2 id="notification-{it.number}"><span class="outcome" data-outcome="{it.outcome}">{it.outcome}\
 </span> {it.status}</h2>
-<p>{time}: {it.sentence} <code>{it.reason}</code></p>
+<p>{it.time!t}: {it.sentence} {it.reason!c}</p>
 <p class="error">{it.error}</p>
 {facts}
 {steps}
@@ -62,7 +38,7 @@ _NOTICE = """
 """
 _STEPS = (
     '<table class="rules"><thead><tr><th scope="col">Rule</th><th scope="col">Result</th>'
-    '<th scope="col">What it saw</th></tr></thead><tbody>{steps}</tbody></table>{left}'
+    '<th scope="col">What it saw</th></tr></thead><tbody>{it}</tbody></table>{left}'
 )
 _STEP = (
     '<tr data-result="{it.result}"><th scope="row">{it.rule}</th><td>{it.result}</td>'
@@ -70,7 +46,7 @@ _STEP = (
 )
 
 
-class Notice(Row, frozen=True, kw_only=True):
+class Notice(rows.Row, frozen=True, kw_only=True):
     """A notification that was settled, with all that is known of it.
 
     Attributes:
@@ -111,8 +87,8 @@ class History(Struct, frozen=True, kw_only=True):
     merge_request: str
     merge_request_url: str
     dry_run_command: str
-    in_hand: list[InHand]
-    delayed: list[Waiting]
+    in_hand: list[rows.InHand]
+    delayed: list[rows.Waiting]
     left_out: int
     notifications: list[Notice]
 
@@ -125,25 +101,26 @@ class History(Struct, frozen=True, kw_only=True):
 def history_of(known: Known, checkout_id: str) -> History:
     """Return what is known of a checkout."""
     now = datetime.now(UTC)
-    wanted = cut(checkout_id)
+    wanted, unsettled = rows.cut(checkout_id), known.unsettled
+    in_hand = [
+        it for it in unsettled.in_hand() if rows.cut(it.identity.checkout_id or "") == wanted
+    ]
+    delayed = [
+        it for it in unsettled.delayed() if rows.cut(it.identity.checkout_id or "") == wanted
+    ]
     entries = known.outcomes.of(checkout_id)
     notices = list(_notices(known, entries[-_MOST:]))[::-1]
     about = next((it for it in reversed(notices) if it.merge_request), None)
-    in_hand, delayed = known.unsettled.in_hand(), known.unsettled.delayed()
     return History(
-        now=iso(now),
-        since=iso(known.outcomes.since),
+        now=rows.iso(now),
+        since=rows.iso(known.outcomes.since),
         checkout_id=printable(wanted),
-        checkout_url=warehouse_page(known.config, checkout_id),
+        checkout_url=rows.warehouse_page(known.config, checkout_id),
         merge_request=about.merge_request if about else "",
         merge_request_url=about.merge_request_url if about else "",
-        dry_run_command=dry_run(checkout_id),
-        in_hand=[
-            in_hand_of(it, now) for it in in_hand if cut(it.identity.checkout_id or "") == wanted
-        ][:_MOST],
-        delayed=[waiting_of(it) for it in delayed if cut(it.identity.checkout_id or "") == wanted][
-            :_MOST
-        ],
+        dry_run_command=rows.dry_run(checkout_id),
+        in_hand=[rows.in_hand_of(it, now) for it in in_hand],
+        delayed=[rows.waiting_of(it) for it in delayed],
         left_out=max(0, len(entries) - _MOST),
         notifications=notices,
     )
@@ -159,11 +136,11 @@ def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
         trail.steps.extend(entry.result.steps)
         has_stopped = bool(trail.steps) and trail.steps[-1].stops
         letter = entry.result.letter
-        show = command("cki-notifier", "dead-letters", "show", letter) if letter else ""
+        show = rows.command("cki-notifier", "dead-letters", "show", letter) if letter else ""
         yield Notice(
-            **msgspec.structs.asdict(row_of(known.config, entry)),
+            **msgspec.structs.asdict(rows.row_of(known.config, entry)),
             topic=topic,
-            record_command=record_command(known.config.kafka, entry.result.position),
+            record_command=rows.record_command(known.config.kafka, entry.result.position),
             letter_command=show,
             steps=tuple(
                 ExplainedStep(it.rule, printable(it.saw), it.result) for it in trail.explained()
@@ -173,38 +150,33 @@ def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
         )
 
 
-def checkout_page(history: History, process: Process) -> Markup:
+def checkout_page(known: Known, history: History) -> Markup:
     """Return the page."""
+    in_hand, delayed = history.in_hand, history.delayed
+    again = " To ask the rules again, and send nothing: {it!c}"
     unknown = "<p><strong>This process knows nothing of this checkout.</strong></p>"
-    again = " To ask the rules again, and send nothing: {command}"
-    in_hand, delayed = in_hand_list(history.in_hand), waiting_list(history.delayed)
-    left_out = "<p>{history.left_out:,} more before these.</p>" if history.left_out else ""
-    warehouse = link("at the warehouse", history.checkout_url) if history.checkout_url else Markup()
+    links = (
+        some('<a href="{it}">at the warehouse</a>', history.checkout_url),
+        link(history.merge_request, history.merge_request_url),
+    )
     content = fill(
         _PAGE,
-        unknown=fill("" if history.is_known else unknown),
-        links=join((warehouse, link(history.merge_request, history.merge_request_url)), " "),
-        since=time(history.since),
-        again=fill(again if history.dry_run_command else "", command=code(history.dry_run_command)),
-        in_hand=fill("<h2>In hand now</h2>{it}" if history.in_hand else "", it=in_hand),
-        delayed=fill("<h2>Delayed now</h2>{it}" if history.delayed else "", it=delayed),
-        left_out=fill(left_out, history=history),
+        history=history,
+        unknown=Markup("" if history.is_known else unknown),
+        links=join(links, " "),
+        again=some(again, history.dry_run_command),
+        in_hand=some("<h2>In hand now</h2>{list}", in_hand, list=in_hand_list(in_hand)),
+        delayed=some("<h2>Delayed now</h2>{list}", delayed, list=waiting_list(delayed)),
+        left_out=some("<p>{it:,} more before these.</p>", history.left_out),
         notices=join(map(_notice, history.notifications)),
     )
-    title = history.checkout_id or f"Notifications {NAMELESS}"
-    return page(title, content, process, history.now)
+    title = history.checkout_id or f"Notifications {rows.NAMELESS}"
+    return page(title, content, known.process, history.now)
 
 
 def _notice(it: Notice) -> Markup:
     message = details("The message as it was sent", pretty(bytes(it.message))) if it.message else ""
-    return fill(
-        _NOTICE,
-        it=it,
-        time=time(it.time),
-        facts=facts(_facts(it)),
-        steps=_steps(it),
-        message=message,
-    )
+    return fill(_NOTICE, it=it, facts=facts(_facts(it)), steps=_steps(it), message=message)
 
 
 def pretty(document: bytes) -> str:
@@ -218,24 +190,20 @@ def pretty(document: bytes) -> str:
 def _facts(it: Notice) -> dict[str, str]:
     record = "it was in the topic already" if it.was_there else ""
     if it.partition is not None:
-        there = ", where it was already" if it.was_there else ""
-        shell = "{it.topic} partition {it.partition} offset {it.offset}{there} {command}"
-        record = fill(shell, it=it, there=there, command=code(it.record_command))
+        record = f"{it.topic} partition {it.partition} offset {it.offset}"
+        record += ", where it was already" if it.was_there else ""
     return {
         "by hand by": it.by,
         "try": str(it.attempt),
         "took": f"{it.seconds:.2f} s",
         "event id": code(it.event_id),
         "merge request": link(it.merge_request, it.merge_request_url),
-        "record": record,
-        "next try": time(it.next_try) if it.next_try else "",
-        "dead letter": join((code(it.letter), code(it.letter_command)), " ") if it.letter else "",
+        "record": some("{it} {command!c}", record, command=it.record_command),
+        "next try": time(it.next_try),
+        "dead letter": some("{it!c} {command!c}", it.letter, command=it.letter_command),
     }
 
 
 def _steps(it: Notice) -> Markup:
-    if not it.steps:
-        return Markup()
-    left = "<p>Not looked at: {names}.</p>" if it.not_looked_at else ""
-    steps = join(fill(_STEP, it=step) for step in it.steps)
-    return fill(_STEPS, steps=steps, left=fill(left, names=", ".join(it.not_looked_at)))
+    left = some("<p>Not looked at: {it}.</p>", ", ".join(it.not_looked_at))
+    return some(_STEPS, join(fill(_STEP, it=step) for step in it.steps), left=left)

@@ -1,5 +1,6 @@
 """Whether the process lives, and whether it is ready; asked by whoever runs it."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ class Health:
         self._check_kafka = check_kafka
         self._lock = threading.Lock()
         self._kafka = ""
-        self._asked: float | None = None
+        self._kafka_until = -math.inf
 
     @property
     def lives(self) -> bool:
@@ -51,10 +52,9 @@ class Health:
     def kafka(self) -> str:
         """What keeps messages from Kafka, ``""`` when nothing does; known within some seconds."""
         with self._lock:
-            is_known = self._asked is not None and time.monotonic() - self._asked < _KEPT_SECONDS
-            if not is_known:
+            if time.monotonic() >= self._kafka_until:
                 self._kafka = self._ask_kafka()
-                self._asked = time.monotonic()
+                self._kafka_until = time.monotonic() + _KEPT_SECONDS
             return self._kafka
 
     def missing(self) -> list[str]:
@@ -63,10 +63,9 @@ class Health:
         return [text for text in (self.rabbitmq, self.kafka, *held_up) if text]
 
     def _ask_kafka(self) -> str:
-        if self._check_kafka is None:
-            return ""
         try:
-            self._check_kafka()
+            if self._check_kafka is not None:
+                self._check_kafka()
         except Unavailable as error:
             return str(error)
         return ""

@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.web import markup
 from cki_notifier.web.checkout import pretty
 from cki_notifier.web.markup import (
     Markup,
@@ -25,11 +25,11 @@ from cki_notifier.web.markup import (
     join,
     link,
     page,
+    some,
 )
-from cki_notifier.web.markup import time as shown_time
-from cki_notifier.web.request import Query
+from cki_notifier.web.request import Request, has_all
 from cki_notifier.web.rows import NAMELESS, checkout_page, command, iso, shown
-from cki_notifier.web.status import ROWS, has_all, words_of
+from cki_notifier.web.status import ROWS
 
 #: What was read holds for so long, and why it could not be read, in seconds. Each look counts as a
 #: delivery for RabbitMQ.
@@ -44,7 +44,8 @@ _HINT = Markup(
     "<code>cki-notifier dead-letters retry --help</code>.</p>"
 )
 _PAGE = """
-<p>As of {as_of}, read at most once a minute: {reading.count:,} {noun}{more}, the oldest first.</p>
+<p>As of {as_of!t}, read at most once a minute:
+{reading.count:,} {noun}{more}, the oldest first.</p>
 {hint}
 <nav class="links" aria-label="Reasons">{reasons}</nav>
 <p>To search, add <code>?q=…</code> to the address: an id, a checkout, or a part of an error.</p>
@@ -54,9 +55,9 @@ _PAGE = """
 """
 _LETTER = """
 <article class="notice" data-outcome="dead-lettered" aria-labelledby="letter-{number}">
-<h2 id="letter-{number}"><code>{id}</code> {checkout} {status}</h2>
-<p>{it.sentence} <code>{reason}</code></p>
-<p class="error">{error}</p>
+<h2 id="letter-{number}"><code>{it.id!s}</code> {checkout} {it.status!s}</h2>
+<p>{it.sentence} <code>{it.reason!s}</code></p>
+<p class="error">{it.error!s}</p>
 {facts}
 {body}
 </article>
@@ -165,27 +166,26 @@ class Letters:
         return Look(datetime.now(UTC), reading), _KEPT_SECONDS
 
 
-def letters_page(look: Look, process: Process, query: Query, number: int) -> Markup:
+def letters_page(look: Look, process: Process, request: Request) -> Markup:
     """Return the page.
 
     Args:
         look: what there is to see.
         process: whose page it is.
-        query: ``q`` searches, ``reason`` filters.
-        number: of the page, counted from 1.
+        request: ``q`` searches, ``reason`` filters; of many letters the ``page`` is shown, counted
+            from 1.
     """
     if look.reading is None or look.as_of is None:
-        trouble = shown(look.trouble.removeprefix("rabbitmq: "))
-        shell = "<p>The dead letters are not shown: {trouble}.</p>{hint}"
-        content = fill(shell, trouble=trouble, hint=_HINT)
+        shell = "<p>The dead letters are not shown: {trouble!s}.</p>{hint}"
+        content = fill(shell, trouble=look.trouble.removeprefix("rabbitmq: "), hint=_HINT)
     else:
-        number = max(1, min(number, _MOST_PAGES))
-        content = _content(look.reading, shown_time(iso(look.as_of)), query, number)
+        content = _content(look.reading, iso(look.as_of), request)
     return page("Dead letters", content, process, iso(datetime.now(UTC)))
 
 
-def _content(reading: Reading, as_of: Markup, query: Query, number: int) -> Markup:
-    words, reason = words_of(query), "".join(query.get("reason", ())[:1])
+def _content(reading: Reading, as_of: str, request: Request) -> Markup:
+    words, reason = request.words(), request.first("reason")
+    number = max(1, min(request.number("page"), _MOST_PAGES))
     found = [it for it in reading.letters if has_all(_texts(it), words)]
     wanted = [it for it in found if reason in {"", it.reason}]
     start = (number - 1) * ROWS
@@ -199,10 +199,10 @@ def _content(reading: Reading, as_of: Markup, query: Query, number: int) -> Mark
         noun="letter" if reading.count == 1 else "letters",
         more="" if read == reading.count else looked_at,
         hint=_HINT,
-        reasons=_reasons(found, query, reason),
+        reasons=_reasons(found, request, reason),
         says=_says(start, len(part), len(wanted)),
         letters=join(_letter(at, it) for at, it in enumerate(part, start + 1)),
-        turn=_turn(query, number, has_more=start + ROWS < len(wanted)),
+        turn=_turn(request, number, has_more=start + ROWS < len(wanted)),
     )
 
 
@@ -210,32 +210,29 @@ def _texts(it: Letter) -> Sequence[str]:
     return it.id, it.checkout_id or "", it.status or "", it.reason, it.error
 
 
-def _reasons(letters: Sequence[Letter], query: Query, chosen: str) -> Markup:
+def _reasons(letters: Sequence[Letter], request: Request, chosen: str) -> Markup:
     """Return links that show the letters of one reason alone."""
-    kept = [("q", it) for it in query.get("q", ())]
     counts = Counter(it.reason for it in letters)
-    links = [_link(f"all ({count(len(letters))})", kept, is_current=not chosen)]
+    links = [_link(f"all ({count(len(letters))})", request.again("q"), is_current=not chosen)]
     for reason, number in sorted(counts.items(), key=lambda it: (-it[1], it[0])):
         text = f"{shown(reason)} ({count(number)})"
-        links.append(_link(text, [*kept, ("reason", reason)], is_current=reason == chosen))
+        links.append(_link(text, request.again("q", reason=reason), is_current=reason == chosen))
     return join(links, " ")
 
 
-def _turn(query: Query, number: int, *, has_more: bool) -> Markup:
-    kept = [(name, it) for name in ("q", "reason") for it in query.get(name, ())]
+def _turn(request: Request, number: int, *, has_more: bool) -> Markup:
     links = []
     if number > 1:
-        links.append(_link("← older", [*kept, ("page", str(number - 1))]))
+        links.append(_link("← older", request.again("q", "reason", page=number - 1)))
     if has_more:
-        links.append(_link("newer →", [*kept, ("page", str(number + 1))]))
-    shell = '<nav class="turn" aria-label="Other letters">{links}</nav>' if links else ""
-    return fill(shell, links=join(links, " "))
+        links.append(_link("newer →", request.again("q", "reason", page=number + 1)))
+    return some('<nav class="turn" aria-label="Other letters">{it}</nav>', join(links, " "))
 
 
-def _link(text: str, query: list[tuple[str, str]], *, is_current: bool = False) -> Markup:
+def _link(text: str, search: str, *, is_current: bool = False) -> Markup:
     current = Markup(' aria-current="true"' if is_current else "")
-    shell = '<a href="dead-letters?{query}"{current}>{text}</a>'
-    return fill(shell, query=urlencode(query, errors="replace"), current=current, text=text)
+    shell = '<a href="dead-letters?{search}"{current}>{text}</a>'
+    return fill(shell, search=search, current=current, text=text)
 
 
 def _says(start: int, shown: int, wanted: int) -> str:
@@ -251,11 +248,7 @@ def _letter(number: int, it: Letter) -> Markup:
         _LETTER,
         it=it,
         number=number,
-        id=shown(it.id),
         checkout=link(shown(it.checkout_id) or NAMELESS, checkout_page(it.checkout_id or "")),
-        status=shown(it.status),
-        reason=shown(it.reason),
-        error=shown(it.error),
         facts=facts(_facts(it)),
         body=_body(it),
     )
@@ -270,7 +263,7 @@ def _facts(it: Letter) -> dict[str, str]:
         commands["explain"] = f"{commands['show']} --body | cki-notifier explain -"
     return {
         "tries": str(it.attempts) if it.attempts else "",
-        "first seen": shown_time(iso(it.first_seen)) if it.first_seen else "",
+        "first seen": markup.time(iso(it.first_seen)) if it.first_seen else "",
         "came by": f"{shown(it.exchange)} {shown(it.routing_key)}".strip(),
         **{action: code(line) for action, line in commands.items()},
     }

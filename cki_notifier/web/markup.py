@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from cki_notifier.telemetry.printable import printable
+from cki_notifier.web.rows import shown
 
 
 class Process(Struct, frozen=True):
@@ -27,6 +28,12 @@ class Process(Struct, frozen=True):
     sends: bool
     started: str
 
+    @property
+    def place(self) -> str:
+        """Where it is deployed, in words."""
+        name = self.environment or "no environment"
+        return name if self.sends else f"{name}: nothing is sent, only shown"
+
 
 class Markup(str):
     """HTML. What is made of it by other means than :func:`fill` and :func:`join` is text again."""
@@ -35,6 +42,10 @@ class Markup(str):
 
 
 class _Escaping(Formatter):
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        shows = {"t": time, "c": code, "n": count, "s": shown}
+        return shows[conversion](value) if conversion else value
+
     def format_field(self, value: Any, format_spec: str) -> str:
         return value if isinstance(value, Markup) else escape(format(value, format_spec))
 
@@ -43,8 +54,17 @@ _ESCAPING = _Escaping()
 
 
 def fill(template: str, **values: object) -> Markup:
-    """Fill a template of ours: ``{name}`` and ``{name.attribute}``, as in :meth:`str.format`."""
+    """Fill a template of ours: ``{name}`` and ``{name.attribute}``, as in :meth:`str.format`.
+
+    ``{name!t}`` shows a :func:`time`, ``{name!c}`` a :func:`code`, ``{name!n}`` a :func:`count`,
+    and ``{name!s}`` what :func:`~cki_notifier.web.rows.shown` leaves of a text of anybody.
+    """
     return Markup(_ESCAPING.vformat(template, (), values))
+
+
+def some(template: str, it: object, **values: object) -> Markup:
+    """Fill a template about ``{it}``, if there is any of it."""
+    return fill(template, it=it, **values) if it else Markup()
 
 
 def join(parts: Iterable[Markup], between: str = "") -> Markup:
@@ -67,29 +87,18 @@ def page(title: str, content: Markup, process: Process, now: str) -> Markup:
         process: whose page it is.
         now: ISO 8601 in UTC.
     """
-    values = {"title": title, "content": content, "now": time(now)}
-    return fill(asset("frame.html"), **values, **told(process))
+    shell = asset("frame.html")
+    return fill(shell, title=title, content=content, process=process, now=now)
 
 
-def told(process: Process) -> dict[str, object]:
-    """Return what the head of every page says."""
-    name = process.environment or "no environment"
-    return {
-        "environment": name if process.sends else f"{name}: nothing is sent, only shown",
-        "sends": str(process.sends).lower(),
-        "version": process.version,
-        "started": time(process.started),
-    }
-
-
-def time(iso: str) -> Markup:
-    """Show a time, with its date."""
-    return fill('<time datetime="{iso}">{moment} UTC</time>', iso=iso, moment=moment(iso))
+def time(iso: str | None) -> Markup:
+    """Show a time with its date, if there is one."""
+    return some('<time datetime="{it}">{moment} UTC</time>', iso, moment=moment(iso or ""))
 
 
 def code(text: str) -> Markup:
     """Show a command or a code, if there is one."""
-    return fill("<code>{text}</code>", text=text) if text else Markup()
+    return some("<code>{it}</code>", text)
 
 
 def link(text: str, url: str) -> Markup:

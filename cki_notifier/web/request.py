@@ -3,11 +3,11 @@
 import io
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -27,8 +27,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Query = Mapping[str, Sequence[str]]
-
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request to read something.
@@ -40,17 +38,36 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: str
-    query: Query
+    query: Mapping[str, Sequence[str]]
     accept: str = ""
+
+    def values(self, name: str) -> Sequence[str]:
+        """Return all values of a parameter."""
+        return self.query.get(name, ())
 
     def first(self, name: str) -> str:
         """Return the first value of a parameter, ``""`` where there is none."""
-        return "".join(self.query.get(name, ())[:1])
+        return "".join(self.values(name)[:1])
 
     def number(self, name: str) -> int:
         """Return a parameter that is a number, 0 for one that is none."""
-        text = "".join(self.query.get(name, ()))
+        text = "".join(self.values(name))
         return int(text) if _NUMBER.fullmatch(text) else 0
+
+    def words(self) -> set[str]:
+        """Return what is searched for: each word once, in lower case."""
+        return set(unquote(" ".join(self.values("q"))).lower().split())
+
+    def again(self, *names: str, **more: object) -> str:
+        """Return the query of an address that asks again for these parameters, and for more."""
+        kept = [(name, it) for name in names for it in self.values(name)]
+        return urlencode([*kept, *more.items()], errors="replace")
+
+
+def has_all(texts: Iterable[str], words: set[str]) -> bool:
+    """Tell whether each of these words is in some text."""
+    haystack = "\n".join(texts).lower()
+    return all(word in haystack for word in words)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -66,7 +83,7 @@ def text(said: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
     return Answer(f"{said}\n".encode(), "text/plain; charset=utf-8", code)
 
 
-def page(markup: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
+def html(markup: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
     """Answer with a page."""
     return Answer(markup.encode(errors="replace"), "text/html; charset=utf-8", code)
 

@@ -1,16 +1,17 @@
 """The status page, and what it shows; ``/outcomes.json`` is exactly that."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 from msgspec import Struct
 
 from cki_notifier import __version__
 from cki_notifier.configuration.settings import Config
 from cki_notifier.telemetry import metrics
-from cki_notifier.telemetry.outcomes import Entry, Outcomes
+from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.health import Health
 from cki_notifier.web.markup import (
@@ -18,15 +19,13 @@ from cki_notifier.web.markup import (
     Process,
     age,
     asset,
-    count,
     fill,
     join,
     moment,
-    time,
-    told,
+    some,
 )
 from cki_notifier.web.neighbours import Connection, Problem, look
-from cki_notifier.web.request import Query
+from cki_notifier.web.request import Request, has_all
 from cki_notifier.web.rows import (
     NAMELESS,
     InHand,
@@ -146,51 +145,43 @@ def snapshot(known: Known, after: int = NOTHING_AFTER) -> Snapshot:
     )
 
 
-def status_page(known: Known, query: Query, before: int = 0) -> Markup:
+def status_page(known: Known, request: Request) -> Markup:
     """Return the page.
 
     Args:
         known: what it tells of.
-        query: ``q`` searches, ``outcome`` (any number of them) filters.
-        before: only outcomes with a lower number are shown; 0 for the newest.
+        request: ``q`` searches, ``outcome`` (any number of them) filters; of many outcomes those
+            whose number is lower than ``before`` are shown.
     """
     status, kept = snapshot(known), known.outcomes.newest()
     now = datetime.fromisoformat(status.now)
-    words = words_of(query)
-    wanted = set(query.get("outcome", ())) & _OUTCOMES or _OUTCOMES
+    wanted = set(request.values("outcome")) & _OUTCOMES or _OUTCOMES
+    words = request.words()
     found = [it for it in kept if not words or has_all(_texts(row_of(known.config, it)), words)]
-    part = _part([it for it in found if it.result.outcome in wanted], before, len(kept))
-    dead_letters = status.waiting.get("dead-letter")
+    chosen = [it for it in found if it.result.outcome in wanted]
+    before = request.number("before") or math.inf
+    start = next((at for at, it in enumerate(chosen) if it.number < before), 0)
+    part = chosen[start : start + ROWS]
+    end = start + len(part)
+    newer = chosen[start - ROWS - 1].number if start > ROWS else 0
+    says = f"{start + 1} to {end} of {len(chosen)} shown"
     return fill(
         asset("page.html"),
-        **told(status.process),
         status=status,
         title=f"(!) cki-notifier: {status.verdict.says}" if status.problems else "cki-notifier",
         as_of=status.now[11:19],
         problems=join(map(_problem, status.problems)),
         connections=join(fill(_CONNECTION, it=it) for it in status.connections),
-        main=count(status.waiting.get("main")),
-        delay=count(status.waiting.get("delay")),
-        dead_letters=count(dead_letters),
-        alarm=str(bool(dead_letters)).lower(),
+        waiting=defaultdict(lambda: None, status.waiting),
+        alarm=str(bool(status.waiting.get("dead-letter"))).lower(),
         last_sent=age(status.last_sent, now) if status.last_sent else "none yet",
         counts=Counter(it.result.outcome for it in found),
-        part=part,
-        rows=join(_row(row_of(known.config, it), now) for it in part.entries),
-        newer=_turn(query, part.newer),
-        older=_turn(query, part.older),
+        says=says if len(part) < len(chosen) else f"{end} of {len(kept)} shown",
+        none="" if part else "None of them matches." if kept else "Nothing was settled yet.",
+        rows=join(_row(row_of(known.config, it), now) for it in part),
+        newer=_turn(request, newer if start else None),
+        older=_turn(request, part[-1].number if end < len(chosen) else None),
     )
-
-
-def words_of(query: Query) -> set[str]:
-    """Return what is searched for: each word once, in lower case."""
-    return set(unquote(" ".join(query.get("q", ()))).lower().split())
-
-
-def has_all(texts: Iterable[str], words: set[str]) -> bool:
-    """Tell whether each of these words is in some text."""
-    haystack = "\n".join(texts).lower()
-    return all(word in haystack for word in words)
 
 
 def _texts(row: Row) -> Iterable[str]:
@@ -200,64 +191,25 @@ def _texts(row: Row) -> Iterable[str]:
     return (*about, row.event_id, row.letter, row.by, *addresses)
 
 
-class _Part(Struct, frozen=True):
-    """What of many outcomes is shown at once.
-
-    Attributes:
-        says: which they are.
-        none: why there are none, ``""`` when there are.
-        newer, older: where the next ones begin: before that number, 0 for the newest; None where
-            there are none.
-    """
-
-    entries: Sequence[Entry]
-    says: str
-    none: str
-    newer: int | None
-    older: int | None
-
-
-def _part(found: Sequence[Entry], before: int, total: int) -> _Part:
-    start = next((at for at, it in enumerate(found) if it.number < before), 0) if before else 0
-    entries = found[start : start + ROWS]
-    end = start + len(entries)
-    is_all = len(entries) == len(found)
-    of = f"{count(len(found))} of {count(total)}"
-    if not is_all:
-        of = f"{count(start + 1)} to {count(end)} of {count(len(found))}"
-    newer = found[start - ROWS - 1].number if start > ROWS else 0
-    none = "None of them matches." if total else "Nothing was settled yet."
-    return _Part(
-        entries,
-        f"{of} shown",
-        "" if entries else none,
-        newer if start else None,
-        entries[-1].number if end < len(found) else None,
-    )
-
-
 def _problem(it: Problem) -> Markup:
-    since = fill('<span class="since">since {time}</span>', time=time(it.since)) if it.since else ""
-    return fill(_PROBLEM, it=it, since=since)
+    return fill(_PROBLEM, it=it, since=some("since {it!t}", it.since))
 
 
 def _row(it: Row, now: datetime) -> Markup:
-    url = it.merge_request_url
     return fill(
         asset("row.html"),
         it=it,
         moment=moment(it.time).partition("-")[2],
         age=age(it.time, now),
         checkout=it.checkout_id or NAMELESS,
-        merge_request_href=fill(' href="{url}"', url=url) if url else "",
+        merge_request_href=some(' href="{it}"', it.merge_request_url),
         took=f"{it.seconds:.{2 if it.seconds < 10 else 0}f} s",  # noqa: PLR2004  # of 2 digits
     )
 
 
-def _turn(query: Query, before: int | None) -> Markup:
-    """Return the attribute of a link to other rows of the same search."""
+def _turn(request: Request, before: int | None) -> Markup:
+    """Return the attribute of a link to other rows of the same search: 0 are the newest."""
     if before is None:
         return Markup("hidden")
-    kept = [(name, it) for name in ("q", "outcome") for it in query.get(name, ())]
-    wanted = kept + ([("before", str(before))] if before else [])
-    return fill('href="./?{query}#outcomes"', query=urlencode(wanted, errors="replace"))
+    more = {"before": before} if before else {}
+    return fill('href="./?{search}#outcomes"', search=request.again("q", "outcome", **more))

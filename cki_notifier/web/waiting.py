@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from cki_notifier.web.markup import Markup, count, fill, join, link, page, time
+from cki_notifier.web.markup import Markup, fill, join, link, page, some
 from cki_notifier.web.rows import NAMELESS, InHand, Waiting
 from cki_notifier.web.status import Snapshot
 
 _PAGE = """
-<p>In flight: {status.in_flight:,} of {status.in_flight_limit:,}. In the queue: {main}, which
+<p>In flight: {status.in_flight:,} of {status.in_flight_limit:,}. In the queue: {main!n}, which
 RabbitMQ has handed to nobody.</p>
 <h2 id="in-hand">In hand: {status.in_hand_count:,}</h2>
 <p>What RabbitMQ handed to this process, and is not settled; what was first seen first comes
@@ -20,15 +20,15 @@ first.{lost}</p>
 _HEAD = '<p><span class="checkout">{who}</span> {it.status}</p>'
 _IN_HAND = (
     "<li>{head}<p>{it.does}</p>"
-    "<p>try {it.attempt}, in hand since {since}, first seen {first_seen}</p></li>"
+    "<p>try {it.attempt}, in hand since {it.since!t}, first seen {it.first_seen!t}</p></li>"
 )
 _DELAYED = (
-    "<li>{head}<p>{it.sentence} <code>{it.reason}</code></p>"
+    "<li>{head}<p>{it.sentence} {it.reason!c}</p>"
     '<p class="error">{it.error}</p>'
-    "<p>try {it.attempt} failed, comes back {until}, first seen {first_seen}</p></li>"
+    "<p>try {it.attempt} failed, comes back {it.until!t}, first seen {it.first_seen!t}</p></li>"
 )
 _UNKNOWN = (
-    "<p>The delay queues hold about {count:,} more that this process does not know of: of other "
+    "<p>The delay queues hold about {it:,} more that this process does not know of: of other "
     "replicas, of the time before it was started, or of those it was delaying when there were more "
     "than a thousand.</p>"
 )
@@ -42,31 +42,25 @@ def waiting_page(status: Snapshot) -> Markup:
     content = fill(
         _PAGE,
         status=status,
-        main=count(status.waiting.get("main")),
+        main=status.waiting.get("main"),
         lost="" if consumes else lost,
         in_hand=in_hand_list(status.in_hand),
         more_in_hand=_more(status.in_hand_count - len(status.in_hand)),
         delayed=waiting_list(status.delayed),
         more_delayed=_more(status.delayed_count - len(status.delayed)),
-        unknown=fill(_UNKNOWN, count=unknown) if unknown > 0 else "",
+        unknown=some(_UNKNOWN, max(0, unknown)),
     )
     return page("What waits", content, status.process, status.now)
 
 
 def in_hand_list(held: Iterable[InHand]) -> Markup:
     """Show notifications in hand."""
-    return _list(
-        fill(_IN_HAND, it=it, head=_head(it), since=time(it.since), first_seen=time(it.first_seen))
-        for it in held
-    )
+    return _list(fill(_IN_HAND, it=it, head=_head(it)) for it in held)
 
 
 def waiting_list(delayed: Iterable[Waiting]) -> Markup:
     """Show notifications in delay queues."""
-    return _list(
-        fill(_DELAYED, it=it, head=_head(it), until=time(it.until), first_seen=time(it.first_seen))
-        for it in delayed
-    )
+    return _list(fill(_DELAYED, it=it, head=_head(it)) for it in delayed)
 
 
 def _head(it: InHand | Waiting) -> Markup:
@@ -74,9 +68,8 @@ def _head(it: InHand | Waiting) -> Markup:
 
 
 def _list(items: Iterable[Markup]) -> Markup:
-    found = join(items)
-    return fill('<ul class="items">{found}</ul>' if found else "<p>Nothing.</p>", found=found)
+    return some('<ul class="items">{it}</ul>', join(items)) or Markup("<p>Nothing.</p>")
 
 
 def _more(number: int) -> Markup:
-    return fill("<p>… and {number:,} more.</p>" if number > 0 else "", number=number)
+    return some("<p>… and {it:,} more.</p>", max(0, number))

@@ -18,7 +18,7 @@ from cki_notifier.web.health import Health
 from cki_notifier.web.letters import Letters, Read, letters_page
 from cki_notifier.web.markup import asset
 from cki_notifier.web.metrics import Metrics
-from cki_notifier.web.request import Answer, Request, json, page, text
+from cki_notifier.web.request import Answer, Request, html, json, text
 from cki_notifier.web.server import Server
 from cki_notifier.web.status import Known, snapshot, status_page
 from cki_notifier.web.waiting import waiting_page
@@ -100,11 +100,11 @@ class Site:
         script = Answer(asset("page.js").encode(), "text/javascript; charset=utf-8")
         style = Answer(asset("page.css").encode(), "text/css; charset=utf-8")
         self._routes: dict[str, Callable[[Request], Answer]] = {
-            "/": lambda it: page(status_page(known, it.query, it.number("before"))),
+            "/": lambda it: html(status_page(known, it)),
             "/page.js": lambda _: script,
             "/page.css": lambda _: style,
             "/outcomes.json": lambda it: json(snapshot(known, it.number("after"))),
-            "/waiting": lambda _: page(waiting_page(snapshot(known))),
+            "/waiting": lambda _: html(waiting_page(snapshot(known))),
             "/checkout": self._show_checkout,
             "/checkout.json": self._show_checkout_json,
             "/dead-letters": self._show_letters,
@@ -120,15 +120,15 @@ class Site:
 
     def _show_checkout(self, request: Request) -> Answer:
         history = history_of(self._known, request.first("id"))
-        return page(checkout_page(history, self._known.process), _found(history))
+        return html(checkout_page(self._known, history), _found(history))
 
     def _show_checkout_json(self, request: Request) -> Answer:
         history = history_of(self._known, request.first("id"))
         return json(history, _found(history))
 
     def _show_letters(self, request: Request) -> Answer:
-        look, number = self._letters.look(), request.number("page")
-        return page(letters_page(look, self._known.process, request.query, number))
+        look = self._letters.look()
+        return html(letters_page(look, self._known.process, request))
 
     def _show_metrics(self, request: Request) -> Answer:
         _ = self._known.health.kafka  # asks, so that the metric of the connection is true
