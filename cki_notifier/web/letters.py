@@ -29,7 +29,7 @@ from cki_notifier.web.markup import (
 )
 from cki_notifier.web.request import Request, has_all
 from cki_notifier.web.rows import NAMELESS, checkout_page, command, iso, shown
-from cki_notifier.web.status import ROWS
+from cki_notifier.web.status import MOST_SHOWN
 
 #: What was read holds for so long, and why it could not be read, in seconds. Each look counts as a
 #: delivery for RabbitMQ.
@@ -188,8 +188,8 @@ def _content(reading: Reading, as_of: str, request: Request) -> Markup:
     number = max(1, min(request.number("page"), _MOST_PAGES))
     found = [it for it in reading.letters if has_all(_texts(it), words)]
     wanted = [it for it in found if reason in {"", it.reason}]
-    start = (number - 1) * ROWS
-    part = wanted[start : start + ROWS]
+    start = (number - 1) * MOST_SHOWN
+    part = wanted[start : start + MOST_SHOWN]
     read = len(reading.letters)
     looked_at = f". {count(reading.seen)} were looked at; here are {count(read)} of them"
     return fill(
@@ -202,7 +202,7 @@ def _content(reading: Reading, as_of: str, request: Request) -> Markup:
         reasons=_reasons(found, request, reason),
         says=_says(start, len(part), len(wanted)),
         letters=join(_letter(at, it) for at, it in enumerate(part, start + 1)),
-        turn=_turn(request, number, has_more=start + ROWS < len(wanted)),
+        turn=_turn(request, number, has_more=start + MOST_SHOWN < len(wanted)),
     )
 
 

@@ -1,6 +1,6 @@
 """HTML out of templates: what is put in is escaped, unless it is markup already."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from html import escape
@@ -43,7 +43,7 @@ class Markup(str):
 
 class _Escaping(Formatter):
     def convert_field(self, value: Any, conversion: str | None) -> Any:
-        shows = {"t": time, "c": code, "n": count, "s": shown}
+        shows: dict[str, Callable[[Any], str]] = {"t": time, "c": code, "n": count, "s": shown}
         return shows[conversion](value) if conversion else value
 
     def format_field(self, value: Any, format_spec: str) -> str:
@@ -93,7 +93,8 @@ def page(title: str, content: Markup, process: Process, now: str) -> Markup:
 
 def time(iso: str | None) -> Markup:
     """Show a time with its date, if there is one."""
-    return some('<time datetime="{it}">{moment} UTC</time>', iso, moment=moment(iso or ""))
+    moment = (iso or "")[:19].replace("T", " ")
+    return some('<time datetime="{it}">{moment} UTC</time>', iso, moment=moment)
 
 
 def code(text: str) -> Markup:
@@ -123,11 +124,6 @@ def details(summary: str, text: str) -> Markup:
 def count(number: int | None) -> str:
     """Write a number as people do; ``unknown`` for None."""
     return "unknown" if number is None else f"{number:,}"
-
-
-def moment(iso: str) -> str:
-    """Return a time of our JSON as people read it."""
-    return iso[:19].replace("T", " ")
 
 
 def age(iso: str, now: datetime) -> str:

@@ -28,7 +28,6 @@ from cki_notifier.web.request import Answer, Handler, Request
 
 logger = logging.getLogger(__name__)
 
-Answers = Callable[[Request], Answer]
 Job = Callable[[], Answer]
 
 #: So many connections may wait until they are accepted.
@@ -62,12 +61,14 @@ class Server:
 
     Args:
         port: its number.
+        probes: the addresses that are answered however busy the others keep us: each has a thread
+            of its own.
 
     Raises:
         ConfigurationError: the port is taken, or not ours to take.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, probes: Collection[str]) -> None:
         try:
             self._listener = _listen(port)
         except OSError as error:
@@ -77,62 +78,9 @@ class Server:
             ) from error
         self._listener.settimeout(0)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNELS_SHARE)
-        self._started: tuple[asyncio.AbstractEventLoop, _Connections, Thread] | None = None
-
-    def start(self, answers: Answers, probes: Collection[str]) -> None:
-        """Answer requests, in threads of their own.
-
-        Args:
-            answers: called for each request, in many threads at once.
-            probes: the addresses that are answered however busy the others keep us: each has a
-                thread of its own.
-        """
-        loop, connections = asyncio.new_event_loop(), _Connections(self._listener, answers, probes)
-        serve = connections.serve(REQUESTS_SECONDS)
-        thread = Thread(target=loop.run_until_complete, args=[serve], name="http", daemon=True)
-        thread.start()
-        self._started = loop, connections, thread
-
-    def close(self) -> None:
-        """Give the port back within :data:`REQUESTS_SECONDS`; answers on their way are finished."""
-        end = time.monotonic() + REQUESTS_SECONDS
-        if self._started is not None:
-            loop, connections, thread = self._started
-            loop.call_soon_threadsafe(connections.stopping.set)
-            thread.join()
-            loop.close()
-            connections.close(end)
-        self._listener.close()
-
-
-def _listen(port: int) -> socket.socket:
-    """Listen on all interfaces for IPv6 and IPv4, or for what of them the machine has.
-
-    Raises:
-        OSError: it can't be.
-    """
-    if socket.has_dualstack_ipv6():
-        try:
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-            )
-        except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is there, but switched off
-                raise
-    return socket.create_server(("", port), backlog=_BACKLOG)
-
-
-class _Connections:
-    """Accepts connections, reads a request from each, has it answered and sends the answer.
-
-    Attributes:
-        stopping: has :meth:`serve` end; to be set in its thread.
-    """
-
-    def __init__(self, listener: socket.socket, answers: Answers, probes: Collection[str]) -> None:
-        self.stopping = asyncio.Event()
-        self._listener = listener
-        self._answers = answers
+        self._loop = asyncio.new_event_loop()
+        self._thread: Thread | None = None
+        self._stopping = asyncio.Event()
         self._throttle = Throttle(_TOLD_SECONDS, 1)
         self._open: set[asyncio.Task[None]] = set()
         self._sending = _Room("send a request", _MOST_SENDING)
@@ -140,28 +88,41 @@ class _Connections:
         self._pages = Desk("http page", _THREADS)
         self._probes = {probe: Desk(f"http {probe}", 1) for probe in probes}
 
-    async def serve(self, seconds: float) -> None:
-        """Serve until the end; then hear nothing more, and finish answers for so long."""
+    def start(self, answers: Callable[[Request], Answer]) -> None:
+        """Answer requests, in threads of their own, by what is called in many of them at once."""
+        self._answers = answers
+        work = partial(self._loop.run_until_complete, self._serve())
+        self._thread = Thread(target=work, name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the port back within :data:`REQUESTS_SECONDS`; answers on their way are finished."""
+        end = time.monotonic() + REQUESTS_SECONDS
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+        self._loop.close()
+        for desk in (self._pages, *self._probes.values()):
+            desk.close(end)
+        self._listener.close()
+
+    async def _serve(self) -> None:
+        """Accept connections until the end; then hear nothing more, and finish answers."""
         self._listen()
-        await self.stopping.wait()
-        asyncio.get_running_loop().remove_reader(self._listener)
+        await self._stopping.wait()
+        self._loop.remove_reader(self._listener)
         self._listener.close()
         while self._sending.hang_up():  # browsers open some and say nothing
             pass
         if self._open:
-            await asyncio.wait(self._open, timeout=seconds)
+            await asyncio.wait(self._open, timeout=REQUESTS_SECONDS)
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    def close(self, end: float) -> None:
-        """End the threads that answer; any that hangs is left behind at that monotonic time."""
-        for desk in (self._pages, *self._probes.values()):
-            desk.close(end)
-
     def _listen(self, *_: object) -> None:
-        if not self.stopping.is_set():
-            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        if not self._stopping.is_set():
+            self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
         """Accept a connection, now that there is one: asked for none, Linux wants room as well."""
@@ -181,12 +142,11 @@ class _Connections:
 
     def _make_room(self) -> None:
         """Accept nothing until there may be a file descriptor for it."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._listener)
+        self._loop.remove_reader(self._listener)
         if gone := self._sending.hang_up() or self._taking.hang_up():
             gone.add_done_callback(self._listen)
         else:
-            loop.call_later(_PAUSE_SECONDS, self._listen)
+            self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
     def _end(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         """End what :meth:`_serve_one` can't: a task that is cancelled at once never begins."""
@@ -218,8 +178,25 @@ class _Connections:
         if rest:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROPPED)
             with self._taking.place():
-                await asyncio.get_running_loop().sock_sendall(connection, rest)
+                await self._loop.sock_sendall(connection, rest)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SENT)
+
+
+def _listen(port: int) -> socket.socket:
+    """Listen on all interfaces for IPv6 and IPv4, or for what of them the machine has.
+
+    Raises:
+        OSError: it can't be.
+    """
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is there, but switched off
+                raise
+    return socket.create_server(("", port), backlog=_BACKLOG)
 
 
 async def _read(connection: socket.socket) -> bytes:

@@ -1,7 +1,7 @@
 """The status page, and what it shows; ``/outcomes.json`` is exactly that."""
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -21,7 +21,6 @@ from cki_notifier.web.markup import (
     asset,
     fill,
     join,
-    moment,
     some,
 )
 from cki_notifier.web.neighbours import Connection, Problem, look
@@ -38,14 +37,10 @@ from cki_notifier.web.rows import (
 )
 from cki_notifier.web.verdict import Moment, Verdict, problems_of, verdict_of
 
-#: Of what is not settled, so many of each kind are shown.
+#: So many of each kind are shown at once.
 MOST_SHOWN = 50
 #: What an outcome can be.
 _OUTCOMES = {"sent", "ignored", "delayed", "dead-lettered"}
-#: So many rows are shown at once.
-ROWS = 50
-#: No outcome has a number above that.
-NOTHING_AFTER = 10**18
 _CONNECTION = (
     '<li id="connection-{it.id}" data-state="{it.state}"><span class="name">{it.name}</span> '
     '<span class="says">{it.says}</span> <span class="about">{it.about}</span></li>'
@@ -111,7 +106,7 @@ class Snapshot(Struct, frozen=True):
     outcomes: list[Row]
 
 
-def snapshot(known: Known, after: int = NOTHING_AFTER) -> Snapshot:
+def snapshot(known: Known, after: float = math.inf) -> Snapshot:
     """Return how it is now, with the outcomes whose number is above ``after``."""
     now = datetime.now(UTC)
     kept, last_sent = known.outcomes.newest(), known.outcomes.last_sent
@@ -161,9 +156,9 @@ def status_page(known: Known, request: Request) -> Markup:
     chosen = [it for it in found if it.result.outcome in wanted]
     before = request.number("before") or math.inf
     start = next((at for at, it in enumerate(chosen) if it.number < before), 0)
-    part = chosen[start : start + ROWS]
+    part = chosen[start : start + MOST_SHOWN]
     end = start + len(part)
-    newer = chosen[start - ROWS - 1].number if start > ROWS else 0
+    newer = chosen[start - MOST_SHOWN - 1].number if start > MOST_SHOWN else 0
     says = f"{start + 1} to {end} of {len(chosen)} shown"
     return fill(
         asset("page.html"),
@@ -172,7 +167,7 @@ def status_page(known: Known, request: Request) -> Markup:
         as_of=status.now[11:19],
         problems=join(map(_problem, status.problems)),
         connections=join(fill(_CONNECTION, it=it) for it in status.connections),
-        waiting=defaultdict(lambda: None, status.waiting),
+        waiting={name: status.waiting.get(name) for name in ("main", "delay", "dead-letter")},
         alarm=str(bool(status.waiting.get("dead-letter"))).lower(),
         last_sent=age(status.last_sent, now) if status.last_sent else "none yet",
         counts=Counter(it.result.outcome for it in found),
@@ -199,7 +194,7 @@ def _row(it: Row, now: datetime) -> Markup:
     return fill(
         asset("row.html"),
         it=it,
-        moment=moment(it.time).partition("-")[2],
+        moment=it.time[5:19].replace("T", " "),
         age=age(it.time, now),
         checkout=it.checkout_id or NAMELESS,
         merge_request_href=some(' href="{it}"', it.merge_request_url),

@@ -39,7 +39,7 @@ class Website:
     """
 
     def __init__(self, port: int) -> None:
-        self._server = Server(port)
+        self._server = Server(port, PROBES)
         self._watches: list[Watch] = []
 
     def open(  # noqa: PLR0913  # all that the page tells of
@@ -73,7 +73,7 @@ class Website:
             self._watches = [lengths, acceptance]
         health = Health(liveness, publisher.check if publisher else None)
         known = Known(config, health, outcomes, unsettled, counts)
-        self._server.start(Site(known, letters).answer, PROBES)
+        self._server.start(Site(known, letters).answer)
 
     def close(self) -> None:
         """Give the port back and end all threads."""

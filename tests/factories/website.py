@@ -105,8 +105,8 @@ class Scene:
 def served(scene: Scene, port: int = 0) -> Iterator[int]:
     """Serve a scene on a port of its own, or on the one given; yield it."""
     port = port or free_port()
-    server = Server(port)
-    server.start(scene.site().answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(scene.site().answer)
     try:
         yield port
     finally:

@@ -49,8 +49,8 @@ def _site() -> Site:
 def _port(site: Site) -> Iterator[int]:
     """Return the port of a server that answers."""
     port = free_port()
-    server = Server(port)
-    server.start(site.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(site.answer)
     yield port
     site.may_answer.set()
     server.close()
@@ -208,8 +208,8 @@ def test_probes_wait_for_no_page(port: int, crowd: Crowd, site: Site) -> None:
 def test_liveness_waits_for_no_readiness(site: Site) -> None:
     """One probe may have to wait for Kafka; the other does not."""
     port = free_port()
-    server = Server(port)
-    server.start(site.answer, ("/live", "/held"))
+    server = Server(port, ("/live", "/held"))
+    server.start(site.answer)
     with client(port, b"GET /held HTTP/1.1\r\n\r\n") as held:
         assert site.held.acquire(timeout=PATIENCE)
         assert ask(port, "/live")[0].status == 200
@@ -326,8 +326,8 @@ def test_without_any_descriptor_nothing_spins(port: int) -> None:
 def test_the_end_waits_for_nobody_for_long(site: Site) -> None:
     """Silent ones, an answer that nobody reads, one that is never made: all are cut off in time."""
     port = free_port()
-    server = Server(port)
-    server.start(site.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(site.answer)
     with (
         client(port, b"") as silent,
         client(port, b"GET /large HTTP/1.1\r\n\r\n") as unread,
