@@ -12,7 +12,7 @@ from cki_notifier.telemetry.printable import printable
 from cki_notifier.web import rows
 from cki_notifier.web.markup import Markup, code, details, facts, fill, join, link, page, some, time
 from cki_notifier.web.status import Known
-from cki_notifier.web.waiting import in_hand_list, waiting_list
+from cki_notifier.web.waiting import unsettled
 
 #: So many notifications of one checkout are told of, and so much of their messages, in bytes.
 _MOST, _MOST_BYTES = 100, 512 * 1024
@@ -165,8 +165,8 @@ def checkout_page(known: Known, history: History) -> Markup:
         unknown=Markup("" if history.is_known else unknown),
         links=join(links, " "),
         again=some(again, history.dry_run_command),
-        in_hand=some("<h2>In hand now</h2>{list}", in_hand, list=in_hand_list(in_hand)),
-        delayed=some("<h2>Delayed now</h2>{list}", delayed, list=waiting_list(delayed)),
+        in_hand=some("<h2>In hand now</h2>{list}", in_hand, list=unsettled(in_hand)),
+        delayed=some("<h2>Delayed now</h2>{list}", delayed, list=unsettled(delayed)),
         left_out=some("<p>{it:,} more before these.</p>", history.left_out),
         notices=join(map(_notice, history.notifications)),
     )

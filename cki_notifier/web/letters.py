@@ -36,8 +36,6 @@ from cki_notifier.web.status import MOST_SHOWN
 _KEPT_SECONDS, _FAILED_SECONDS = 60.0, 10.0
 #: Of a body so much is shown, in characters.
 _MOST_BODY = 8_000
-#: The page of somebody who counts wrongly, in pages.
-_MOST_PAGES = 1_000
 _HINT = Markup(
     "<p>Nothing can be changed here. To see them all, or to act on many at once: "
     "<code>cki-notifier dead-letters list</code>, "
@@ -185,8 +183,12 @@ def letters_page(look: Look, process: Process, request: Request) -> Markup:
 
 def _content(reading: Reading, as_of: str, request: Request) -> Markup:
     words, reason = request.words(), request.first("reason")
-    number = max(1, min(request.number("page"), _MOST_PAGES))
-    found = [it for it in reading.letters if has_all(_texts(it), words)]
+    number = max(1, request.number("page"))
+    found = [
+        it
+        for it in reading.letters
+        if has_all((it.id, it.checkout_id or "", it.status or "", it.reason, it.error), words)
+    ]
     wanted = [it for it in found if reason in {"", it.reason}]
     start = (number - 1) * MOST_SHOWN
     part = wanted[start : start + MOST_SHOWN]
@@ -204,10 +206,6 @@ def _content(reading: Reading, as_of: str, request: Request) -> Markup:
         letters=join(_letter(at, it) for at, it in enumerate(part, start + 1)),
         turn=_turn(request, number, has_more=start + MOST_SHOWN < len(wanted)),
     )
-
-
-def _texts(it: Letter) -> Sequence[str]:
-    return it.id, it.checkout_id or "", it.status or "", it.reason, it.error
 
 
 def _reasons(letters: Sequence[Letter], request: Request, chosen: str) -> Markup:

@@ -79,16 +79,12 @@ def asset(name: str) -> str:
 
 
 def page(title: str, content: Markup, process: Process, now: str) -> Markup:
-    """Return a page, other than the main one.
-
-    Args:
-        title: of the page.
-        content: below the title.
-        process: whose page it is.
-        now: ISO 8601 in UTC.
-    """
-    shell = asset("frame.html")
-    return fill(shell, title=title, content=content, process=process, now=now)
+    """Return a page, other than the main one, as it is now (ISO 8601 in UTC)."""
+    shell = asset("others.html")
+    body = fill(shell, title=title, content=content, process=process, now=now)
+    return fill(
+        asset("frame.html"), title=f"{title} \N{EN DASH} cki-notifier", script="", body=body
+    )
 
 
 def time(iso: str | None) -> Markup:

@@ -105,7 +105,7 @@ def look(config: Config, health: Health) -> Iterator[Neighbour]:
 
 def _rabbitmq(config: Config, health: Health) -> Neighbour:
     about = config.rabbitmq.queue if config.rabbitmq and config.sends else "a temporary queue"
-    missing, state = health.rabbitmq, connected.states("rabbitmq").get("")
+    missing, state = health.liveness.missing, connected.states("rabbitmq").get("")
     if not missing:
         return _fine("rabbitmq", "RabbitMQ", about, "consumed")
     if missing == NOT_YET and state is None:
@@ -125,7 +125,7 @@ def _rabbitmq(config: Config, health: Health) -> Neighbour:
 def _copies(health: Health) -> Neighbour:
     """Return how it is with the queues that copies go to."""
     name = "Retry and dead-letter queues"
-    held_up = [shown(it.removeprefix("rabbitmq: ")) for it in health.held_up]
+    held_up = [shown(it.removeprefix("rabbitmq: ")) for it in health.liveness.held_up]
     if not held_up:
         return _fine("copies", name, "", "take copies")
     if alarms := [it for it in held_up if it.startswith(_ACCEPTS_NOTHING)]:

@@ -160,10 +160,9 @@ def status_page(known: Known, request: Request) -> Markup:
     end = start + len(part)
     newer = chosen[start - MOST_SHOWN - 1].number if start > MOST_SHOWN else 0
     says = f"{start + 1} to {end} of {len(chosen)} shown"
-    return fill(
+    body = fill(
         asset("page.html"),
         status=status,
-        title=f"(!) cki-notifier: {status.verdict.says}" if status.problems else "cki-notifier",
         as_of=status.now[11:19],
         problems=join(map(_problem, status.problems)),
         connections=join(fill(_CONNECTION, it=it) for it in status.connections),
@@ -177,6 +176,9 @@ def status_page(known: Known, request: Request) -> Markup:
         newer=_turn(request, newer if start else None),
         older=_turn(request, part[-1].number if end < len(chosen) else None),
     )
+    title = f"(!) cki-notifier: {status.verdict.says}" if status.problems else "cki-notifier"
+    script = Markup('<script type="module" src="page.js"></script>\n')
+    return fill(asset("frame.html"), title=title, script=script, body=body)
 
 
 def _texts(row: Row) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """Whether all is well: the one place that decides it, over everything that is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -50,9 +50,8 @@ class Moment(Struct, frozen=True, kw_only=True):
 
 def problems_of(moment: Moment) -> list[Problem]:
     """Return what is wrong, what is worst coming first."""
-    ours = (_standstill(moment), _dead_letters(moment), _late(moment))
-    found = (_hung(moment), *(it.problem for it in moment.neighbours), *ours)
-    return [it for it in found if it is not None]
+    theirs = [it.problem for it in moment.neighbours if it.problem]
+    return [*_hung(moment), *theirs, *_standstill(moment), *_dead_letters(moment), *_late(moment)]
 
 
 def verdict_of(moment: Moment, problems: Sequence[Problem]) -> Verdict:
@@ -67,26 +66,25 @@ def verdict_of(moment: Moment, problems: Sequence[Problem]) -> Verdict:
     return Verdict("fine", "working")
 
 
-def _hung(moment: Moment) -> Problem | None:
-    if moment.lives:
-        return None
-    return Problem(
-        id="loop",
-        says="The loop that talks to RabbitMQ hangs",
-        means="Nothing is settled, whatever else is said here.",
-        do="Save the log, and restart the process: what it holds goes back to the queue.",
-        runbook=runbook("NotConsuming"),
-    )
+def _hung(moment: Moment) -> Iterator[Problem]:
+    if not moment.lives:
+        yield Problem(
+            id="loop",
+            says="The loop that talks to RabbitMQ hangs",
+            means="Nothing is settled, whatever else is said here.",
+            do="Save the log, and restart the process: what it holds goes back to the queue.",
+            runbook=runbook("NotConsuming"),
+        )
 
 
-def _standstill(moment: Moment) -> Problem | None:
+def _standstill(moment: Moment) -> Iterator[Problem]:
     if not _is_consumed(moment):
-        return None  # which is a problem of its own, and then nothing is in hand any more
+        return  # which is a problem of its own, and then nothing is in hand any more
     held = [it.seconds for it in moment.in_hand]
     seconds = min(moment.idle_seconds, max(held, default=0.0))
     is_passed_over = _is_passed_over(moment) and moment.has_settled
     if seconds < _STANDSTILL_SECONDS and not is_passed_over:
-        return None
+        return
     waiting = moment.waiting.get("main", 0)
     if held:
         does = [it.does for it in moment.in_hand]
@@ -98,7 +96,7 @@ def _standstill(moment: Moment) -> Problem | None:
         says = f"Nothing was settled, though {waiting:,} wait in the queue"
         means = "RabbitMQ hands none of them to this process."
         do = "See who else consumes the queue: another replica may have it, and its page tells."
-    return Problem(
+    yield Problem(
         id="standstill",
         says=says,
         since=iso(moment.now - timedelta(seconds=seconds if held else moment.idle_seconds)),
@@ -108,28 +106,26 @@ def _standstill(moment: Moment) -> Problem | None:
     )
 
 
-def _dead_letters(moment: Moment) -> Problem | None:
-    count = moment.waiting.get("dead-letter", 0)
-    if not count:
-        return None
-    return Problem(
-        id="dead-letters",
-        says="1 dead letter" if count == 1 else f"{count:,} dead letters",
-        means="Nobody is told of these kernels until somebody acts.",
-        do="See why on the page of dead letters, mend the cause, and put them back: "
-        "cki-notifier dead-letters list",
-        runbook=runbook("DeadLettersWaiting"),
-    )
+def _dead_letters(moment: Moment) -> Iterator[Problem]:
+    if count := moment.waiting.get("dead-letter", 0):
+        yield Problem(
+            id="dead-letters",
+            says="1 dead letter" if count == 1 else f"{count:,} dead letters",
+            means="Nobody is told of these kernels until somebody acts.",
+            do="See why on the page of dead letters, mend the cause, and put them back: "
+            "cki-notifier dead-letters list",
+            runbook=runbook("DeadLettersWaiting"),
+        )
 
 
-def _late(moment: Moment) -> Problem | None:
+def _late(moment: Moment) -> Iterator[Problem]:
     late = [it for it in moment.delayed if moment.now - it.first_seen > _LATE]
     if not late:
-        return None
+        return
     oldest = min(late, key=lambda it: it.first_seen)
     who = shown(oldest.identity.checkout_id) or f"one {NAMELESS}"
     why = oldest.result.error or sentence(oldest.result.outcome, oldest.result.reason)
-    return Problem(
+    yield Problem(
         id="delayed",
         says=f"{len(late):,} delayed for more than an hour",
         since=iso(oldest.first_seen),

@@ -44,30 +44,21 @@ def waiting_page(status: Snapshot) -> Markup:
         status=status,
         main=status.waiting.get("main"),
         lost="" if consumes else lost,
-        in_hand=in_hand_list(status.in_hand),
+        in_hand=unsettled(status.in_hand),
         more_in_hand=_more(status.in_hand_count - len(status.in_hand)),
-        delayed=waiting_list(status.delayed),
+        delayed=unsettled(status.delayed),
         more_delayed=_more(status.delayed_count - len(status.delayed)),
         unknown=some(_UNKNOWN, max(0, unknown)),
     )
     return page("What waits", content, status.process, status.now)
 
 
-def in_hand_list(held: Iterable[InHand]) -> Markup:
-    """Show notifications in hand."""
-    return _list(fill(_IN_HAND, it=it, head=_head(it)) for it in held)
-
-
-def waiting_list(delayed: Iterable[Waiting]) -> Markup:
-    """Show notifications in delay queues."""
-    return _list(fill(_DELAYED, it=it, head=_head(it)) for it in delayed)
-
-
-def _head(it: InHand | Waiting) -> Markup:
-    return fill(_HEAD, who=link(it.checkout_id or NAMELESS, it.checkout_page), it=it)
-
-
-def _list(items: Iterable[Markup]) -> Markup:
+def unsettled(found: Iterable[InHand | Waiting]) -> Markup:
+    """Show notifications that are in hand or in delay queues."""
+    items = []
+    for it in found:
+        head = fill(_HEAD, who=link(it.checkout_id or NAMELESS, it.checkout_page), it=it)
+        items.append(fill(_DELAYED if isinstance(it, Waiting) else _IN_HAND, it=it, head=head))
     return some('<ul class="items">{it}</ul>', join(items)) or Markup("<p>Nothing.</p>")
 
 

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Heartbeats are served, and the end is noticed, so often, in seconds.
 _TICK_SECONDS = 0.2
+#: How much waits, and whether messages are accepted, is asked so often, in seconds.
+_LENGTHS_SECONDS, _ACCEPTANCE_SECONDS = 15.0, 5.0
 #: An answer older than this is none, in seconds.
 _LONGEST_KEPT_SECONDS = 60.0
 
@@ -38,12 +40,10 @@ class Watch(ABC):
 
     Attributes:
         name: of the thread.
-        period_seconds: between two questions.
         pause_seconds: before it is asked again when that could not be done.
     """
 
     name: ClassVar[str]
-    period_seconds: ClassVar[float]
     pause_seconds: ClassVar[float]
 
     def __init__(self, connect: Callable[[], BlockingConnection]) -> None:
@@ -96,7 +96,7 @@ class QueueLengths(Watch):
         queue: the main queue's name.
     """
 
-    name, period_seconds, pause_seconds = "waiting", 15.0, 2.0
+    name, pause_seconds = "waiting", 2.0
 
     def __init__(self, connect: Callable[[], BlockingConnection], queue: str) -> None:
         self._queues = {
@@ -124,7 +124,7 @@ class QueueLengths(Watch):
                 counts[label] = sum(there)
         self._counts = counts
         is_whole = len(counts) == len(self._queues)  # at first they may be missing
-        return self.period_seconds if is_whole else self.pause_seconds
+        return _LENGTHS_SECONDS if is_whole else self.pause_seconds
 
 
 class AcceptanceWatch(Watch):
@@ -134,8 +134,8 @@ class AcceptanceWatch(Watch):
     What is learned is in :data:`cki_notifier.rabbitmq.acceptance.acceptance`.
     """
 
-    #: Our user may not publish, perhaps: then it is asked less often.
-    name, period_seconds, pause_seconds = "acceptance", 5.0, 15.0
+    #: Longer: perhaps our user may not publish, which nothing changes soon.
+    name, pause_seconds = "acceptance", 15.0
 
     def join(self, seconds: float) -> None:
         """Wait so long for its end; one that waits for the end of an alarm is left behind."""
@@ -144,4 +144,4 @@ class AcceptanceWatch(Watch):
 
     def _ask(self, connection: BlockingConnection) -> float:
         ensure_accepting(connection)
-        return self.period_seconds
+        return _ACCEPTANCE_SECONDS

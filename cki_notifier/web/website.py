@@ -50,7 +50,7 @@ class Website:
         unsettled: Unsettled,
         publisher: Publisher | None,
         *,
-        letters: Read | None = None,
+        letters: Read | None,
     ) -> None:
         """Answer requests.
 
