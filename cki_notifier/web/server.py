@@ -108,7 +108,7 @@ class Server:
 
     async def _serve(self) -> None:
         """Accept connections until the end; then hear nothing more, and finish answers."""
-        self._listen()
+        self._hear()
         await self._stopping.wait()
         self._loop.remove_reader(self._listener)
         self._listener.close()
@@ -120,7 +120,8 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    def _listen(self, *_: object) -> None:
+    def _hear(self, *_: object) -> None:
+        """Accept connections from now on."""
         if not self._stopping.is_set():
             self._loop.add_reader(self._listener, self._accept)
 
@@ -144,9 +145,9 @@ class Server:
         """Accept nothing until there may be a file descriptor for it."""
         self._loop.remove_reader(self._listener)
         if gone := self._sending.hang_up() or self._taking.hang_up():
-            gone.add_done_callback(self._listen)
+            gone.add_done_callback(self._hear)
         else:
-            self._loop.call_later(_PAUSE_SECONDS, self._listen)
+            self._loop.call_later(_PAUSE_SECONDS, self._hear)
 
     def _end(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
         """End what :meth:`_serve_one` can't: a task that is cancelled at once never begins."""

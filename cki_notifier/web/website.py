@@ -13,7 +13,7 @@ from cki_notifier.rabbitmq.liveness import Liveness
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.unsettled import Unsettled
-from cki_notifier.web.checkout import History, checkout_page, history_of
+from cki_notifier.web.checkout import checkout_page, history_of
 from cki_notifier.web.health import Health
 from cki_notifier.web.letters import Letters, Read, letters_page
 from cki_notifier.web.markup import asset
@@ -106,7 +106,7 @@ class Site:
             "/outcomes.json": lambda it: json(snapshot(known, it.number("after"))),
             "/waiting": lambda _: html(waiting_page(snapshot(known))),
             "/checkout": self._show_checkout,
-            "/checkout.json": self._show_checkout_json,
+            "/checkout.json": self._show_checkout,
             "/dead-letters": self._show_letters,
             "/metrics": self._show_metrics,
             "/live": self._show_liveness,
@@ -120,11 +120,10 @@ class Site:
 
     def _show_checkout(self, request: Request) -> Answer:
         history = history_of(self._known, request.first("id"))
-        return html(checkout_page(self._known, history), _found(history))
-
-    def _show_checkout_json(self, request: Request) -> Answer:
-        history = history_of(self._known, request.first("id"))
-        return json(history, _found(history))
+        code = HTTPStatus.OK if history.is_known else HTTPStatus.NOT_FOUND
+        if request.path.endswith(".json"):
+            return json(history, code)
+        return html(checkout_page(self._known, history), code)
 
     def _show_letters(self, request: Request) -> Answer:
         look = self._letters.look()
@@ -143,7 +142,3 @@ class Site:
         missing = self._known.health.missing()
         code = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
         return json({"ready": not missing, "missing": missing}, code)
-
-
-def _found(history: History) -> HTTPStatus:
-    return HTTPStatus.OK if history.is_known else HTTPStatus.NOT_FOUND
