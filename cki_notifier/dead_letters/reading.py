@@ -6,9 +6,6 @@ delivered too often would drop letters because somebody looks at a page: it is n
 
 import threading
 import time
-from datetime import datetime
-
-from msgspec import Struct
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter
@@ -16,6 +13,8 @@ from cki_notifier.dead_letters.view import sentence_of
 from cki_notifier.dead_letters.visit import Visit, visit
 from cki_notifier.dead_letters.walk import Choice
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.web.letters import Letter as ShownLetter
+from cki_notifier.web.letters import Reading
 from cki_notifier.workers.threads import beside
 
 #: Of a body, so much is kept, in bytes.
@@ -27,44 +26,6 @@ _MOST_LOOKS = 10_000
 _COMMAND = "look with cki-notifier dead-letters list"
 
 _reading = threading.Lock()
-
-
-class ShownLetter(Struct, frozen=True, kw_only=True):
-    """What is shown of a dead letter.
-
-    Attributes:
-        sentence: explains the reason, ``""`` where it is none of ours.
-        attempts, first_seen: as a :class:`~cki_notifier.dead_letters.letter.Letter` has them.
-        bytes: of the body.
-        body: its beginning, as text; what is not UTF-8 in it is escaped.
-    """
-
-    id: str
-    checkout_id: str | None
-    status: str | None
-    reason: str
-    sentence: str
-    error: str
-    attempts: int
-    first_seen: datetime | None
-    exchange: str
-    routing_key: str
-    bytes: int
-    body: str
-
-
-class Reading(Struct, frozen=True):
-    """What was read of the dead-letter queue.
-
-    Attributes:
-        letters: the oldest first.
-        count: how many there are.
-        seen: how many were looked at, of which these are the oldest.
-    """
-
-    letters: tuple[ShownLetter, ...]
-    count: int
-    seen: int
 
 
 def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Reading:

@@ -2,9 +2,9 @@
 
 It shows what ``telemetry/`` remembers. Nothing is counted or decided in here.
 
-``website`` puts it together, ``server`` takes the port, ``handler`` reads requests and ``routes``
-answers them. ``health`` knows whether the process lives and is ready, ``queue_lengths`` how much
-waits in the queues, ``neighbours`` how it is with those we talk to; ``verdict`` alone decides from
-that what is a problem. ``status``, ``checkout`` and ``letters`` gather what ``page`` and the other
-``…_page`` modules show, and ``metrics`` writes for Prometheus.
+``website`` puts it together and knows what each address shows, ``server`` takes the port and
+``request`` reads requests. ``health`` knows whether the process lives and is ready, ``watch`` how
+much waits in the queues, ``neighbours`` how it is with those we talk to; ``verdict`` alone decides
+from that what is a problem. ``status``, ``waiting``, ``checkout`` and ``letters`` are the pages,
+written with ``rows`` and ``markup``; ``metrics`` writes for Prometheus.
 """

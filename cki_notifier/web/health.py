@@ -1,8 +1,9 @@
 """Whether the process lives, and whether it is ready; asked by whoever runs it."""
 
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.rabbitmq.liveness import Liveness
@@ -26,47 +27,35 @@ class Health:
     """
 
     def __init__(self, liveness: Liveness, check_kafka: Callable[[], None] | None) -> None:
-        self._liveness = liveness
+        self.liveness = liveness
         self._check_kafka = check_kafka
         self._lock = threading.Lock()
         self._kafka = ""
-        self._asked: float | None = None
+        self._kafka_until = -math.inf
 
     @property
     def lives(self) -> bool:
         """Whether the loop goes round; nothing else is asked."""
-        return self._liveness.silent_for() < _LONGEST_REST_SECONDS
-
-    @property
-    def rabbitmq(self) -> str:
-        """What keeps the queue from being consumed, ``""`` when nothing does."""
-        return self._liveness.missing
-
-    @property
-    def held_up(self) -> Sequence[str]:
-        """What holds copies of notifications up, a sentence for each queue."""
-        return self._liveness.held_up
+        return self.liveness.silent_for() < _LONGEST_REST_SECONDS
 
     @property
     def kafka(self) -> str:
         """What keeps messages from Kafka, ``""`` when nothing does; known within some seconds."""
         with self._lock:
-            is_known = self._asked is not None and time.monotonic() - self._asked < _KEPT_SECONDS
-            if not is_known:
+            if time.monotonic() >= self._kafka_until:
                 self._kafka = self._ask_kafka()
-                self._asked = time.monotonic()
+                self._kafka_until = time.monotonic() + _KEPT_SECONDS
             return self._kafka
 
     def missing(self) -> list[str]:
         """Return what is missing for being ready, in a sentence each."""
-        held_up = self.held_up if self._liveness.stands_still else ()
-        return [text for text in (self.rabbitmq, self.kafka, *held_up) if text]
+        held_up = self.liveness.held_up if self.liveness.stands_still else ()
+        return [text for text in (self.liveness.missing, self.kafka, *held_up) if text]
 
     def _ask_kafka(self) -> str:
-        if self._check_kafka is None:
-            return ""
         try:
-            self._check_kafka()
+            if self._check_kafka is not None:
+                self._check_kafka()
         except Unavailable as error:
             return str(error)
         return ""

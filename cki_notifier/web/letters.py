@@ -1,86 +1,108 @@
-"""Dead letters to be looked at: read when somebody asks for them, and kept for a minute."""
+"""The page of dead letters: what is there and why, and the commands that do something about it.
+
+They are read when somebody asks for them, and kept for a minute.
+"""
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 from msgspec import Struct
 
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.web import markup
+from cki_notifier.web.checkout import pretty
+from cki_notifier.web.markup import (
+    Markup,
+    Process,
+    code,
+    count,
+    details,
+    facts,
+    fill,
+    join,
+    link,
+    page,
+    some,
+)
+from cki_notifier.web.request import Request, has_all
+from cki_notifier.web.rows import NAMELESS, checkout_page, command, iso, shown
+from cki_notifier.web.status import MOST_SHOWN
 
 #: What was read holds for so long, and why it could not be read, in seconds. Each look counts as a
 #: delivery for RabbitMQ.
 _KEPT_SECONDS, _FAILED_SECONDS = 60.0, 10.0
+#: Of a body so much is shown, in characters.
+_MOST_BODY = 8_000
+_HINT = Markup(
+    "<p>Nothing can be changed here. To see them all, or to act on many at once: "
+    "<code>cki-notifier dead-letters list</code>, "
+    "<code>cki-notifier dead-letters retry --help</code>.</p>"
+)
+_PAGE = """
+<p>As of {as_of!t}, read at most once a minute:
+{reading.count:,} {noun}{more}, the oldest first.</p>
+{hint}
+<nav class="links" aria-label="Reasons">{reasons}</nav>
+<p>To search, add <code>?q=…</code> to the address: an id, a checkout, or a part of an error.</p>
+<p id="shown">{says}</p>
+{letters}
+{turn}
+"""
+_LETTER = """
+<article class="notice" data-outcome="dead-lettered" aria-labelledby="letter-{number}">
+<h2 id="letter-{number}"><code>{it.id!s}</code> {checkout} {it.status!s}</h2>
+<p>{it.sentence} <code>{it.reason!s}</code></p>
+<p class="error">{it.error!s}</p>
+{facts}
+{body}
+</article>
+"""
 
 
-class Letter(Protocol):
-    """A dead letter; any text in it may be a stranger's."""
+class Letter(Struct, frozen=True, kw_only=True):
+    """A dead letter; any text in it may be a stranger's.
 
-    @property
-    def id(self) -> str:
-        """Its id."""
+    Attributes:
+        checkout_id, status: as far as the body tells.
+        reason: the code of why it is there.
+        sentence: the reason in words, ``""`` where it is none of ours.
+        error: the last one.
+        attempts: how often it was tried.
+        first_seen: when it was received first.
+        exchange, routing_key: how it came the first time.
+        bytes: of the body.
+        body: its beginning, as text; what is not UTF-8 in it is escaped.
+    """
 
-    @property
-    def checkout_id(self) -> str | None:
-        """The checkout, as far as the body tells."""
-
-    @property
-    def status(self) -> str | None:
-        """The status, as far as the body tells."""
-
-    @property
-    def reason(self) -> str:
-        """The code of why it is there."""
-
-    @property
-    def sentence(self) -> str:
-        """The reason in words, ``""`` where it is none of ours."""
-
-    @property
-    def error(self) -> str:
-        """The last one."""
-
-    @property
-    def attempts(self) -> int:
-        """How often it was tried."""
-
-    @property
-    def first_seen(self) -> datetime | None:
-        """When it was received first."""
-
-    @property
-    def exchange(self) -> str:
-        """How it came the first time."""
-
-    @property
-    def routing_key(self) -> str:
-        """How it came the first time."""
-
-    @property
-    def bytes(self) -> int:
-        """Of the body."""
-
-    @property
-    def body(self) -> str:
-        """The beginning of the body, as text."""
+    id: str
+    checkout_id: str | None
+    reason: str
+    status: str | None = None
+    sentence: str = ""
+    error: str = ""
+    attempts: int = 0
+    first_seen: datetime | None = None
+    exchange: str = ""
+    routing_key: str = ""
+    bytes: int = 0
+    body: str = ""
 
 
-class Reading(Protocol):
-    """What was read of the dead-letter queue."""
+class Reading(Struct, frozen=True):
+    """What was read of the dead-letter queue.
 
-    @property
-    def letters(self) -> Sequence[Letter]:
-        """Some of them."""
+    Attributes:
+        letters: the oldest first.
+        count: how many there are.
+        seen: how many were looked at, of which these are the oldest.
+    """
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-
-    @property
-    def seen(self) -> int:
-        """How many were looked at, of which these are the oldest."""
+    letters: tuple[Letter, ...]
+    count: int
+    seen: int
 
 
 #: Reads letters, within some 10 s; raises :class:`Unavailable`.
@@ -140,3 +162,112 @@ class Letters:
         except Unavailable as error:
             return Look(trouble=str(error)), _FAILED_SECONDS
         return Look(datetime.now(UTC), reading), _KEPT_SECONDS
+
+
+def letters_page(look: Look, process: Process, request: Request) -> Markup:
+    """Return the page.
+
+    Args:
+        look: what there is to see.
+        process: whose page it is.
+        request: ``q`` searches, ``reason`` filters; of many letters the ``page`` is shown, counted
+            from 1.
+    """
+    if look.reading is None or look.as_of is None:
+        shell = "<p>The dead letters are not shown: {trouble!s}.</p>{hint}"
+        content = fill(shell, trouble=look.trouble.removeprefix("rabbitmq: "), hint=_HINT)
+    else:
+        content = _content(look.reading, iso(look.as_of), request)
+    return page("Dead letters", content, process, iso(datetime.now(UTC)))
+
+
+def _content(reading: Reading, as_of: str, request: Request) -> Markup:
+    words, reason = request.words(), request.first("reason")
+    number = max(1, request.number("page"))
+    found = [
+        it
+        for it in reading.letters
+        if has_all((it.id, it.checkout_id or "", it.status or "", it.reason, it.error), words)
+    ]
+    wanted = [it for it in found if reason in {"", it.reason}]
+    start = (number - 1) * MOST_SHOWN
+    part = wanted[start : start + MOST_SHOWN]
+    read = len(reading.letters)
+    looked_at = f". {count(reading.seen)} were looked at; here are {count(read)} of them"
+    return fill(
+        _PAGE,
+        as_of=as_of,
+        reading=reading,
+        noun="letter" if reading.count == 1 else "letters",
+        more="" if read == reading.count else looked_at,
+        hint=_HINT,
+        reasons=_reasons(found, request, reason),
+        says=_says(start, len(part), len(wanted)),
+        letters=join(_letter(at, it) for at, it in enumerate(part, start + 1)),
+        turn=_turn(request, number, has_more=start + MOST_SHOWN < len(wanted)),
+    )
+
+
+def _reasons(letters: Sequence[Letter], request: Request, chosen: str) -> Markup:
+    """Return links that show the letters of one reason alone."""
+    counts = Counter(it.reason for it in letters)
+    links = [_link(f"all ({count(len(letters))})", request.again("q"), is_current=not chosen)]
+    for reason, number in sorted(counts.items(), key=lambda it: (-it[1], it[0])):
+        text = f"{shown(reason)} ({count(number)})"
+        links.append(_link(text, request.again("q", reason=reason), is_current=reason == chosen))
+    return join(links, " ")
+
+
+def _turn(request: Request, number: int, *, has_more: bool) -> Markup:
+    links = []
+    if number > 1:
+        links.append(_link("← older", request.again("q", "reason", page=number - 1)))
+    if has_more:
+        links.append(_link("newer →", request.again("q", "reason", page=number + 1)))
+    return some('<nav class="turn" aria-label="Other letters">{it}</nav>', join(links, " "))
+
+
+def _link(text: str, search: str, *, is_current: bool = False) -> Markup:
+    current = Markup(' aria-current="true"' if is_current else "")
+    shell = '<a href="dead-letters?{search}"{current}>{text}</a>'
+    return fill(shell, search=search, current=current, text=text)
+
+
+def _says(start: int, shown: int, wanted: int) -> str:
+    if not wanted:
+        return "None of them matches."
+    if not shown:
+        return f"There are {count(wanted)}, and no such page of them."
+    return f"{count(start + 1)} to {count(start + shown)} of {count(wanted)} shown"
+
+
+def _letter(number: int, it: Letter) -> Markup:
+    return fill(
+        _LETTER,
+        it=it,
+        number=number,
+        checkout=link(shown(it.checkout_id) or NAMELESS, checkout_page(it.checkout_id or "")),
+        facts=facts(_facts(it)),
+        body=_body(it),
+    )
+
+
+def _facts(it: Letter) -> dict[str, str]:
+    commands = {
+        action: command("cki-notifier", "dead-letters", action, it.id)
+        for action in ("show", "retry", "discard")
+    }
+    if commands["show"]:
+        commands["explain"] = f"{commands['show']} --body | cki-notifier explain -"
+    return {
+        "tries": str(it.attempts) if it.attempts else "",
+        "first seen": markup.time(iso(it.first_seen)) if it.first_seen else "",
+        "came by": f"{shown(it.exchange)} {shown(it.routing_key)}".strip(),
+        **{action: code(line) for action, line in commands.items()},
+    }
+
+
+def _body(it: Letter) -> Markup:
+    is_whole = len(it.body) <= _MOST_BODY and len(it.body.encode(errors="replace")) >= it.bytes
+    text = pretty(it.body.encode(errors="replace")) if is_whole else it.body[:_MOST_BODY] + "…"
+    return details(f"The body, {count(it.bytes)} bytes", text)

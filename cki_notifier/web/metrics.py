@@ -1,7 +1,6 @@
 """What Prometheus reads: what the process counts, and what is asked when it is read."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -10,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from cki_notifier.telemetry.metrics import REGISTRY
 from cki_notifier.telemetry.unsettled import Unsettled
-from cki_notifier.web.answer import Answer, Request
+from cki_notifier.web.request import Answer, Request
 
 
 class Metrics(Collector):
@@ -50,11 +49,8 @@ class Metrics(Collector):
             "there is none.",
             labels=["state"],
         )
-        for state, times in self._first_seen():
-            if times:
-                oldest.add_metric([state], min(times).timestamp())
+        if in_hand := self._unsettled.in_hand():
+            oldest.add_metric(["in_hand"], min(it.first_seen for it in in_hand).timestamp())
+        if delayed := self._unsettled.delayed():
+            oldest.add_metric(["delayed"], min(it.first_seen for it in delayed).timestamp())
         yield oldest
-
-    def _first_seen(self) -> Iterable[tuple[str, list[datetime]]]:
-        yield "in_hand", [it.first_seen for it in self._unsettled.in_hand()]
-        yield "delayed", [it.first_seen for it in self._unsettled.delayed()]

@@ -1,31 +1,90 @@
-"""What became of notifications, as it is shown: no text has control characters, or any length."""
+"""Notifications as they are shown, and the addresses and commands that tell more of them.
 
+No text has control characters, or any length; nothing is secret.
+"""
+
+import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
+from cki_notifier.checkout.links import merge_request_link
+from cki_notifier.configuration.settings import Config, KafkaConfig
+from cki_notifier.notification.models import Position
 from cki_notifier.notification.reasons import sentence
 from cki_notifier.telemetry.outcomes import Entry
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.unsettled import Delayed, Held
-from cki_notifier.web.links import Links, checkout_page, cut, http_only, short
+
+#: A text longer than this is cut where it is shown, as :class:`Outcomes` does it, in characters.
+_LONGEST = 500
+#: What stands for an id where there is none.
+NAMELESS = "without an id"
+#: Settings of the Kafka client that somebody else needs as well, and that tell nothing secret.
+_PUBLIC_SETTINGS = ("security.protocol", "sasl.mechanism", "sasl.mechanisms")
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """An outcome as it is shown; no address has another scheme than http(s).
+class Notification(Struct, frozen=True, kw_only=True):
+    """What is shown of every notification.
+
+    Attributes:
+        checkout_page: with us, relative to the main page.
+        event_id: becomes ``ce_id``.
+        attempt: which try it is, or was the last one, counted from 1.
+    """
+
+    checkout_id: str
+    checkout_page: str
+    status: str
+    event_id: str
+    attempt: int
+
+
+class InHand(Notification, frozen=True, kw_only=True):
+    """A notification that is not settled, and that RabbitMQ has handed to this process.
+
+    Attributes:
+        first_seen: when it was received the very first time, ISO 8601 in UTC.
+        since: when it was handed out this time.
+        does: what happens to it.
+    """
+
+    first_seen: str
+    since: str
+    does: str
+
+
+class Waiting(Notification, frozen=True, kw_only=True):
+    """A notification in a delay queue.
+
+    Attributes:
+        first_seen: when it was received the very first time, ISO 8601 in UTC.
+        until: when it comes back.
+        sentence: the reason in words.
+        error: what failed.
+    """
+
+    first_seen: str
+    until: str
+    reason: str
+    sentence: str
+    error: str
+
+
+class Row(Notification, frozen=True, kw_only=True):
+    """An outcome; no address has another scheme than http(s).
 
     Attributes:
         number: counts the outcomes from 1 since the start of the process.
         time: ISO 8601 in UTC.
         checkout_url: at the warehouse; ``""`` when the id can't be linked.
-        checkout_page: with us, relative to the main page.
         merge_request: its short name, else its address.
         merge_request_url: ``""`` when there is none, or it is not one of http(s).
         stage: of the message that was sent, ``""`` when none was.
         sentence: the reason in words.
         error: what failed, ``""`` when nothing did.
-        event_id: becomes ``ce_id``.
-        attempt: which try it was, counted from 1.
         partition, offset: of the record in the topic, None where none is known.
         next_try: ISO 8601 in UTC, None when there is none.
         letter: its id among the dead letters, ``""`` when it is not there.
@@ -36,20 +95,15 @@ class Row(Struct, frozen=True, kw_only=True):
 
     number: int
     time: str
-    checkout_id: str
     checkout_url: str
-    checkout_page: str
     merge_request: str
     merge_request_url: str
-    status: str
     outcome: str
     reason: str
     stage: str
     sentence: str
     error: str
     seconds: float
-    event_id: str
-    attempt: int
     partition: int | None
     offset: int | None
     next_try: str | None
@@ -59,47 +113,7 @@ class Row(Struct, frozen=True, kw_only=True):
     note: str
 
 
-class InHand(Struct, frozen=True, kw_only=True):
-    """A notification that is not settled, and that RabbitMQ has handed to this process.
-
-    Attributes:
-        first_seen: when it was received the very first time, ISO 8601 in UTC.
-        since: when it was handed out this time.
-        does: what happens to it.
-    """
-
-    checkout_id: str
-    checkout_page: str
-    status: str
-    event_id: str
-    attempt: int
-    first_seen: str
-    since: str
-    does: str
-
-
-class Waiting(Struct, frozen=True, kw_only=True):
-    """A notification in a delay queue.
-
-    Attributes:
-        attempt: which try failed last, counted from 1.
-        first_seen: when it was received the very first time, ISO 8601 in UTC.
-        until: when it comes back.
-    """
-
-    checkout_id: str
-    checkout_page: str
-    status: str
-    event_id: str
-    attempt: int
-    first_seen: str
-    until: str
-    reason: str
-    sentence: str
-    error: str
-
-
-def row_of(links: Links, settled: Entry) -> Row:
+def row_of(config: Config, settled: Entry) -> Row:
     """Return what is shown of an outcome."""
     result, identity = settled.result, settled.identity
     position = result.position
@@ -108,10 +122,10 @@ def row_of(links: Links, settled: Entry) -> Row:
         number=settled.number,
         time=iso(settled.time),
         checkout_id=printable(checkout_id),
-        checkout_url=links.checkout(checkout_id),
+        checkout_url=warehouse_page(config, checkout_id),
         checkout_page=checkout_page(checkout_id),
-        merge_request=printable(short(result.merge_request)),
-        merge_request_url=http_only(result.merge_request),
+        merge_request=printable(_short(result.merge_request)),
+        merge_request_url=_http_only(result.merge_request),
         status=printable(identity.status or ""),
         outcome=result.outcome,
         reason=result.reason,
@@ -126,7 +140,7 @@ def row_of(links: Links, settled: Entry) -> Row:
         next_try=iso(result.next_try) if result.next_try else None,
         letter=printable(result.letter),
         was_there=result.was_there,
-        by=printable(cut(result.by)),
+        by=shown(result.by),
         note=_note(settled),
     )
 
@@ -134,32 +148,44 @@ def row_of(links: Links, settled: Entry) -> Row:
 def in_hand_of(held: Held, now: datetime) -> InHand:
     """Return what is shown of a notification in hand."""
     return InHand(
-        checkout_id=_id(held.identity.checkout_id),
+        checkout_id=shown(held.identity.checkout_id),
         checkout_page=checkout_page(held.identity.checkout_id or ""),
-        status=_id(held.identity.status),
+        status=shown(held.identity.status),
         event_id=printable(held.identity.event_id),
         attempt=held.identity.attempt,
         first_seen=iso(held.first_seen),
         since=iso(now - timedelta(seconds=held.seconds)),
-        does=printable(cut(held.does)),
+        does=shown(held.does),
     )
 
 
 def waiting_of(delayed: Delayed) -> Waiting:
     """Return what is shown of a notification in a delay queue."""
-    result = delayed.result
+    identity, result = delayed.identity, delayed.result
     return Waiting(
-        checkout_id=_id(delayed.identity.checkout_id),
-        checkout_page=checkout_page(delayed.identity.checkout_id or ""),
-        status=_id(delayed.identity.status),
-        event_id=printable(delayed.identity.event_id),
-        attempt=delayed.identity.attempt,
+        checkout_id=shown(identity.checkout_id),
+        checkout_page=checkout_page(identity.checkout_id or ""),
+        status=shown(identity.status),
+        event_id=printable(identity.event_id),
+        attempt=identity.attempt,
         first_seen=iso(delayed.first_seen),
         until=iso(delayed.until),
         reason=result.reason,
         sentence=sentence(result.outcome, result.reason),
-        error=printable(cut(result.error)),
+        error=shown(result.error),
     )
+
+
+def _note(settled: Entry) -> str:
+    result = settled.result
+    said = {
+        f"by hand by {shown(result.by)}": result.by,
+        f"try {settled.identity.attempt}": settled.identity.attempt > 1,
+        f"next try {result.next_try:%H:%M:%S} UTC" if result.next_try else "": result.next_try,
+        "it was in the topic already": result.was_there,
+        f"letter {printable(result.letter)}": result.letter,
+    }
+    return "; ".join(text for text, applies in said.items() if applies)
 
 
 def iso(time: datetime) -> str:
@@ -167,17 +193,74 @@ def iso(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _id(text: str | None) -> str:
+def cut(text: str) -> str:
+    """Cut a text that may have any length."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def shown(text: str | None) -> str:
+    """Return a text, which may hold anything, as it is shown."""
     return printable(cut(text or ""))
 
 
-def _note(settled: Entry) -> str:
-    result = settled.result
-    said = {
-        f"by hand by {printable(cut(result.by))}": result.by,
-        f"try {settled.identity.attempt}": settled.identity.attempt > 1,
-        f"next try {result.next_try:%H:%M:%S} UTC" if result.next_try else "": result.next_try,
-        "it was in the topic already": result.was_there,
-        f"letter {printable(result.letter)}": result.letter,
-    }
-    return "; ".join(text for text, applies in said.items() if applies)
+def checkout_page(checkout_id: str) -> str:
+    """Return the address of a checkout's own page with us; what has no id shares one."""
+    return f"checkout?id={quote(cut(checkout_id), safe='', errors='replace')}"
+
+
+def warehouse_page(config: Config, checkout_id: str) -> str:
+    """Return a checkout's address at the warehouse, ``""`` where it can't be known."""
+    if not _is_whole(checkout_id):
+        return ""
+    encoded = quote(checkout_id, safe="", errors="replace")
+    return f"{config.datawarehouse.url}/kcidb/checkouts/{encoded}"
+
+
+def _short(url: str) -> str:
+    """Return a merge request's name as people say it, as ``kernel!12``; else the address."""
+    try:
+        link = merge_request_link(url)
+    except ValueError:
+        return url
+    return f"{link.project.rpartition('/')[2]}!{link.number}"
+
+
+def _http_only(url: str) -> str:
+    """Return an address that may be followed, ``""`` for any other."""
+    try:
+        is_web = urlsplit(url).scheme in {"http", "https"}
+    except ValueError:
+        is_web = False
+    return url if is_web and url.isprintable() and not url.endswith("…") else ""
+
+
+def _is_whole(checkout_id: str) -> bool:
+    """Tell whether there is an id, and it was not cut."""
+    return checkout_id != "" and not checkout_id.endswith("…")
+
+
+def command(*words: str) -> str:
+    """Return a command to be copied into a shell; ``""`` when something in it can't be shown."""
+    line = shlex.join(words)
+    return line if line.isprintable() else ""
+
+
+def dry_run(checkout_id: str) -> str:
+    """Return the command that asks the rules about a checkout, ``""`` where it can't be named."""
+    if not _is_whole(checkout_id):
+        return ""
+    return command("cki-notifier", f"--checkout-id={checkout_id}", "--dry-run")
+
+
+def record_command(kafka: KafkaConfig | None, position: Position | None) -> str:
+    """Return the command that shows a record of our topic, ``""`` where there is none."""
+    if position is None or kafka is None:
+        return ""
+    settings: Mapping[str, object] = kafka.settings
+    public = [f"{name}={settings[name]}" for name in _PUBLIC_SETTINGS if name in settings]
+    return command(
+        *("kcat", "-C", "-e", "-b", str(settings["bootstrap.servers"])),
+        *(word for setting in public for word in ("-X", setting)),
+        *("-t", kafka.topic, "-p", str(position.partition), "-o", str(position.offset)),
+        *("-c", "1", "-f", r"%k\n%h\n%s\n"),
+    )

@@ -1,21 +1,59 @@
-"""The port: taken at once, answered from a thread of its own, and given back."""
+"""The HTTP port: taken at once, answered from threads of its own, and given back.
+
+All connections are in one thread that never waits for one alone. However many there are, and
+however slow, the newest is heard: where there is no room for another one, or no file descriptor,
+the one that has kept us waiting for the longest is hung up on.
+"""
 
 import asyncio
+import contextlib
 import errno
+import logging
 import os
+import re
 import socket
-import threading
+import struct
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
 
 from cki_notifier.configuration.shutdown import REQUESTS_SECONDS
 from cki_notifier.notification.errors import ConfigurationError
-from cki_notifier.web.connections import Answers, Connections
+from cki_notifier.telemetry.throttle import Throttle
+from cki_notifier.web.request import Answer, Handler, Request
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], Answer]
 
 #: So many connections may wait until they are accepted.
 _BACKLOG = 1024
 #: So much of an answer is the kernel's, in bytes: it keeps that even for who will never take it.
 _KERNELS_SHARE = 65_536
+#: For a request to arrive, and then for the answer to be made and taken, in seconds.
+_REQUEST_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
+#: No request of ours is longer, in bytes.
+_LONGEST = 16_384
+#: So many connections may be sending their request, wait for the answer at one desk, and be taking
+#: it. The status page has up to 0.9 MB, and what is not taken is in our memory.
+_MOST_SENDING, _MOST_WAITING, _MOST_TAKING = 256, 64, 32
+#: So many answers are made at once, besides one for each probe.
+_THREADS = 2
+#: After an answer a thread rests for so many times the processor time it took, so that neither
+#: the daemon's work nor a probe waits for many pages: Python runs one thread at a time.
+_REST = 3
+#: When there is no file descriptor, and none to be had: for so long, in seconds.
+_PAUSE_SECONDS = 0.2
+#: That connections are hung up on is told so often, in seconds.
+_TOLD_SECONDS = 60.0
+#: For ``SO_LINGER``: what the kernel still has to send is sent after the end, or dropped.
+_SENT, _DROPPED = struct.pack("ii", 0, 0), struct.pack("ii", 1, 0)
+#: An empty line, which may be the first.
+_END = re.compile(rb"(^|\n)\r?\n")
 
 
 class Server:
@@ -23,12 +61,14 @@ class Server:
 
     Args:
         port: its number.
+        probes: the addresses that are answered however busy the others keep us: each has a thread
+            of its own.
 
     Raises:
         ConfigurationError: the port is taken, or not ours to take.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, probes: Collection[str]) -> None:
         try:
             self._listener = _listen(port)
         except OSError as error:
@@ -38,34 +78,109 @@ class Server:
             ) from error
         self._listener.settimeout(0)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNELS_SHARE)
-        self._started: tuple[asyncio.AbstractEventLoop, Connections, threading.Thread] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread: Thread | None = None
+        self._stopping = asyncio.Event()
+        self._throttle = Throttle(_TOLD_SECONDS, 1)
+        self._open: set[asyncio.Task[None]] = set()
+        self._sending = _Room("send a request", _MOST_SENDING)
+        self._taking = _Room("take an answer", _MOST_TAKING)
+        self._pages = Desk("http page", _THREADS)
+        self._probes = {probe: Desk(f"http {probe}", 1) for probe in probes}
 
-    def start(self, answers: Answers, probes: Collection[str]) -> None:
-        """Answer requests, in threads of their own.
-
-        Args:
-            answers: called for each request, in many threads at once.
-            probes: the addresses that are answered however busy the others keep us.
-        """
-        loop, connections = asyncio.new_event_loop(), Connections(self._listener, answers, probes)
-
-        def run() -> None:
-            loop.run_until_complete(connections.serve(REQUESTS_SECONDS))
-
-        thread = threading.Thread(target=run, name="http", daemon=True)
-        thread.start()
-        self._started = loop, connections, thread
+    def start(self, answers: Callable[[Request], Answer]) -> None:
+        """Answer requests, in threads of their own, by what is called in many of them at once."""
+        self._answers = answers
+        work = partial(self._loop.run_until_complete, self._serve())
+        self._thread = Thread(target=work, name="http", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Give the port back within :data:`REQUESTS_SECONDS`; answers on their way are finished."""
         end = time.monotonic() + REQUESTS_SECONDS
-        if self._started is not None:
-            loop, connections, thread = self._started
-            loop.call_soon_threadsafe(connections.stop)
-            thread.join()
-            loop.close()
-            connections.close(end)
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+        self._loop.close()
+        for desk in (self._pages, *self._probes.values()):
+            desk.close(end)
         self._listener.close()
+
+    async def _serve(self) -> None:
+        """Accept connections until the end; then hear nothing more, and finish answers."""
+        self._hear()
+        await self._stopping.wait()
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        while self._sending.hang_up():  # browsers open some and say nothing
+            pass
+        if self._open:
+            await asyncio.wait(self._open, timeout=REQUESTS_SECONDS)
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _hear(self, *_: object) -> None:
+        """Accept connections from now on."""
+        if not self._stopping.is_set():
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        """Accept a connection, now that there is one: asked for none, Linux wants room as well."""
+        try:
+            connection, address = self._listener.accept()
+        except BlockingIOError:
+            return  # it went away
+        except OSError as error:
+            if self._throttle.let_through("accept") is not None:
+                logger.warning("no connection can be accepted: %s", error)
+            self._make_room()
+            return
+        connection.settimeout(0)
+        task = asyncio.create_task(self._serve_one(connection, address[0]))
+        self._open.add(task)
+        task.add_done_callback(partial(self._end, connection))
+
+    def _make_room(self) -> None:
+        """Accept nothing until there may be a file descriptor for it."""
+        self._loop.remove_reader(self._listener)
+        if gone := self._sending.hang_up() or self._taking.hang_up():
+            gone.add_done_callback(self._hear)
+        else:
+            self._loop.call_later(_PAUSE_SECONDS, self._hear)
+
+    def _end(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        """End what :meth:`_serve_one` can't: a task that is cancelled at once never begins."""
+        self._open.discard(task)
+        connection.close()
+
+    async def _serve_one(self, connection: socket.socket, client: str) -> None:
+        """Serve one connection, which is one request; whatever goes wrong ends it alone."""
+        try:
+            with self._sending.place():
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    head = await _read(connection)
+            handler = Handler(head, client)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                if (asked := handler.asked) is not None:
+                    desk = self._probes.get(asked.path, self._pages)
+                    with desk.room.place():
+                        job = desk.submit(partial(self._answers, asked))
+                        handler.answer(await asyncio.wrap_future(job))
+                await self._send(connection, handler.written)
+        except OSError as error:  # whoever asked went away, or is too slow, or asked for too much
+            logger.debug("%s: %s", client, error)
+        except Exception:  # it ends this connection, and no other
+            logger.exception("a bug in answering %s", client)
+
+    async def _send(self, connection: socket.socket, data: bytes) -> None:
+        """Send what is sent at once; only for the rest a place is needed."""
+        rest = memoryview(data)[connection.send(data) :]
+        if rest:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROPPED)
+            with self._taking.place():
+                await self._loop.sock_sendall(connection, rest)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SENT)
 
 
 def _listen(port: int) -> socket.socket:
@@ -83,3 +198,100 @@ def _listen(port: int) -> socket.socket:
             if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is there, but switched off
                 raise
     return socket.create_server(("", port), backlog=_BACKLOG)
+
+
+async def _read(connection: socket.socket) -> bytes:
+    """Return a request with all its headers.
+
+    Raises:
+        ConnectionError: it is too long, or only a part of it came.
+    """
+    loop = asyncio.get_running_loop()
+    head = bytearray()
+    while len(head) < _LONGEST:
+        data = await loop.sock_recv(connection, _LONGEST - len(head))
+        if not data:
+            raise ConnectionAbortedError("no whole request came")
+        start = max(0, len(head) - 2)  # what was looked at before is not looked at again
+        head += data
+        if _END.search(head, start):
+            return bytes(head)
+    raise ConnectionAbortedError("the request is too long")
+
+
+class _Room:
+    """Has so many places; who comes when all are taken gets that of the one who came first."""
+
+    def __init__(self, name: str, places: int) -> None:
+        self._name = name
+        self._places = places
+        self._taken: dict[asyncio.Task[Any] | None, None] = {}
+        self._throttle = Throttle(_TOLD_SECONDS, 1)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Have a place for the current task."""
+        task = asyncio.current_task()
+        if len(self._taken) >= self._places:
+            self.hang_up()
+            if self._throttle.let_through(self._name) is not None:
+                text = "more than %d connections %s; hanging up on the oldest"
+                logger.warning(text, self._places, self._name)
+        self._taken[task] = None
+        try:
+            yield
+        finally:
+            self._taken.pop(task, None)
+
+    def hang_up(self) -> asyncio.Task[Any] | None:
+        """Cancel the task that came first, and return it; None when the room is empty."""
+        task = next(iter(self._taken), None)
+        if task is not None:
+            del self._taken[task]
+            task.cancel()
+        return task
+
+
+class Desk:
+    """Answers so many requests at once; the others wait for their turn.
+
+    All its threads are there from the start, so that none is missing later.
+
+    Args:
+        name: of the threads.
+        threads: how many there are.
+
+    Attributes:
+        room: where connections wait for the answer.
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.room = _Room("wait for an answer", _MOST_WAITING)
+        self._jobs: SimpleQueue[tuple[Future[Answer], Job] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> "Future[Answer]":
+        """Have a request answered; one that is cancelled before its turn is dropped."""
+        future: Future[Answer] = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def close(self, end: float) -> None:
+        """End the threads; one that still answers at that monotonic time is left to itself."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _work(self) -> None:
+        while (task := self._jobs.get()) is not None:
+            future, job = task
+            if future.set_running_or_notify_cancel():
+                began = time.thread_time()
+                try:
+                    future.set_result(job())
+                except Exception as error:  # noqa: BLE001  # whoever waits for the answer is told
+                    future.set_exception(error)
+                time.sleep(_REST * (time.thread_time() - began))

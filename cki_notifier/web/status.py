@@ -1,7 +1,10 @@
-"""Gathers what the status page shows; ``/outcomes.json`` is exactly this."""
+"""The status page, and what it shows; ``/outcomes.json`` is exactly that."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -11,29 +14,64 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.outcomes import Outcomes
 from cki_notifier.telemetry.unsettled import Unsettled
 from cki_notifier.web.health import Health
-from cki_notifier.web.links import Links
-from cki_notifier.web.neighbours import Connection, Neighbours
-from cki_notifier.web.problems import Problem
-from cki_notifier.web.rows import InHand, Row, Waiting, in_hand_of, iso, row_of, waiting_of
+from cki_notifier.web.markup import (
+    Markup,
+    Process,
+    age,
+    asset,
+    fill,
+    join,
+    some,
+)
+from cki_notifier.web.neighbours import Connection, Problem, look
+from cki_notifier.web.request import Request, has_all
+from cki_notifier.web.rows import (
+    NAMELESS,
+    InHand,
+    Row,
+    Waiting,
+    in_hand_of,
+    iso,
+    row_of,
+    waiting_of,
+)
 from cki_notifier.web.verdict import Moment, Verdict, problems_of, verdict_of
 
-#: Of what is not settled, so many of each kind are shown.
+#: So many of each kind are shown at once.
 MOST_SHOWN = 50
+#: What an outcome can be.
+_OUTCOMES = {"sent", "ignored", "delayed", "dead-lettered"}
+_CONNECTION = (
+    '<li id="connection-{it.id}" data-state="{it.state}"><span class="name">{it.name}</span> '
+    '<span class="says">{it.says}</span> <span class="about">{it.about}</span></li>'
+)
+_PROBLEM = (
+    '<li id="problem-{it.id}"><p><strong>{it.says}</strong> {since}</p>'
+    '<p class="answered">{it.answered}</p>'
+    '<p>{it.means} {it.do} <a class="runbook" href="{it.runbook}">Runbook</a></p></li>'
+)
 
 
-class Process(Struct, frozen=True):
-    """What the process is.
+class Known(Struct, frozen=True):
+    """All that the pages tell of.
 
     Attributes:
-        environment: ``""`` when none is set.
-        sends: whether messages are sent, or only shown.
-        started: when, ISO 8601 in UTC; another value is another process.
+        outcomes: the last ones.
+        unsettled: what nothing became yet.
+        counts: returns how much waits by queue, without what is not known.
     """
 
-    version: str
-    environment: str
-    sends: bool
-    started: str
+    config: Config
+    health: Health
+    outcomes: Outcomes
+    unsettled: Unsettled
+    counts: Callable[[], Mapping[str, int]]
+
+    @property
+    def process(self) -> Process:
+        """What the process is."""
+        started = self.outcomes.since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return Process(__version__, self.config.environment, self.config.sends, started)
 
 
 class Snapshot(Struct, frozen=True):
@@ -67,74 +105,108 @@ class Snapshot(Struct, frozen=True):
     last_sent: str | None
     outcomes: list[Row]
 
-    @property
-    def unknown_delayed(self) -> int:
-        """How many are in the delay queues that this process has not put there, or not lately."""
-        return max(0, self.waiting.get("delay", 0) - self.delayed_count)
+
+def snapshot(known: Known, after: float = math.inf) -> Snapshot:
+    """Return how it is now, with the outcomes whose number is above ``after``."""
+    now = datetime.now(UTC)
+    kept, last_sent = known.outcomes.newest(), known.outcomes.last_sent
+    moment = Moment(
+        now=now,
+        lives=known.health.lives,
+        neighbours=list(look(known.config, known.health)),
+        waiting=known.counts(),
+        in_hand=known.unsettled.in_hand(),
+        delayed=known.unsettled.delayed(),
+        idle_seconds=known.outcomes.idle_seconds,
+        has_settled=bool(kept),
+    )
+    problems = problems_of(moment)
+    (in_flight,) = metrics.in_flight.collect()
+    return Snapshot(
+        now=iso(now),
+        process=known.process,
+        verdict=verdict_of(moment, problems),
+        problems=problems,
+        connections=[it.connection for it in moment.neighbours],
+        in_flight=int(in_flight.samples[0].value),
+        in_flight_limit=known.config.in_flight,
+        in_hand_count=len(moment.in_hand),
+        in_hand=[in_hand_of(it, now) for it in moment.in_hand[:MOST_SHOWN]],
+        delayed_count=len(moment.delayed),
+        delayed=[waiting_of(it) for it in moment.delayed[:MOST_SHOWN]],
+        waiting=moment.waiting,
+        last_sent=iso(last_sent) if last_sent else None,
+        outcomes=[row_of(known.config, it) for it in kept if it.number > after],
+    )
 
 
-class Status:
-    """Knows how it all is.
+def status_page(known: Known, request: Request) -> Markup:
+    """Return the page.
 
     Args:
-        config: of the process.
-        health: of the process.
-        outcomes: the last ones.
-        unsettled: what nothing became yet.
-        counts: how much waits by queue, without what is not known.
+        known: what it tells of.
+        request: ``q`` searches, ``outcome`` (any number of them) filters; of many outcomes those
+            whose number is lower than ``before`` are shown.
     """
-
-    def __init__(
-        self,
-        config: Config,
-        health: Health,
-        outcomes: Outcomes,
-        unsettled: Unsettled,
-        counts: Callable[[], Mapping[str, int]],
-    ) -> None:
-        self._health = health
-        self._neighbours = Neighbours(config, health)
-        self._outcomes = outcomes
-        self._unsettled = unsettled
-        self._counts = counts
-        self._limit = config.in_flight
-        self._links = Links(config)
-        started = outcomes.since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self.process = Process(__version__, config.environment, config.sends, started)
-
-    def now(self, after: int = 0) -> Snapshot:
-        """Return how it is now, with the outcomes whose number is above ``after``."""
-        now = datetime.now(UTC)
-        kept, last_sent = self._outcomes.newest(), self._outcomes.last_sent
-        moment = Moment(
-            now=now,
-            lives=self._health.lives,
-            neighbours=self._neighbours.look(),
-            waiting=self._counts(),
-            in_hand=self._unsettled.in_hand(),
-            delayed=self._unsettled.delayed(),
-            idle_seconds=self._outcomes.idle_seconds,
-            has_settled=bool(kept),
-        )
-        problems = problems_of(moment)
-        return Snapshot(
-            now=iso(now),
-            process=self.process,
-            verdict=verdict_of(moment, problems),
-            problems=problems,
-            connections=[it.connection for it in moment.neighbours],
-            in_flight=_in_flight(),
-            in_flight_limit=self._limit,
-            in_hand_count=len(moment.in_hand),
-            in_hand=[in_hand_of(it, now) for it in moment.in_hand[:MOST_SHOWN]],
-            delayed_count=len(moment.delayed),
-            delayed=[waiting_of(it) for it in moment.delayed[:MOST_SHOWN]],
-            waiting=moment.waiting,
-            last_sent=iso(last_sent) if last_sent else None,
-            outcomes=[row_of(self._links, it) for it in kept if it.number > after],
-        )
+    status, kept = snapshot(known), known.outcomes.newest()
+    now = datetime.fromisoformat(status.now)
+    wanted = set(request.values("outcome")) & _OUTCOMES or _OUTCOMES
+    words = request.words()
+    found = [it for it in kept if not words or has_all(_texts(row_of(known.config, it)), words)]
+    chosen = [it for it in found if it.result.outcome in wanted]
+    before = request.number("before") or math.inf
+    start = next((at for at, it in enumerate(chosen) if it.number < before), 0)
+    part = chosen[start : start + MOST_SHOWN]
+    end = start + len(part)
+    newer = chosen[start - MOST_SHOWN - 1].number if start > MOST_SHOWN else 0
+    says = f"{start + 1} to {end} of {len(chosen)} shown"
+    body = fill(
+        asset("page.html"),
+        status=status,
+        as_of=status.now[11:19],
+        problems=join(map(_problem, status.problems)),
+        connections=join(fill(_CONNECTION, it=it) for it in status.connections),
+        waiting={name: status.waiting.get(name) for name in ("main", "delay", "dead-letter")},
+        alarm=str(bool(status.waiting.get("dead-letter"))).lower(),
+        last_sent=age(status.last_sent, now) if status.last_sent else "none yet",
+        counts=Counter(it.result.outcome for it in found),
+        says=says if len(part) < len(chosen) else f"{end} of {len(kept)} shown",
+        none="" if part else "None of them matches." if kept else "Nothing was settled yet.",
+        rows=join(_row(row_of(known.config, it), now) for it in part),
+        newer=_turn(request, newer if start else None),
+        older=_turn(request, part[-1].number if end < len(chosen) else None),
+    )
+    title = f"(!) cki-notifier: {status.verdict.says}" if status.problems else "cki-notifier"
+    script = Markup('<script type="module" src="page.js"></script>\n')
+    return fill(asset("frame.html"), title=title, script=script, body=body)
 
 
-def _in_flight() -> int:
-    (metric,) = metrics.in_flight.collect()
-    return int(metric.samples[0].value)
+def _texts(row: Row) -> Iterable[str]:
+    """Return what of a row is searched."""
+    addresses = (unquote(row.checkout_url), unquote(row.merge_request_url))
+    about = (row.checkout_id, row.merge_request, row.status, row.reason, row.error)
+    return (*about, row.event_id, row.letter, row.by, *addresses)
+
+
+def _problem(it: Problem) -> Markup:
+    return fill(_PROBLEM, it=it, since=some("since {it!t}", it.since))
+
+
+def _row(it: Row, now: datetime) -> Markup:
+    return fill(
+        asset("row.html"),
+        it=it,
+        moment=it.time[5:19].replace("T", " "),
+        age=age(it.time, now),
+        checkout=it.checkout_id or NAMELESS,
+        merge_request_href=some(' href="{it}"', it.merge_request_url),
+        took=f"{it.seconds:.{2 if it.seconds < 10 else 0}f} s",  # noqa: PLR2004  # of 2 digits
+    )
+
+
+def _turn(request: Request, before: int | None) -> Markup:
+    """Return the attribute of a link to other rows of the same search: 0 are the newest."""
+    if before is None:
+        return Markup("hidden")
+    more = {"before": before} if before else {}
+    return fill('href="./?{search}#outcomes"', search=request.again("q", "outcome", **more))

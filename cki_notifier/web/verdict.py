@@ -1,17 +1,14 @@
 """Whether all is well: the one place that decides it, over everything that is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from cki_notifier.notification.reasons import sentence
-from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.unsettled import Delayed, Held
-from cki_notifier.web.links import NAMELESS, cut
-from cki_notifier.web.neighbours import Neighbour
-from cki_notifier.web.problems import Problem, runbook
-from cki_notifier.web.rows import iso
+from cki_notifier.web.neighbours import Neighbour, Problem, runbook
+from cki_notifier.web.rows import NAMELESS, iso, shown
 
 #: Nothing is settled for so long, though there is something to settle.
 _STANDSTILL_SECONDS = 120.0
@@ -53,22 +50,15 @@ class Moment(Struct, frozen=True, kw_only=True):
 
 def problems_of(moment: Moment) -> list[Problem]:
     """Return what is wrong, what is worst coming first."""
-    found = [
-        _hung(moment),
-        *(it.problem for it in moment.neighbours),
-        _standstill(moment),
-        _dead_letters(moment),
-        _late(moment),
-    ]
-    return [it for it in found if it is not None]
+    theirs = [it.problem for it in moment.neighbours if it.problem]
+    return [*_hung(moment), *theirs, *_standstill(moment), *_dead_letters(moment), *_late(moment)]
 
 
 def verdict_of(moment: Moment, problems: Sequence[Problem]) -> Verdict:
     """Return whether all is well."""
     if problems:
-        return Verdict(
-            "problem", "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        )
+        says = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        return Verdict("problem", says)
     if not _is_consumed(moment):
         return Verdict("unknown", "starting")
     if _is_passed_over(moment) and not moment.has_settled:
@@ -76,76 +66,73 @@ def verdict_of(moment: Moment, problems: Sequence[Problem]) -> Verdict:
     return Verdict("fine", "working")
 
 
-def _hung(moment: Moment) -> Problem | None:
-    if moment.lives:
-        return None
-    return Problem(
-        id="loop",
-        says="The loop that talks to RabbitMQ hangs",
-        means="Nothing is settled, whatever else is said here.",
-        do="Save the log, and restart the process: what it holds goes back to the queue.",
-        runbook=runbook("CKINotifierNotConsuming"),
-    )
+def _hung(moment: Moment) -> Iterator[Problem]:
+    if not moment.lives:
+        yield Problem(
+            id="loop",
+            says="The loop that talks to RabbitMQ hangs",
+            means="Nothing is settled, whatever else is said here.",
+            do="Save the log, and restart the process: what it holds goes back to the queue.",
+            runbook=runbook("NotConsuming"),
+        )
 
 
-def _standstill(moment: Moment) -> Problem | None:
+def _standstill(moment: Moment) -> Iterator[Problem]:
     if not _is_consumed(moment):
-        return None  # which is a problem of its own, and then nothing is in hand any more
+        return  # which is a problem of its own, and then nothing is in hand any more
     held = [it.seconds for it in moment.in_hand]
     seconds = min(moment.idle_seconds, max(held, default=0.0))
     is_passed_over = _is_passed_over(moment) and moment.has_settled
     if seconds < _STANDSTILL_SECONDS and not is_passed_over:
-        return None
+        return
     waiting = moment.waiting.get("main", 0)
     if held:
         does = [it.does for it in moment.in_hand]
         usual = max(dict.fromkeys(does), key=does.count)
         says = f"Nothing was settled, though {len(held):,} in hand"
-        means = f"{does.count(usual):,} of them: {printable(cut(usual))}."
+        means = f"{does.count(usual):,} of them: {shown(usual)}."
         do = "Mend what they wait for; all goes on by itself then."
     else:
         says = f"Nothing was settled, though {waiting:,} wait in the queue"
         means = "RabbitMQ hands none of them to this process."
         do = "See who else consumes the queue: another replica may have it, and its page tells."
-    return Problem(
+    yield Problem(
         id="standstill",
         says=says,
         since=iso(moment.now - timedelta(seconds=seconds if held else moment.idle_seconds)),
         means=means,
         do=do,
-        runbook=runbook("CKINotifierNotConsuming"),
+        runbook=runbook("NotConsuming"),
     )
 
 
-def _dead_letters(moment: Moment) -> Problem | None:
-    count = moment.waiting.get("dead-letter", 0)
-    if not count:
-        return None
-    return Problem(
-        id="dead-letters",
-        says="1 dead letter" if count == 1 else f"{count:,} dead letters",
-        means="Nobody is told of these kernels until somebody acts.",
-        do="See why on the page of dead letters, mend the cause, and put them back: "
-        "cki-notifier dead-letters list",
-        runbook=runbook("CKINotifierDeadLettersWaiting"),
-    )
+def _dead_letters(moment: Moment) -> Iterator[Problem]:
+    if count := moment.waiting.get("dead-letter", 0):
+        yield Problem(
+            id="dead-letters",
+            says="1 dead letter" if count == 1 else f"{count:,} dead letters",
+            means="Nobody is told of these kernels until somebody acts.",
+            do="See why on the page of dead letters, mend the cause, and put them back: "
+            "cki-notifier dead-letters list",
+            runbook=runbook("DeadLettersWaiting"),
+        )
 
 
-def _late(moment: Moment) -> Problem | None:
+def _late(moment: Moment) -> Iterator[Problem]:
     late = [it for it in moment.delayed if moment.now - it.first_seen > _LATE]
     if not late:
-        return None
+        return
     oldest = min(late, key=lambda it: it.first_seen)
-    who = printable(cut(oldest.identity.checkout_id or "")) or f"one {NAMELESS}"
+    who = shown(oldest.identity.checkout_id) or f"one {NAMELESS}"
     why = oldest.result.error or sentence(oldest.result.outcome, oldest.result.reason)
-    return Problem(
+    yield Problem(
         id="delayed",
         says=f"{len(late):,} delayed for more than an hour",
         since=iso(oldest.first_seen),
-        answered=printable(cut(why)),
+        answered=shown(why),
         means=f"The oldest is {who}. They are dead-lettered when the time for trying is over.",
         do="Mend the cause; each is tried again once an hour.",
-        runbook=runbook("CKINotifierDelayedForHours"),
+        runbook=runbook("DelayedForHours"),
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from cki_notifier.dead_letters import reading
-from cki_notifier.dead_letters.reading import ShownLetter, read_letters
+from cki_notifier.dead_letters.reading import read_letters
 from cki_notifier.notification.errors import Unavailable
+from cki_notifier.web.letters import Letter, Reading
 from tests.brokers.stage import Stage, eventually
 from tests.dead_letters.letters import (
     BEGAN,
@@ -31,7 +32,7 @@ def dead(stage: Stage) -> str:
     return f"{stage.queue}.dead-letter"
 
 
-def read(stage: Stage, most: int = 200) -> reading.Reading:
+def read(stage: Stage, most: int = 200) -> Reading:
     """Read as the page does."""
     return read_letters(operator_config(stage).rabbitmq, most)
 
@@ -45,7 +46,7 @@ def test_letters_are_read_and_all_given_back(stage: Stage) -> None:
     assert (found.count, found.seen) == (2, 2)
     assert [letter.checkout_id for letter in found.letters] == ["redhat:1", "redhat:2"]
     first = found.letters[0]
-    assert first == ShownLetter(
+    assert first == Letter(
         id=first.id,
         checkout_id="redhat:1",
         status="build_setups_finished",
@@ -149,7 +150,7 @@ def test_there_may_be_no_queue_yet(stage: Stage) -> None:
     """No dead letter ever is fine."""
     with stage.channel() as channel:
         channel.queue_declare(stage.queue)
-    assert read(stage) == reading.Reading((), 0, 0)
+    assert read(stage) == Reading((), 0, 0)
 
 
 @pytest.fixture(name="silent")

@@ -14,13 +14,11 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.telemetry.unsettled import Delayed, Unsettled, Work
-from cki_notifier.web.checkout import Histories
 from cki_notifier.web.health import Health
-from cki_notifier.web.letters import Letters, Read
-from cki_notifier.web.metrics import Metrics
-from cki_notifier.web.routes import PROBES, Routes
+from cki_notifier.web.letters import Read
 from cki_notifier.web.server import Server
-from cki_notifier.web.status import Status
+from cki_notifier.web.status import Known
+from cki_notifier.web.website import PROBES, Site
 from tests.factories.environment import environment, read
 from tools.processes import free_port
 
@@ -88,17 +86,11 @@ class Scene:
         until = now + timedelta(minutes=10)
         self.unsettled.delay(Delayed(identity, now - age, until, failed))
 
-    def site(self) -> Routes:
+    def site(self) -> Site:
         """Return a new site that tells of all this."""
-        config, outcomes, unsettled = self.config, self.outcomes, self.unsettled
-        health = Health(self.liveness, self.check_kafka if config.sends else None)
-        return Routes(
-            health,
-            Metrics(self._counts, unsettled),
-            Status(config, health, outcomes, unsettled, self._counts),
-            Histories(config, outcomes, unsettled),
-            Letters(self.letters),
-        )
+        health = Health(self.liveness, self.check_kafka if self.config.sends else None)
+        known = Known(self.config, health, self.outcomes, self.unsettled, self._counts)
+        return Site(known, self.letters)
 
     def _counts(self) -> dict[str, int]:
         return self.waiting
@@ -113,8 +105,8 @@ class Scene:
 def served(scene: Scene, port: int = 0) -> Iterator[int]:
     """Serve a scene on a port of its own, or on the one given; yield it."""
     port = port or free_port()
-    server = Server(port)
-    server.start(scene.site().answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(scene.site().answer)
     try:
         yield port
     finally:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cki_notifier.web.answer import Answer, Request
+from cki_notifier.web.request import Answer, Request
 from tests.factories.website import Scene
 
 

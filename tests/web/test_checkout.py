@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cki_notifier.notification.models import Position
 from cki_notifier.rules.explain import Step
-from cki_notifier.web.links import command
+from cki_notifier.web.rows import command
 from tests.factories.environment import SECRETS, environment, full_environment, read
 from tests.factories.website import Scene
 from tests.properties import PATIENT

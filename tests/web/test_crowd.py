@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from cki_notifier.configuration.shutdown import REQUESTS_SECONDS
-from cki_notifier.web import connections
-from cki_notifier.web.answer import Answer, Request, text
-from cki_notifier.web.desk import Desk
-from cki_notifier.web.routes import PROBES
-from cki_notifier.web.server import Server
+from cki_notifier.web import server
+from cki_notifier.web.request import Answer, Request, text
+from cki_notifier.web.server import Desk, Server
+from cki_notifier.web.website import PROBES
 from tests.web.test_server import PATIENCE, ask, say
 from tools.processes import free_port
 
@@ -50,8 +49,8 @@ def _site() -> Site:
 def _port(site: Site) -> Iterator[int]:
     """Return the port of a server that answers."""
     port = free_port()
-    server = Server(port)
-    server.start(site.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(site.answer)
     yield port
     site.may_answer.set()
     server.close()
@@ -75,8 +74,8 @@ def _crowd(
 
     Nobody's time is ever over, so that room is not made by that.
     """
-    monkeypatch.setattr(connections, "_REQUEST_SECONDS", 10 * PATIENCE)
-    monkeypatch.setattr(connections, "_ANSWER_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(server, "_REQUEST_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(server, "_ANSWER_SECONDS", 10 * PATIENCE)
     with contextlib.ExitStack() as clients:
 
         def crowd(count: int, says: bytes) -> list[socket.socket]:
@@ -209,8 +208,8 @@ def test_probes_wait_for_no_page(port: int, crowd: Crowd, site: Site) -> None:
 def test_liveness_waits_for_no_readiness(site: Site) -> None:
     """One probe may have to wait for Kafka; the other does not."""
     port = free_port()
-    server = Server(port)
-    server.start(site.answer, ("/live", "/held"))
+    server = Server(port, ("/live", "/held"))
+    server.start(site.answer)
     with client(port, b"GET /held HTTP/1.1\r\n\r\n") as held:
         assert site.held.acquire(timeout=PATIENCE)
         assert ask(port, "/live")[0].status == 200
@@ -327,8 +326,8 @@ def test_without_any_descriptor_nothing_spins(port: int) -> None:
 def test_the_end_waits_for_nobody_for_long(site: Site) -> None:
     """Silent ones, an answer that nobody reads, one that is never made: all are cut off in time."""
     port = free_port()
-    server = Server(port)
-    server.start(site.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(site.answer)
     with (
         client(port, b"") as silent,
         client(port, b"GET /large HTTP/1.1\r\n\r\n") as unread,

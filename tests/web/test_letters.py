@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.web import letters
-from cki_notifier.web.answer import Request
-from cki_notifier.web.letters import Letters
-from tests.factories.letters import Letter, Reading
+from cki_notifier.web.letters import Letter, Letters, Reading
+from cki_notifier.web.request import Request
 from tests.factories.website import Scene, served
 from tests.properties import PATIENT
 from tests.web.asking import page

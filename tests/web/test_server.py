@@ -16,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cki_notifier.notification.errors import ConfigurationError
-from cki_notifier.web.answer import Answer, Request, text
-from cki_notifier.web.handler import Handler
-from cki_notifier.web.routes import PROBES
+from cki_notifier.web.request import Answer, Handler, Request, text
 from cki_notifier.web.server import Server
+from cki_notifier.web.website import PROBES
 from tools.processes import free_port
 
 #: Only a failing test takes so long, in seconds.
@@ -53,8 +52,8 @@ def _echo() -> Echo:
 def _port(echo: Echo) -> Iterator[int]:
     """Return the port of a server that answers."""
     port = free_port()
-    server = Server(port)
-    server.start(echo.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(echo.answer)
     yield port
     echo.may_answer.set()
     server.close()
@@ -265,8 +264,8 @@ def test_without_ipv6_there_is_ipv4(
     else:
         monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     port = free_port()
-    server = Server(port)
-    server.start(echo.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(echo.answer)
     assert ask(port)[0].status == HTTPStatus.OK
     server.close()
 
@@ -278,10 +277,10 @@ def test_without_ipv4_there_is_ipv6(echo: Echo, monkeypatch: pytest.MonkeyPatch)
     port = free_port()
     if not has_ipv6():
         with pytest.raises(ConfigurationError):  # there is no family left
-            Server(port)
+            Server(port, PROBES)
         return
-    server = Server(port)
-    server.start(echo.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(echo.answer)
     with socket.create_connection(("::1", port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert b"200 OK" in connection.recv(65_536)
@@ -294,13 +293,13 @@ def test_a_port_that_is_taken_in_one_family_is_taken(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     port = free_port()
     with socket.create_server((host, port), family=family), pytest.raises(ConfigurationError):
-        Server(port)
+        Server(port, PROBES)
 
 
 def test_a_port_in_use_is_a_fault_of_the_configuration(port: int) -> None:
     """The fault names the variable and the port."""
     with pytest.raises(ConfigurationError) as caught:
-        Server(port)
+        Server(port, PROBES)
     assert caught.value.faults == [
         f"CKI_METRICS_PORT: port {port} can't be used: Address already in use"
     ]
@@ -309,8 +308,8 @@ def test_a_port_in_use_is_a_fault_of_the_configuration(port: int) -> None:
 def test_nothing_is_left_of_a_server_that_is_closed(echo: Echo) -> None:
     """No thread, though somebody still holds a connection, and the port is free at once."""
     port, before = free_port(), set(threading.enumerate())
-    server = Server(port)
-    server.start(echo.answer, PROBES)
+    server = Server(port, PROBES)
+    server.start(echo.answer)
     echo.may_answer.clear()
     with (
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as silent,
@@ -325,11 +324,11 @@ def test_nothing_is_left_of_a_server_that_is_closed(echo: Echo) -> None:
             pass
     left = [it for it in set(threading.enumerate()) - before if it.name.startswith("http")]
     assert left == []
-    Server(port).close()
+    Server(port, PROBES).close()
 
 
 def test_a_server_that_never_answered_is_closed_as_well() -> None:
     """A process that ends before it is complete gives the port back, too."""
     port = free_port()
-    Server(port).close()
-    Server(port).close()
+    Server(port, PROBES).close()
+    Server(port, PROBES).close()

@@ -11,7 +11,7 @@ from cki_notifier.rabbitmq.liveness import NOT_YET
 from cki_notifier.telemetry import metrics, outcomes, unsettled
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.web import health
-from cki_notifier.web.problems import RUNBOOK
+from cki_notifier.web.neighbours import RUNBOOK
 from tests.deploy.monitoring import files
 from tests.factories.environment import environment, full_environment, read
 from tests.factories.website import Scene, answering

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cki_notifier.configuration.shutdown import CLOSING_SECONDS
-from cki_notifier.web.answer import Request
+from cki_notifier.web.request import Request
 from tests.deploy.kubernetes import restricted
 from tests.deploy.kubernetes.manifests import OVERLAYS, environment, overlay, with_component
 from tests.factories.environment import read

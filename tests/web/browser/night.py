@@ -16,8 +16,8 @@ from cki_notifier.telemetry import metrics, outcomes, unsettled
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.outcomes import Outcomes, Result
 from cki_notifier.telemetry.unsettled import Delayed
+from cki_notifier.web.letters import Letter, Reading
 from tests.factories.environment import SECRETS, environment, read
-from tests.factories.letters import Letter, Reading
 from tests.factories.website import Scene
 
 _TREES = ("centos-stream-9", "centos-stream-10", "rhel-8")

@@ -1,18 +1,22 @@
-"""Takes a request's bytes apart, and puts its answer's together."""
+"""A request, and what is answered; and how HTTP writes both."""
 
 import io
 import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-from cki_notifier.web.answer import Answer, Request, text
+import msgspec
 
 logger = logging.getLogger(__name__)
 
 #: No request of ours has more parameters.
 _MOST_PARAMETERS = 20
+#: A number of an outcome; longer ones there are none.
+_NUMBER = re.compile("[0-9]{1,18}")
 #: Nothing from elsewhere is loaded, run, embedded or told where the reader came from.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -22,6 +26,71 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to read something.
+
+    Attributes:
+        path: decoded no further.
+        query: the values of each parameter.
+        accept: the header, ``""`` when there is none.
+    """
+
+    path: str
+    query: Mapping[str, Sequence[str]]
+    accept: str = ""
+
+    def values(self, name: str) -> Sequence[str]:
+        """Return all values of a parameter."""
+        return self.query.get(name, ())
+
+    def first(self, name: str) -> str:
+        """Return the first value of a parameter, ``""`` where there is none."""
+        return "".join(self.values(name)[:1])
+
+    def number(self, name: str) -> int:
+        """Return a parameter that is a number, 0 for one that is none."""
+        text = "".join(self.values(name))
+        return int(text) if _NUMBER.fullmatch(text) else 0
+
+    def words(self) -> set[str]:
+        """Return what is searched for: each word once, in lower case."""
+        return set(unquote(" ".join(self.values("q"))).lower().split())
+
+    def again(self, *names: str, **more: object) -> str:
+        """Return the query of an address that asks again for these parameters, and for more."""
+        kept = [(name, it) for name in names for it in self.values(name)]
+        return urlencode([*kept, *more.items()], errors="replace")
+
+
+def has_all(texts: Iterable[str], words: set[str]) -> bool:
+    """Tell whether each of these words is in some text."""
+    haystack = "\n".join(texts).lower()
+    return all(word in haystack for word in words)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What is answered."""
+
+    body: bytes
+    content_type: str
+    code: HTTPStatus = HTTPStatus.OK
+
+
+def text(said: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
+    """Answer with a line of text."""
+    return Answer(f"{said}\n".encode(), "text/plain; charset=utf-8", code)
+
+
+def html(markup: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
+    """Answer with a page."""
+    return Answer(markup.encode(errors="replace"), "text/html; charset=utf-8", code)
+
+
+def json(document: Any, code: HTTPStatus = HTTPStatus.OK) -> Answer:
+    """Answer with a JSON document, made of what msgspec can encode."""
+    return Answer(msgspec.json.encode(document), "application/json", code)
 
 
 class Handler(BaseHTTPRequestHandler):
