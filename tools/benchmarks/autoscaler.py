@@ -10,7 +10,7 @@ retries, and a cluster that has to find room or fetch the image first.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Final, Self
 import yaml
 
 from tools import PROJECT
-from tools.benchmarks.figures import Row, summary
+from tools.benchmarks.figures import Row, grouped, median
 
 SCALED_OBJECT: Final = PROJECT / "deploy/kubernetes/overlays/production/keda" / "scaled-object.yaml"
 BACKLOGS: Final = (10_000, 100_000, 1_000_000)
@@ -138,14 +138,15 @@ def _values(
 
 def _measured(rows: Sequence[Row], most: int) -> Iterator[tuple[str, list[float], float]]:
     """Yield for each latency its name, rates up to the most replicas, and a pod's start."""
-    parameters = {row.case: row.parameters for row in rows}
-    by_latency: dict[float, list[Mapping[str, float]]] = {}
-    for line in summary(rows, None, ("start_seconds",)):
-        medians = {name: figure.median for name, figure in line.figures.items()}
-        by_latency.setdefault(parameters[line.case]["latency_ms"], []).append(medians)
-    for latency_ms, found in by_latency.items():
-        if all(found):
-            rates = [each["throughput"] for each in found]
-            while len(rates) < most:
-                rates.append(max(rates[-1], 2 * rates[-1] - rates[-2]))
-            yield f"{latency_ms:g} ms", rates, POD_SECONDS + found[0]["start_seconds"]
+    by_latency: dict[float, list[tuple[float | None, float | None]]] = {}
+    for found in grouped(rows).values():
+        measured = median(found, "throughput"), median(found, "start_seconds")
+        by_latency.setdefault(found[0].setup.latency, []).append(measured)
+    for latency, medians in by_latency.items():
+        rates = [rate for rate, _ in medians if rate is not None]
+        start = medians[0][1]
+        if start is None or len(rates) < len(medians):
+            continue  # A run failed.
+        while len(rates) < most:
+            rates.append(max(rates[-1], 2 * rates[-1] - rates[-2]))
+        yield f"{latency * 1000:g} ms", rates, POD_SECONDS + start
