@@ -1,16 +1,6 @@
-"""Measures the daemon: ``scripts/bench``, or ``python -m tools.benchmarks`` where all is installed.
+"""Measures the daemon: see ``scripts/bench``, or ``python -m tools.benchmarks --help``."""
 
-scripts/bench                           a backlog, a fixed rate; without and with merge requests
-scripts/bench --against ./benthos       the same, in turn with Benthos; ratios to it
-scripts/bench --against ../other        in turn with another copy of this project
-scripts/bench --backlog --merge-requests no --in-flight 32 --latency-ms 0 --rounds 5
-scripts/bench --rate 20 --seconds 60
-scripts/bench --matrix                  in flight, latency, one and two processes
-scripts/bench --scale                   100,000 for one, two, three processes; KEDA's rule
-scripts/bench --idle --big --stand-in   each by itself
-scripts/bench --full --write            everything in docs/performance.md, which it writes
-"""
-
+import contextlib
 import dataclasses
 import json
 import signal
@@ -29,7 +19,7 @@ from tools.benchmarks.plan import parts
 from tools.benchmarks.programs import NOTIFIER
 from tools.benchmarks.report import circumstances, draw, markdown, show, write
 from tools.benchmarks.session import Part, run
-from tools.benchmarks.trial import private_rig, trial
+from tools.benchmarks.trial import Trial, private_rig
 
 _DOCS: Final = PROJECT / "docs"
 #: Of the lines of a log, which nobody reads in a window.
@@ -48,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     with private_rig() as rig:
         if not options.quick:
             # The first run of the brokers is a slow one for anybody.
-            with trial(rig, NOTIFIER, Setup(latency=0.0)) as first:
-                backlog(first, _WARM_UP)
+            with contextlib.ExitStack() as stack:
+                backlog(Trial(rig, NOTIFIER, Setup(latency=0.0), stack), _WARM_UP)
         rows = run(rig, planned, console)
     if options.json:
         texts = [json.dumps(dataclasses.asdict(row)) for row in rows]
@@ -79,12 +69,8 @@ def _report(
             draw(found["matrix"], _DOCS / "performance.svg")
 
 
-def _end(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -100,10 +100,10 @@ def measured(environment: Mapping[str, str], services: Services) -> str:
         service.requests.clear()
     started, peak = time.monotonic(), 0.0
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(_COMMAND, env=complete(environment), stdout=output)
-        while process.poll() is None:
-            peak = max(peak, peak_mib(process.pid))
-            time.sleep(_LOOK_SECONDS)
+        with subprocess.Popen(_COMMAND, env=complete(environment), stdout=output) as process:
+            while process.poll() is None:
+                peak = max(peak, peak_mib(process.pid))
+                time.sleep(_LOOK_SECONDS)
         seconds = time.monotonic() - started
         output.seek(0)
         told = output.read()

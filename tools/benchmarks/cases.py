@@ -14,7 +14,7 @@ import uvloop
 from tools.benchmarks.checkouts import Shape, checkout_id, number_of
 from tools.benchmarks.trial import Trial
 from tools.benchmarks.warehouse import WAREHOUSE_TOKEN
-from tools.benchmarks.workload import MIX, Kind, big
+from tools.benchmarks.workload import MIX, Kind, big_notification
 from tools.brokers.kafka import Record
 
 #: By the name of the measure; see ``figures.MEASURES``.
@@ -87,7 +87,7 @@ def rate(trial: Trial, per_second: int, seconds: int) -> Values:
     }
 
 
-def big_ones(trial: Trial, per_second: int, seconds: int, count: int, every: int) -> Values:
+def among_big_ones(trial: Trial, per_second: int, seconds: int, big: int, every: int) -> Values:
     """Measure what big documents do to the small ones that pass by, and to the memory.
 
     Small notifications come at a fixed rate, so many seconds at least. Among them are those of
@@ -101,8 +101,8 @@ def big_ones(trial: Trial, per_second: int, seconds: int, count: int, every: int
         if second == _BEFORE_SECONDS:
             began = time.time()
         due = [
-            big(trial.gitlab, index)
-            for index in range(count)
+            big_notification(trial.gitlab, index)
+            for index in range(big)
             if _BEFORE_SECONDS + index * every == second
         ]
         big_ids |= {it.checkout_id for it in due}
@@ -121,7 +121,7 @@ def big_ones(trial: Trial, per_second: int, seconds: int, count: int, every: int
     }
     return {
         **_added(trial, records, counted),
-        "big_seconds": end - began if count else 0.0,
+        "big_seconds": end - began if big else 0.0,
         **trial.shares(began, end),
     }
 

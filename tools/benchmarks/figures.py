@@ -128,10 +128,9 @@ def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
     return groups
 
 
-def median(rows: Iterable[Row], name: str) -> float | None:
-    """Return the median of a measure; None where no run has it."""
-    values = _values(rows, name)
-    return statistics.median(values) if values else None
+def values_of(rows: Iterable[Row], name: str) -> list[float]:
+    """Return the values of a measure; a run that failed has none."""
+    return [row.values[name] for row in rows if name in row.values]
 
 
 def table(
@@ -150,7 +149,7 @@ def table(
     names = [
         name
         for name, measure in MEASURES.items()
-        if (measure.is_in_tables or name in extra) and _values(rows, name)
+        if (measure.is_in_tables or name in extra) and values_of(rows, name)
     ]
     lines = [["case", "program", *(MEASURES[name].heading for name in names)]]
     groups = grouped(rows)
@@ -161,12 +160,8 @@ def table(
     return lines
 
 
-def _values(rows: Iterable[Row], name: str) -> list[float]:
-    return [row.values[name] for row in rows if name in row.values]
-
-
 def _figure(rows: Sequence[Row], name: str) -> str:
-    values = _values(rows, name)
+    values = values_of(rows, name)
     if not values:
         return ""
     middle, least, most = (

@@ -4,7 +4,7 @@ import bisect
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -53,21 +53,17 @@ class Meter:
     """Notes again and again how much CPU time groups of processes have taken so far.
 
     Args:
-        groups: the ids of the processes, by the name of the group.
+        groups: the ids of the processes, by the name of the group; more may be added.
     """
 
     def __init__(self, groups: Mapping[str, list[int]]) -> None:
-        self._groups = dict(groups)
+        self.groups = groups
         #: When, in seconds since 1970, and the CPU seconds of each group until then.
         self._samples: list[tuple[float, dict[str, float]]] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
         self._sample()
         self._thread.start()
-
-    def watch(self, group: str, pids: Iterable[int]) -> None:
-        """Add processes to a group."""
-        self._groups[group] = [*self._groups[group], *pids]
 
     def stop(self) -> None:
         """Note the last values and end."""
@@ -93,5 +89,5 @@ class Meter:
             self._sample()
 
     def _sample(self) -> None:
-        cpu = {name: sum(map(cpu_seconds, pids)) for name, pids in self._groups.items()}
+        cpu = {name: sum(map(cpu_seconds, pids)) for name, pids in self.groups.items()}
         self._samples.append((time.time(), cpu))

@@ -10,8 +10,6 @@ from tools.benchmarks.programs import Program, other
 
 PER_SECOND: Final = 20
 LONG: Final = 100_000
-#: In flight, when it has to be quick.
-_FEW: Final = 8
 
 
 class Options(argparse.Namespace):
@@ -20,7 +18,7 @@ class Options(argparse.Namespace):
     stand_in = backlog = matrix = big = idle = full = False
     rate: int | None = None
     scale: int | None = None
-    against: Program | None = None
+    against: Sequence[Program] = ()
     rounds = 3
     in_flight = 64
     latency_ms = 50
@@ -55,7 +53,7 @@ def read(arguments: Sequence[str]) -> Options:
     options = parser.parse_args(arguments, Options())
     options.long_count = options.scale or LONG
     if options.quick:  # to see that everything works: the figures mean nothing
-        options.in_flight = min(options.in_flight, _FEW)
+        options.in_flight = min(options.in_flight, 8)
         options.count = options.long_count = 200
         options.seconds = 2
         options.rounds = options.idle_seconds = 1
@@ -98,7 +96,8 @@ def _add_ways(group: "argparse._ArgumentGroup") -> None:
     number = partial(group.add_argument, type=_from(1), metavar="N")
     group.add_argument(
         "--against",
-        type=_other,
+        nargs=1,
+        type=other,
         metavar="PROGRAM",
         help="in turn with Benthos, by its file's name, or with another copy of this project, by "
         "its folder; ratios are to that",
@@ -121,10 +120,3 @@ def _from(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read_number
-
-
-def _other(name: str) -> Program:
-    try:
-        return other(name)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

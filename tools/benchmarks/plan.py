@@ -1,9 +1,7 @@
 """Which cases make which part, and how many notifications each takes."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Final
 
 from tools.benchmarks import cases
@@ -12,7 +10,7 @@ from tools.benchmarks.options import PER_SECOND, Options
 from tools.benchmarks.programs import NOTIFIER, Program
 from tools.benchmarks.session import Case, Part
 
-_VARIANTS: Final = MappingProxyType({"no": (False,), "yes": (True,), "both": (False, True)})
+_VARIANTS: Final = {"no": (False,), "yes": (True,), "both": (False, True)}
 #: Of these the matrix is made.
 _IN_FLIGHT: Final = (1, 32, 64, 256)
 _LATENCIES: Final = (0.0, 0.05)
@@ -36,8 +34,10 @@ _FASTEST_OF_ONE: Final = 200.0
 
 def parts(options: Options) -> list[Part]:
     """Return what is asked for, in the order in which it is to be run."""
-    names = [name for name in _PARTS if options.full or getattr(options, name)]
-    return [_PARTS[name](options) for name in names or ("backlog", "rate")]
+    makers = (_stand_in, _backlog, _rate, _matrix, _scale, _big, _idle)
+    made = {part.name: part for part in (make(options) for make in makers)}
+    names = [it for it in made if options.full or getattr(options, it.replace("-", "_"))]
+    return [made[name] for name in names or ("backlog", "rate")]
 
 
 def _stand_in(options: Options) -> Part:
@@ -56,7 +56,7 @@ def _stand_in(options: Options) -> Part:
 
 def _backlog(options: Options) -> Part:
     backlogs = [backlog(setup, notifications(setup, options.count)) for setup in _variants(options)]
-    return Part("backlog", "A backlog", backlogs, _programs(options), options.rounds)
+    return Part("backlog", "A backlog", backlogs, [NOTIFIER, *options.against], options.rounds)
 
 
 def _rate(options: Options) -> Part:
@@ -70,7 +70,7 @@ def _rate(options: Options) -> Part:
         )
         for setup in _variants(options)
     ]
-    return Part("rate", "A fixed rate", rates, _programs(options), options.rounds)
+    return Part("rate", "A fixed rate", rates, [NOTIFIER, *options.against], options.rounds)
 
 
 def _matrix(options: Options) -> Part:
@@ -97,18 +97,27 @@ def _scale(options: Options) -> Part:
 
 def _big(options: Options) -> Part:
     per_second, seconds = options.rate or PER_SECOND, options.seconds
-    streams = []
-    for count, every, label in (
-        (0, 0, "none big"),
-        (max(1, seconds // _BIG_EVERY_SECONDS), _BIG_EVERY_SECONDS, "{} big, one every {} s"),
-        (options.in_flight, 0, "{} big, at once"),
-    ):
-        stream = partial(
-            cases.big_ones, per_second=per_second, seconds=seconds, count=count, every=every
+    few, many = max(1, seconds // _BIG_EVERY_SECONDS), options.in_flight
+    streams = [
+        Case(
+            f"{per_second}/s, {label}",
+            _setup(options),
+            (cases.WARM_UP + per_second * seconds) * 4 // 5 + count,
+            partial(
+                cases.among_big_ones,
+                per_second=per_second,
+                seconds=seconds,
+                big=count,
+                every=every,
+            ),
+            has_big=True,
         )
-        messages = (cases.WARM_UP + per_second * seconds) * 4 // 5 + count
-        name = f"{per_second}/s, {label.format(count, every)}"
-        streams.append(Case(name, _setup(options), messages, stream, has_big=True))
+        for label, count, every in (
+            ("none big", 0, 0),
+            (f"{few} big, one every {_BIG_EVERY_SECONDS} s", few, _BIG_EVERY_SECONDS),
+            (f"{many} big, at once", many, 0),
+        )
+    ]
     return Part("big", "Big documents among small ones", streams, [NOTIFIER])
 
 
@@ -120,21 +129,8 @@ def _idle(options: Options) -> Part:
         1,
         partial(cases.idle, seconds=seconds),
     )
-    programs = _programs(options)
+    programs = [NOTIFIER, *options.against]
     return Part("idle", "Start, and nothing to do", [calm], programs, extra=("start_seconds",))
-
-
-_PARTS: Final[Mapping[str, Callable[[Options], Part]]] = MappingProxyType(
-    {
-        "stand_in": _stand_in,
-        "backlog": _backlog,
-        "rate": _rate,
-        "matrix": _matrix,
-        "scale": _scale,
-        "big": _big,
-        "idle": _idle,
-    }
-)
 
 
 def _setup(options: Options) -> Setup:
@@ -149,11 +145,6 @@ def _setup(options: Options) -> Setup:
 def _variants(options: Options) -> list[Setup]:
     setup, variants = _setup(options), _VARIANTS[options.merge_requests]
     return [replace(setup, merge_requests=each) for each in variants]
-
-
-def _programs(options: Options) -> list[Program]:
-    """Return those that run in turn; the one that ratios are to is the last."""
-    return [NOTIFIER, *([options.against] if options.against else [])]
 
 
 def backlog(setup: Setup, count: int) -> Case:

@@ -1,5 +1,6 @@
 """The programs that can be measured. Each is told what to do by the daemon's own variables."""
 
+import argparse
 import shutil
 import sys
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ def other(name: str) -> Program:
     """Return another copy of this project, by its folder, or Benthos, by its file's name.
 
     Raises:
-        ValueError: it is neither.
+        argparse.ArgumentTypeError: it is neither.
     """
     folder = Path(name).resolve()
     if (folder / "cki_notifier" / "__main__.py").exists():
@@ -42,6 +43,7 @@ def other(name: str) -> Program:
         return Program(f"cki-notifier in {folder.name}", NOTIFIER.command, environment)
     binary = shutil.which(name)
     if binary is None:
-        raise ValueError(f"{name} is neither a copy of this project nor a program (Benthos)")
+        told = f"{name} is neither a copy of this project nor a program (Benthos)"
+        raise argparse.ArgumentTypeError(told)
     command = (str(Path(binary).resolve()), "-c", str(_BENTHOS))
     return Program("Benthos", command, has_metrics=False)

@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+import statistics
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tools.benchmarks.figures import Row, Setup, grouped, median
+from tools.benchmarks.figures import Row, grouped, values_of
 
 _END: Final = "<!-- end -->"
 #: So many columns are text; figures are aligned to the right.
@@ -82,9 +83,11 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """
     curves: dict[str, dict[int, float]] = {}
     for found in grouped(rows).values():
-        setup, throughput = found[0].setup, median(found, "throughput")
-        if throughput is not None:
-            curves.setdefault(_curve(setup), {})[setup.in_flight] = throughput
+        setup, values = found[0].setup, values_of(found, "throughput")
+        if values:
+            processes = f"{setup.processes} processes" if setup.processes > 1 else "one process"
+            curve = curves.setdefault(f"{setup.latency * 1000:g} ms, {processes}", {})
+            curve[setup.in_flight] = statistics.median(values)
     with mpl.rc_context({"svg.hashsalt": "cki-notifier", "svg.fonttype": "none"}):
         figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.subplots()
@@ -99,8 +102,3 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
         figure.savefig(path, format="svg", metadata={"Date": None})
-
-
-def _curve(setup: Setup) -> str:
-    processes = f"{setup.processes} processes" if setup.processes > 1 else "one process"
-    return f"{setup.latency * 1000:g} ms, {processes}"

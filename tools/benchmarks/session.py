@@ -1,16 +1,17 @@
 """Runs cases with programs in turn, shows how it goes on, and collects the rows."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, Progress
 
 from tools.benchmarks.cases import Values
 from tools.benchmarks.figures import Row, Setup, told
 from tools.benchmarks.programs import Program
-from tools.benchmarks.trial import Rig, Trial, TrialError, trial
+from tools.benchmarks.trial import Rig, Trial, TrialError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,9 @@ def run(rig: Rig, parts: Sequence[Part], console: Console) -> list[Row]:
         for each in product(part.cases, range(1, part.turns + 1), part.programs)
     ]
     rows = []
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(
-        *columns,
-        TimeElapsedColumn(),
+        *Progress.get_default_columns(),
+        MofNCompleteColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -73,15 +73,17 @@ def run(rig: Rig, parts: Sequence[Part], console: Console) -> list[Row]:
             progress.reset(messages, total=case.messages, description=name)
             values, fault = dict[str, float](), ""
             try:
-                with trial(
-                    rig,
-                    program,
-                    case.setup,
-                    lambda written: progress.update(messages, completed=written),
-                    has_big=case.has_big,
-                ) as running:
-                    values = case.measure(running) | running.values
-                    fault = running.fault
+                with contextlib.ExitStack() as stack:
+                    trial = Trial(
+                        rig,
+                        program,
+                        case.setup,
+                        stack,
+                        progress=lambda written: progress.update(messages, completed=written),
+                        has_big=case.has_big,
+                    )
+                    values = case.measure(trial) | trial.values
+                    fault = trial.fault
             except TrialError as error:
                 fault = str(error)
             row = Row(

@@ -4,12 +4,11 @@ import contextlib
 import json
 import math
 import re
-import shutil
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -47,9 +46,6 @@ _POLL_SECONDS: Final = 0.05
 _REQUEST_SECONDS: Final = 10.0
 _SETTLED: Final = re.compile(r"^cki_notifier_notifications_total\{.*\} (\S+)$", re.MULTILINE)
 
-#: Told how many messages are in the topic.
-Progress = Callable[[int], None]
-
 
 class TrialError(Exception):
     """A program did not do its work; the text holds the end of its log."""
@@ -67,41 +63,25 @@ class Rig:
 @contextlib.contextmanager
 def private_rig() -> Iterator[Rig]:
     """Put up brokers that nobody else uses; nothing is left of them."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="cki-notifier-bench-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        rabbitmq = RabbitMQ(folder / "rabbitmq")
-        # Nothing has to be kept, so it is not asked to end.
-        stack.callback(rabbitmq.kill)
-        rabbitmq.start()
-        kafka = stack.enter_context(Kafka(folder / "kafka"))
-        yield Rig(rabbitmq, kafka, folder)
-
-
-@contextlib.contextmanager
-def trial(
-    rig: Rig,
-    program: Program,
-    setup: Setup,
-    progress: Progress = lambda _: None,
-    *,
-    has_big: bool = False,
-) -> Iterator["Trial"]:
-    """Put up what a single run needs, and take it down after it.
-
-    The progress is told how many messages there are. Only with ``has_big`` the stand-in warehouse
-    shows big documents: they take a second to make.
-    """
-    with contextlib.ExitStack() as stack:
-        yield Trial(rig, program, setup, progress, stack, has_big=has_big)
+    with tempfile.TemporaryDirectory(prefix="cki-notifier-bench-") as name:
+        folder = Path(name)
+        with RabbitMQ(folder / "rabbitmq") as rabbitmq, Kafka(folder / "kafka") as kafka:
+            yield Rig(rabbitmq, kafka, folder)
 
 
 class Trial:
     """A stand-in warehouse, a queue and a topic for a single run of a program.
 
+    Args:
+        rig: the brokers.
+        program: is not started yet.
+        setup: how it is to be run.
+        stack: what is put up is taken down at its end.
+        progress: is told how many messages are in the topic.
+        has_big: whether the warehouse shows big documents, which take a second to make.
+
     Attributes:
         warehouse, gitlab: where they are, without a slash at the end.
-        setup: how the program is run.
         meter: of the ``program`` and of the ``warehouse``, ``rabbitmq`` and ``kafka`` around it.
         published: when each notification was, by its checkout's id, in seconds since 1970.
         started: when the program was, likewise.
@@ -114,10 +94,10 @@ class Trial:
         rig: Rig,
         program: Program,
         setup: Setup,
-        progress: Progress,
         stack: contextlib.ExitStack,
         *,
-        has_big: bool,
+        progress: Callable[[int], None] = lambda _: None,
+        has_big: bool = False,
     ) -> None:
         name = uuid4().hex[:8]
         self._rig = rig
@@ -141,17 +121,18 @@ class Trial:
         self.started = 0.0
         self.values: dict[str, float] = {}
         self.fault = ""
-        stand_in = self._stand_in(*ports, has_big=has_big)
+        self._start_stand_in(*ports, has_big=has_big)
         self._channel = self._declare_queue()
         self._watcher = self._create_topic()
         self.meter = Meter(
             {
                 "program": [],
-                "warehouse": _pids(stand_in),
-                "rabbitmq": _pids(rig.rabbitmq),
-                "kafka": _pids(rig.kafka),
+                "warehouse": processes_in(self._folder / "warehouse"),
+                "rabbitmq": processes_in(rig.rabbitmq.folder),
+                "kafka": processes_in(rig.kafka.folder),
             }
         )
+        stack.callback(self.meter.stop)
 
     def take(self, how_many: int) -> list[Notification]:
         """Return the next so many notifications."""
@@ -186,15 +167,17 @@ class Trial:
         for index, port in enumerate(self._metrics_ports):
             folder = self._folder / f"program-{index}"
             environment = self._environment() | {"CKI_METRICS_PORT": str(port)}
-            process = self._run(
+            process = Process(
                 self._program.name,
                 self._program.command,
-                folder,
-                {**environment, **self._program.environment},
-                partial(processes_in, folder),
+                log=folder / "log",
+                ready=partial(_are_any_in, folder),
+                environment={**environment, **self._program.environment},
+                folder=folder,
             )
+            self._run(process)
             self._processes.append(process)
-            self.meter.watch("program", _pids(process))
+            self.meter.groups["program"].extend(processes_in(folder))
 
     def missing(self) -> int:
         """Return how many messages have still to come of what was published."""
@@ -222,7 +205,7 @@ class Trial:
         """Stop the program, and judge it; return all records in the order they were written."""
         time.sleep(_SETTLE_SECONDS)
         self.meter.stop()
-        peaks = [sum(map(peak_mib, _pids(process))) for process in self._processes]
+        peaks = list(map(peak_mib, self.meter.groups["program"]))
         self.values |= {"peak_mib": sum(peaks), "largest_mib": max(peaks)}
         if self._program.has_metrics:
             settled = list(map(_settled, self._metrics_ports))
@@ -253,17 +236,18 @@ class Trial:
             counts: dict[str, int] = json.load(answer)
         return counts
 
-    def _stand_in(self, port: int, gitlab_port: int, *, has_big: bool) -> Process:
-        options = f"--port {port} --gitlab-port {gitlab_port} --latency {self.setup.latency}"
-        if has_big:
-            options += " --big"
-        return self._run(
+    def _start_stand_in(self, port: int, gitlab_port: int, *, has_big: bool) -> None:
+        folder = self._folder / "warehouse"
+        options = [str(port), str(gitlab_port), str(self.setup.latency), *["big"] * has_big]
+        process = Process(
             "the stand-in warehouse",
-            (sys.executable, "-m", "tools.benchmarks.warehouse", *options.split()),
-            self._folder / "warehouse",
-            complete({}),
-            lambda: listens(port) and listens(gitlab_port),
+            [sys.executable, "-m", "tools.benchmarks.warehouse", *options],
+            log=folder / "log",
+            ready=lambda: listens(port) and listens(gitlab_port),
+            environment=complete({}),
+            folder=folder,
         )
+        self._run(process)
 
     def _declare_queue(self) -> BlockingChannel:
         """Declare the queues as the daemon does; return a channel."""
@@ -312,27 +296,11 @@ class Trial:
             }
         )
 
-    def _run(
-        self,
-        name: str,
-        command: Sequence[str],
-        folder: Path,
-        environment: Mapping[str, str],
-        ready: Callable[[], object],
-    ) -> Process:
+    def _run(self, process: Process) -> None:
         """Start a process; it is killed at the end, unless it was stopped before."""
-        folder.mkdir(parents=True)
-        process = Process(
-            name,
-            command,
-            log=folder / "log",
-            ready=lambda: bool(ready()),
-            environment=environment,
-            folder=folder,
-        )
+        process.log.parent.mkdir(parents=True)
         self._stack.callback(process.kill)
         process.start()
-        return process
 
     def _left(self) -> int:
         """Return how many notifications nobody holds; exact while no program runs."""
@@ -362,9 +330,8 @@ class Trial:
         return "\n".join(process.tail() for process in self._processes)
 
 
-def _pids(process: Process) -> list[int]:
-    """Return the ids of a process and of all that it started, which run in its log's folder."""
-    return processes_in(process.log.parent)
+def _are_any_in(folder: Path) -> bool:
+    return bool(processes_in(folder))
 
 
 def _settled(metrics_port: int) -> float:

@@ -4,14 +4,14 @@ All heads and bodies are prepared when it starts: an answer is put together from
 kind and the number asked for, after a latency that costs next to nothing. The ordinary stand-in
 (``tools.stand_ins``) takes four times as much CPU for a request, from what is measured beside it.
 
-    python -m tools.benchmarks.warehouse --port 8080 --gitlab-port 8081 --latency 0.05
+    python -m tools.benchmarks.warehouse PORT GITLAB_PORT LATENCY_SECONDS [big]
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
 import re
+import sys
 from collections import Counter
 from typing import Final
 
@@ -26,12 +26,9 @@ COUNTS_PATH: Final = "/counts"
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
-_CHECKOUT = (
-    rb"GET /api/1/kcidb/checkouts/redhat(?::|%3A)(?P<number>\d{10})(?P<page>/builds|/all|)(\?\S*)? "
-)
-_MERGE_REQUEST = (
-    rb"GET /api/v4/projects/[^/\s]+(?P<page>/merge_requests)/(?P<number>\d{10})(\?\S*)? "
-)
+_NUMBER = r"(?P<number>(?P<shape>\d)\d{9})"
+_CHECKOUT = rf"/api/1/kcidb/checkouts/redhat(?::|%3A){_NUMBER}(?P<page>/builds|/all|)"
+_MERGE_REQUEST = rf"/api/v4/projects/[^/\s]+(?P<page>/merge_requests)/{_NUMBER}"
 #: The heads of answers are as long as those that Django and nginx send.
 _HEAD = (
     "HTTP/1.1 {status}\r\n"
@@ -49,9 +46,9 @@ _HEAD = (
     "\r\n"
 )
 
-
-#: What the number is put into, and the rest, which may be megabytes.
-_Answer = tuple[list[bytes], bytes]
+#: By the shape of the checkout and the page: what the number is put into, and the rest, which may
+#: be megabytes.
+_Answers = dict[tuple[bytes, bytes], tuple[list[bytes], bytes]]
 
 
 def _short(status: str, document: object) -> bytes:
@@ -64,19 +61,13 @@ _NOT_FOUND = _short("404 Not Found", {"detail": "Not found."})
 _UNAUTHORIZED = _short("401 Unauthorized", {"detail": "Invalid token."})
 
 
-def answers(gitlab: str, *, has_big: bool) -> dict[tuple[int, bytes], _Answer]:
-    """Return all answers, by the first digit of the number and the page.
-
-    Args:
-        gitlab: where merge requests are.
-        has_big: whether there are big documents, which take a second to make.
-    """
+def _answers(gitlab: str, *, has_big: bool) -> _Answers:
     made = {}
     for shape in Shape if has_big else (Shape.PLAIN, Shape.WITH_MERGE_REQUEST):
         for page, body in pages(shape, gitlab).items():
             head = _HEAD.format(status="200 OK", length=len(body)).encode()
             start, placeholder, end = (head + body).rpartition(PLACEHOLDER.encode())
-            made[str(shape.value).encode()[0], page.encode()] = template(start + placeholder), end
+            made[str(shape.value).encode(), page.encode()] = template(start + placeholder), end
     return made
 
 
@@ -84,24 +75,24 @@ class Door:
     """The warehouse or GitLab.
 
     Args:
-        asked: a pattern of its requests.
-        token: a pattern that the head of each has to hold.
-        made: see ``answers``.
+        asked: a pattern of what it is asked for.
+        token: a pattern of the line that the head of each request has to hold.
+        answers: to all requests.
         latency: seconds that go by before an answer.
         counts: what is done is counted there.
     """
 
     def __init__(
         self,
-        asked: bytes,
+        asked: str,
         token: str,
-        made: dict[tuple[int, bytes], _Answer],
+        answers: _Answers,
         latency: float,
         counts: Counter[str],
     ) -> None:
-        self._asked = re.compile(asked)
+        self._asked = re.compile(rf"GET {asked}(\?\S*)? ".encode())
         self._token = re.compile(rf"\r\n{token}\r\n".encode(), re.IGNORECASE)
-        self._made = made
+        self._answers = answers
         self._latency = latency
         self._counts = counts
 
@@ -119,7 +110,7 @@ class Door:
         if request.startswith(b"GET " + COUNTS_PATH.encode()):
             return (_short("200 OK", self._counts),)
         wanted = self._asked.match(request)
-        found = wanted and self._made.get((wanted["number"][0], wanted["page"]))
+        found = wanted and self._answers.get((wanted["shape"], wanted["page"]))
         if not wanted or not found or not self._token.search(request):
             self._counts["refused"] += 1
             return (_UNAUTHORIZED if found else _NOT_FOUND,)
@@ -131,7 +122,7 @@ class Door:
 async def serve(port: int, gitlab_port: int, latency: float, *, has_big: bool) -> None:
     """Serve until the process is ended."""
     counts = Counter[str]()
-    made = answers(f"http://{_HOST}:{gitlab_port}", has_big=has_big)
+    made = _answers(f"http://{_HOST}:{gitlab_port}", has_big=has_big)
     warehouse = Door(_CHECKOUT, f"authorization: *Token {WAREHOUSE_TOKEN}", made, latency, counts)
     gitlab = Door(_MERGE_REQUEST, f"private-token: *{GITLAB_TOKEN}", made, latency, counts)
     for each, number in ((warehouse, port), (gitlab, gitlab_port)):
@@ -139,18 +130,6 @@ async def serve(port: int, gitlab_port: int, latency: float, *, has_big: bool) -
     await asyncio.Event().wait()
 
 
-def main() -> None:
-    """Run the stand-in."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.benchmarks.warehouse", description=__doc__
-    )
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--gitlab-port", type=int, required=True)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before any answer")
-    parser.add_argument("--big", action="store_true", help="show big documents, too")
-    parsed = parser.parse_args()
-    uvloop.run(serve(parsed.port, parsed.gitlab_port, parsed.latency, has_big=parsed.big))
-
-
 if __name__ == "__main__":
-    main()
+    _port, _gitlab_port, _latency, *_big = sys.argv[1:]
+    uvloop.run(serve(int(_port), int(_gitlab_port), float(_latency), has_big=bool(_big)))

@@ -78,7 +78,7 @@ def workload(
         yield next(forms[kind]).filled(kind, number_of(shape, index), is_returned=is_returned)
 
 
-def big(gitlab: str, index: int) -> Notification:
+def big_notification(gitlab: str, index: int) -> Notification:
     """Return the post-test notification of the ``index``-th big checkout."""
     form = _Form(documents.notification(checkout_of(Shape.BIG, gitlab)))
     return form.filled(Kind.POST_TEST, number_of(Shape.BIG, index))

@@ -3,7 +3,7 @@
 import dataclasses
 import http.client
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from tools.benchmarks.options import read
 from tools.benchmarks.plan import parts
 from tools.benchmarks.programs import NOTIFIER, Program
 from tools.benchmarks.session import run
-from tools.benchmarks.trial import Rig, Trial, trial
+from tools.benchmarks.trial import Rig, Trial
 from tools.benchmarks.warehouse import GITLAB_TOKEN, WAREHOUSE_TOKEN
 from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
@@ -30,8 +30,8 @@ def rig(rabbitmq: RabbitMQ, kafka: Kafka, tmp_path: Path) -> Rig:
 @pytest.fixture
 def scene(rig: Rig) -> Iterator[Trial]:
     """A stand-in that answers at once, and no program yet."""
-    with trial(rig, NOTIFIER, Setup(latency=0.0)) as prepared:
-        yield prepared
+    with ExitStack() as stack:
+        yield Trial(rig, NOTIFIER, Setup(latency=0.0), stack)
 
 
 def test_a_quick_run_measures_everything_and_loses_nothing(rig: Rig) -> None:

@@ -17,7 +17,7 @@ from cki_notifier.rules.filter import BEFORE_LOADING
 from cki_notifier.rules.rule import first_match
 from cki_notifier.sources.gitlab import MergeRequestDocument
 from tools.benchmarks.checkouts import PLACEHOLDER, Shape, checkout_id, number_of, pages, template
-from tools.benchmarks.workload import Kind, Notification, big, judge, workload
+from tools.benchmarks.workload import Kind, Notification, big_notification, judge, workload
 from tools.brokers.kafka import Record
 
 GITLAB = "http://127.0.0.1:1234"
@@ -149,7 +149,7 @@ def test_big_documents_are_big() -> None:
 
 def test_big_notifications_are_of_big_checkouts() -> None:
     """By their ids the stand-in knows them."""
-    notification = big(GITLAB, 3)
+    notification = big_notification(GITLAB, 3)
 
     assert notification.checkout_id == checkout_id(number_of(Shape.BIG, 3))
     assert parse(notification.body).checkout_id == notification.checkout_id
