@@ -142,7 +142,8 @@ class Trial:
         """Publish notifications that survive a restart of the broker."""
         begin = time.perf_counter()
         for index, each in enumerate(notifications):
-            time.sleep(max(0.0, begin + index / per_second - time.perf_counter()))
+            if (wait := begin + index / per_second - time.perf_counter()) > 0:
+                time.sleep(wait)
             self.published[each.checkout_id] = time.time()
             properties = pika.BasicProperties(
                 delivery_mode=2,

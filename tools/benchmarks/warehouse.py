@@ -2,7 +2,7 @@
 
 All heads and bodies are prepared when it starts: an answer is put together from the template of its
 kind and the number asked for, after a latency that costs next to nothing. The ordinary stand-in
-(``tools.stand_ins``) takes four times as much CPU for a request, from what is measured beside it.
+(``tools.stand_ins``) takes three times as much CPU for a request.
 
     python -m tools.benchmarks.warehouse PORT GITLAB_PORT LATENCY_SECONDS [big]
 """
