@@ -7,30 +7,19 @@ them, but for every hundredth checkout's post-test message. A process of its own
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from cki_notifier.audit.stages import reached
-from cki_notifier.checkout.documents import Checkout
-from cki_notifier.configuration.certificates import certificate_authorities
-from cki_notifier.configuration.secret import Secret
-from cki_notifier.configuration.settings import DataWarehouseConfig, KafkaConfig
-from cki_notifier.kafka.announcements import Announcements
 from cki_notifier.notification.models import EVENT_TYPES, Stage
-from cki_notifier.sources.datawarehouse import DataWarehouse
-from cki_notifier.sources.http import HTTP
-from cki_notifier.sources.transfer import Transfers
-from cki_notifier.workers.deadline import Deadline
 from tools.benchmarks.look_ups import TOPIC, fill
+from tools.benchmarks.meter import peak_mib
 from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier, complete
@@ -38,16 +27,12 @@ from tools.stand_ins import Services, documents
 
 #: What is measured.
 _COMMAND: Final = (sys.executable, "-m", "cki_notifier", "audit", "--since", "24h", "--json")
-#: The two lists alone, without a rule, by this module.
-_EDGES: Final = (sys.executable, "-m", "tools.benchmarks.audit", "--compare")
 #: The checkouts begin within so much of the last day, so that its beginning cuts none off.
 _SPAN: Final = timedelta(hours=23)
 _DAY: Final = timedelta(days=1)
 #: So many are older; and of so many, one lacks a message.
 _OLDER: Final = 2000
 _EVERY: Final = 100
-_AT_ONCE: Final = 4
-_PATIENCE: Final = 600.0
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -59,11 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--bytes", type=int, default=4096, metavar="N", help="of each (4096)")
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="of the services")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="3")
-    parser.add_argument("--edges", action="store_true", help="read the two lists alone")
-    parser.add_argument("--compare", action="store_true", help=argparse.SUPPRESS)
     parsed = parser.parse_args(arguments)
-    if parsed.compare:
-        return _compare()
     with tempfile.TemporaryDirectory() as folder, Kafka(Path(folder, "kafka")) as kafka:
         kafka.create_topic(TOPIC)
         fill(kafka.bootstrap, parsed.records, parsed.bytes, partial(_about, parsed.checkouts))
@@ -74,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
                 pass  # the queues are there now
             services.warehouse.latency = services.gitlab.latency = parsed.latency
             for _ in range(parsed.rounds):
-                print(measured(_EDGES if parsed.edges else _COMMAND, environment, services))
+                print(measured(environment, services))
     return 0
 
 
@@ -113,55 +94,25 @@ def _environment(rabbitmq: RabbitMQ, kafka: Kafka, services: Services) -> dict[s
     }
 
 
-def measured(command: Sequence[str], environment: Mapping[str, str], services: Services) -> str:
-    """Run a command, and return in a line what it took and what it found."""
+def measured(environment: Mapping[str, str], services: Services) -> str:
+    """Run an audit, and return in a line what it took and what it found."""
     for service in (services.warehouse, services.gitlab):
         service.requests.clear()
     started, peak = time.monotonic(), 0.0
-    with subprocess.Popen(command, env=complete(environment), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        told = b""
-        while process.poll() is None:
-            peak = max(peak, _peak_mib(process.pid))
-            told += process.stdout.read() or b""
-            time.sleep(_LOOK_SECONDS)
+    with tempfile.TemporaryFile() as output:
+        with subprocess.Popen(_COMMAND, env=complete(environment), stdout=output) as process:
+            while process.poll() is None:
+                peak = max(peak, peak_mib(process.pid))
+                time.sleep(_LOOK_SECONDS)
         seconds = time.monotonic() - started
-        told += process.stdout.read() or b""
+        output.seek(0)
+        told = output.read()
     sums = json.loads(told)["sums"] if told else "nothing told"
     return (
         f"{seconds:.1f} s, {len(services.warehouse.requests)} requests to the warehouse, "
         f"{len(services.gitlab.requests)} to GitLab, {peak:.0f} MiB, "
         f"exit code {process.returncode}: {sums}"
     )
-
-
-def _peak_mib(process_id: int) -> float:
-    status = Path(f"/proc/{process_id}/status").read_text()
-    peak = status.partition("VmHWM:")[2].split()
-    return int(peak[0]) / 1024 if peak else 0.0
-
-
-def _compare() -> int:
-    """Read the two lists, and print how many messages are there and how many are not."""
-    since, until = datetime.now(UTC) - _DAY, datetime.now(UTC)
-    settings = {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
-    announcements = Announcements(KafkaConfig(topic=TOPIC, settings=settings))
-    transfers = Transfers(certificate_authorities(), most=_AT_ONCE)
-    token = Secret(os.environ["DATAWAREHOUSE_TOKEN"])
-    config = DataWarehouseConfig(url=os.environ["DATAWAREHOUSE_URL"], token=token)
-    warehouse, deadline = DataWarehouse(HTTP(transfers), config), Deadline(_PATIENCE)
-    sums: Counter[str] = Counter()
-    sums["records"] = announcements.read(since - timedelta(hours=1), deadline)
-    for checkout in warehouse.checkouts_since(since, until, deadline):
-        assert isinstance(checkout, Checkout)
-        for due in reached(checkout):
-            is_there = announcements.has(due.checkout_id, due.stage)
-            sums["announced" if is_there else "missing"] += 1
-    announcements.close()
-    transfers.close()
-    print(json.dumps({"sums": sums}))
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ retries, and a cluster that has to find room or fetch the image first.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import yaml
 
 from tools import PROJECT
-from tools.benchmarks.figures import Row, summary
+from tools.benchmarks.figures import Row
 
 SCALED_OBJECT: Final = PROJECT / "deploy/kubernetes/overlays/production/keda" / "scaled-object.yaml"
 BACKLOGS: Final = (10_000, 100_000, 1_000_000)
@@ -58,21 +58,17 @@ class Rule:
         return min(max(wanted, self.least), self.most)
 
 
-@dataclass(slots=True)
-class Course:
-    """How it went on.
+class Course(NamedTuple):
+    """How it went on: seconds until nothing waited, and since when there were how many replicas."""
 
-    Attributes:
-        seconds: until nothing waited.
-        replicas: since when there were how many, from the start until the least remain.
-    """
-
-    seconds: int = 0
-    replicas: list[tuple[int, int]] = field(default_factory=list)
+    seconds: int
+    replicas: list[tuple[int, int]]
 
 
 def simulate(waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: float) -> Course:
     """Work off a backlog that comes at once, right after the autoscaler has looked.
+
+    It is over when nothing waits and the least replicas remain.
 
     Args:
         waiting: so many notifications.
@@ -80,13 +76,13 @@ def simulate(waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: fl
         rule: how many replicas there are.
         pod_seconds: from the decision until a replica consumes.
     """
-    course = Course(replicas=[(0, rule.least)])
+    seconds, course = 0, [(0, rule.least)]
     consume_at = [0.0] * rule.least
     wanted: list[int] = []
     for now in count(1):
         waiting -= rates[sum(since < now for since in consume_at) - 1]
         if waiting > 0:
-            course.seconds = now + 1
+            seconds = now + 1
         if now % _LOOK_SECONDS == 0:
             replicas = len(consume_at)
             wanted.append(rule.desired(max(0.0, waiting), replicas))
@@ -94,10 +90,10 @@ def simulate(waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: fl
             consume_at += [now + pod_seconds] * (min(wanted[-1], at_most) - replicas)
             del consume_at[max(wanted[-_STABLE_SECONDS // _LOOK_SECONDS :]) :]
             if len(consume_at) != replicas:
-                course.replicas.append((now, len(consume_at)))
+                course.append((now, len(consume_at)))
         if waiting <= 0 and len(consume_at) == rule.least:
             break
-    return course
+    return Course(seconds, course)
 
 
 def simulated(rows: Sequence[Row], rule: Rule) -> list[Row]:
@@ -105,17 +101,25 @@ def simulated(rows: Sequence[Row], rule: Rule) -> list[Row]:
 
     The rates of more replicas than were measured grow as from the last but one to the last.
     """
-    return [
-        Row(
-            part="keda",
-            case=f"{waiting:,} waiting, {latency}",
-            program=f"{rule.least} to {rule.most} replicas",
-            turn=1,
-            values=_values(waiting, rates, rule, pod_seconds),
-        )
-        for latency, rates, pod_seconds in _measured(rows, rule.most)
-        for waiting in BACKLOGS
-    ]
+    replicas = []
+    for latency in dict.fromkeys(row.setup.latency for row in rows):
+        found = [row for row in rows if row.setup.latency == latency]
+        if not all(row.values for row in found):
+            continue  # A run failed.
+        rates = [row.values["throughput"] for row in found]
+        while len(rates) < rule.most:
+            rates.append(max(rates[-1], 2 * rates[-1] - rates[-2]))
+        pod_seconds = POD_SECONDS + found[0].values["start_seconds"]
+        replicas += [
+            Row(
+                part="keda",
+                case=f"{waiting:,} waiting, {latency * 1000:g} ms",
+                program=f"{rule.least} to {rule.most} replicas",
+                values=_values(waiting, rates, rule, pod_seconds),
+            )
+            for waiting in BACKLOGS
+        ]
+    return replicas
 
 
 def _values(
@@ -134,18 +138,3 @@ def _values(
         values["grown_seconds"] = grown + pod_seconds
         values["shrunk_seconds"] = course.replicas[-1][0]
     return values
-
-
-def _measured(rows: Sequence[Row], most: int) -> Iterator[tuple[str, list[float], float]]:
-    """Yield for each latency its name, rates up to the most replicas, and a pod's start."""
-    parameters = {row.case: row.parameters for row in rows}
-    by_latency: dict[float, list[Mapping[str, float]]] = {}
-    for line in summary(rows, None, ("start_seconds",)):
-        medians = {name: figure.median for name, figure in line.figures.items()}
-        by_latency.setdefault(parameters[line.case]["latency_ms"], []).append(medians)
-    for latency_ms, found in by_latency.items():
-        if all(found):
-            rates = [each["throughput"] for each in found]
-            while len(rates) < most:
-                rates.append(max(rates[-1], 2 * rates[-1] - rates[-2]))
-            yield f"{latency_ms:g} ms", rates, POD_SECONDS + found[0]["start_seconds"]

@@ -1,12 +1,47 @@
-"""From raw rows to the figures of a table: percentiles, medians, ratios."""
+"""From raw rows to tables: medians with their ranges, and ratios."""
 
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import groupby
 from types import MappingProxyType
 from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a program is run, and among what.
+
+    Attributes:
+        in_flight: notifications handled at once by each process.
+        latency: the warehouse's and GitLab's, in seconds.
+        processes: replicas on the one queue.
+        merge_requests: whether the checkouts have merge requests, which are read after them.
+        returned: so many percent of the notifications come as from a delay queue, so that they are
+            looked up in the topic before they are sent.
+    """
+
+    in_flight: int = 64
+    latency: float = 0.05
+    processes: int = 1
+    merge_requests: bool = False
+    returned: int = 0
+
+    @property
+    def label(self) -> str:
+        """What it is called in tables."""
+        parts = [f"{self.in_flight} in flight", f"{self.latency * 1000:g} ms"]
+        if self.merge_requests:
+            parts.append("merge requests")
+        if self.returned:
+            parts.append(f"{self.returned} % returned")
+        if self.processes > 1:
+            parts.append(f"{self.processes} processes")
+        return ", ".join(parts)
+
+    @property
+    def services_seconds(self) -> float:
+        """How long a notification waits for services at least: reads one after the other."""
+        return self.latency * (2 if self.merge_requests else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,20 +53,18 @@ class Row:
         case: what was asked of the program, as ``64 in flight, 50 ms``.
         program: its name.
         turn: counted from 1.
-        values: by the name of the measure; see ``MEASURES``.
-        parameters: of the case, for a plot.
-        verdict: what is not as it should be.
-        is_good: whether everything is.
+        setup: of the case, for a plot.
+        values: by the name of the measure, see ``MEASURES``; none of a run that failed.
+        fault: what is not as it should be; empty when everything is.
     """
 
     part: str
     case: str
     program: str
-    turn: int
+    turn: int = 1
+    setup: Setup = field(default_factory=Setup)
     values: Mapping[str, float]
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    verdict: str = ""
-    is_good: bool = True
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,99 +109,74 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measure over all turns."""
-
-    median: float
-    lowest: float
-    highest: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a table: a program in a case.
-
-    Attributes:
-        figures: by the name of the measure.
-        ratios: to the program compared with, turn by turn, and of these the median; empty for the
-            line of that program, and without one.
-    """
-
-    case: str
-    program: str
-    figures: Mapping[str, Figure]
-    ratios: Mapping[str, float]
+def told(row: Row) -> str:
+    """Return a run's values in a line, and what was wrong."""
+    values = ", ".join(
+        f"{measure.heading} {measure.form.format(row.values[name])}"
+        for name, measure in MEASURES.items()
+        if name in row.values
+    )
+    fault = f" FAILED: {row.fault}" if row.fault else ""
+    return f"{row.part}: {row.case}: {row.program}: {values}{fault}"
 
 
-def percentile(values: Iterable[float], share: float) -> float:
-    """Return the smallest value that at least this share of all are not above (nearest rank).
-
-    Raises:
-        ValueError: there are no values, or the share is not above 0 and at most 1.
-    """
-    ordered = sorted(values)
-    if not ordered or not 0 < share <= 1:
-        raise ValueError(f"no percentile of {len(ordered)} values at {share}")
-    # Whole numbers: 0.99 * 100 is a little more than 99.
-    rank = -(-len(ordered) * round(share * 10_000) // 10_000)
-    return ordered[rank - 1]
+def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Return the runs of each case and program, in the order in which these first come."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.case, row.program), []).append(row)
+    return groups
 
 
-def summary(rows: Sequence[Row], reference: str | None, extra: Collection[str] = ()) -> list[Line]:
-    """Return a line for each case and program, in the order in which they first come.
+def values_of(rows: Iterable[Row], name: str) -> list[float]:
+    """Return the values of a measure; a run that failed has none."""
+    return [row.values[name] for row in rows if name in row.values]
+
+
+def table(
+    rows: Sequence[Row], reference: str | None = None, extra: Collection[str] = ()
+) -> list[list[str]]:
+    """Return the texts of a table: headings, a line for each case and program, one for its ratios.
+
+    Figures are medians over the turns, with the range when there is one. Ratios compare each run
+    with the reference's of the same turn, which ran next to it, and are the median of these.
 
     Args:
         rows: of one part.
         reference: the program that ratios are to; None for no ratios.
-        extra: measures that are in these lines, and not in every table's.
+        extra: measures that are in this table, and not in every one.
     """
-    shown = {name for name, measure in MEASURES.items() if measure.is_in_tables or name in extra}
-    places: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        places.setdefault((row.case, row.program), []).append(row)
-    lines = []
-    for (case, program), found in places.items():
-        others = places.get((case, reference or ""), [])
-        is_reference = program == reference
-        lines.append(
-            Line(
-                case=case,
-                program=program,
-                figures=_figures(found, shown),
-                ratios={} if is_reference else _ratios(found, others),
-            )
-        )
-    return sorted(lines, key=lambda it: _first(rows, it.case))
+    names = [
+        name
+        for name, measure in MEASURES.items()
+        if (measure.is_in_tables or name in extra) and values_of(rows, name)
+    ]
+    lines = [["case", "program", *(MEASURES[name].heading for name in names)]]
+    groups = grouped(rows)
+    for (case, program), found in groups.items():
+        lines.append([case, program, *(_figure(found, name) for name in names)])
+        if program != reference and (others := groups.get((case, reference or ""))):
+            lines.append(["", "ratio", *(_ratio(found, others, name) for name in names)])
+    return lines
 
 
-def _first(rows: Sequence[Row], case: str) -> int:
-    return next(index for index, row in enumerate(rows) if row.case == case)
+def _figure(rows: Sequence[Row], name: str) -> str:
+    values = values_of(rows, name)
+    if not values:
+        return ""
+    middle, least, most = (
+        MEASURES[name].form.format(value)
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return middle if least == most else f"{middle} [{least} to {most}]"
 
 
-def _figures(rows: Sequence[Row], names: AbstractSet[str]) -> dict[str, Figure]:
-    """Return the figures of all rows that have values: a run that failed has none."""
-    measured = [row for row in rows if row.values]
-    figures = {}
-    for name in names & measured[0].values.keys() if measured else ():
-        values = [row.values[name] for row in measured]
-        figures[name] = Figure(statistics.median(values), min(values), max(values))
-    return figures
-
-
-def _ratios(rows: Sequence[Row], others: Sequence[Row]) -> dict[str, float]:
-    """Compare each row with the other program's of the same turn: they ran next to each other."""
-    by_turn = {other.turn: other for other in others if other.values}
-    pairs = [(row, by_turn[row.turn]) for row in rows if row.values and row.turn in by_turn]
-    return {
-        name: statistics.median(row.values[name] / other.values[name] for row, other in pairs)
-        for name in (pairs[0][0].values if pairs else ())
-        if all(other.values.get(name) for _, other in pairs)
-    }
-
-
-def by_part(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each part, in the order of the parts' first rows."""
-    ordered = {row.part: None for row in rows}
-    ranked = sorted(rows, key=lambda it: list(ordered).index(it.part))
-    return {part: list(found) for part, found in groupby(ranked, key=lambda it: it.part)}
+def _ratio(rows: Sequence[Row], others: Sequence[Row], name: str) -> str:
+    """Return nothing for a measure that one of them lacks, or that is 0 for the other."""
+    by_turn = {other.turn: other.values.get(name) for other in others}
+    ratios = [
+        row.values[name] / other
+        for row in rows
+        if name in row.values and (other := by_turn.get(row.turn))
+    ]
+    return f"{statistics.median(ratios):.2f}" if ratios and MEASURES[name].has_ratio else ""

@@ -6,6 +6,7 @@ asked again, for one event after another, and for many at once.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from cki_notifier.configuration.settings import KafkaConfig
 from cki_notifier.kafka.ledger import Ledger
 from cki_notifier.notification.models import EVENT_TYPES, Stage
 from cki_notifier.workers.deadline import Deadline
+from tools.benchmarks.meter import peak_mib
 from tools.brokers.kafka import Kafka
 
 TOPIC: Final = "ready-for-test"
@@ -91,9 +93,9 @@ def measured(ledger: Ledger) -> str:
         ledger.find(str(uuid4()), existed_at, Deadline(_PATIENCE))
 
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
-    before = _peak_mib()
+    before = peak_mib(os.getpid())
     first = _seconds(ask)
-    grown = _peak_mib() - before
+    grown = peak_mib(os.getpid()) - before
     again = statistics.median(_seconds(ask) for _ in range(_SINGLE))
     with ThreadPoolExecutor(_THREADS) as pool:
         at_once = _seconds(lambda: [*pool.map(lambda _: ask(), range(_AT_ONCE))])
@@ -107,11 +109,6 @@ def _seconds(act: Callable[[], object]) -> float:
     started = time.monotonic()
     act()
     return time.monotonic() - started
-
-
-def _peak_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

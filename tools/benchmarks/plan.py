@@ -1,26 +1,27 @@
 """Which cases make which part, and how many notifications each takes."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from tools.benchmarks.backlog import Backlog
-from tools.benchmarks.big import Big
-from tools.benchmarks.idle import Idle
-from tools.benchmarks.programs import Program
-from tools.benchmarks.rate import Rate
-from tools.benchmarks.session import Part
-from tools.benchmarks.speed import Speed
-from tools.benchmarks.trial import Setup
+from tools.benchmarks import cases
+from tools.benchmarks.figures import Setup
+from tools.benchmarks.options import PER_SECOND, Options
+from tools.benchmarks.programs import NOTIFIER, Program
+from tools.benchmarks.session import Case, Part
 
+_VARIANTS: Final = {"no": (False,), "yes": (True,), "both": (False, True)}
 #: Of these the matrix is made.
-IN_FLIGHT: Final = (1, 32, 64, 256)
-LATENCIES: Final = (0.0, 0.05)
-PROCESSES: Final = (1, 2)
+_IN_FLIGHT: Final = (1, 32, 64, 256)
+_LATENCIES: Final = (0.0, 0.05)
+_PROCESSES: Final = (1, 2)
 #: So many processes share a long backlog.
-REPLICAS: Final = (1, 2, 3)
+_REPLICAS: Final = (1, 2, 3)
 #: Of slow services, in seconds: of a tenth of the backlog, or it would take for ever.
-SLOW: Final = 1.0
+_SLOW: Final = 1.0
+_OF_SCALE: Final = ("largest_mib", "evenness", "rabbitmq", "kafka", "lost", "repeated")
+_BIG_EVERY_SECONDS: Final = 3
+_STAND_IN_SECONDS: Final = 3
 
 _MIX: Final = 5
 #: A backlog is worked off within about so many seconds, and a few notifications it has at least.
@@ -29,111 +30,126 @@ _FEWEST: Final = 200
 _TIMES_IN_FLIGHT: Final = 20
 #: More a second were not seen of one notification at a time.
 _FASTEST_OF_ONE: Final = 200.0
-_BIG_EVERY_SECONDS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is asked for on the command line.
-
-    Attributes:
-        setup: without merge requests.
-        merge_requests: the variants to run.
-        programs: the one that ratios are to is the last.
-        count: notifications of a backlog at most.
-        long_count: of a long backlog.
-        turns: how often each program runs each case.
-        per_second, seconds: of what comes at a fixed rate.
-        idle_seconds: how long the idle program is watched.
-        big: big checkouts that come at once.
-    """
-
-    setup: Setup
-    merge_requests: Sequence[bool]
-    programs: Sequence[Program]
-    count: int
-    long_count: int
-    turns: int
-    per_second: float
-    seconds: float
-    idle_seconds: float
-    big: int
+def parts(options: Options) -> list[Part]:
+    """Return what is asked for, in the order in which it is to be run."""
+    makers = (_stand_in, _backlog, _rate, _matrix, _scale, _big, _idle)
+    made = {part.name: part for part in (make(options) for make in makers)}
+    names = [it for it in made if options.full or getattr(options, it.replace("-", "_"))]
+    return [made[name] for name in names or ("backlog", "rate")]
 
 
-def backlog(plan: Plan) -> Part:
-    """Throughput, CPU and memory."""
-    cases = [_backlog(plan, setup) for setup in _variants(plan)]
-    return Part("backlog", "A backlog", cases, plan.programs, plan.turns)
-
-
-def rate(plan: Plan) -> Part:
-    """The latency that is added at a fixed rate."""
-    cases = [Rate(setup, plan.per_second, plan.seconds) for setup in _variants(plan)]
-    return Part("rate", "A fixed rate", cases, plan.programs, plan.turns)
-
-
-def matrix(plan: Plan) -> Part:
-    """A backlog again, for all numbers in flight, latencies and numbers of processes."""
-    cases = [
-        _backlog(plan, replace(plan.setup, in_flight=number, latency=latency, processes=processes))
-        for processes in PROCESSES
-        for latency in LATENCIES
-        for number in IN_FLIGHT
-    ]
-    return Part("matrix", "More or less in flight", cases, plan.programs[:1], plan.turns)
-
-
-def scale(plan: Plan) -> Part:
-    """A long backlog for one, two and three processes: where CPU counts, and where latency does."""
-    many, few = plan.long_count, max(plan.long_count // 10, _FEWEST)
-    cases = [
-        Backlog(replace(plan.setup, latency=latency, processes=processes), count)
-        for latency, count in ((0.0, many), (plan.setup.latency, many), (SLOW, few))
-        for processes in REPLICAS
-    ]
-    return Part("scale", "A long backlog", cases, plan.programs[:1], 1, _OF_SCALE)
-
-
-_OF_SCALE: Final = ("largest_mib", "evenness", "rabbitmq", "kafka", "lost", "repeated")
-
-
-def idle(plan: Plan) -> Part:
-    """What doing nothing costs."""
-    cases = [Idle(plan.setup, plan.idle_seconds)]
-    return Part("idle", "Start, and nothing to do", cases, plan.programs, 1, ("start_seconds",))
-
-
-def big(plan: Plan) -> Part:
-    """Big documents among small ones."""
-    rate, seconds = int(plan.per_second), int(plan.seconds)
-    cases = [
-        Big(plan.setup, rate, 0, 0, seconds),
-        Big(plan.setup, rate, max(1, seconds // _BIG_EVERY_SECONDS), _BIG_EVERY_SECONDS, seconds),
-        Big(plan.setup, rate, plan.big, 0, seconds),
-    ]
-    return Part("big", "Big documents among small ones", cases, plan.programs[:1], 1)
-
-
-def stand_in(plan: Plan) -> Part:
-    """The stand-in warehouse alone."""
-    many, latency = plan.setup.in_flight, plan.setup.latency
-    cases = [
-        Speed(connections, seconds, _STAND_IN_SECONDS)
+def _stand_in(options: Options) -> Part:
+    many, latency = options.in_flight, options.latency_ms / 1000
+    speeds = [
+        Case(
+            f"{connections} connections, {seconds * 1000:g} ms",
+            Setup(in_flight=connections, latency=seconds),
+            1,
+            partial(cases.stand_in, connections=connections, seconds=_STAND_IN_SECONDS),
+        )
         for connections, seconds in ((many, 0.0), (many, latency), (1, latency))
     ]
-    return Part("stand-in", "The stand-in warehouse alone", cases, (_NOBODY,), 1)
+    return Part("stand-in", "The stand-in warehouse alone", speeds, [Program("the probe", ())])
 
 
-_STAND_IN_SECONDS: Final = 3.0
-_NOBODY: Final = Program("the probe", (), lambda _: {})
+def _backlog(options: Options) -> Part:
+    backlogs = [backlog(setup, notifications(setup, options.count)) for setup in _variants(options)]
+    return Part("backlog", "A backlog", backlogs, [NOTIFIER, *options.against], options.rounds)
 
 
-def _variants(plan: Plan) -> Iterable[Setup]:
-    return [replace(plan.setup, merge_requests=each) for each in plan.merge_requests]
+def _rate(options: Options) -> Part:
+    per_second = options.rate or PER_SECOND
+    rates = [
+        Case(
+            f"{per_second}/s, {setup.label}",
+            setup,
+            (cases.WARM_UP + per_second * options.seconds) * 4 // 5,
+            partial(cases.rate, per_second=per_second, seconds=options.seconds),
+        )
+        for setup in _variants(options)
+    ]
+    return Part("rate", "A fixed rate", rates, [NOTIFIER, *options.against], options.rounds)
 
 
-def _backlog(plan: Plan, setup: Setup) -> Backlog:
-    return Backlog(setup, notifications(setup, plan.count))
+def _matrix(options: Options) -> Part:
+    setups = [
+        replace(_setup(options), in_flight=number, latency=latency, processes=processes)
+        for processes in _PROCESSES
+        for latency in _LATENCIES
+        for number in _IN_FLIGHT
+    ]
+    backlogs = [backlog(setup, notifications(setup, options.count)) for setup in setups]
+    return Part("matrix", "More or less in flight", backlogs, [NOTIFIER], options.rounds)
+
+
+def _scale(options: Options) -> Part:
+    """Return a long backlog for more and more processes: where CPU counts, where latency does."""
+    many, few = options.long_count, max(options.long_count // 10, _FEWEST)
+    backlogs = [
+        backlog(replace(_setup(options), latency=latency, processes=processes), count)
+        for latency, count in ((0.0, many), (options.latency_ms / 1000, many), (_SLOW, few))
+        for processes in _REPLICAS
+    ]
+    return Part("scale", "A long backlog", backlogs, [NOTIFIER], extra=_OF_SCALE)
+
+
+def _big(options: Options) -> Part:
+    per_second, seconds = options.rate or PER_SECOND, options.seconds
+    few, many = max(1, seconds // _BIG_EVERY_SECONDS), options.in_flight
+    streams = [
+        Case(
+            f"{per_second}/s, {label}",
+            _setup(options),
+            (cases.WARM_UP + per_second * seconds) * 4 // 5 + count,
+            partial(
+                cases.among_big_ones,
+                per_second=per_second,
+                seconds=seconds,
+                big=count,
+                every=every,
+            ),
+            has_big=True,
+        )
+        for label, count, every in (
+            ("none big", 0, 0),
+            (f"{few} big, one every {_BIG_EVERY_SECONDS} s", few, _BIG_EVERY_SECONDS),
+            (f"{many} big, at once", many, 0),
+        )
+    ]
+    return Part("big", "Big documents among small ones", streams, [NOTIFIER])
+
+
+def _idle(options: Options) -> Part:
+    seconds = options.idle_seconds
+    calm = Case(
+        f"idle for {seconds} s, {options.in_flight} in flight",
+        replace(_setup(options), latency=0.0),
+        1,
+        partial(cases.idle, seconds=seconds),
+    )
+    programs = [NOTIFIER, *options.against]
+    return Part("idle", "Start, and nothing to do", [calm], programs, extra=("start_seconds",))
+
+
+def _setup(options: Options) -> Setup:
+    return Setup(
+        in_flight=options.in_flight,
+        latency=options.latency_ms / 1000,
+        processes=options.processes,
+        returned=options.returned,
+    )
+
+
+def _variants(options: Options) -> list[Setup]:
+    setup, variants = _setup(options), _VARIANTS[options.merge_requests]
+    return [replace(setup, merge_requests=each) for each in variants]
+
+
+def backlog(setup: Setup, count: int) -> Case:
+    """Return a backlog of so many notifications."""
+    return Case(setup.label, setup, count * 4 // 5, partial(cases.backlog, count=count))
 
 
 def notifications(setup: Setup, usual: int) -> int:

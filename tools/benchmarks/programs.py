@@ -1,40 +1,14 @@
-"""The programs that can be measured: how each is told what to do, and started."""
+"""The programs that can be measured. Each is told what to do by the daemon's own variables."""
 
-import json
-import re
+import argparse
+import shutil
 import sys
-import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tools.benchmarks.meter import processes_in
-from tools.notifier import complete
-from tools.processes import Process
-
-_SETTLED: Final = re.compile(r"^cki_notifier_notifications_total\{.*\} (\S+)$", re.MULTILINE)
-_REQUEST_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """All that a program is told."""
-
-    rabbitmq_port: int
-    exchange: str
-    queue: str
-    bootstrap: str
-    topic: str
-    warehouse: str
-    warehouse_token: str
-    gitlab: str
-    gitlab_token: str
-    in_flight: int
-    logging_level: str
-    merge_requests: bool
-    #: Where the program shows its metrics, if it has any.
-    metrics_port: int
+_BENTHOS: Final = Path(__file__).resolve().parent / "benthos.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,75 +18,32 @@ class Program:
     Attributes:
         name: in the tables.
         command: what to run.
-        environment: all of its environment, for a task.
-        settled: asks a process with a task how many notifications it has settled; None where
-            nothing can be asked.
+        environment: variables of its own, besides the daemon's.
+        has_metrics: whether it shows the daemon's metrics.
     """
 
     name: str
     command: tuple[str, ...]
-    environment: Callable[[Task], Mapping[str, str]]
-    settled: Callable[[Task], float] | None = None
-
-    def process(self, task: Task, folder: Path) -> Process:
-        """Return the process for a task, not started yet, with a folder of its own."""
-        folder.mkdir(parents=True)
-        return Process(
-            self.name,
-            self.command,
-            log=folder / "log",
-            ready=lambda: bool(processes_in(folder)),
-            environment=self.environment(task),
-            folder=folder,
-        )
+    environment: Mapping[str, str] = field(default_factory=dict)
+    has_metrics: bool = True
 
 
-def _of_notifier(task: Task) -> dict[str, str]:
-    return complete(
-        {
-            "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
-            "CKI_LOGGING_LEVEL": task.logging_level,
-            "CKI_LOGGING_FORMAT": "text",
-            "CKI_METRICS_ENABLED": "true",
-            "CKI_METRICS_PORT": str(task.metrics_port),
-            "CKI_NOTIFIER_IN_FLIGHT": str(task.in_flight),
-            "DATAWAREHOUSE_URL": task.warehouse,
-            "DATAWAREHOUSE_TOKEN": task.warehouse_token,
-            "GITLAB_TOKENS": json.dumps({task.gitlab.partition("//")[2]: "GITLAB_TOKEN"}),
-            "GITLAB_TOKEN": task.gitlab_token,
-            "RABBITMQ_HOST": "127.0.0.1",
-            "RABBITMQ_PORT": str(task.rabbitmq_port),
-            "RABBITMQ_QUEUE": task.queue,
-            "WEBHOOK_RECEIVER_EXCHANGE": task.exchange,
-            "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
-            "KAFKA_BOOTSTRAP_SERVERS": task.bootstrap,
-            "KAFKA_TOPIC": task.topic,
-        }
-    )
+NOTIFIER: Final = Program("cki-notifier", (sys.executable, "-m", "cki_notifier"))
 
 
-def _settled(task: Task) -> float:
-    url = f"http://127.0.0.1:{task.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=_REQUEST_SECONDS) as answer:
-        return sum(map(float, _SETTLED.findall(answer.read().decode())))
-
-
-NOTIFIER: Final = Program(
-    "cki-notifier", (sys.executable, "-m", "cki_notifier"), _of_notifier, _settled
-)
-
-
-def notifier_in(project: Path) -> Program:
-    """Return the daemon of another copy of this project, an older one perhaps.
+def other(name: str) -> Program:
+    """Return another copy of this project, by its folder, or Benthos, by its file's name.
 
     Raises:
-        ValueError: the folder holds none.
+        argparse.ArgumentTypeError: it is neither.
     """
-    folder = project.resolve()
-    if not (folder / "cki_notifier" / "__main__.py").exists():
-        raise ValueError(f"there is no cki_notifier in {project}")
-
-    def environment(task: Task) -> dict[str, str]:
-        return _of_notifier(task) | {"PYTHONPATH": str(folder)}
-
-    return Program(f"cki-notifier in {folder.name}", NOTIFIER.command, environment, _settled)
+    folder = Path(name).resolve()
+    if (folder / "cki_notifier" / "__main__.py").exists():
+        environment = {"PYTHONPATH": str(folder)}
+        return Program(f"cki-notifier in {folder.name}", NOTIFIER.command, environment)
+    binary = shutil.which(name)
+    if binary is None:
+        told = f"{name} is neither a copy of this project nor a program (Benthos)"
+        raise argparse.ArgumentTypeError(told)
+    command = (str(Path(binary).resolve()), "-c", str(_BENTHOS))
+    return Program("Benthos", command, has_metrics=False)

@@ -1,68 +1,44 @@
-"""What is shown: a line for each run, and tables for the terminal and for the documentation."""
+"""What is shown in the end: tables for the terminal and the documentation, and a plot."""
 
 import os
 import platform
 import shlex
+import statistics
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
+import matplotlib as mpl
+from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tools.benchmarks.figures import MEASURES, Line, Row
+from tools.benchmarks.figures import Row, grouped, values_of
 
-_END = "<!-- end -->"
-
-
-def told(row: Row) -> str:
-    """Return a run's values in a line, and what was wrong."""
-    place = f"{row.part}: {row.case}: {row.program}: "
-    values = ", ".join(
-        f"{measure.heading} {measure.form.format(row.values[name])}"
-        for name, measure in MEASURES.items()
-        if name in row.values
-    )
-    return place + (values if row.is_good else f"{values} FAILED: {row.verdict}")
+_END: Final = "<!-- end -->"
+#: So many columns are text; figures are aligned to the right.
+_TEXTS: Final = 2
+_LIBRARIES: Final = ("pika", "confluent-kafka", "msgspec", "pycurl")
+_SIZE_INCHES: Final = (8, 4.5)
 
 
-def headings(lines: Sequence[Line]) -> list[str]:
-    """Return the headings of a table."""
-    return ["case", "program", *(MEASURES[name].heading for name in _shown(lines))]
-
-
-def cells(lines: Sequence[Line]) -> list[list[str]]:
-    """Return a row of texts for each line, with its medians, and one for its ratios if any."""
-    names = _shown(lines)
-    rows = []
-    for line in lines:
-        rows.append([line.case, line.program, *(_figure(line, name) for name in names)])
-        if line.ratios:
-            rows.append(["", "ratio", *(_ratio(line, name) for name in names)])
-    return rows
-
-
-def show(console: Console, title: str, lines: Sequence[Line]) -> None:
-    """Print a table."""
+def show(console: Console, title: str, lines: Sequence[Sequence[str]]) -> None:
+    """Print a table, whose first line are the headings."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, heading in enumerate(headings(lines)):
+    for index, heading in enumerate(lines[0]):
         is_text = index < _TEXTS
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=is_text)
-    for texts in cells(lines):
+    for texts in lines[1:]:
         table.add_row(*texts)
     console.print(table)
 
 
-_TEXTS = 2
-
-
-def markdown(lines: Sequence[Line]) -> str:
+def markdown(lines: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown."""
-    names = headings(lines)
-    alignment = ["---"] * _TEXTS + ["---:"] * (len(names) - _TEXTS)
-    rows = [names, alignment, *cells(lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    alignment = ["---"] * _TEXTS + ["---:"] * (len(lines[0]) - _TEXTS)
+    return "\n".join(f"| {' | '.join(texts)} |" for texts in (lines[0], alignment, *lines[1:]))
 
 
 def write(path: Path, sections: dict[str, str]) -> None:
@@ -90,9 +66,6 @@ def circumstances(arguments: Iterable[str]) -> str:
     )
 
 
-_LIBRARIES = ("pika", "confluent-kafka", "msgspec", "pycurl")
-
-
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
@@ -101,22 +74,31 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _shown(lines: Sequence[Line]) -> list[str]:
-    return [name for name in MEASURES if any(name in line.figures for line in lines)]
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw the throughput over what is in flight into an SVG file, the same for the same rows.
 
-
-def _ratio(line: Line, name: str) -> str:
-    ratio = line.ratios.get(name)
-    return f"{ratio:.2f}" if ratio is not None and MEASURES[name].has_ratio else ""
-
-
-def _figure(line: Line, name: str) -> str:
-    """Return the median, with the range when there is one."""
-    figure = line.figures.get(name)
-    if figure is None:
-        return ""
-    median, lowest, highest = (
-        MEASURES[name].form.format(value)
-        for value in (figure.median, figure.lowest, figure.highest)
-    )
-    return median if lowest == highest else f"{median} [{lowest} to {highest}]"
+    Args:
+        rows: of the matrix; a curve for each latency and number of processes.
+        path: of the file.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for found in grouped(rows).values():
+        setup, values = found[0].setup, values_of(found, "throughput")
+        if values:
+            processes = f"{setup.processes} processes" if setup.processes > 1 else "one process"
+            curve = curves.setdefault(f"{setup.latency * 1000:g} ms, {processes}", {})
+            curve[setup.in_flight] = statistics.median(values)
+    with mpl.rc_context({"svg.hashsalt": "cki-notifier", "svg.fonttype": "none"}):
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        axes = figure.subplots()
+        for label, points in curves.items():
+            axes.plot(list(points), list(points.values()), marker="o", label=label)
+        numbers = sorted({number for points in curves.values() for number in points})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(numbers, [str(number) for number in numbers])
+        axes.set_xlabel("notifications in flight, for each process")
+        axes.set_ylabel("notifications a second")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend()
+        figure.savefig(path, format="svg", metadata={"Date": None})

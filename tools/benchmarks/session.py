@@ -1,36 +1,36 @@
-"""Runs cases with programs in turn, and collects the rows."""
+"""Runs cases with programs in turn, shows how it goes on, and collects the rows."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from itertools import product
 
-from tools.benchmarks.backlog import Backlog
-from tools.benchmarks.figures import Row
-from tools.benchmarks.programs import NOTIFIER, Program
-from tools.benchmarks.rig import Rig
-from tools.benchmarks.trial import Outcome, Progress, Setup, TrialError
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 
-#: Notifications that nobody counts.
-_WARM_UP: Final = 2000
+from tools.benchmarks.cases import Values
+from tools.benchmarks.figures import Row, Setup, told
+from tools.benchmarks.programs import Program
+from tools.benchmarks.trial import Rig, Trial, TrialError
 
 
-class Case(Protocol):
-    """Something that can be asked of a program."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something that can be asked of a program.
 
-    @property
-    def label(self) -> str:
-        """What it is called in tables."""
+    Attributes:
+        label: what it is called in tables.
+        setup: how the program is run.
+        messages: how many come of it, about.
+        measure: asks it.
+        has_big: whether big documents are needed.
+    """
 
-    @property
-    def messages(self) -> int:
-        """How many messages come of it, about."""
-
-    @property
-    def parameters(self) -> Mapping[str, float]:
-        """What it is about, in numbers."""
-
-    def run(self, rig: Rig, program: Program, progress: Progress) -> Outcome:
-        """Ask it of a program; raise a TrialError when nothing can be measured."""
+    label: str
+    setup: Setup
+    messages: int
+    measure: Callable[[Trial], Values]
+    has_big: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,62 +48,54 @@ class Part:
     title: str
     cases: Sequence[Case]
     programs: Sequence[Program]
-    turns: int
+    turns: int = 1
     extra: tuple[str, ...] = ()
 
-    @property
-    def runs(self) -> int:
-        """How many runs it is made of."""
-        return len(self.cases) * len(self.programs) * self.turns
 
-
-class Watcher(Protocol):
-    """Is told how it goes on."""
-
-    def begun(self, part: Part, case: Case, program: Program) -> None:
-        """A run has begun."""
-
-    def written(self, messages: int) -> None:
-        """So many messages of the run are there."""
-
-    def measured(self, row: Row) -> None:
-        """A run is over."""
-
-
-def warm_up(rig: Rig) -> None:
-    """Have the brokers work for a while, because the first run is a slow one for anybody."""
-    Backlog(Setup(latency=0.0), _WARM_UP).run(rig, NOTIFIER, lambda _: None)
-
-
-def run(rig: Rig, parts: Sequence[Part], watcher: Watcher) -> list[Row]:
-    """Run all parts; a run that failed has a row without values that is not good."""
+def run(rig: Rig, parts: Sequence[Part], console: Console) -> list[Row]:
+    """Run all parts, with bars on a terminal, and a line for each run anywhere."""
+    runs = [
+        (part, *each)
+        for part in parts
+        for each in product(part.cases, range(1, part.turns + 1), part.programs)
+    ]
     rows = []
-    for part in parts:
-        for case in part.cases:
-            for turn in range(1, part.turns + 1):
-                for program in part.programs:
-                    watcher.begun(part, case, program)
-                    row = _row(rig, (part, case, program), turn, watcher.written)
-                    watcher.measured(row)
-                    rows.append(row)
+    with Progress(
+        *Progress.get_default_columns(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        messages = progress.add_task("messages", total=None)
+        for part, case, turn, program in progress.track(runs, description="runs"):
+            name = f"{part.name}: {case.label}: {program.name}"
+            progress.reset(messages, total=case.messages, description=name)
+            values, fault = dict[str, float](), ""
+            try:
+                with contextlib.ExitStack() as stack:
+                    trial = Trial(
+                        rig,
+                        program,
+                        case.setup,
+                        stack,
+                        progress=lambda written: progress.update(messages, completed=written),
+                        has_big=case.has_big,
+                    )
+                    values = case.measure(trial) | trial.values
+                    fault = trial.fault
+            except TrialError as error:
+                fault = str(error)
+            row = Row(
+                part=part.name,
+                case=case.label,
+                program=program.name,
+                turn=turn,
+                setup=case.setup,
+                values=values,
+                fault=fault,
+            )
+            style = "bold red" if row.fault else None
+            console.print(told(row), style=style, markup=False, highlight=False, soft_wrap=True)
+            rows.append(row)
     return rows
-
-
-def _row(rig: Rig, what: tuple[Part, Case, Program], turn: int, progress: Progress) -> Row:
-    part, case, program = what
-    try:
-        outcome = case.run(rig, program, progress)
-    except TrialError as error:
-        values, verdict, is_good = dict[str, float](), str(error), False
-    else:
-        values, verdict, is_good = outcome.values, str(outcome.verdict), outcome.verdict.is_good
-    return Row(
-        part=part.name,
-        case=case.label,
-        program=program.name,
-        turn=turn,
-        values=values,
-        parameters=case.parameters,
-        verdict=verdict,
-        is_good=is_good,
-    )

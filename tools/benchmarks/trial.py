@@ -1,151 +1,223 @@
-"""A program at work: started, watched, stopped, and judged by what it left behind."""
+"""A program at work: what it needs around it, its start, its end, and what it left behind."""
 
+import contextlib
+import json
+import math
+import re
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
+import pika
+from confluent_kafka import Consumer, TopicPartition
+from pika.adapters.blocking_connection import BlockingChannel
+
+from cki_notifier.configuration.settings import read_operator_config
+from cki_notifier.rabbitmq.queues import MainQueue, retry_arguments
+from tools.benchmarks.figures import Setup
 from tools.benchmarks.meter import Meter, peak_mib, processes_in
 from tools.benchmarks.programs import Program
-from tools.benchmarks.rig import Scene
-from tools.benchmarks.verdict import Verdict, judge
-from tools.benchmarks.workload import Kind, Notification
-from tools.brokers.kafka import Record
+from tools.benchmarks.warehouse import COUNTS_PATH, GITLAB_TOKEN, WAREHOUSE_TOKEN
+from tools.benchmarks.workload import Kind, Notification, judge, workload
+from tools.brokers.kafka import Kafka, Record, read_topic
+from tools.brokers.rabbitmq import RabbitMQ
+from tools.notifier import complete
+from tools.processes import Process, free_port, listens, wait_until
 
+#: Of all runs: their queues are there one after the other.
+_EXCHANGE: Final = "benchmark"
+_PARTITIONS: Final = 3
+#: However long it takes to put a backlog into the queue or to read it from the topic, in seconds.
+_PATIENCE: Final = 60.0
 #: A program that writes nothing for so long does not come back, in seconds.
-STALLED_SECONDS: Final = 30.0
+_STALLED_SECONDS: Final = 30.0
 #: What is not yet acknowledged when the last message is there is so after that, in seconds.
 _SETTLE_SECONDS: Final = 0.3
 _STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
-_TAIL_CHARACTERS: Final = 2000
-
-#: Told how many messages are in the topic.
-Progress = Callable[[int], None]
+_REQUEST_SECONDS: Final = 10.0
+_SETTLED: Final = re.compile(r"^cki_notifier_notifications_total\{.*\} (\S+)$", re.MULTILINE)
 
 
 class TrialError(Exception):
     """A program did not do its work; the text holds the end of its log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """How a program is run, and among what.
-
-    Attributes:
-        in_flight: notifications handled at once by each process.
-        latency: the warehouse's and GitLab's, in seconds.
-        processes: replicas on the one queue.
-        merge_requests: whether the checkouts have merge requests, which are read after them.
-        returned: so many percent of the notifications come as from a delay queue, so that they are
-            looked up in the topic before they are sent.
-    """
-
-    in_flight: int = 64
-    latency: float = 0.05
-    processes: int = 1
-    merge_requests: bool = False
-    returned: int = 0
-    logging_level: str = "WARN"
-
-    @property
-    def label(self) -> str:
-        """What it is called in tables."""
-        parts = [f"{self.in_flight} in flight", f"{self.latency * 1000:g} ms"]
-        if self.merge_requests:
-            parts.append("merge requests")
-        if self.returned:
-            parts.append(f"{self.returned} % returned")
-        if self.processes > 1:
-            parts.append(f"{self.processes} processes")
-        if self.logging_level != "WARN":
-            parts.append(self.logging_level)
-        return ", ".join(parts)
-
-    @property
-    def services_seconds(self) -> float:
-        """How long a notification waits for services at least: reads one after the other."""
-        return self.latency * (2 if self.merge_requests else 1)
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """The same as numbers."""
-        return {
-            "in_flight": self.in_flight,
-            "latency_ms": self.latency * 1000,
-            "processes": self.processes,
-            "merge_requests": self.merge_requests,
-        }
-
-
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was measured in a trial, by the name of the measure."""
+class Rig:
+    """A RabbitMQ and a Kafka for all runs, and a folder for logs."""
 
-    values: dict[str, float]
-    verdict: Verdict
+    rabbitmq: RabbitMQ
+    kafka: Kafka
+    folder: Path
+
+
+@contextlib.contextmanager
+def private_rig() -> Iterator[Rig]:
+    """Put up brokers that nobody else uses; nothing is left of them."""
+    with tempfile.TemporaryDirectory(prefix="cki-notifier-bench-") as name:
+        folder = Path(name)
+        with RabbitMQ(folder / "rabbitmq") as rabbitmq, Kafka(folder / "kafka") as kafka:
+            yield Rig(rabbitmq, kafka, folder)
 
 
 class Trial:
-    """All processes of a program, running in a scene."""
+    """A stand-in warehouse, a queue and a topic for a single run of a program.
 
-    def __init__(self, scene: Scene, program: Program, setup: Setup) -> None:
-        self.scene = scene
+    Args:
+        rig: the brokers.
+        program: is not started yet.
+        setup: how it is to be run.
+        stack: what is put up is taken down at its end.
+        progress: is told how many messages are in the topic.
+        has_big: whether the warehouse shows big documents, which take a second to make.
+
+    Attributes:
+        warehouse, gitlab: where they are, without a slash at the end.
+        meter: of the ``program`` and of the ``warehouse``, ``rabbitmq`` and ``kafka`` around it.
+        published: when each notification was, by its checkout's id, in seconds since 1970.
+        started: when the program was, likewise.
+        values: what there is to tell of any program, once it has finished.
+        fault: what is not as it should be, likewise; empty when everything is.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        program: Program,
+        setup: Setup,
+        stack: contextlib.ExitStack,
+        *,
+        progress: Callable[[int], None] = lambda _: None,
+        has_big: bool = False,
+    ) -> None:
+        name = uuid4().hex[:8]
+        self._rig = rig
         self._program = program
-        self._tasks = [
-            scene.task(
-                in_flight=setup.in_flight,
-                logging_level=setup.logging_level,
-                merge_requests=setup.merge_requests,
-            )
-            for _ in range(setup.processes)
-        ]
-        self._folders = [scene.folder / f"program-{each}" for each in range(setup.processes)]
-        self._processes = list(map(program.process, self._tasks, self._folders))
-        #: What can be told of the single processes, once they have finished: ``largest_mib``, the
-        #: largest memory peak, and where they can be asked, ``evenness``, the fewest notifications
-        #: that one settled as a share of the most.
-        self.each: dict[str, float] = {}
-        #: When the first one was started, in seconds since 1970.
-        self.started = time.time()
-        for process in self._processes:
-            scene.run(process)
-        self.meter = Meter({"program": self._pids(), **scene.services()})
+        self._progress = progress
+        self._stack = stack
+        self._folder = rig.folder / name
+        self._queue = f"queue.{name}"
+        self._topic = f"topic.{name}"
+        ports = free_port(), free_port()
+        self.warehouse, self.gitlab = (f"http://127.0.0.1:{port}" for port in ports)
+        self.setup = setup
+        self._workload = workload(
+            self.gitlab, merge_requests=setup.merge_requests, returned=setup.returned
+        )
+        self._notifications: list[Notification] = []
+        self._expected = 0
+        self.published: dict[str, float] = {}
+        self._processes: list[Process] = []
+        self._metrics_ports = [free_port() for _ in range(setup.processes)]
+        self.started = 0.0
+        self.values: dict[str, float] = {}
+        self.fault = ""
+        self._start_stand_in(*ports, has_big=has_big)
+        self._channel = self._declare_queue()
+        self._watcher = self._create_topic()
+        self.meter = Meter(
+            {
+                "program": [],
+                "warehouse": processes_in(self._folder / "warehouse"),
+                "rabbitmq": processes_in(rig.rabbitmq.folder),
+                "kafka": processes_in(rig.kafka.folder),
+            }
+        )
+        stack.callback(self.meter.stop)
 
-    def wait(self, count: int, progress: Progress) -> None:
-        """Return when so many records are in the topic.
+    def take(self, how_many: int) -> list[Notification]:
+        """Return the next so many notifications."""
+        return list(islice(self._workload, how_many))
+
+    def publish(self, notifications: Sequence[Notification], per_second: float = math.inf) -> None:
+        """Publish notifications that survive a restart of the broker."""
+        begin = time.perf_counter()
+        for index, each in enumerate(notifications):
+            if (wait := begin + index / per_second - time.perf_counter()) > 0:
+                time.sleep(wait)
+            self.published[each.checkout_id] = time.time()
+            properties = pika.BasicProperties(
+                delivery_mode=2,
+                content_type="application/json",
+                headers={"x-cki-attempts": 1} if each.is_returned else None,
+            )
+            self._channel.basic_publish(_EXCHANGE, each.routing_key, each.body, properties)
+        self._notifications += notifications
+        self._expected += sum(it.kind is not Kind.NOISE for it in notifications)
+
+    def wait_for_queue(self) -> None:
+        """Return when all that was published is in the queue, before the program is started.
+
+        The broker's end of the channel keeps what a young queue did not take at once.
+        """
+        count = len(self._notifications)
+        wait_until(lambda: self._left() >= count, seconds=_PATIENCE, what=f"a queue of {count}")
+
+    def start(self) -> None:
+        """Start the program's processes."""
+        self.started = time.time()
+        for index, port in enumerate(self._metrics_ports):
+            folder = self._folder / f"program-{index}"
+            environment = self._environment() | {"CKI_METRICS_PORT": str(port)}
+            process = Process(
+                self._program.name,
+                self._program.command,
+                log=folder / "log",
+                ready=partial(_are_any_in, folder),
+                environment={**environment, **self._program.environment},
+                folder=folder,
+            )
+            self._run(process)
+            self._processes.append(process)
+            self.meter.groups["program"].extend(processes_in(folder))
+
+    def missing(self) -> int:
+        """Return how many messages have still to come of what was published."""
+        written = self._written()
+        self._progress(written)
+        return self._expected - written
+
+    def wait(self) -> None:
+        """Return when as many messages are in the topic as have to come of what was published.
 
         Raises:
             TrialError: no more come.
         """
-        seen, since = 0, time.monotonic()
-        while seen < count:
-            time.sleep(_POLL_SECONDS)
-            now = self.scene.written()
-            if now and not seen:
-                self.meter.watch("program", self._pids())
-            if now != seen:
-                seen, since = now, time.monotonic()
-                progress(seen)
-            elif time.monotonic() - since > STALLED_SECONDS:
-                raise TrialError(f"{self._program.name} wrote {seen} of {count}:\n{self._logs()}")
+        before, since = self.missing(), time.monotonic()
+        while (now := self.missing()) > 0:
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > _STALLED_SECONDS:
+                raise TrialError(f"{self._program.name} lacks {now} messages:\n{self._logs()}")
             elif not all(process.running for process in self._processes):
                 raise TrialError(f"{self._program.name} ended by itself:\n{self._logs()}")
+            time.sleep(_POLL_SECONDS)
 
-    def finish(self, published: Sequence[Notification]) -> tuple[list[Record], float, Verdict]:
-        """Stop the program; return all records, its memory peak in MiB, and the verdict."""
+    def finish(self) -> list[Record]:
+        """Stop the program, and judge it; return all records in the order they were written."""
         time.sleep(_SETTLE_SECONDS)
         self.meter.stop()
-        peak = self.meter.peak_mib("program")
-        self.each["largest_mib"] = max(map(peak_mib, self._pids()), default=0.0)
-        if self._program.settled:
-            settled = [self._program.settled(task) for task in self._tasks]
-            self.each["evenness"] = min(settled) / max(settled)
+        peaks = list(map(peak_mib, self.meter.groups["program"]))
+        self.values |= {"peak_mib": sum(peaks), "largest_mib": max(peaks)}
+        if self._program.has_metrics:
+            settled = list(map(_settled, self._metrics_ports))
+            self.values["evenness"] = min(settled) / max(settled)
         for process in self._processes:
             process.stop(seconds=_STOP_SECONDS)
-        records = self.scene.records()
-        return records, peak, judge(published, records, self.scene.left_in_queue())
+        records = self._records()
+        wrong = judge(self._notifications, records, self._left())
+        self.values |= {"lost": wrong["lost"], "repeated": wrong["repeated"]}
+        self.fault = ", ".join(f"{count} {what}" for what, count in wrong.items() if count)
+        return records
 
     def cpu_ms(self, start: float, end: float, handled: float) -> float:
         """Return the program's CPU milliseconds for each of so many notifications."""
@@ -158,17 +230,113 @@ class Trial:
             for name in ("warehouse", "rabbitmq", "kafka")
         }
 
-    def _pids(self) -> list[int]:
-        return [pid for folder in self._folders for pid in processes_in(folder)]
+    def asked(self) -> dict[str, int]:
+        """Return how many requests the stand-in ``answered``, and how many it ``refused``."""
+        url = self.warehouse + COUNTS_PATH
+        with urllib.request.urlopen(url, timeout=_REQUEST_SECONDS) as answer:  # noqa: S310  # ours
+            counts: dict[str, int] = json.load(answer)
+        return counts
+
+    def _start_stand_in(self, port: int, gitlab_port: int, *, has_big: bool) -> None:
+        folder = self._folder / "warehouse"
+        options = [str(port), str(gitlab_port), str(self.setup.latency), *["big"] * has_big]
+        process = Process(
+            "the stand-in warehouse",
+            [sys.executable, "-m", "tools.benchmarks.warehouse", *options],
+            log=folder / "log",
+            ready=lambda: listens(port) and listens(gitlab_port),
+            environment=complete({}),
+            folder=folder,
+        )
+        self._run(process)
+
+    def _declare_queue(self) -> BlockingChannel:
+        """Declare the queues as the daemon does; return a channel."""
+        # Nobody looks after this one's heartbeats.
+        parameters = self._rig.rabbitmq.parameters(heartbeat=0)
+        connection = self._stack.enter_context(pika.BlockingConnection(parameters))
+        channel = connection.channel()
+        channel.exchange_declare(_EXCHANGE, "topic", durable=True)
+        for queue in (self._queue, *retry_arguments(self._queue)):
+            self._stack.callback(channel.queue_delete, queue)
+        config = read_operator_config(self._environment()).rabbitmq
+        MainQueue(config, is_temporary=False).declare(connection)
+        return channel
+
+    def _create_topic(self) -> Consumer:
+        """Create the topic; return what is asked for its length."""
+        kafka = self._rig.kafka
+        settings = {"message.timestamp.type": "LogAppendTime"}
+        kafka.create_topic(self._topic, _PARTITIONS, settings)
+        self._stack.callback(kafka.delete_topic, self._topic)
+        consumer = Consumer(
+            {"bootstrap.servers": kafka.bootstrap, "group.id": "benchmark", "log_level": 0}
+        )
+        self._stack.callback(consumer.close)
+        return consumer
+
+    def _environment(self) -> dict[str, str]:
+        return complete(
+            {
+                "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
+                "CKI_LOGGING_LEVEL": "WARN",
+                "CKI_LOGGING_FORMAT": "text",
+                "CKI_METRICS_ENABLED": "true",
+                "CKI_NOTIFIER_IN_FLIGHT": str(self.setup.in_flight),
+                "DATAWAREHOUSE_URL": self.warehouse,
+                "DATAWAREHOUSE_TOKEN": WAREHOUSE_TOKEN,
+                "GITLAB_TOKENS": json.dumps({self.gitlab.partition("//")[2]: "GITLAB_TOKEN"}),
+                "GITLAB_TOKEN": GITLAB_TOKEN,
+                "RABBITMQ_HOST": self._rig.rabbitmq.host,
+                "RABBITMQ_PORT": str(self._rig.rabbitmq.port),
+                "RABBITMQ_QUEUE": self._queue,
+                "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
+                "WEBHOOK_RECEIVER_EXCHANGE": _EXCHANGE,
+                "KAFKA_BOOTSTRAP_SERVERS": self._rig.kafka.bootstrap,
+                "KAFKA_TOPIC": self._topic,
+            }
+        )
+
+    def _run(self, process: Process) -> None:
+        """Start a process; it is killed at the end, unless it was stopped before."""
+        process.log.parent.mkdir(parents=True)
+        self._stack.callback(process.kill)
+        process.start()
+
+    def _left(self) -> int:
+        """Return how many notifications nobody holds; exact while no program runs."""
+        return int(self._channel.queue_declare(self._queue, passive=True).method.message_count)
+
+    def _written(self) -> int:
+        """Return how many records are in the topic, without reading them."""
+        ends = (
+            self._watcher.get_watermark_offsets(
+                TopicPartition(self._topic, each), timeout=_REQUEST_SECONDS
+            )
+            for each in range(_PARTITIONS)
+        )
+        return sum(end[1] for end in ends)
+
+    def _records(self) -> list[Record]:
+        count = self._written()
+        found = read_topic(
+            self._rig.kafka.bootstrap,
+            self._topic,
+            seconds=_PATIENCE if count else 0,
+            until=lambda seen: len(seen) >= count,
+        )
+        return sorted(found, key=lambda it: it.timestamp_ms)
 
     def _logs(self) -> str:
-        return "\n".join(_tail(folder / "log") for folder in self._folders)
+        return "\n".join(process.tail() for process in self._processes)
 
 
-def expected_of(notifications: Sequence[Notification]) -> int:
-    """Return how many messages have to come of notifications."""
-    return sum(it.kind is not Kind.NOISE for it in notifications)
+def _are_any_in(folder: Path) -> bool:
+    return bool(processes_in(folder))
 
 
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-_TAIL_CHARACTERS:]
+def _settled(metrics_port: int) -> float:
+    """Return how many notifications a process has settled, by its metrics."""
+    url = f"http://127.0.0.1:{metrics_port}/metrics"
+    with urllib.request.urlopen(url, timeout=_REQUEST_SECONDS) as answer:
+        return sum(map(float, _SETTLED.findall(answer.read().decode())))

@@ -1,40 +1,34 @@
 """A stand-in for DataWarehouse and GitLab that is fast enough never to be waited for.
 
 All heads and bodies are prepared when it starts: an answer is put together from the template of its
-kind and the number asked for, and written at once, after a latency that costs nothing. HTTP/1.1
-with connections that are kept; a client sends its next request after the answer, as clients do.
+kind and the number asked for, after a latency that costs next to nothing. The ordinary stand-in
+(``tools.stand_ins``) takes three times as much CPU for a request.
 
-    python -m tools.benchmarks.warehouse --port 8080 --gitlab-port 8081 --latency 0.05
+    python -m tools.benchmarks.warehouse PORT GITLAB_PORT LATENCY_SECONDS [big]
 """
 
-import argparse
 import asyncio
+import contextlib
 import json
 import re
-import signal
-import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Final, cast
+import sys
+from collections import Counter
+from typing import Final
 
 import uvloop
 
-from tools.benchmarks.ids import Shape
-from tools.benchmarks.templates import Template, pages
+from tools.benchmarks.checkouts import PLACEHOLDER, Shape, pages, template
 
 WAREHOUSE_TOKEN: Final = "warehouse-token"  # noqa: S105 - the stand-in's own
 GITLAB_TOKEN: Final = "gitlab-token"  # noqa: S105 - likewise
-#: Where the stand-in tells what it has done so far.
+#: Where the stand-in tells how many requests it has answered, and how many it had to refuse.
 COUNTS_PATH: Final = "/counts"
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
-_END = b"\r\n\r\n"
-_CHECKOUT = re.compile(
-    rb"GET /api/1/kcidb/checkouts/redhat(?::|%3[Aa])(\d{10})(/builds|/all|)(?:\?\S*)? "
-)
-_MERGE_REQUEST = re.compile(rb"GET /api/v4/projects/[^/\s]+/merge_requests/(\d{10})(?:\?\S*)? ")
+_NUMBER = r"(?P<number>(?P<shape>\d)\d{9})"
+_CHECKOUT = rf"/api/1/kcidb/checkouts/redhat(?::|%3A){_NUMBER}(?P<page>/builds|/all|)"
+_MERGE_REQUEST = rf"/api/v4/projects/[^/\s]+(?P<page>/merge_requests)/{_NUMBER}"
 #: The heads of answers are as long as those that Django and nginx send.
 _HEAD = (
     "HTTP/1.1 {status}\r\n"
@@ -52,190 +46,90 @@ _HEAD = (
     "\r\n"
 )
 
-
-@dataclass(slots=True)
-class Counts:
-    """What the stand-in has done: requests answered, and those it had to refuse."""
-
-    answered: int = 0
-    refused: int = 0
-    by_kind: dict[str, int] = field(default_factory=dict)
+#: By the shape of the checkout and the page: what the number is put into, and the rest, which may
+#: be megabytes.
+_Answers = dict[tuple[bytes, bytes], tuple[list[bytes], bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A whole answer, head and body, of a kind."""
-
-    kind: str
-    template: Template
-
-
-def page(kind: str, body: Template) -> Page:
-    """Put the head before a body."""
-    head = _HEAD.format(status="200 OK", length=len(body)).encode()
-    return Page(kind, Template(head + body.joined(), body.end))
-
-
-def short(status: str, document: object) -> bytes:
-    """Return a whole answer with a body of its own."""
+def _short(status: str, document: object) -> bytes:
+    """Return a whole answer that is the same for all."""
     body = json.dumps(document).encode()
     return _HEAD.format(status=status, length=len(body)).encode() + body
 
 
-_NOT_FOUND = short("404 Not Found", {"detail": "Not found."})
-_UNAUTHORIZED = short("401 Unauthorized", {"detail": "Invalid token."})
-
-#: Returns the page and the number a request asks for; None where nothing is.
-Route = Callable[[bytes], tuple[Page, bytes] | None]
+_NOT_FOUND = _short("404 Not Found", {"detail": "Not found."})
+_UNAUTHORIZED = _short("401 Unauthorized", {"detail": "Invalid token."})
 
 
-class Conversation(asyncio.Protocol):
-    """Answers the requests of one connection.
+def _answers(gitlab: str, *, has_big: bool) -> _Answers:
+    made = {}
+    for shape in Shape if has_big else (Shape.PLAIN, Shape.WITH_MERGE_REQUEST):
+        for page, body in pages(shape, gitlab).items():
+            head = _HEAD.format(status="200 OK", length=len(body)).encode()
+            start, placeholder, end = (head + body).rpartition(PLACEHOLDER.encode())
+            made[str(shape.value).encode(), page.encode()] = template(start + placeholder), end
+    return made
+
+
+class Door:
+    """The warehouse or GitLab.
 
     Args:
-        route: finds the answer.
-        token: a pattern that the head of each request has to hold.
+        asked: a pattern of what it is asked for.
+        token: a pattern of the line that the head of each request has to hold.
+        answers: to all requests.
         latency: seconds that go by before an answer.
         counts: what is done is counted there.
     """
 
     def __init__(
-        self, route: Route, token: re.Pattern[bytes], latency: float, counts: Counts
+        self,
+        asked: str,
+        token: str,
+        answers: _Answers,
+        latency: float,
+        counts: Counter[str],
     ) -> None:
-        self._route = route
-        self._token = token
+        self._asked = re.compile(rf"GET {asked}(\?\S*)? ".encode())
+        self._token = re.compile(rf"\r\n{token}\r\n".encode(), re.IGNORECASE)
+        self._answers = answers
         self._latency = latency
         self._counts = counts
-        self._received = b""
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection."""
-        # uvloop's are transports by their methods only.
-        self._transport = cast(asyncio.Transport, transport)
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of a connection, one after the other."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                answer = self._answer(await reader.readuntil(b"\r\n\r\n"))
+                if self._latency:
+                    await asyncio.sleep(self._latency)
+                writer.writelines(answer)
+        writer.close()
 
-    def data_received(self, data: bytes) -> None:
-        """Answer the requests that are whole now."""
-        self._received += data
-        while (end := self._received.find(_END)) >= 0:
-            request, self._received = self._received[: end + 2], self._received[end + 4 :]
-            self._answer(request)
-
-    def _answer(self, request: bytes) -> None:
+    def _answer(self, request: bytes) -> tuple[bytes, ...]:
         if request.startswith(b"GET " + COUNTS_PATH.encode()):
-            self._write(short("200 OK", _told(self._counts)))
-            return
-        found = self._route(request)
-        if found is None or not self._token.search(request):
-            self._counts.refused += 1
-            self._later(partial(self._write, _NOT_FOUND if found is None else _UNAUTHORIZED))
-            return
-        wanted, number = found
-        self._counts.answered += 1
-        self._counts.by_kind[wanted.kind] = self._counts.by_kind.get(wanted.kind, 0) + 1
-        self._later(partial(self._show, wanted.template, number))
-
-    def _later(self, do: Callable[[], None]) -> None:
-        if self._latency:
-            self._loop.call_later(self._latency, do)
-        else:
-            do()
-
-    def _show(self, template: Template, number: bytes) -> None:
-        self._write(template.fill(number))
-        if template.end:
-            self._write(template.end)
-
-    def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-
-def warehouse_route(gitlab: str, *, has_big: bool) -> Route:
-    """Return what finds the warehouse's documents.
-
-    Args:
-        gitlab: where merge requests are.
-        has_big: whether there are big ones, which take a second to make.
-    """
-    found: dict[tuple[bytes, bytes], Page] = {}
-    for shape in Shape if has_big else set(Shape) - {Shape.BIG}:
-        shown = pages(shape, gitlab)
-        digit = str(shape.value).encode()
-        found[digit, b""] = page("checkout", shown.checkout)
-        found[digit, b"/builds"] = page("builds", shown.builds)
-        found[digit, b"/all"] = page("all", shown.everything)
-
-    def route(request: bytes) -> tuple[Page, bytes] | None:
-        asked = _CHECKOUT.match(request)
-        if asked is None:
-            return None
-        wanted = found.get((asked[1][:1], asked[2]))
-        return (wanted, asked[1]) if wanted else None
-
-    return route
-
-
-def gitlab_route(gitlab: str) -> Route:
-    """Return what finds merge requests."""
-    merge_request = page("merge_request", pages(Shape.WITH_MERGE_REQUEST, gitlab).merge_request)
-
-    def route(request: bytes) -> tuple[Page, bytes] | None:
-        asked = _MERGE_REQUEST.match(request)
-        return (merge_request, asked[1]) if asked else None
-
-    return route
-
-
-def _told(counts: Counts) -> dict[str, object]:
-    return {"answered": counts.answered, "refused": counts.refused, "by_kind": counts.by_kind}
+            return (_short("200 OK", self._counts),)
+        wanted = self._asked.match(request)
+        found = wanted and self._answers.get((wanted["shape"], wanted["page"]))
+        if not wanted or not found or not self._token.search(request):
+            self._counts["refused"] += 1
+            return (_UNAUTHORIZED if found else _NOT_FOUND,)
+        self._counts["answered"] += 1
+        start, end = found
+        return wanted["number"].join(start), end
 
 
 async def serve(port: int, gitlab_port: int, latency: float, *, has_big: bool) -> None:
-    """Serve until SIGTERM."""
-    loop = asyncio.get_running_loop()
-    counts = Counts()
-    gitlab = f"http://{_HOST}:{gitlab_port}"
-    doors = (
-        (
-            port,
-            warehouse_route(gitlab, has_big=has_big),
-            f"authorization: *Token {WAREHOUSE_TOKEN}",
-        ),
-        (gitlab_port, gitlab_route(gitlab), f"private-token: *{GITLAB_TOKEN}"),
-    )
-    for number, route, header in doors:
-        pattern = re.compile(rf"\r\n{header}\r\n".encode(), re.IGNORECASE)
-        await loop.create_server(
-            partial(Conversation, route, pattern, latency, counts),
-            sock=_listener(number),
-            backlog=_BACKLOG,
-        )
-    stopped = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    await stopped.wait()
-
-
-def _listener(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((_HOST, port))
-    return listener
-
-
-def main() -> None:
-    """Run the stand-in."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.benchmarks.warehouse", description=__doc__
-    )
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--gitlab-port", type=int, required=True)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before any answer")
-    parser.add_argument("--big", action="store_true", help="show big documents, too")
-    parsed = parser.parse_args()
-    uvloop.run(serve(parsed.port, parsed.gitlab_port, parsed.latency, has_big=parsed.big))
+    """Serve until the process is ended."""
+    counts = Counter[str]()
+    made = _answers(f"http://{_HOST}:{gitlab_port}", has_big=has_big)
+    warehouse = Door(_CHECKOUT, f"authorization: *Token {WAREHOUSE_TOKEN}", made, latency, counts)
+    gitlab = Door(_MERGE_REQUEST, f"private-token: *{GITLAB_TOKEN}", made, latency, counts)
+    for each, number in ((warehouse, port), (gitlab, gitlab_port)):
+        await asyncio.start_server(each.converse, _HOST, number, backlog=_BACKLOG)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    main()
+    _port, _gitlab_port, _latency, *_big = sys.argv[1:]
+    uvloop.run(serve(int(_port), int(_gitlab_port), float(_latency), has_big=bool(_big)))

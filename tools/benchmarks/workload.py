@@ -5,15 +5,25 @@ no message. All are about checkouts of their own.
 """
 
 import enum
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from itertools import count
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
 from typing import Final
 
 import msgspec
 
-from tools.benchmarks.ids import Shape, checkout_id, number_of
-from tools.benchmarks.templates import Template, checkout_of
+from tools.benchmarks.checkouts import (
+    ARCHITECTURES,
+    Shape,
+    checkout_id,
+    checkout_of,
+    number_of,
+    template,
+)
+from tools.brokers.kafka import Record
 from tools.stand_ins import documents
 from tools.stand_ins.documents import Document
 
@@ -24,6 +34,10 @@ class Kind(enum.Enum):
     PRE_TEST = "pre-test"
     POST_TEST = "post-test"
     NOISE = "noise"
+
+
+#: The order in which kinds follow each other, again and again.
+MIX: Final = (Kind.PRE_TEST, Kind.POST_TEST, Kind.PRE_TEST, Kind.POST_TEST, Kind.NOISE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,96 +55,105 @@ class Notification:
     is_returned: bool = False
 
 
-#: The order in which kinds follow each other, again and again.
-MIX: Final = (Kind.PRE_TEST, Kind.POST_TEST, Kind.PRE_TEST, Kind.POST_TEST, Kind.NOISE)
-
-_Form = Callable[[Document], Document]
-
-
-def _of_type(object_type: str, status: str) -> _Form:
-    return lambda checkout: documents.notification(checkout, status, object_type=object_type)
-
-
-def _with_status(status: str) -> _Form:
-    return lambda checkout: documents.notification(checkout, status)
-
-
-def _retriggered(checkout: Document) -> Document:
-    return documents.notification(documents.changed(checkout, {}, {"retrigger": True}))
-
-
-def _foreign(checkout: Document) -> Document:
-    return documents.notification(documents.changed(checkout, {"origin": "syzbot"}))
-
-
-#: What needs no request, in turn. The body of a build or a test is as long as a checkout's.
-NOISE: Final[tuple[_Form, ...]] = (
-    _of_type("build", "new"),
-    _with_status("updated"),
-    _of_type("test", "updated"),
-    _with_status("needs_triage"),
-    _retriggered,
-    _of_type("issue", "new"),
-    _with_status("tests_finished"),
-    _with_status("checkout_issueoccurrences_changed"),
-    _foreign,
-    _with_status("new"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    kind: Kind
-    routing_key: str
-    body: Template
-
-
-class Workload:
-    """Makes notifications without end, each about a checkout nobody has heard of before.
+def workload(
+    gitlab: str, *, merge_requests: bool = False, returned: int = 0
+) -> Iterator[Notification]:
+    """Yield notifications without end, each about a checkout nobody has heard of before.
 
     Args:
         gitlab: where GitLab is, without a slash at the end.
         merge_requests: whether the checkouts have merge requests.
         returned: so many percent come as from a delay queue.
     """
-
-    def __init__(self, gitlab: str, *, merge_requests: bool = False, returned: int = 0) -> None:
-        self._returned = returned
-        self._shape = Shape.WITH_MERGE_REQUEST if merge_requests else Shape.PLAIN
-        checkout = checkout_of(self._shape, gitlab)
-        self._pre_test = _prepared(Kind.PRE_TEST, _with_status("build_setups_finished")(checkout))
-        self._post_test = _prepared(Kind.POST_TEST, _with_status("ready_to_report")(checkout))
-        self._noise = [_prepared(Kind.NOISE, form(checkout)) for form in NOISE]
-        self._all = self._endless()
-
-    def take(self, how_many: int) -> list[Notification]:
-        """Return the next so many notifications."""
-        return [next(self._all) for _ in range(how_many)]
-
-    def _endless(self) -> Iterator[Notification]:
-        for index in count(1):
-            turn, place = divmod(index - 1, len(MIX))
-            form = {
-                Kind.PRE_TEST: self._pre_test,
-                Kind.POST_TEST: self._post_test,
-                Kind.NOISE: self._noise[turn % len(self._noise)],
-            }[MIX[place]]
-            is_returned = index * self._returned // 100 > (index - 1) * self._returned // 100
-            filled = _filled(form, number_of(self._shape, index))
-            yield replace(filled, is_returned=is_returned)
+    shape = Shape.WITH_MERGE_REQUEST if merge_requests else Shape.PLAIN
+    checkout = checkout_of(shape, gitlab)
+    bodies = {
+        Kind.PRE_TEST: [documents.notification(checkout, "build_setups_finished")],
+        Kind.POST_TEST: [documents.notification(checkout)],
+        Kind.NOISE: _noise(checkout),
+    }
+    forms = {kind: cycle(map(_Form, of_kind)) for kind, of_kind in bodies.items()}
+    for index, kind in enumerate(cycle(MIX), start=1):
+        is_returned = index * returned // 100 > (index - 1) * returned // 100
+        yield next(forms[kind]).filled(kind, number_of(shape, index), is_returned=is_returned)
 
 
-def big(gitlab: str, index: int) -> Notification:
+def big_notification(gitlab: str, index: int) -> Notification:
     """Return the post-test notification of the ``index``-th big checkout."""
-    body = _with_status("ready_to_report")(checkout_of(Shape.BIG, gitlab))
-    return _filled(_prepared(Kind.POST_TEST, body), number_of(Shape.BIG, index))
+    form = _Form(documents.notification(checkout_of(Shape.BIG, gitlab)))
+    return form.filled(Kind.POST_TEST, number_of(Shape.BIG, index))
 
 
-def _prepared(kind: Kind, body: Document) -> _Prepared:
-    key = f"datawarehouse.{body['object_type']}.{body['status']}"
-    return _Prepared(kind, key, Template(msgspec.json.encode(body)))
+def _noise(checkout: Document) -> list[Document]:
+    """Return what needs no request. The body of a build or a test is as long as a checkout's."""
+    about = partial(documents.notification, checkout)
+    return [
+        about("new", object_type="build"),
+        about("updated"),
+        about("updated", object_type="test"),
+        about("needs_triage"),
+        documents.notification(documents.changed(checkout, {}, {"retrigger": True})),
+        about("new", object_type="issue"),
+        about("tests_finished"),
+        about("checkout_issueoccurrences_changed"),
+        documents.notification(documents.changed(checkout, {"origin": "syzbot"})),
+        about("new"),
+    ]
 
 
-def _filled(form: _Prepared, number: str) -> Notification:
-    body = form.body.fill(number.encode())
-    return Notification(form.kind, checkout_id(number), form.routing_key, body)
+class _Form:
+    """A notification with a gap where the checkout's number belongs."""
+
+    def __init__(self, body: Document) -> None:
+        self._routing_key = f"datawarehouse.{body['object_type']}.{body['status']}"
+        self._body = template(msgspec.json.encode(body))
+
+    def filled(self, kind: Kind, number: str, *, is_returned: bool = False) -> Notification:
+        body = number.encode().join(self._body)
+        return Notification(kind, checkout_id(number), self._routing_key, body, is_returned)
+
+
+def judge(
+    notifications: Iterable[Notification], records: Sequence[Record], left: int
+) -> dict[str, int]:
+    """Compare the records of a topic with what was published; return how many are not right.
+
+    ``lost`` are notifications without their message, ``repeated`` are messages beyond the first for
+    a notification, ``unexpected`` are messages that nobody asked for.
+
+    Args:
+        notifications: that were published.
+        records: the messages.
+        left: notifications still in the queue when the program had ended.
+    """
+    expected = {it.checkout_id: it.kind for it in notifications if it.kind is not Kind.NOISE}
+    seen = Counter(record.key for record in records)
+    return {
+        "lost": len(expected.keys() - seen.keys()),
+        "repeated": sum(seen[key] - 1 for key in seen.keys() & expected.keys()),
+        "unexpected": sum(seen[key] for key in seen.keys() - expected.keys()),
+        "with a wrong content": sum(
+            not _is_right(record, expected[record.key])
+            for record in records
+            if record.key in expected
+        ),
+        "left in the queue": left,
+    }
+
+
+def _is_right(record: Record, kind: Kind) -> bool:
+    """Look at what takes the most to compute: builds, status, merge request."""
+    message = json.loads(record.value)
+    number = record.key.partition(":")[2]
+    merge_request = message["merge_request"]
+    url = merge_request["merge_request_url"]
+    return bool(
+        message["checkout_id"] == record.key
+        and len(message["build_info"]) == 2 * len(ARCHITECTURES)
+        and all(each["build_id"].startswith(record.key) for each in message["build_info"])
+        and message["pipelineid"] == int(number)
+        and message["cki_finished"] is (kind is Kind.POST_TEST)
+        and message.get("status") == ("success" if kind is Kind.POST_TEST else None)
+        and (not url or (url.endswith(number) and merge_request["subsystems"] == ["net"]))
+        and record.headers.get("ce_subject") == record.key
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tools.benchmarks.autoscaler import SCALED_OBJECT, Rule, simulate, simulated
-from tools.benchmarks.figures import Row, summary
+from tools.benchmarks.figures import Row, Setup, table
 from tools.benchmarks.report import markdown
 
 RULE = Rule(least=2, most=4, value=5000)
@@ -89,9 +89,8 @@ def row(latency_ms: int, processes: int, **values: float) -> Row:
         part="scale",
         case=f"{latency_ms} ms, {processes} processes",
         program="cki-notifier",
-        turn=1,
         values=values,
-        parameters={"latency_ms": latency_ms, "processes": processes},
+        setup=Setup(latency=latency_ms / 1000, processes=processes),
     )
 
 
@@ -100,13 +99,13 @@ def test_the_table_is_made_of_what_was_measured() -> None:
     rows = [row(100, each, throughput=RATES[each - 1], start_seconds=0.0) for each in (1, 2, 3)]
     failed = [row(0, 1, throughput=900, start_seconds=0.4), row(0, 2)]
 
-    table = markdown(summary(simulated([*rows, *failed], RULE), None)).splitlines()
+    lines = markdown(table(simulated([*rows, *failed], RULE))).splitlines()
 
-    assert table[0] == (
+    assert lines[0] == (
         "| case | program | without KEDA, s | with KEDA, s | replicas at most "
         "| all consume after, s | gone again after, s |"
     )
-    assert table[2:] == [
+    assert lines[2:] == [
         "| 10,000 waiting, 100 ms | 2 to 4 replicas | 13 | 13 | 2 |  |  |",
         "| 100,000 waiting, 100 ms | 2 to 4 replicas | 125 | 78 | 4 | 30 | 360 |",
         "| 1,000,000 waiting, 100 ms | 2 to 4 replicas | 1250 | 640 | 4 | 30 | 930 |",

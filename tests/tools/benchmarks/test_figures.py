@@ -1,49 +1,21 @@
-"""From rows to figures."""
+"""From rows to tables."""
 
-import pytest
-
-from tools.benchmarks.figures import Row, by_part, percentile, summary
+from tools.benchmarks.figures import Row, Setup, table, told, values_of
 
 
-def row(program: str, turn: int, *, case: str = "case", **values: float) -> Row:
+def row(program: str, turn: int = 1, *, case: str = "case", **values: float) -> Row:
     """Return a row of the part ``part``."""
     return Row(part="part", case=case, program=program, turn=turn, values=values)
 
 
-@pytest.mark.parametrize(
-    ("values", "share", "expected"),
-    [
-        ([7.0], 0.5, 7.0),
-        ([7.0], 0.99, 7.0),
-        ([3.0, 1.0, 2.0], 0.5, 2.0),
-        ([4.0, 3.0, 2.0, 1.0], 0.5, 2.0),
-        (map(float, range(1, 101)), 0.99, 99.0),
-        (map(float, range(1, 201)), 0.99, 198.0),
-        (map(float, range(1, 102)), 0.99, 100.0),
-        (map(float, range(1, 101)), 1, 100.0),
-    ],
-)
-def test_percentile_is_the_smallest_value_that_covers_the_share(
-    values: list[float], share: float, expected: float
-) -> None:
-    """The nearest rank, always one of the values."""
-    assert percentile(values, share) == expected
-
-
-@pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], 0), ([1.0], 1.1)])
-def test_percentile_of_nothing_is_refused(values: list[float], share: float) -> None:
-    """No values or no share has no percentile."""
-    with pytest.raises(ValueError, match="no percentile"):
-        percentile(values, share)
-
-
-def test_summary_takes_the_median_and_the_range() -> None:
+def test_a_table_has_the_median_and_the_range() -> None:
     """One slow run does not move the figure, but is seen."""
-    (line,) = summary([row("a", turn, cpu_ms=ms) for turn, ms in enumerate([3, 1, 2])], None)
+    rows = [row("a", turn, cpu_ms=ms, peak_mib=50) for turn, ms in enumerate([3, 1, 2])]
 
-    figure = line.figures["cpu_ms"]
-    assert (figure.median, figure.lowest, figure.highest) == (2, 1, 3)
-    assert line.ratios == {}
+    assert table(rows) == [
+        ["case", "program", "CPU each, ms", "peak RSS, MiB"],
+        ["case", "a", "2.00 [1.00 to 3.00]", "50"],
+    ]
 
 
 def test_ratios_compare_runs_of_the_same_turn() -> None:
@@ -57,20 +29,21 @@ def test_ratios_compare_runs_of_the_same_turn() -> None:
         row("old", 3, cpu_ms=4),
     ]
 
-    new, old = summary(rows, "old")
+    _, new, ratio, old = table(rows, "old")
 
-    assert new.ratios == {"cpu_ms": 0.5}
-    assert old.ratios == {}
+    assert [new[1], ratio, old[1]] == ["new", ["", "ratio", "0.50"], "old"]
 
 
 def test_ratio_to_nothing_is_left_out() -> None:
     """A measure that is 0 for the other program, or that it lacks, has no ratio."""
-    new, _ = summary([row("new", 1, big=1, cpu_ms=1), row("old", 1, big=0)], "old")
+    rows = [row("new", p50_ms=1, cpu_ms=1, peak_mib=2), row("old", p50_ms=0, peak_mib=1)]
 
-    assert new.ratios == {}
+    _, _, ratio, _ = table(rows, "old")
+
+    assert ratio == ["", "ratio", "", "", "2.00"]
 
 
-def test_summary_keeps_cases_together_in_the_order_they_came() -> None:
+def test_cases_stay_together_in_the_order_they_came() -> None:
     """Programs of a case stand below each other."""
     rows = [
         row(program, turn, case=case, cpu_ms=1)
@@ -79,37 +52,46 @@ def test_summary_keeps_cases_together_in_the_order_they_came() -> None:
         for program in ("new", "old")
     ]
 
-    lines = summary(rows, "old")
-
-    assert [(line.case, line.program) for line in lines] == [
-        ("64", "new"),
-        ("64", "old"),
-        ("1", "new"),
-        ("1", "old"),
+    assert [line[:2] for line in table(rows)[1:]] == [
+        ["64", "new"],
+        ["64", "old"],
+        ["1", "new"],
+        ["1", "old"],
     ]
 
 
 def test_a_run_that_failed_has_no_figures_and_spoils_none() -> None:
     """Rows without values are left out."""
-    failed = Row(part="part", case="case", program="new", turn=2, values={}, is_good=False)
+    failed = row("new", 2)
 
-    (line,) = summary([row("new", 1, cpu_ms=1), failed], None)
-
-    assert line.figures["cpu_ms"].median == 1
-    assert summary([failed], None)[0].figures == {}
-
-
-def test_rows_are_told_apart_by_part() -> None:
-    """Each part has a table of its own."""
-    rows = [Row(part=part, case="", program="", turn=1, values={}) for part in ("b", "a", "b")]
-
-    assert {part: len(found) for part, found in by_part(rows).items()} == {"b": 2, "a": 1}
-    assert list(by_part(rows)) == ["b", "a"]
+    assert table([row("new", cpu_ms=1), failed, row("other")])[1:] == [
+        ["case", "new", "1.00"],
+        ["case", "other", ""],
+    ]
+    assert table([failed]) == [["case", "program"], ["case", "new"]]
+    assert values_of([failed, row("new", cpu_ms=1)], "cpu_ms") == [1]
 
 
 def test_some_measures_are_in_the_tables_that_ask_for_them_alone() -> None:
     """What the brokers took is of interest where processes share them."""
-    rows = [row("new", 1, kafka=0.25, lost=0, cpu_ms=1)]
+    rows = [row("new", kafka=0.25, lost=0, cpu_ms=1)]
 
-    assert set(summary(rows, None)[0].figures) == {"cpu_ms"}
-    assert set(summary(rows, None, ("kafka",))[0].figures) == {"cpu_ms", "kafka"}
+    assert table(rows)[0][2:] == ["CPU each, ms"]
+    assert table(rows, extra=("kafka",))[0][2:] == ["CPU each, ms", "Kafka's"]
+
+
+def test_a_run_is_told_in_a_line() -> None:
+    """With all its values; one that lost something says so."""
+    line = "part: case: new: notifications/s 100, CPU each, ms 0.01, Kafka's 25%"
+    failed = Row(part="rate", case="20/s", program="new", values={}, fault="1 lost")
+
+    assert told(row("new", cpu_ms=0.01, throughput=100, kafka=0.25)) == line
+    assert told(failed) == "rate: 20/s: new:  FAILED: 1 lost"
+
+
+def test_a_setup_is_told_by_what_is_special_about_it() -> None:
+    """Its label stands in the tables."""
+    special = Setup(in_flight=8, latency=1.0, processes=2, merge_requests=True, returned=10)
+
+    assert Setup().label == "64 in flight, 50 ms"
+    assert special.label == "8 in flight, 1000 ms, merge requests, 10 % returned, 2 processes"

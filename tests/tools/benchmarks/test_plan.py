@@ -1,28 +1,30 @@
 """What is measured, and with how much."""
 
+from pathlib import Path
+
 import pytest
 
 from tools import PROJECT
-from tools.benchmarks.arguments import read
-from tools.benchmarks.plan import notifications
-from tools.benchmarks.trial import Setup
+from tools.benchmarks.figures import Setup
+from tools.benchmarks.options import read, told
+from tools.benchmarks.plan import notifications, parts
 
 
 def test_by_default_a_backlog_and_a_rate_with_and_without_merge_requests() -> None:
     """What takes a few minutes."""
-    parts = read([]).parts
+    planned = parts(read([]))
 
-    assert [part.name for part in parts] == ["backlog", "rate"]
-    assert [[case.label for case in part.cases] for part in parts] == [
+    assert [part.name for part in planned] == ["backlog", "rate"]
+    assert [[case.label for case in part.cases] for part in planned] == [
         ["64 in flight, 50 ms", "64 in flight, 50 ms, merge requests"],
         ["20/s, 64 in flight, 50 ms", "20/s, 64 in flight, 50 ms, merge requests"],
     ]
-    assert [part.turns for part in parts] == [3, 3]
+    assert [part.turns for part in planned] == [3, 3]
 
 
 def test_full_is_everything() -> None:
     """All that the documentation shows."""
-    assert [part.name for part in read(["--full"]).parts] == [
+    assert [part.name for part in parts(read(["--full"]))] == [
         "stand-in",
         "backlog",
         "rate",
@@ -35,12 +37,10 @@ def test_full_is_everything() -> None:
 
 def test_the_matrix_is_complete() -> None:
     """In flight, latencies and processes, each with each."""
-    (part,) = read(["--matrix"]).parts
+    (part,) = parts(read(["--matrix"]))
 
-    cases = {
-        (it.parameters["in_flight"], it.parameters["latency_ms"], it.parameters["processes"])
-        for it in part.cases
-    }
+    setups = [case.setup for case in part.cases]
+    cases = {(it.in_flight, it.latency * 1000, it.processes) for it in setups}
     assert cases == {
         (number, latency, processes)
         for number in (1, 32, 64, 256)
@@ -55,7 +55,7 @@ def test_the_matrix_is_complete() -> None:
 )
 def test_a_long_backlog_is_as_long_as_asked_for(arguments: list[str], count: int) -> None:
     """Without latency and with it, and a tenth with a long one, for one to three processes."""
-    (part,) = read([*arguments, "--in-flight", "8", "--latency-ms", "100"]).parts
+    (part,) = parts(read([*arguments, "--in-flight", "8", "--latency-ms", "100"]))
 
     assert [(case.label, case.messages) for case in part.cases] == [
         (f"8 in flight, {latency} ms{processes}", expected * 4 // 5)
@@ -66,13 +66,13 @@ def test_a_long_backlog_is_as_long_as_asked_for(arguments: list[str], count: int
 
 def test_parts_run_in_turn_with_another_copy_of_the_project() -> None:
     """Its daemon is the one that ratios are to."""
-    (part,) = read(["--backlog", "--against", str(PROJECT)]).parts
+    (part,) = parts(read(["--backlog", "--against", str(PROJECT)]))
 
     assert [program.name for program in part.programs] == [
         "cki-notifier",
         f"cki-notifier in {PROJECT.name}",
     ]
-    assert part.runs == 2 * 2 * 3
+    assert (len(part.cases), part.turns) == (2, 3)
 
 
 def test_no_path_of_this_machine_is_told_to_others() -> None:
@@ -87,20 +87,18 @@ def test_no_path_of_this_machine_is_told_to_others() -> None:
         "5",
     ]
 
-    assert read(arguments).command == ["--matrix", "--against", PROJECT.name, "--rounds", "5"]
+    assert told(arguments) == ["--matrix", "--against", PROJECT.name, "--rounds", "5"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--against", "/nowhere"], "there is no cki_notifier in /nowhere"),
-        (["--against", "benthos", "--benthos", "/nowhere"], "there is no program /nowhere"),
-        (["--rounds", "0"], "'0' is no whole number above 0"),
-        (["--rounds", "1.5"], "'1.5' is no whole number above 0"),
-        (["--latency-ms", "-1"], "'-1' is no number from 0 on"),
-        (["--latency-ms", "soon"], "'soon' is no number from 0 on"),
-        (["--latency-ms", "nan"], "'nan' is no number from 0 on"),
-        (["--rate", "0"], "0 is not above 0"),
+        (["--against", "/nowhere"], "/nowhere is neither a copy of this project nor a program"),
+        (["--rounds", "0"], "'0' is no whole number from 1 on"),
+        (["--rounds", "1.5"], "'1.5' is no whole number from 1 on"),
+        (["--latency-ms", "-1"], "'-1' is no whole number from 0 on"),
+        (["--latency-ms", "soon"], "'soon' is no whole number from 0 on"),
+        (["--rate", "0"], "'0' is no whole number from 1 on"),
     ],
 )
 def test_wrong_usage_is_told(
@@ -112,6 +110,19 @@ def test_wrong_usage_is_told(
 
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_another_program_is_benthos(tmp_path: Path) -> None:
+    """Told what the daemon is told, and what to do by its own configuration."""
+    binary = tmp_path / "benthos"
+    binary.touch(0o700)
+
+    (part,) = parts(read(["--rate", "5", "--against", str(binary)]))
+
+    program = part.programs[-1]
+    assert (program.name, program.command[:2]) == ("Benthos", (str(binary), "-c"))
+    assert Path(program.command[2]).exists()
+    assert part.cases[0].label == "5/s, 64 in flight, 50 ms"
 
 
 @pytest.mark.parametrize(

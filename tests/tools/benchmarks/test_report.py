@@ -4,9 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools.benchmarks.figures import Row, summary
-from tools.benchmarks.plot import draw
-from tools.benchmarks.report import circumstances, markdown, show, told, write
+from tools.benchmarks.figures import Row, Setup, table
+from tools.benchmarks.report import circumstances, draw, markdown, show, write
 
 ROWS = [
     Row(
@@ -15,7 +14,7 @@ ROWS = [
         program=program,
         turn=turn,
         values={"throughput": speed * turn, "cpu_ms": 1 / speed, "kafka": 0.25},
-        parameters={"in_flight": in_flight, "latency_ms": 50, "processes": 1},
+        setup=Setup(in_flight=in_flight),
     )
     for in_flight in (1, 64)
     for turn in (1, 2)
@@ -34,29 +33,18 @@ TABLE = """\
 
 def test_table_has_medians_ranges_and_ratios() -> None:
     """What the brokers took is for the single runs alone."""
-    assert markdown(summary(ROWS, "old")) == TABLE
+    assert markdown(table(ROWS, "old")) == TABLE
 
 
 def test_table_is_shown_on_a_terminal() -> None:
     """With its title, and nothing cut off."""
     console = Console(width=120)
     with console.capture() as capture:
-        show(console, "More or less", summary(ROWS, "old"))
+        show(console, "More or less", table(ROWS, "old"))
 
     text = capture.get()
     assert "More or less" in text
     assert "9600 [6400 to 12800]" in text
-
-
-def test_a_run_is_told_in_a_line() -> None:
-    """With all its values; one that lost something says so."""
-    line = "matrix: 1 in flight: new: notifications/s 100, CPU each, ms 0.01, Kafka's 25%"
-    failed = Row(
-        part="rate", case="20/s", program="new", turn=1, values={}, verdict="1 lost", is_good=False
-    )
-
-    assert told(ROWS[0]) == line
-    assert told(failed) == "rate: 20/s: new:  FAILED: 1 lost"
 
 
 def test_sections_are_written_between_their_marks(tmp_path: Path) -> None:

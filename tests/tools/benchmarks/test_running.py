@@ -3,33 +3,22 @@
 import dataclasses
 import http.client
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tools.benchmarks.arguments import read
-from tools.benchmarks.figures import Row
-from tools.benchmarks.ids import Shape, checkout_id, number_of
-from tools.benchmarks.programs import Program
-from tools.benchmarks.rig import Rig, Scene
-from tools.benchmarks.session import Case, Part, run
+from tools.benchmarks.checkouts import Shape, checkout_id, number_of
+from tools.benchmarks.figures import Setup
+from tools.benchmarks.options import read
+from tools.benchmarks.plan import parts
+from tools.benchmarks.programs import NOTIFIER, Program
+from tools.benchmarks.session import run
+from tools.benchmarks.trial import Rig, Trial
 from tools.benchmarks.warehouse import GITLAB_TOKEN, WAREHOUSE_TOKEN
 from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
-
-
-class Silent:
-    """Watches without a word."""
-
-    def begun(self, part: Part, case: Case, program: Program) -> None:
-        """Ignore it."""
-
-    def written(self, messages: int) -> None:
-        """Ignore it."""
-
-    def measured(self, row: Row) -> None:
-        """Ignore it."""
 
 
 @pytest.fixture
@@ -39,45 +28,45 @@ def rig(rabbitmq: RabbitMQ, kafka: Kafka, tmp_path: Path) -> Rig:
 
 
 @pytest.fixture
-def scene(rig: Rig) -> Iterator[Scene]:
-    """A stand-in that answers at once."""
-    with rig.scene(latency=0.0) as prepared:
-        yield prepared
+def scene(rig: Rig) -> Iterator[Trial]:
+    """A stand-in that answers at once, and no program yet."""
+    with ExitStack() as stack:
+        yield Trial(rig, NOTIFIER, Setup(latency=0.0), stack)
 
 
 def test_a_quick_run_measures_everything_and_loses_nothing(rig: Rig) -> None:
     """Each case has a row with all its values, whatever they are on this machine."""
     quick = ["--quick", "--latency-ms", "5"]
-    parts = [
-        *read([*quick, "--backlog", "--processes", "2"]).parts,
-        *read([*quick, "--rate", "--idle", "--merge-requests", "no"]).parts,
+    planned = [
+        *parts(read([*quick, "--backlog", "--processes", "2"])),
+        *parts(read([*quick, "--rate", "--idle", "--stand-in", "--merge-requests", "no"])),
     ]
 
-    rows = run(rig, parts, Silent())
+    rows = run(rig, planned, Console(quiet=True))
 
-    assert [row.verdict for row in rows if not row.is_good] == []
+    assert [row.fault for row in rows if row.fault] == []
     assert [(row.part, row.case) for row in rows] == [
-        (part.name, case.label) for part in parts for case in part.cases
+        (part.name, case.label) for part in planned for case in part.cases
     ]
     measured = {row.part: set(row.values) for row in rows}
     assert {"throughput", "cpu_ms", "peak_mib", "warehouse"} <= measured["backlog"]
     assert {"largest_mib", "start_seconds", "lost", "repeated"} <= measured["backlog"]
     assert {"p50_ms", "p99_ms", "cpu_ms", "peak_mib", "warehouse"} <= measured["rate"]
     assert {"start_seconds", "idle_percent"} <= measured["idle"]
+    assert {"requests_a_second", "request_us", "mean_ms", "longest_ms"} == measured["stand-in"]
     assert [row.values["requests"] for row in rows if row.part == "backlog"] == [1.2, 2.0]
-    assert all(row.values["peak_mib"] > 0 for row in rows)
+    assert all(row.values["peak_mib"] > 0 for row in rows if row.part != "stand-in")
     assert [0 <= row.values["evenness"] <= 1 for row in rows if row.part == "backlog"] == [True] * 2
 
 
 def test_a_program_that_ends_by_itself_is_told_of_with_its_log(rig: Rig) -> None:
     """The session goes on with the next run."""
-    (part,) = read(["--quick", "--backlog", "--merge-requests", "no"]).parts
-    program = Program("broken", ("/bin/sh", "-c", "sleep 1; echo no way >&2"), lambda _: {})
+    (part,) = parts(read(["--quick", "--backlog", "--merge-requests", "no"]))
+    program = Program("broken", ("/bin/sh", "-c", "sleep 1; echo no way >&2"))
 
-    (row,) = run(rig, [dataclasses.replace(part, programs=[program])], Silent())
+    (row,) = run(rig, [dataclasses.replace(part, programs=[program])], Console(quiet=True))
 
-    assert not row.is_good
-    assert "no way" in row.verdict
+    assert "no way" in row.fault
     assert row.values == {}
 
 
@@ -95,7 +84,7 @@ def ask(connection: http.client.HTTPConnection, path: str, **headers: str) -> tu
     return answer.status, answer.read()
 
 
-def test_the_stand_in_wants_tokens_and_keeps_connections(scene: Scene) -> None:
+def test_the_stand_in_wants_tokens_and_keeps_connections(scene: Trial) -> None:
     """It refuses as the services do, and counts what it refused."""
     number = number_of(Shape.WITH_MERGE_REQUEST, 1)
     path = f"/api/1/kcidb/checkouts/{checkout_id(number)}"
@@ -113,14 +102,10 @@ def test_the_stand_in_wants_tokens_and_keeps_connections(scene: Scene) -> None:
         assert ask(gitlab, merge_request)[0] == 401
         code, body = ask(gitlab, merge_request, **{"PRIVATE-TOKEN": GITLAB_TOKEN})
         assert (code, number.encode() in body) == (200, True)
-    assert scene.asked() == {
-        "answered": 2,
-        "refused": 4,
-        "by_kind": {"checkout": 1, "merge_request": 1},
-    }
+    assert scene.asked() == {"answered": 2, "refused": 4}
 
 
-def test_the_stand_in_reads_requests_that_come_in_pieces(scene: Scene) -> None:
+def test_the_stand_in_reads_requests_that_come_in_pieces(scene: Trial) -> None:
     """As a network may cut them."""
     path = f"/api/1/kcidb/checkouts/{checkout_id(number_of(Shape.PLAIN, 1))}/all"
     request = f"GET {path} HTTP/1.1\r\nAuthorization: Token {WAREHOUSE_TOKEN}\r\n\r\n".encode()
