@@ -36,7 +36,7 @@ TOPIC: Final = f"{VARIABLES}.KAFKA_TOPIC.default"
 CLOSING: Final = "configuration.shutdown.CLOSING_SECONDS"
 #: What a document may be, by default and for everything of a checkout.
 DOCUMENT, EVERYTHING = "sources.datawarehouse._CHECKOUT", "sources.datawarehouse._CHECKOUT_PAGE"
-HTTP: Final = "web.connections"
+HTTP: Final = "web.server"
 POD: Final = "deploy/kubernetes/base/deployment.yaml:spec.template.spec"
 PROBES: Final = f"{POD}.containers.0"
 AUDIT: Final = "deploy/kubernetes/components/audit/cron-job.yaml:spec.jobTemplate.spec"
@@ -150,7 +150,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("fetched from the queue ({:word-} times", "workers.shares._PREFETCH_EACH"),
         ("handled at once have {:MiB} together", "daemon._MOST_BYTES"),
         ("with pauses that grow to {:s}", "rabbitmq.republish._PAUSES[-1]"),
-        ("Every {:word-} seconds the daemon asks", "web.acceptance_watch._PERIOD_SECONDS"),
+        ("Every {:word-} seconds the daemon asks", "web.watch._ACCEPTANCE_SECONDS"),
         ("({} in a queue that the daemon made)", "rabbitmq.queues._MOST_DELIVERIES"),
         ("declares its main queue with {};", "rabbitmq.queues._MOST_DELIVERIES"),
         ("What nobody reads waits, {} lines", "telemetry.streams._MOST_LINES"),
@@ -255,9 +255,9 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
             )
             for probe in ("livenessProbe", "readinessProbe")
         ),
-        ("asked of RabbitMQ every {:s};", "web.queue_lengths._PERIOD_SECONDS"),
+        ("asked of RabbitMQ every {:s};", "web.watch._LENGTHS_SECONDS"),
         ("The last {} outcomes since the start", "telemetry.outcomes.KEPT"),
-        ("of the process, {} at once", "web.page.ROWS"),
+        ("of the process, {} at once", "web.status.MOST_SHOWN"),
         ("for {:minutes}, though something was in hand", "web.verdict._STANDSTILL_SECONDS"),
         ("the last {} outcomes, the newest", "telemetry.outcomes.KEPT"),
         ("the newest {} of one checkout", "web.checkout._MOST"),
@@ -291,7 +291,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "tools/deployment/dashboard.yaml": [
         ("After {} hours it is dead-lettered.", RETRY_HOURS),
-        ("As RabbitMQ says, every {:s};", "web.queue_lengths._PERIOD_SECONDS"),
+        ("As RabbitMQ says, every {:s};", "web.watch._LENGTHS_SECONDS"),
     ],
 }
 
