@@ -56,7 +56,7 @@ def _question(config: JiraConfig, *, is_cloud: bool) -> Question:
     return Question(
         name=_NAME,
         server=jira.server_of(config),
-        path=jira.search_path(_KEY, is_cloud=is_cloud),
+        path=jira.search_path([_KEY], is_cloud=is_cloud),
         field="issues",
         address_variable="JIRA_SERVER",
         says="answers the search" + ("" if config.token else ", read anonymously"),

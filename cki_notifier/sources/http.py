@@ -55,7 +55,7 @@ D = TypeVar("D")
 T = TypeVar("T")
 
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
-_GRACE_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 #: What failed so long before the service answered others properly is worth another try, in
 #: seconds: who asks for two documents may have waited for the other one.
 _OLD_SECONDS = 1.0
@@ -63,7 +63,7 @@ _OLD_SECONDS = 1.0
 _PAUSES = (0.2, 0.8)
 #: However long a service asks us to wait, in seconds.
 _LONGEST_RETRY_AFTER = LONGEST_PROBE_SECONDS
-_MOST_REDIRECTS = 3
+MOST_REDIRECTS = 3
 #: So many servers are told apart; they are named by the documents of others.
 _MOST_GATES = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
@@ -73,7 +73,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
-_TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: From here on a code tells of the service's own trouble.
 _FIRST_OF_ITS_OWN = HTTPStatus.INTERNAL_SERVER_ERROR
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
@@ -155,11 +155,29 @@ class _AnyObject(msgspec.Struct):
     """An object whose fields nobody looks at."""
 
 
-class _Redirect(msgspec.Struct, frozen=True):
-    """Where on the same server the document is, and which of the codes said so."""
+class Redirect(msgspec.Struct, frozen=True):
+    """Where a response leads.
 
-    path: str
+    Attributes:
+        code: said so.
+        path: on the same server, which alone gets our token; ``""`` for another one.
+        place: scheme, host and port, or ``nowhere``.
+    """
+
     code: int
+    path: str
+    place: str
+
+
+def redirect_of(response: Response, server: Server) -> Redirect | None:
+    """Return where a response leads, None for one that is no redirect."""
+    if response.code not in _REDIRECTS:
+        return None
+    url = response.redirected_to
+    place = _origin(url)
+    is_ours = place == _origin(server.url) and url.startswith(server.url + "/")
+    path = url.removeprefix(server.url) if is_ours else ""
+    return Redirect(response.code, path, place or "nowhere")
 
 
 class Pending(Generic[T]):
@@ -176,7 +194,7 @@ class Pending(Generic[T]):
         self._deadline = deadline
         self._gate = http.gate(asked.server)
         self._answered_at = 0.0
-        self._future: Future[T | _Redirect] | None = self._start(asked.path)
+        self._future: Future[T | Redirect] | None = self._start(asked.path)
 
     def result(self) -> T:
         """Wait for the document; see :meth:`HTTP.get`."""
@@ -191,7 +209,7 @@ class Pending(Generic[T]):
                 logger.debug("%s; trying again", error)
         return self._try()
 
-    def _start(self, path: str) -> Future["T | _Redirect"]:
+    def _start(self, path: str) -> Future["T | Redirect"]:
         self._gate.enter(self._deadline)
         patience = self._deadline.remaining()
         wanted = Wanted(
@@ -207,13 +225,13 @@ class Pending(Generic[T]):
 
     def _try(self) -> T:
         future, self._future = self._future or self._start(self.path), None
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(MOST_REDIRECTS):
             found = self._wait(future)
-            if not isinstance(found, _Redirect):
+            if not isinstance(found, Redirect):
                 return found
             future = self._start(found.path)
         found = self._wait(future)
-        if isinstance(found, _Redirect):
+        if isinstance(found, Redirect):
             text = f"GET {self.path} answered {found.code} again and again"
             self._gate.failed(
                 self._about, whole=False, since=time.monotonic(), trouble=Trouble(text)
@@ -221,9 +239,9 @@ class Pending(Generic[T]):
             raise self._unavailable(text)
         return found
 
-    def _wait(self, future: Future["T | _Redirect"]) -> "T | _Redirect":
+    def _wait(self, future: Future["T | Redirect"]) -> "T | Redirect":
         try:
-            seconds = self._deadline.remaining() + _GRACE_SECONDS
+            seconds = self._deadline.remaining() + GRACE_SECONDS
             return self._deadline.wait_for(future, seconds, f"an answer of {self._name}")
         except FutureTimeoutError as error:
             text = f"no response to GET {self.path} in time"
@@ -231,7 +249,7 @@ class Pending(Generic[T]):
 
     def _digest(
         self, path: str, started: float, outcome: Response | TransferError
-    ) -> "T | _Redirect":
+    ) -> "T | Redirect":
         """Read a response, in the thread of the transfers, and tell the gate how the service does.
 
         Told at once, not when somebody comes to wait for it.
@@ -250,8 +268,8 @@ class Pending(Generic[T]):
             if outcome.is_bound and not is_needed:
                 raise Refused(self._server.name, text)
             raise self._unavailable(text, hiccup=again, held=is_whole)
-        if outcome.code in _REDIRECTS:
-            return self._redirect(outcome, path)
+        if redirect := redirect_of(outcome, self._server):
+            return self._checked(redirect, path)
         knows_not = outcome.code == HTTPStatus.NOT_FOUND and is_object(outcome.body)
         is_refusal = not is_needed and _is_refusal(outcome.code)
         self._note(outcome, started, is_proper=knows_not or is_refusal or _is_json(outcome))
@@ -280,13 +298,13 @@ class Pending(Generic[T]):
             whole=is_busy,
             since=started,
             retry_after=_patience(response) if is_busy else 0,
-            trouble=Trouble(self._said(response), refuses=response.code in _TOKEN_REFUSED),
+            trouble=Trouble(self._said(response), refuses=response.code in TOKEN_REFUSED),
         )
 
     def _said(self, response: Response) -> str:
         """Say in words what was answered."""
         text = f"GET {self.path} answered {response.code}"
-        if response.code in _TOKEN_REFUSED:
+        if response.code in TOKEN_REFUSED:
             return f"{text}; check the token in {self._server.token_variable}"
         if response.code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
             return f"{text} without a JSON object"
@@ -295,22 +313,16 @@ class Pending(Generic[T]):
     def _unavailable(self, text: str, **how: Any) -> Unavailable:
         return Unavailable(self._server.name, text, host=self._server.host, **how)
 
-    def _redirect(self, response: Response, path: str) -> _Redirect:
-        """Return where a redirect leads to on the same server, which alone gets our token."""
-        target = response.redirected_to
-        if _origin(target) != _origin(self._server.url) or not target.startswith(
-            self._server.url + "/"
-        ):
-            place = _origin(target) or "nowhere"
-            text = f"GET {path} is redirected to {place}, where no token is sent"
-            if not self._reading.is_needed:
-                self._gate.passed()
-                raise Refused(self._server.name, text)
-            self._gate.failed(
-                self._about, whole=False, since=time.monotonic(), trouble=Trouble(text)
-            )
-            raise self._unavailable(text)
-        return _Redirect(target.removeprefix(self._server.url), response.code)
+    def _checked(self, redirect: Redirect, path: str) -> Redirect:
+        """Return a redirect that may be followed."""
+        if redirect.path:
+            return redirect
+        text = f"GET {path} is redirected to {redirect.place}, where no token is sent"
+        if not self._reading.is_needed:
+            self._gate.passed()
+            raise Refused(self._server.name, text)
+        self._gate.failed(self._about, whole=False, since=time.monotonic(), trouble=Trouble(text))
+        raise self._unavailable(text)
 
     def _decode(self, response: Response) -> Any:
         where = f"{self._server.name}: the answer to GET {self.path}"

@@ -1,7 +1,5 @@
 """What the rules and the message need to know, asked of the services side by side."""
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
 from cki_notifier.checkout.documents import Checkout, MergeRequestLink
@@ -11,10 +9,8 @@ from cki_notifier.notification.errors import NotifierError
 from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
+from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.workers.deadline import Deadline
-
-if TYPE_CHECKING:
-    from cki_notifier.sources.jira import JiraIssues
 
 
 class AmbiguousError(NotifierError):
@@ -27,7 +23,7 @@ class Loader:
     Every method raises what :meth:`cki_notifier.sources.http.HTTP.get` raises.
     """
 
-    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: "JiraIssues | None") -> None:
+    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: JiraIssues | None) -> None:
         self._warehouse = warehouse
         self._gitlab = gitlab
         self._jira = jira
@@ -78,10 +74,9 @@ class Loader:
         self, merge_request: MergeRequest | None, deadline: Deadline
     ) -> MergeRequest | None:
         """Add the issues that a merge request names; without Jira's answer it stays as it is."""
-        look_up = self._jira.start(merge_request.jira) if self._jira and merge_request else None
-        if merge_request is None or look_up is None:
+        if merge_request is None or self._jira is None:
             return merge_request
-        return replace(merge_request, jira_issues=look_up.result(deadline))
+        return replace(merge_request, jira_issues=self._jira.find(merge_request.jira, deadline))
 
     def _merge_request(
         self, checkout: Checkout, field: str, found: MergeRequestLink, deadline: Deadline
