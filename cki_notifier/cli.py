@@ -249,7 +249,7 @@ def _sources(
     transfers = Transfers(certificate_authorities(), most)
     http = HTTP(transfers, shares)
     warehouse = DataWarehouse(http, config.datawarehouse)
-    gitlab = GitLab(http, config.gitlab_tokens, shares)
+    gitlab = GitLab(http, config.gitlab_tokens)
     jira = JiraIssues(transfers, config.jira) if config.jira and has_extras else None
     return warehouse, Loader(warehouse, gitlab, jira)
 

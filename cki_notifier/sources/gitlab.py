@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 from msgspec import Meta, Struct
@@ -13,13 +13,13 @@ from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_link
 from cki_notifier.checkout.trailers import Trailers, trailers
 from cki_notifier.configuration.secret import Secret
-from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused
-from cki_notifier.sources.hosts import Hosts
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server
 from cki_notifier.workers.deadline import Deadline
-from cki_notifier.workers.shares import USUAL, Shares
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
 _PIPELINE_PATH = "/api/v4/projects/{}/pipelines/{}"
@@ -28,8 +28,9 @@ _TRIGGERS = ("bridges", "trigger_jobs")
 #: What is downstream is looked for so deep: a pipeline of a merge request's fork may trigger that
 #: of the build's own project, and that one the build's. So many pipelines are asked about.
 _LEVELS, _MOST_PIPELINES = 2, 50
-#: Of so many hosts it is remembered what they call the list.
-_MOST_HOSTS = 200
+#: Of so many hosts it is remembered what they call the list, and of so many checkouts which host
+#: they need. With more all are forgotten: who is asked next is remembered again.
+_MOST_REMEMBERED = 10_000
 #: Who has the token, and the token itself.
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
@@ -91,13 +92,13 @@ class GitLab:
     Args:
         http: our HTTP edge.
         tokens: by host.
-        shares: of one host.
     """
 
-    def __init__(self, http: HTTP, tokens: Mapping[str, Secret], shares: Shares = USUAL) -> None:
+    def __init__(self, http: HTTP, tokens: Mapping[str, Secret]) -> None:
         self._http = http
         self._tokens = tokens
-        self._hosts = Hosts("gitlab", shares, http.is_full)
+        #: By checkout.
+        self._needed: dict[str, ProjectLink] = {}
         #: By origin, where it is not the usual name.
         self._triggers: dict[str, str] = {}
 
@@ -107,7 +108,10 @@ class GitLab:
         Raises:
             Unavailable: its host is down, and enough checkouts wait for it already.
         """
-        self._hosts.check(checkout_id)
+        link = self._needed.get(checkout_id)
+        if link and self._http.is_full(link.origin):
+            text = f"{link.host} is out of reach, and enough wait for it"
+            raise Unavailable("gitlab", text, held=True)
 
     def place(self, checkout_id: str, url: str, deadline: Deadline) -> AbstractContextManager[None]:
         """Have a place before the host of a merge request, for all that is asked of it.
@@ -120,7 +124,8 @@ class GitLab:
             link = self._link(url)
         except ValueError:
             return nullcontext()  # as whoever asks for the merge request finds out
-        return self._hosts.place(checkout_id, link, deadline)
+        _remember(self._needed, checkout_id, link)
+        return self._http.place(server_of(link.origin, link.host, None), deadline)
 
     def merge_request(self, url: str, field: str, deadline: Deadline) -> ReadMergeRequest:
         """Read a merge request; errors as :meth:`HTTP.get`.
@@ -231,7 +236,7 @@ class GitLab:
         except NotFound:
             (name,) = {*_TRIGGERS} - {name}
             page = get(name, query)
-            self._remember(link.origin, name)
+            _remember(self._triggers, link.origin, name)
         asked = {query}
         yield page.pipelines
         while page.next_query:
@@ -240,12 +245,6 @@ class GitLab:
             asked.add(page.next_query)
             page = get(name, page.next_query)
             yield page.pipelines
-
-    def _remember(self, origin: str, name: str) -> None:
-        """Remember what a host calls the list of trigger jobs."""
-        if len(self._triggers) >= _MOST_HOSTS:
-            self._triggers.clear()  # who is asked next is remembered again
-        self._triggers[origin] = name
 
     def _link(self, url: str) -> ProjectLink:
         """Take a merge request's address apart, as :func:`merge_request_link` does."""
@@ -290,6 +289,12 @@ def server_of(origin: str, host: str, token: Secret | None) -> Server:
         token_variable=f"GITLAB_TOKENS for {host}",
         host=host,
     )
+
+
+def _remember(kept: dict[str, T], key: str, value: T) -> None:
+    if len(kept) >= _MOST_REMEMBERED:
+        kept.clear()
+    kept[key] = value
 
 
 def _next_query(headers: Mapping[str, str]) -> str | None:
