@@ -79,7 +79,7 @@ def _merge_request(gitlab: GitLab, checkout: Checkout, deadline: Deadline) -> Fi
         return skipped(_MERGE_REQUEST, f"{checkout.id} has none")
     field, url = found[0], found[1].url or ""
     try:
-        head = gitlab.merge_request(url, field, deadline).head_pipeline
+        _, head = gitlab.merge_request(url, field, deadline)
         if head is None:
             return ok(_MERGE_REQUEST, f"{url} can be read; it has no pipeline that is shown")
         own = own_pipeline_id(checkout)

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -11,9 +12,10 @@ from msgspec import Meta, Struct
 
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_link
-from cki_notifier.checkout.trailers import Trailers, trailers
+from cki_notifier.checkout.trailers import trailers
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
+from cki_notifier.notification.models import MergeRequest
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server
 from cki_notifier.workers.deadline import Deadline
 
@@ -76,16 +78,6 @@ class _BridgePage(Struct, frozen=True):
     next_query: str | None
 
 
-class ReadMergeRequest(Struct, frozen=True):
-    """What is wanted of a merge request; its description is not kept."""
-
-    state: str
-    is_draft: bool
-    labels: tuple[str, ...]
-    links: Trailers
-    head_pipeline: Pipeline | None
-
-
 class GitLab:
     """Reads merge requests and the pipelines that belong to them.
 
@@ -127,8 +119,10 @@ class GitLab:
         _remember(self._needed, checkout_id, link)
         return self._http.place(server_of(link.origin, link.host, None), deadline)
 
-    def merge_request(self, url: str, field: str, deadline: Deadline) -> ReadMergeRequest:
-        """Read a merge request; errors as :meth:`HTTP.get`.
+    def merge_request(
+        self, url: str, field: str, deadline: Deadline
+    ) -> tuple[MergeRequest, Pipeline | None]:
+        """Read a merge request and its head pipeline; errors as :meth:`HTTP.get`.
 
         Args:
             url: as the warehouse gave it.
@@ -143,7 +137,13 @@ class GitLab:
         except ValueError as error:
             raise InvalidDocument(f"datawarehouse: `{field}`: {error}") from error
         path = _MERGE_REQUEST_PATH.format(quote(link.project, safe=""), link.number)
-        return self._http.get(self._server(link), path, _DOCUMENT, deadline, url).result()
+        reading = Reading(
+            MergeRequestDocument,
+            partial(_merge_request, url),
+            seconds=_REQUEST_SECONDS,
+            absent="merge request",
+        )
+        return self._http.get(self._server(link), path, reading, deadline, url).result()
 
     def downstream_pipeline_ids(
         self, url: str, head: Pipeline, wanted: int, deadline: Deadline
@@ -315,18 +315,24 @@ def _bridge_page(page: Page[tuple[Bridge, ...]]) -> _BridgePage:
     return _BridgePage(tuple(it for it in triggered if it), _next_query(page.headers))
 
 
-def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
+def _merge_request(
+    url: str, page: Page[MergeRequestDocument]
+) -> tuple[MergeRequest, Pipeline | None]:
+    """Take what is wanted of a merge request; its description is not kept."""
     document = page.document
-    return ReadMergeRequest(
+    head, links = document.head_pipeline, trailers(document.description)
+    merge_request = MergeRequest(
+        url=url,
         state=document.state,
         is_draft=document.draft is True,
         labels=document.labels or (),
-        links=trailers(document.description),
-        head_pipeline=document.head_pipeline,
+        jira=links.jira,
+        bugzilla=links.bugzilla,
+        head_pipeline_id=head.id if head else None,
     )
+    return merge_request, head
 
 
-_DOCUMENT = Reading(MergeRequestDocument, _read, seconds=_REQUEST_SECONDS, absent="merge request")
 _BRIDGES = Reading(
     tuple[Bridge, ...],
     _bridge_page,
