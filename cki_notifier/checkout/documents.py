@@ -103,6 +103,15 @@ class Build(Document, frozen=True):
     misc: BuildMisc | None = None
 
 
+def testable_builds(builds: tuple[Build, ...]) -> tuple[Build, ...]:
+    """Return the builds outside testers can use; one of which nothing is known counts."""
+    return tuple(
+        build
+        for build in builds
+        if build.valid is not False and (build.status is None or build.status == "PASS")
+    )
+
+
 class Test(Document, frozen=True):
     """A test of a build; without a status it is still running."""
 

@@ -10,8 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cki_notifier.checkout.builds import testable_builds
-from cki_notifier.checkout.documents import Build, Checkout, CheckoutMisc
+from cki_notifier.checkout.documents import Build, Checkout, CheckoutMisc, testable_builds
 from cki_notifier.checkout.links import merge_request_of, pipeline_id, pipeline_url
 from cki_notifier.message.contract import (
     Artifact,

@@ -5,7 +5,6 @@ Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -27,14 +26,13 @@ from cki_notifier.checkout.documents import (
 )
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.configuration.settings import DataWarehouseConfig
-from cki_notifier.notification.decoding import decode
+from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
-T = TypeVar("T")
 P = TypeVar("P", BuildPage, CheckoutPage, ListedPage)
 
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
@@ -121,8 +119,8 @@ class DataWarehouse:
         first = self._http.get(self._server, _CHECKOUTS_PATH, _CHECKOUT_PAGE, deadline)
         for page in islice(self._pages(first, _CHECKOUT_PAGE, deadline), _RECENT_PAGES):
             for document in page.results:
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    yield decode(document, Checkout)
+                if checkout := decoded(document, Checkout):
+                    yield checkout
 
     def checkouts_since(
         self,
@@ -151,7 +149,7 @@ class DataWarehouse:
         for page in self._pages(first, _LISTED_PAGE, deadline, most=_MOST_LIST_PAGES):
             times = []
             for document in page.results:
-                listed = _read(document, Listed) or Listed()
+                listed = decoded(document, Listed) or Listed()
                 at = _time(listed.start_time)
                 if at is not None:
                     times.append(at)
@@ -221,17 +219,10 @@ def server_of(config: DataWarehouseConfig) -> Server:
     )
 
 
-def _read(document: Raw, type_: type[T]) -> T | None:
-    """Return what a part of a document holds, None when it is of another type or none."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return decode(document, type_)
-    return None
-
-
 def _time(document: Raw) -> datetime | None:
     """Return the time that a field tells (ISO 8601), in UTC if it names no zone; None for none."""
     try:
-        at = datetime.fromisoformat(_read(document, str) or "")
+        at = datetime.fromisoformat(decoded(document, str) or "")
     except ValueError:
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
@@ -239,7 +230,7 @@ def _time(document: Raw) -> datetime | None:
 
 def _count(page: ListedPage) -> int:
     """Return how many checkouts there are, 0 where the page tells nothing sensible."""
-    count = _read(page.count, int) or 0
+    count = decoded(page.count, int) or 0
     return count if 0 < count < _MANY else 0
 
 
@@ -248,11 +239,11 @@ def _checkout(document: Raw, listed: Listed) -> Checkout | Unreadable:
     try:
         if bytes(document).count(b"{") > _MOST_OBJECTS:
             return Unreadable(
-                _read(listed.id, str) or "", f"it has more than {_MOST_OBJECTS} objects"
+                decoded(listed.id, str) or "", f"it has more than {_MOST_OBJECTS} objects"
             )
         return decode(document, Checkout)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(_read(listed.id, str) or "", str(error))
+        return Unreadable(decoded(listed.id, str) or "", str(error))
 
 
 def _name(checkout: Checkout | Unreadable, document: Raw) -> str:

@@ -40,7 +40,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from cki_notifier.notification.decoding import decode
+from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
@@ -432,11 +432,7 @@ class HTTP:
 
 def is_object(body: bytes | bytearray) -> bool:
     """Tell whether a body is a JSON object, as a service's own word of an error is."""
-    try:
-        decode(body, _AnyObject)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+    return decoded(body, _AnyObject) is not None
 
 
 def _is_about_the_question(code: int) -> bool:
