@@ -4,7 +4,7 @@ Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -30,7 +30,7 @@ from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.notification.models import Loaded
-from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Pending, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
 P = TypeVar("P", BuildPage, CheckoutPage, ListedPage)
@@ -273,13 +273,14 @@ def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
     return checkout
 
 
-def _loaded(checkout_id: str, path: str, page: Page[Everything]) -> Loaded:
+def _loaded(
+    checkout_id: str, path: str, document: Everything, _headers: Mapping[str, str]
+) -> Loaded:
     """Take what we want of everything: tests, their results and occurrences end in one word.
 
     Raises:
         InvalidDocument: it has no checkout, or another one.
     """
-    document = page.document
     if not document.checkouts:
         raise InvalidDocument(f"datawarehouse: the answer to GET {path} has no `checkouts[0]`")
     checkout = next(

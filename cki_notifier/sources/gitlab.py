@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_link
@@ -16,7 +16,7 @@ from cki_notifier.checkout.trailers import trailers
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
 from cki_notifier.notification.models import MergeRequest
-from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Reading, Server
 from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
@@ -71,11 +71,8 @@ class MergeRequestDocument(Document, frozen=True):
     head_pipeline: Pipeline | None = None
 
 
-class _BridgePage(Struct, frozen=True):
-    """What a page of bridges says: the triggered pipelines, and where the next page is."""
-
-    pipelines: tuple[Pipeline, ...]
-    next_query: str | None
+#: What a page of bridges says: the triggered pipelines, and the query of the next page.
+_BridgePage = tuple[tuple[Pipeline, ...], str | None]
 
 
 class GitLab:
@@ -229,22 +226,22 @@ class GitLab:
             target = f"{path}/{name}?{query}"
             return self._http.get(server, target, _BRIDGES, deadline, about).result()
 
-        query = f"per_page={_PER_PAGE}"
+        first = f"per_page={_PER_PAGE}"
         name = self._triggers.get(link.origin, _TRIGGERS[0])
         try:
-            page = get(name, query)
+            pipelines, query = get(name, first)
         except NotFound:
             (name,) = {*_TRIGGERS} - {name}
-            page = get(name, query)
+            pipelines, query = get(name, first)
             _remember(self._triggers, link.origin, name)
-        asked = {query}
-        yield page.pipelines
-        while page.next_query:
-            if page.next_query in asked:
+        asked = {first}
+        yield pipelines
+        while query:
+            if query in asked:
                 raise Refused("gitlab", f"the pages of GET {path}/{name} never end")
-            asked.add(page.next_query)
-            page = get(name, page.next_query)
-            yield page.pipelines
+            asked.add(query)
+            pipelines, query = get(name, query)
+            yield pipelines
 
     def _link(self, url: str) -> ProjectLink:
         """Take a merge request's address apart, as :func:`merge_request_link` does."""
@@ -310,16 +307,15 @@ def _next_query(headers: Mapping[str, str]) -> str | None:
     return f"per_page={_PER_PAGE}&page={number}" if number.isdecimal() else None
 
 
-def _bridge_page(page: Page[tuple[Bridge, ...]]) -> _BridgePage:
-    triggered = (bridge.downstream_pipeline for bridge in page.document)
-    return _BridgePage(tuple(it for it in triggered if it), _next_query(page.headers))
+def _bridge_page(bridges: tuple[Bridge, ...], headers: Mapping[str, str]) -> _BridgePage:
+    triggered = (bridge.downstream_pipeline for bridge in bridges)
+    return tuple(it for it in triggered if it), _next_query(headers)
 
 
 def _merge_request(
-    url: str, page: Page[MergeRequestDocument]
+    url: str, document: MergeRequestDocument, _headers: Mapping[str, str]
 ) -> tuple[MergeRequest, Pipeline | None]:
     """Take what is wanted of a merge request; its description is not kept."""
-    document = page.document
     head, links = document.head_pipeline, trailers(document.description)
     merge_request = MergeRequest(
         url=url,

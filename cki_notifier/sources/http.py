@@ -53,7 +53,6 @@ from cki_notifier.workers.shares import USUAL, Shares
 
 logger = logging.getLogger(__name__)
 
-D = TypeVar("D")
 T = TypeVar("T")
 
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
@@ -63,8 +62,6 @@ GRACE_SECONDS = 5.0
 _OLD_SECONDS = 1.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
-#: However long a service asks us to wait, in seconds.
-_LONGEST_RETRY_AFTER = LONGEST_PROBE_SECONDS
 MOST_REDIRECTS = 3
 #: So many servers are told apart; they are named by the documents of others.
 _MOST_PEERS = 200
@@ -72,14 +69,7 @@ _MOST_PEERS = 200
 MOST_PAGES = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: 4xx that tell of the moment, or in case of the 404 perhaps of a proxy.
-_PASSING = frozenset(
-    {
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_EARLY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    }
-)
+_PASSING = frozenset({404, 408, 425, 429})
 TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: From here on a code tells of the service's own trouble.
 _FIRST_OF_ITS_OWN = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -108,21 +98,15 @@ class Server(msgspec.Struct, frozen=True):
         return f"Server({self.name!r}, {self.url!r})"  # not the headers: they hold the token
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """A document with the headers it came with."""
-
-    document: T
-    headers: Mapping[str, str]
-
-
 class Reading(msgspec.Struct, Generic[T], frozen=True):
     """What is wanted of a document.
 
     Attributes:
         type_: what it is decoded into.
-        read: returns what is wanted; the document itself is then forgotten. Called in the thread
-            of the transfers, so it must not wait. May raise InvalidDocument.
-        wants_headers: whether ``read`` looks at the page's headers; they are empty else.
+        read: returns what is wanted of a document and its headers; the document itself is then
+            forgotten. Called in the thread of the transfers, so it must not wait. May raise
+            InvalidDocument.
+        wants_headers: whether ``read`` looks at the headers; they are empty else.
         most_bytes: of the document, decompressed.
         most_objects: in it, each of which needs far more memory than its bytes.
         seconds: one request takes no longer.
@@ -131,7 +115,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
     """
 
     type_: type[Any]
-    read: Callable[[Page[Any]], T]
+    read: Callable[[Any, Mapping[str, str]], T]
     wants_headers: bool = False
     most_bytes: int = 8 * 1024 * 1024
     most_objects: int = 50_000
@@ -145,8 +129,8 @@ def whole(type_: type[T], absent: str = "") -> Reading[T]:
     return Reading(type_, _document, absent=absent)
 
 
-def _document(page: Page[T]) -> T:
-    return page.document
+def _document(document: T, _headers: Mapping[str, str]) -> T:
+    return document
 
 
 class _AnyObject(msgspec.Struct):
@@ -172,10 +156,8 @@ def redirect_of(response: Response, server: Server) -> Redirect | None:
     if response.code not in _REDIRECTS:
         return None
     url = response.redirected_to
-    place = _origin(url)
-    is_ours = place == _origin(server.url) and url.startswith(server.url + "/")
-    path = url.removeprefix(server.url) if is_ours else ""
-    return Redirect(response.code, path, place or "nowhere")
+    path = url.removeprefix(server.url) if url.startswith(server.url + "/") else ""
+    return Redirect(response.code, path, _origin(url) or "nowhere")
 
 
 @dataclass
@@ -266,7 +248,7 @@ class Pending(Generic[T]):
             self._gate.passed()
         else:
             self._failed(f"GET {self.path} answered {code} without a JSON object")
-        return self._reading.read(Page(self._decode(outcome), outcome.headers))
+        return self._reading.read(self._decode(outcome), outcome.headers)
 
     def _broken(self, error: TransferError) -> Unavailable:
         """Return what it means that there is no whole response."""
@@ -299,7 +281,7 @@ class Pending(Generic[T]):
             whole=is_busy,
             refuses=code in TOKEN_REFUSED,
             hiccup=is_busy or code == HTTPStatus.NOT_FOUND or code >= _FIRST_OF_ITS_OWN,
-            retry_after=min(max(response.retry_after, 0.0), _LONGEST_RETRY_AFTER),
+            retry_after=min(max(response.retry_after, 0.0), LONGEST_PROBE_SECONDS),
         )
 
     def _failed(

@@ -30,7 +30,6 @@ import pycurl
 from msgspec import Struct
 
 from cki_notifier import __version__
-from cki_notifier.sources.few_at_a_time import FewAtATime
 from cki_notifier.workers.threads import start_vital
 
 T = TypeVar("T")
@@ -206,9 +205,8 @@ class Transfers:
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._held: deque[_Transfer[Any]] = deque()
         self._spare: list[pycurl.Curl] = []
-        self._turns: defaultdict[str, FewAtATime[_Transfer[Any]]] = defaultdict(
-            lambda: FewAtATime(LARGE_BODIES)
-        )
+        #: Those of each line that have their turn, and behind them those that wait for it.
+        self._large_ones: defaultdict[str, list[_Transfer[Any]]] = defaultdict(list)
         self._large: set[str] = set()
         self._lock = threading.Lock()
         self._new: deque[_Transfer[Any]] = deque()
@@ -271,7 +269,7 @@ class Transfers:
         for curl, transfer in list(self._transfers.items()):
             self._multi.remove_handle(curl)
             transfer.end(TransferError(_STOPPING))
-        waiting = [it for turns in self._turns.values() for it in turns.waiting]
+        waiting = [it for line in self._large_ones.values() for it in line[LARGE_BODIES:]]
         for transfer in (*self._held, *self._new, *waiting):
             transfer.end(TransferError(_STOPPING))
         self._multi.close()
@@ -286,9 +284,7 @@ class Transfers:
         """Ask for what was started since the last time."""
         while self._new:
             transfer = self._new.popleft()
-            if transfer.wanted.url not in self._large or self._turns[transfer.wanted.line].take(
-                transfer
-            ):
+            if transfer.wanted.url not in self._large or self._has_turn(transfer):
                 self._held.append(transfer)
         self._ask_held()
 
@@ -341,12 +337,17 @@ class Transfers:
         """Take a piece of a body, or have libcurl give up."""
         if not transfer.take(chunk):
             return -1
-        if len(transfer.body) > LARGE_BODY_BYTES and not self._turns[transfer.wanted.line].take(
-            transfer
-        ):
+        if len(transfer.body) > LARGE_BODY_BYTES and not self._has_turn(transfer):
             transfer.waits = True
             return -1
         return len(chunk)
+
+    def _has_turn(self, transfer: "_Transfer[Any]") -> bool:
+        """Tell whether a large body may be read now; if not, it waits from now on."""
+        line = self._large_ones[transfer.wanted.line]
+        if transfer not in line:
+            line.append(transfer)
+        return transfer in line[:LARGE_BODIES]
 
     def _watch_socket(self, what: int, socket: int, _multi: object, _data: object) -> None:
         """Watch a socket for libcurl (its M_SOCKETFUNCTION)."""
@@ -392,9 +393,12 @@ class Transfers:
     def _end(self, transfer: "_Transfer[Any]", outcome: Response | TransferError) -> None:
         """Tell what came of a transfer, and give its turn, if it had one, to the next."""
         transfer.end(outcome)
-        following = self._turns[transfer.wanted.line].leave(transfer)
-        if following is not None:
-            self._held.append(following)
+        line = self._large_ones[transfer.wanted.line]
+        had_turn = transfer in line[:LARGE_BODIES]
+        if transfer in line:
+            line.remove(transfer)
+        if had_turn and len(line) >= LARGE_BODIES:
+            self._held.append(line[LARGE_BODIES - 1])
 
 
 def _whole(outcome: Response | TransferError) -> Response:
