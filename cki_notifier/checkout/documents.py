@@ -157,10 +157,11 @@ class Everything(Document, frozen=True):
 
 
 class CheckoutPage(Document, frozen=True):
-    """One page of all checkouts, each of which may be anything; ``next`` as in the other lists."""
+    """One page of all checkouts, with how many there are of them; each of these may be anything."""
 
     results: tuple[Raw, ...]
     next: str | None = None
+    count: Raw = Raw(b"0")
 
 
 class Listed(Document, frozen=True):
@@ -168,12 +169,6 @@ class Listed(Document, frozen=True):
 
     id: Raw = Raw(b"null")
     start_time: Raw = Raw(b"null")
-
-
-class ListedPage(CheckoutPage, frozen=True):
-    """One page of all checkouts, with how many there are of them, which may be anything, too."""
-
-    count: Raw = Raw(b"0")
 
 
 class BuildPage(Document, frozen=True):

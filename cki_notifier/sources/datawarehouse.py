@@ -22,7 +22,6 @@ from cki_notifier.checkout.documents import (
     CheckoutPage,
     Everything,
     Listed,
-    ListedPage,
 )
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.configuration.settings import DataWarehouseConfig
@@ -33,7 +32,7 @@ from cki_notifier.notification.models import Loaded
 from cki_notifier.sources.http import HTTP, MOST_PAGES, Pending, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
-P = TypeVar("P", BuildPage, CheckoutPage, ListedPage)
+P = TypeVar("P", BuildPage, CheckoutPage)
 
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
 _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
@@ -44,12 +43,13 @@ _CHECKOUT, _BUILD_PAGE = whole(Checkout, "checkout"), whole(BuildPage, "checkout
 _RECENT_PAGES = 20
 #: Of the documents that reach tens of megabytes: so many bytes and objects.
 _LARGEST_BYTES, _MOST_OBJECTS = 64 * 1024 * 1024, 500_000
-_CHECKOUT_PAGE = replace(whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_MOST_OBJECTS)
-#: The same list over a span of time: so many pages at the most, which are a million checkouts. They
-#: are decoded one by one, so that the objects of a page don't add up.
+#: Checkouts of a list are decoded one by one, so that the objects of a page don't add up.
+_CHECKOUT_PAGE = replace(
+    whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_LARGEST_BYTES
+)
+#: The same list over a span of time: so many pages at the most, which are a million checkouts.
 _LIST_PATH = "/api/1/kcidb/checkouts?limit=100"
 _MOST_LIST_PAGES = 10_000
-_LISTED_PAGE = replace(whole(ListedPage), most_bytes=_LARGEST_BYTES, most_objects=_LARGEST_BYTES)
 #: The newest come first, by our choice. Should they be a little out of order, as many pages in a
 #: row that are older than the span tell its beginning.
 _OLD_PAGES = 3
@@ -89,11 +89,9 @@ class DataWarehouse:
 
     def checkout_with_builds(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read a checkout and its builds, side by side; errors as :meth:`HTTP.get`."""
-        builds = self._first_builds(checkout_id, deadline)
+        first = self._first_builds(checkout_id, deadline)
         loaded = self.checkout(checkout_id, deadline)
-        return Loaded(
-            checkout=loaded.checkout, builds=self._all_builds(checkout_id, builds, deadline)
-        )
+        return replace(loaded, builds=self._all_builds(checkout_id, first, deadline))
 
     def builds(self, checkout_id: str, deadline: Deadline) -> tuple[Build, ...]:
         """Read a checkout's builds, page by page; errors as :meth:`HTTP.get`."""
@@ -119,7 +117,8 @@ class DataWarehouse:
         first = self._http.get(self._server, _CHECKOUTS_PATH, _CHECKOUT_PAGE, deadline)
         for page in islice(self._pages(first, _CHECKOUT_PAGE, deadline), _RECENT_PAGES):
             for document in page.results:
-                if checkout := decoded(document, Checkout):
+                checkout = _checkout(document, Listed())
+                if isinstance(checkout, Checkout):
                     yield checkout
 
     def checkouts_since(
@@ -145,8 +144,8 @@ class DataWarehouse:
                 how many there are, those from before the span among them; 0 where that is unknown.
         """
         seen, looked_at, total, old, before = Digests(), 0, 0, 0, datetime.max.replace(tzinfo=UTC)
-        first = self._http.get(self._server, _LIST_PATH, _LISTED_PAGE, deadline)
-        for page in self._pages(first, _LISTED_PAGE, deadline, most=_MOST_LIST_PAGES):
+        first = self._http.get(self._server, _LIST_PATH, _CHECKOUT_PAGE, deadline)
+        for page in self._pages(first, _CHECKOUT_PAGE, deadline, most=_MOST_LIST_PAGES):
             times = []
             for document in page.results:
                 listed = decoded(document, Listed) or Listed()
@@ -228,7 +227,7 @@ def _time(document: Raw) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _count(page: ListedPage) -> int:
+def _count(page: CheckoutPage) -> int:
     """Return how many checkouts there are, 0 where the page tells nothing sensible."""
     count = decoded(page.count, int) or 0
     return count if 0 < count < _MANY else 0
