@@ -56,18 +56,16 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
-GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 5.0
 #: What failed so long before the service answered others properly is worth another try, in
 #: seconds: who asks for two documents may have waited for the other one.
 _OLD_SECONDS = 1.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
-MOST_REDIRECTS = 3
 #: So many servers are told apart; they are named by the documents of others.
 _MOST_PEERS = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
 MOST_PAGES = 200
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: 4xx that tell of the moment, or in case of the 404 perhaps of a proxy.
 _PASSING = frozenset({404, 408, 425, 429})
 TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -137,27 +135,13 @@ class _AnyObject(msgspec.Struct):
     """An object whose fields nobody looks at."""
 
 
-class Redirect(msgspec.Struct, frozen=True):
-    """Where a response leads.
+def other_server(response: Response, server: Server) -> str:
+    """Return the other server that a response redirects to, ``""`` for one that does not.
 
-    Attributes:
-        code: said so.
-        path: on the same server, which alone gets our token; ``""`` for another one.
-        place: scheme, host and port, or ``nowhere``.
+    It is scheme, host and port, or ``nowhere``.
     """
-
-    code: int
-    path: str
-    place: str
-
-
-def redirect_of(response: Response, server: Server) -> Redirect | None:
-    """Return where a response leads, None for one that is no redirect."""
-    if response.code not in _REDIRECTS:
-        return None
     url = response.redirected_to
-    path = url.removeprefix(server.url) if url.startswith(server.url + "/") else ""
-    return Redirect(response.code, path, _origin(url) or "nowhere")
+    return "" if url.startswith(f"{server.url}/") else url and (_origin(url) or "nowhere")
 
 
 @dataclass
@@ -176,7 +160,7 @@ class Pending(Generic[T]):
         """Start to get it."""
         self._gate = self._http.gate(self._server)
         self._asked_at = self._answered_at = 0.0
-        self._future: Future[T | Redirect] | None = self._start(self.path)
+        self._future: Future[T] | None = self._start()
 
     def result(self) -> T:
         """Wait for the document; see :meth:`HTTP.get`."""
@@ -191,35 +175,24 @@ class Pending(Generic[T]):
                 logger.debug("%s; trying again", error)
         return self._try()
 
-    def _start(self, path: str) -> Future["T | Redirect"]:
+    def _start(self) -> Future[T]:
         self._gate.enter(self._deadline)
         self._asked_at = time.monotonic()
-        patience = self._deadline.remaining()
         wanted = Wanted(
-            self._server.url + path,
+            self._server.url + self.path,
             self._server.headers,
-            seconds=min(self._reading.seconds, patience),
-            patience=patience,
+            seconds=self._reading.seconds,
+            patience=self._deadline.remaining(),
             most_bytes=self._reading.most_bytes,
             line=self._server.name,
             wants_headers=self._reading.wants_headers,
+            server=self._server.url,
         )
         return self._http.transfers.digest(wanted, self._digest)
 
     def _try(self) -> T:
-        future, self._future = self._future or self._start(self.path), None
-        for _ in range(MOST_REDIRECTS):
-            found = self._wait(future)
-            if not isinstance(found, Redirect):
-                return found
-            future = self._start(found.path)
-        found = self._wait(future)
-        if isinstance(found, Redirect):
-            raise self._failed(f"GET {self.path} answered {found.code} again and again")
-        return found
-
-    def _wait(self, future: Future["T | Redirect"]) -> "T | Redirect":
-        seconds = self._deadline.remaining() + GRACE_SECONDS
+        future, self._future = self._future or self._start(), None
+        seconds = self._deadline.remaining() + _GRACE_SECONDS
         what = f"an answer of {self._server.name} {self._server.host}".rstrip()
         try:
             return self._deadline.wait_for(future, seconds, what)
@@ -227,7 +200,7 @@ class Pending(Generic[T]):
             text = f"no response to GET {self.path} in time"
             raise self._unavailable(text, hiccup=True) from error
 
-    def _digest(self, outcome: Response | TransferError) -> "T | Redirect":
+    def _digest(self, outcome: Response | TransferError) -> T:
         """Read a response, in the thread of the transfers, and tell the gate how the service does.
 
         Told at once, not when somebody comes to wait for it.
@@ -239,11 +212,8 @@ class Pending(Generic[T]):
         if isinstance(outcome, TransferError):
             raise self._broken(outcome)
         logger.debug("%s: GET %s answered %s, %d bytes", name, self.path, code, len(outcome.body))
-        redirect = redirect_of(outcome, self._server)
-        if redirect and redirect.path:
-            return redirect
         if outcome.code != HTTPStatus.OK:
-            raise self._refused(outcome, redirect)
+            raise self._refused(outcome)
         if _JSON_START.match(outcome.body):
             self._gate.passed()
         else:
@@ -258,12 +228,14 @@ class Pending(Generic[T]):
         is_refusal = error.is_bound and not self._reading.is_needed
         return Refused(self._server.name, text) if is_refusal else failed
 
-    def _refused(self, response: Response, redirect: Redirect | None) -> NotFound | Unavailable:
+    def _refused(self, response: Response) -> NotFound | Unavailable:
         """Return what a response without a document means."""
         code, text = response.code, f"GET {self.path} answered {response.code}"
-        is_final = redirect is not None or _is_about_the_question(code)
-        if redirect:
-            text = f"GET {self.path} is redirected to {redirect.place}, where no token is sent"
+        elsewhere = other_server(response, self._server)
+        if elsewhere:
+            text = f"GET {self.path} is redirected to {elsewhere}, where no token is sent"
+        elif response.redirected_to:
+            text = f"{text} again and again"
         elif code == HTTPStatus.NOT_FOUND:
             if is_object(response.body):
                 self._gate.passed()
@@ -272,7 +244,7 @@ class Pending(Generic[T]):
             text = f"{text} without a JSON object"
         elif code in TOKEN_REFUSED and self._reading.is_needed:
             text = f"{text}; check the token in {self._server.token_variable}"
-        if is_final and not self._reading.is_needed:
+        if not self._reading.is_needed and (elsewhere or _is_about_the_question(code)):
             self._gate.passed()
             return Refused(self._server.name, text)
         is_busy = code == HTTPStatus.TOO_MANY_REQUESTS

@@ -25,14 +25,7 @@ from cki_notifier.checkout.links import issue_key
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.models import JiraIssue
-from cki_notifier.sources.http import (
-    GRACE_SECONDS,
-    MOST_REDIRECTS,
-    TOKEN_REFUSED,
-    Redirect,
-    Server,
-    redirect_of,
-)
+from cki_notifier.sources.http import TOKEN_REFUSED, Server, other_server
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
@@ -238,19 +231,8 @@ class _LookUp:
         return self._search(keys, again=again)
 
     def _get(self, path: str, type_: type[T], unseen: frozenset[int] = frozenset()) -> T:
-        """Return a document; a redirect is followed on the same server."""
-        for _ in range(MOST_REDIRECTS + 1):
-            found = self._ask(path, type_, unseen)
-            if not isinstance(found, Redirect):
-                return found
-            path = found.path
-        raise _FailedError("it redirects again and again")
-
-    def _ask(self, path: str, type_: type[T], unseen: frozenset[int]) -> T | Redirect:
-        server, seconds = self._jira.server, self._until - time.monotonic()
-        late = _FailedError(f"no answer within {self._seconds:g} s")
-        if seconds <= 0:
-            raise late
+        """Return a document; nothing is asked for any more when the time is over."""
+        server, seconds = self._jira.server, max(0.0, self._until - time.monotonic())
         wanted = Wanted(
             server.url + path,
             server.headers,
@@ -258,13 +240,14 @@ class _LookUp:
             patience=seconds,
             most_bytes=_LARGEST_BODY_BYTES,
             line=server.name,
+            server=server.url,
         )
         digest = partial(_digest, server, type_, unseen, time.monotonic())
         future = self._jira.transfers.digest(wanted, digest)
         try:
-            return self._deadline.wait_for(future, seconds + GRACE_SECONDS, "an answer of jira")
+            return self._deadline.wait_for(future, seconds, "an answer of jira")
         except FutureTimeoutError as error:
-            raise late from error
+            raise _FailedError(f"no answer within {self._seconds:g} s") from error
 
 
 def server_of(config: JiraConfig) -> Server:
@@ -301,20 +284,16 @@ def _digest(
     unseen: frozenset[int],
     started: float,
     outcome: Response | TransferError,
-) -> T | Redirect:
+) -> T:
     """Read a response, in the thread of the transfers."""
     code = 0 if isinstance(outcome, TransferError) else outcome.code
     told = HTTPStatus.NOT_FOUND if code in unseen else code  # a 401 is about a good token here
     metrics.answered("jira", str(int(told)) if told else "none", time.monotonic() - started)
     if isinstance(outcome, TransferError):
         raise _FailedError(f"no response: {outcome}")
-    if redirect := redirect_of(outcome, server):
-        if not redirect.path:
-            raise _FailedError(f"it answered {code}", code, leads_to=redirect.place)
-        return redirect
     if code != HTTPStatus.OK:
         keys = frozenset(key.decode() for key in _KEY.findall(outcome.body))
-        raise _FailedError(f"it answered {code}", code, keys)
+        raise _FailedError(f"it answered {code}", code, keys, other_server(outcome, server))
     try:
         return decode(outcome.body, type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,8 +2,8 @@
 
 Why libcurl: its time limit covers the whole transfer, from the look-up of the host's name to the
 last byte of the body, so that a service that drips can't outlast a deadline; and one thread that
-drives all transfers costs less than a thread for each. A transfer never follows a redirect and
-never repeats itself: both are decided in :mod:`cki_notifier.sources.http`.
+drives all transfers costs less than a thread for each. A transfer follows redirects on the same
+server alone, because the token goes along, and never repeats itself.
 
 A body lives in that thread alone, and only until it is digested: read into the little that its
 reader wants of it. Many large ones at once would fill the memory, so they take turns, and wait
@@ -48,6 +48,7 @@ _MOST_LARGE = 1_000
 #: How gzip begins (RFC 1952, 2.3.1), which no JSON does; and zlib's word for "with gzip's header".
 _GZIP, _GZIP_BITS = b"\x1f\x8b", 31
 _CONNECT_SECONDS = 10
+_REDIRECTS, _MOST_REDIRECTS = frozenset({301, 302, 303, 307, 308}), 3
 #: A body that arrives slower than this for so long is given up: bytes a second, seconds.
 _SLOWEST_BYTES_A_SECOND, _SLOW_SECONDS = 100, 30
 _KEPT_CONNECTIONS = 128
@@ -79,7 +80,8 @@ class Response(Struct, frozen=True):
         code: HTTP's status code.
         headers: by their names in lower case; empty unless they were asked for.
         body: as decoded.
-        redirected_to: the address it redirects to, made absolute; "" for none.
+        redirected_to: where it redirects to, if that is not followed: an absolute address, or
+            something that is none; "" for no redirect.
         retry_after: the seconds it asks us to wait, 0 when it does not.
     """
 
@@ -99,12 +101,13 @@ class Wanted(Struct, frozen=True):
     Attributes:
         url: percent-encoded, built of checked parts.
         headers: whole header lines.
-        seconds: after which the transfer fails, whatever it is doing then; waiting for the turn of
-            a large body, or until it is one of a few, does not count.
-        patience: for so long somebody waits for it in any case, in seconds.
+        seconds: after which a request fails, whatever it is doing then; waiting for the turn of a
+            large body, or until it is one of a few, does not count.
+        patience: nobody waits for it longer, in seconds.
         most_bytes: of the body, decompressed.
         line: the large bodies of one line take turns, and hold up those of no other.
         wants_headers: whether ``digest`` looks at the headers, which cost as much as a body.
+        server: the address below which a redirect is followed; "" for none.
     """
 
     url: str
@@ -114,6 +117,7 @@ class Wanted(Struct, frozen=True):
     most_bytes: int = LARGEST_BODY_BYTES
     line: str = ""
     wants_headers: bool = False
+    server: str = ""
 
 
 class _Transfer(Generic[T]):
@@ -121,9 +125,11 @@ class _Transfer(Generic[T]):
 
     def __init__(self, wanted: Wanted, digest: Digest[T]) -> None:
         self.wanted = wanted
+        self.url = wanted.url
         self.future: Future[T] = Future()
         self.wanted_until = time.monotonic() + wanted.patience
         self._digest = digest
+        self._redirects = 0
         self.begin()
 
     def begin(self) -> None:
@@ -169,9 +175,18 @@ class _Transfer(Generic[T]):
             curl.getinfo(pycurl.RESPONSE_CODE),
             _headers(self.head or []),
             self.body,
-            redirected_to=(curl.getinfo_raw(pycurl.REDIRECT_URL) or b"").decode(errors="replace"),
+            redirected_to=_redirected_to(curl),
             retry_after=float(curl.getinfo(pycurl.RETRY_AFTER)),
         )
+
+    def follow(self, curl: pycurl.Curl) -> bool:
+        """Tell whether it goes on by a redirect on the same server."""
+        url, server = _redirected_to(curl), self.wanted.server
+        if not (server and url.startswith(f"{server}/")) or self._redirects == _MOST_REDIRECTS:
+            return False
+        self.url = url
+        self._redirects += 1
+        return True
 
     def end(self, outcome: Response | TransferError) -> None:
         """Digest what came of it, and tell who waits."""
@@ -324,9 +339,10 @@ class Transfers:
 
     def _prepare(self, curl: pycurl.Curl, transfer: "_Transfer[Any]") -> None:
         wanted = transfer.wanted
-        curl.setopt(pycurl.URL, wanted.url)
+        seconds = min(wanted.seconds, transfer.wanted_until - time.monotonic())
+        curl.setopt(pycurl.URL, transfer.url)
         curl.setopt(pycurl.HTTPHEADER, [*wanted.headers, "Accept-Encoding: gzip"])
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(wanted.seconds * 1000)))
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(seconds * 1000)))
         curl.setopt(pycurl.WRITEFUNCTION, lambda chunk: self._write(transfer, chunk))
         if transfer.head is None:
             curl.unsetopt(pycurl.HEADERFUNCTION)
@@ -384,7 +400,9 @@ class Transfers:
             if len(self._large) >= _MOST_LARGE:
                 self._large.clear()
             self._large.add(transfer.wanted.url)
-        if not transfer.waits:
+        if error is None and transfer.follow(curl):
+            self._held.append(transfer)
+        elif not transfer.waits:
             self._end(transfer, transfer.outcome(curl, error))
         transfer.begin()  # once more when it has its turn; and without its body before others have
         curl.unsetopt(pycurl.WRITEFUNCTION)
@@ -405,6 +423,12 @@ def _whole(outcome: Response | TransferError) -> Response:
     if isinstance(outcome, TransferError):
         raise outcome
     return msgspec.structs.replace(outcome, body=bytes(outcome.body))
+
+
+def _redirected_to(curl: pycurl.Curl) -> str:
+    if curl.getinfo(pycurl.RESPONSE_CODE) not in _REDIRECTS:
+        return ""
+    return (curl.getinfo_raw(pycurl.REDIRECT_URL) or b"").decode(errors="replace") or "nowhere"
 
 
 def _headers(lines: list[bytes]) -> dict[str, str]:
