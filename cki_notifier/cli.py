@@ -21,7 +21,6 @@ from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.environment import of_process
 from cki_notifier.configuration.settings import (
     Config,
-    JiraConfig,
     RabbitMQConfig,
     read_config,
     read_operator_config,
@@ -43,6 +42,7 @@ from cki_notifier.pipeline import Pipeline, Publishes
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
 from cki_notifier.sources.http import HTTP
+from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.sources.load import Loader
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log, streams
@@ -56,8 +56,6 @@ from cki_notifier.workers.threads import start_vital
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
-
-    from cki_notifier.sources.jira import JiraIssues
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +151,6 @@ def _notify(parsed: argparse.Namespace) -> int:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    # It knows Jira, and the daemon shall not have to; see below.
     from cki_notifier.doctor import command  # noqa: PLC0415  # only who asks for it
 
     return command.run(parsed)
@@ -227,12 +224,12 @@ def _sources(
         most: so many requests are under way at once; None for any number.
         has_extras: whether messages have what they can do without.
     """
-    certificates = certificate_authorities()
     shares = shares_of(config.in_flight)
-    http = HTTP(Transfers(certificates, most), shares)
+    transfers = Transfers(certificate_authorities(), most)
+    http = HTTP(transfers, shares)
     warehouse = DataWarehouse(http, config.datawarehouse)
-    gitlab = GitLab(http, config.gitlab_tokens, shares)
-    jira = _jira_issues(config.jira, certificates) if config.jira and has_extras else None
+    gitlab = GitLab(http, config.gitlab_tokens)
+    jira = JiraIssues(transfers, config.jira) if config.jira and has_extras else None
     return warehouse, Loader(warehouse, gitlab, jira)
 
 
@@ -240,14 +237,6 @@ def _pipeline(
     config: Config, loader: Loader, publisher: Publishes, ledger: Ledger | None
 ) -> Pipeline:
     return Pipeline(loader, publisher, config.datawarehouse.url, ledger)
-
-
-def _jira_issues(config: JiraConfig, certificates: str) -> "JiraIssues":
-    # Its package and the HTTP client below it take as long to import, and as much memory, as a
-    # third of all else: only who has a Jira pays for it.
-    from cki_notifier.sources.jira import JiraIssues  # noqa: PLC0415  # only who has one
-
-    return JiraIssues(config, certificates)
 
 
 def _by_hand(config: Config, parsed: argparse.Namespace) -> int:

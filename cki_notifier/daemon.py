@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import Config, RabbitMQConfig
 from cki_notifier.dead_letters.letter import letter_id
-from cki_notifier.notification.by_hand import ManualRun, run_told_by
+from cki_notifier.notification.command_words import OBJECT_TYPE, ManualRun, run_told_by, taken_by
 from cki_notifier.notification.errors import Interrupted, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Outcome
 from cki_notifier.notification.parse import Envelope, Identity, identify
 from cki_notifier.notification.reasons import sentence
-from cki_notifier.notification.taken import OBJECT_TYPE, taken_by
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.consume import Consumer, Delivery

@@ -1,6 +1,5 @@
 """What tests of several rooms share: real brokers for the whole run, services for each test."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +16,7 @@ from tools.stand_ins import Sentry, Services, Warehouse
 
 @pytest.fixture(autouse=True)
 def _connections() -> None:
-    """Forget how the connections of the test before did, whose look-ups may end only now."""
-    for thread in threading.enumerate():
-        if thread.name == "jira":
-            thread.join(10)
+    """Forget how the connections of the test before did."""
     metrics.connected.clear()
 
 

@@ -8,7 +8,7 @@ import pytest
 from kcidb_io import schema as kcidb  # type: ignore[import-untyped]  # it has no stubs
 
 from cki_notifier.checkout.documents import Build, Checkout
-from cki_notifier.checkout.triage import Finding, findings
+from cki_notifier.checkout.triage import overall_status
 from cki_notifier.notification.models import Loaded, Stage
 from cki_notifier.notification.parse import parse
 from cki_notifier.rules.filter import is_superseded
@@ -64,11 +64,17 @@ def test_the_sample_notification_is_about_the_sample_checkout() -> None:
 
 
 def test_the_samples_failures_are_all_triaged() -> None:
-    """One test is by its results, one by itself; a waived and a missed one are no findings."""
-    assert list(findings(evidence())) == [
-        Finding("test", "redhat:2167003491-x86_64-kernel_upt_2", "FAIL", triaged=True),
-        Finding("test", "redhat:2167003491-aarch64-kernel_upt_4", "ERROR", triaged=True),
+    """One test by its two results, one by itself; a waived and a missed one are no findings."""
+    told = evidence()
+    assert overall_status(told) == "success"
+    without = [
+        [other for other in told.issueoccurrences if other is not it]
+        for it in told.issueoccurrences
     ]
+    statuses = [
+        overall_status(msgspec.structs.replace(told, issueoccurrences=tuple(it))) for it in without
+    ]
+    assert statuses == ["fail", "fail", "error"]
 
 
 def as_kcidb(document: dict[str, Any], version: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from cki_notifier.audit.compare import Topic
 from cki_notifier.audit.stages import Due
 from cki_notifier.by_hand import send as by_hand
 from cki_notifier.configuration.settings import RabbitMQConfig
-from cki_notifier.notification.by_hand import ManualRun
+from cki_notifier.notification.command_words import ManualRun
 from cki_notifier.notification.errors import Interrupted, NotifierError
 from cki_notifier.notification.models import Ignored
 from cki_notifier.pipeline import Announcement, Pipeline

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from msgspec.structs import replace
 
 from cki_notifier.configuration.settings import RabbitMQConfig
-from cki_notifier.notification.by_hand import MOST, ManualRun, word_of_run
+from cki_notifier.notification.command_words import MOST, ManualRun, word_of_run
 from cki_notifier.notification.errors import Invalid, NotFound, NotifierError, Unavailable
 from cki_notifier.notification.models import Ignored, Notification, Sent
 from cki_notifier.notification.reasons import DelayReason

@@ -103,6 +103,15 @@ class Build(Document, frozen=True):
     misc: BuildMisc | None = None
 
 
+def testable_builds(builds: tuple[Build, ...]) -> tuple[Build, ...]:
+    """Return the builds outside testers can use; one of which nothing is known counts."""
+    return tuple(
+        build
+        for build in builds
+        if build.valid is not False and (build.status is None or build.status == "PASS")
+    )
+
+
 class Test(Document, frozen=True):
     """A test of a build; without a status it is still running."""
 
@@ -148,10 +157,11 @@ class Everything(Document, frozen=True):
 
 
 class CheckoutPage(Document, frozen=True):
-    """One page of all checkouts, each of which may be anything; ``next`` as in the other lists."""
+    """One page of all checkouts, with how many there are of them; each of these may be anything."""
 
     results: tuple[Raw, ...]
     next: str | None = None
+    count: Raw = Raw(b"0")
 
 
 class Listed(Document, frozen=True):
@@ -159,12 +169,6 @@ class Listed(Document, frozen=True):
 
     id: Raw = Raw(b"null")
     start_time: Raw = Raw(b"null")
-
-
-class ListedPage(CheckoutPage, frozen=True):
-    """One page of all checkouts, with how many there are of them, which may be anything, too."""
-
-    count: Raw = Raw(b"0")
 
 
 class BuildPage(Document, frozen=True):

@@ -6,7 +6,7 @@ Forms: GitLab's ``https://host/group/sub/project/-/merge_requests/12`` and ``…
 """
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from msgspec import Struct
 
@@ -62,7 +62,7 @@ def pipeline_link(url: str | None) -> ProjectLink | None:
 
 def pipeline_id(url: str) -> int:
     """Return the last part of a pipeline's address as a number, 0 when it is none."""
-    last = urlsplit(url).path.rstrip("/").rpartition("/")[2] if _splits(url) else ""
+    last = _split(url).path.rstrip("/").rpartition("/")[2]
     number = int(last) if re.fullmatch("[0-9]{1,19}", last) else 0
     return number if number <= _LARGEST_ID else 0
 
@@ -98,9 +98,7 @@ def merge_request_url(checkout: Checkout) -> str:
 
 def issue_key(url: str) -> str | None:
     """Return the key of the Jira issue an address names, in upper case, None when it names none."""
-    if not _splits(url):
-        return None
-    parts = urlsplit(url)
+    parts = _split(url)
     found = _ISSUE_PATH.fullmatch(parts.path)
     if found is None:  # a board, or a list, in which one issue is open
         selected = parse_qs(parts.query).get("selectedIssue", [""])
@@ -128,9 +126,9 @@ def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
     return ProjectLink(f"{parts.scheme}://{host}", host, found["project"], int(found["number"]))
 
 
-def _splits(url: str) -> bool:
+def _split(url: str) -> SplitResult:
+    """Take an address apart; what is none has no parts."""
     try:
-        urlsplit(url)
+        return urlsplit(url)
     except ValueError:
-        return False
-    return True
+        return urlsplit("")

@@ -26,78 +26,49 @@ class Evidence(Struct, frozen=True, kw_only=True):
     issueoccurrences: tuple[IssueOccurrence, ...] = ()
 
 
-class Finding(Struct, frozen=True):
-    """A build or test whose own status is FAIL or ERROR.
-
-    Attributes:
-        kind: ``build`` or ``test``.
-        status: ``FAIL`` or ``ERROR``.
-        triaged: whether known issues account for all of it.
-    """
-
-    kind: str
-    id: str
-    status: str
-    triaged: bool
-
-
-class _Triaged(Struct, frozen=True):
-    """The ids an issue occurrence excuses, by the smallest thing each points at."""
-
-    testresults: frozenset[str]
-    tests: frozenset[str]
-    builds: frozenset[str]
-
-
 def overall_status(evidence: Evidence) -> OverallStatus:
     """Return a checkout's status."""
-    untriaged = {finding.status for finding in findings(evidence) if not finding.triaged}
+    untriaged = set(_untriaged(evidence))
     if "FAIL" in untriaged:
         return "fail"
     return "error" if untriaged else "success"
 
 
-def findings(evidence: Evidence) -> Iterator[Finding]:
-    """Yield every finding: the builds' first, then the tests'. A waived test is none."""
-    triaged = _triaged(evidence.issueoccurrences)
+def _untriaged(evidence: Evidence) -> Iterator[str]:
+    """Yield the status of each finding that known issues do not account for."""
+    excused = set(_excused(evidence.issueoccurrences))
     for build in evidence.builds:
         status = _build_status(build)
-        if status in _FINDINGS:
-            yield Finding("build", build.id, status, build.id in triaged.builds)
+        if status in _FINDINGS and ("build", build.id) not in excused:
+            yield status
     failing = _failing_results(evidence.testresults)
     for test in evidence.tests:
-        if test.status in _FINDINGS and test.waived is not True:
-            yield Finding("test", test.id, test.status, _is_triaged(test, failing, triaged))
+        # A test with failing results needs an occurrence for each, others one of their own.
+        needed = failing.get(test.id) or {("test", test.id)}
+        if test.status in _FINDINGS and test.waived is not True and not needed <= excused:
+            yield test.status
 
 
 def _build_status(build: Build) -> str:
     return "FAIL" if build.valid is False else build.status or ""
 
 
-def _is_triaged(test: Test, failing: dict[str, list[str]], triaged: _Triaged) -> bool:
-    """A test with failing results needs an occurrence for each of them, others one of their own."""
-    if test.id in failing:
-        return triaged.testresults.issuperset(failing[test.id])
-    return test.id in triaged.tests
-
-
-def _failing_results(testresults: tuple[TestResult, ...]) -> dict[str, list[str]]:
-    failing: dict[str, list[str]] = defaultdict(list)
+def _failing_results(testresults: tuple[TestResult, ...]) -> dict[str, set[tuple[str, str]]]:
+    failing: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for result in testresults:
         if result.status in _FINDINGS:
-            failing[result.test_id].append(result.id)
+            failing[result.test_id].add(("testresult", result.id))
     return failing
 
 
-def _triaged(occurrences: tuple[IssueOccurrence, ...]) -> _Triaged:
-    testresults, tests, builds = set(), set(), set()
+def _excused(occurrences: tuple[IssueOccurrence, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the smallest thing that each issue occurrence points at: its kind and its id."""
     for occurrence in occurrences:
         if occurrence.is_regression is True:
             continue  # what worked before and fails now is excused by nothing
         if occurrence.testresult_id:
-            testresults.add(occurrence.testresult_id)
+            yield "testresult", occurrence.testresult_id
         elif occurrence.test_id:
-            tests.add(occurrence.test_id)
+            yield "test", occurrence.test_id
         elif occurrence.build_id:
-            builds.add(occurrence.build_id)
-    return _Triaged(frozenset(testresults), frozenset(tests), frozenset(builds))
+            yield "build", occurrence.build_id

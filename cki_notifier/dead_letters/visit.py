@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.dead_letters.letter import Letter, fresh_properties, read_letter
+from cki_notifier.notification.command_words import word_of
 from cki_notifier.notification.errors import Unavailable
-from cki_notifier.notification.taken import word_of
 from cki_notifier.rabbitmq.acceptance import acceptance
 from cki_notifier.rabbitmq.connection import (
     Blocked,

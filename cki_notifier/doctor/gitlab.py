@@ -88,7 +88,7 @@ def merge_request(reader: gitlab.GitLab, checkout: Checkout, deadline: Deadline)
         return skipped(MERGE_REQUEST, f"{checkout.id} has none")
     field, url = found[0], found[1].url or ""
     try:
-        head = reader.merge_request(url, field, deadline).head_pipeline
+        _, head = reader.merge_request(url, field, deadline)
         if head is None:
             return ok(MERGE_REQUEST, f"{url} can be read; it has no pipeline that is shown")
         own = own_pipeline_id(checkout)

@@ -55,7 +55,7 @@ class _Look:
         question = web.Question(
             name=_NAME,
             server=self._server,
-            path=jira.search_path(_KEY, is_cloud=is_cloud),
+            path=jira.search_path([_KEY], is_cloud=is_cloud),
             field="issues",
             address_variable="JIRA_SERVER",
             says="answers the search" + ("" if self._config.token else ", read anonymously"),

@@ -10,8 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cki_notifier.checkout.builds import testable_builds
-from cki_notifier.checkout.documents import Build, Checkout, CheckoutMisc
+from cki_notifier.checkout.documents import Build, Checkout, CheckoutMisc, testable_builds
 from cki_notifier.checkout.links import merge_request_of, pipeline_id, pipeline_url
 from cki_notifier.message.contract import (
     Artifact,
@@ -110,23 +109,15 @@ def _patch_urls(checkout: Checkout) -> tuple[str, ...]:
 
 
 def _merge_request(merge_request: MergeRequest | None) -> MergeRequestInfo:
-    if merge_request is None:
-        return MergeRequestInfo(
-            merge_request_url="",
-            is_draft=False,
-            subsystems=(),
-            external_ci=(),
-            jira=(),
-            bugzilla=(),
-        )
-    issues = merge_request.jira_issues
+    told = merge_request or MergeRequest(url="", state="", is_draft=False)
+    issues = told.jira_issues
     return MergeRequestInfo(
-        merge_request_url=merge_request.url,
-        is_draft=merge_request.is_draft,
-        subsystems=_sorted_once(map(_subsystem, merge_request.labels)),
-        external_ci=_sorted_once(map(_external_ci, merge_request.labels)),
-        jira=merge_request.jira,
-        bugzilla=merge_request.bugzilla,
+        merge_request_url=told.url,
+        is_draft=told.is_draft,
+        subsystems=_sorted_once(map(_subsystem, told.labels)),
+        external_ci=_sorted_once(map(_external_ci, told.labels)),
+        jira=told.jira,
+        bugzilla=told.bugzilla,
         jira_issues=UNSET
         if issues is None
         else msgspec.convert(issues, tuple[JiraIssue, ...], from_attributes=True),

@@ -20,6 +20,15 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
     """Base of the message's parts: these fields and no others."""
 
 
+_Version = Annotated[
+    str | UnsetType, Meta(description="Its version; left out when unknown.", examples=["5.14.0"])
+]
+_Release = Annotated[
+    str | UnsetType,
+    Meta(description="Its release; left out when unknown.", examples=["503.5021_2167003491.el9"]),
+]
+
+
 class CI(Part, frozen=True, kw_only=True):
     """Who tells: the same in every message."""
 
@@ -69,16 +78,8 @@ class Artifact(Part, frozen=True, kw_only=True):
     source_package_name: Annotated[
         str, Meta(description="The source package, mostly kernel.", examples=["kernel"])
     ]
-    source_package_version: Annotated[
-        str | UnsetType,
-        Meta(description="Its version; left out when unknown.", examples=["5.14.0"]),
-    ] = UNSET
-    source_package_release: Annotated[
-        str | UnsetType,
-        Meta(
-            description="Its release; left out when unknown.", examples=["503.5021_2167003491.el9"]
-        ),
-    ] = UNSET
+    source_package_version: _Version = UNSET
+    source_package_release: _Release = UNSET
 
 
 class System(Part, frozen=True, kw_only=True):
@@ -110,16 +111,8 @@ class BuildInfo(Part, frozen=True, kw_only=True):
     package_name: Annotated[
         str, Meta(description="The binary package, as kernel-debug.", examples=["kernel"])
     ]
-    package_version: Annotated[
-        str | UnsetType,
-        Meta(description="Its version; left out when unknown.", examples=["5.14.0"]),
-    ] = UNSET
-    package_release: Annotated[
-        str | UnsetType,
-        Meta(
-            description="Its release; left out when unknown.", examples=["503.5021_2167003491.el9"]
-        ),
-    ] = UNSET
+    package_version: _Version = UNSET
+    package_release: _Release = UNSET
     kernel_package_url: Annotated[
         str,
         Meta(

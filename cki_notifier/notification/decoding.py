@@ -61,6 +61,14 @@ def decode(text: bytes | bytearray, type_: type[T]) -> T:
     return msgspec.json.decode(mended, type=type_)
 
 
+def decoded(text: bytes | bytearray, type_: type[T]) -> T | None:
+    """Return what a text holds, read as by :func:`decode`; None for all that is not of the type."""
+    try:
+        return decode(text, type_)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _mended(text: bytes | bytearray) -> bytearray | None:
     """Return a text with all mended that can be, None for one that has nothing to be."""
     mended = bytearray(text.removeprefix(_MARK))

@@ -10,17 +10,15 @@ bytes. It is never held to be a repeat, and gets a new id each time it is handle
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Raw
 
-from cki_notifier.notification.decoding import decode
+from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.errors import Malformed
 from cki_notifier.notification.models import Notification
-
-T = TypeVar("T")
 
 #: What stands for a field that is missing.
 _NULL = Raw(b"null")
@@ -118,19 +116,19 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     identifier = _identifier(raw.id, about.id)
     if identifier is None:
         raise Malformed("the body has no id: neither `id` nor `object.id` is a non-empty string")
-    about_misc = _of_type(_ObjectMisc, about.misc) or _ObjectMisc()
+    about_misc = decoded(about.misc, _ObjectMisc) or _ObjectMisc()
     misc = raw.misc or _Misc()
-    timestamp = _of_type(str, raw.timestamp)
-    is_distinct = _is_time(timestamp) or bool(envelope.message_id or envelope.timestamp)
+    timestamp = decoded(raw.timestamp, str)
+    is_distinct = _moment(timestamp) is not None or bool(envelope.message_id or envelope.timestamp)
     return Notification(
         event_id=event_id(body, envelope) if is_distinct else str(uuid4()),
         checkout_id=identifier,
         object_type=raw.object_type,
         status=raw.status,
-        retriggered=_of_type(bool, about_misc.retrigger),
-        origin=_of_type(str, about.origin),
-        valid=_of_type(bool, about.valid),
-        outcome_changed=_of_type(bool, misc.checkout_outcome_changed) is True,
+        retriggered=decoded(about_misc.retrigger, bool),
+        origin=decoded(about.origin, str),
+        valid=decoded(about.valid, bool),
+        outcome_changed=decoded(misc.checkout_outcome_changed, bool) is True,
         occurred_at=(occurred_at := _time(timestamp)),
         existed_at=_earliest(occurred_at, _epoch(envelope.timestamp)),
         may_be_repeat=envelope.may_be_repeat and is_distinct,
@@ -140,12 +138,9 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
 def identify(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Identity:
     """Peek at a body, which may be anything; nothing is raised."""
     event = event_id(body, envelope)
-    try:
-        glimpse = decode(body, _Glimpse)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Identity(event_id=event)
-    about = _of_type(_Object, glimpse.object) or _Object()
-    return Identity(_identifier(glimpse.id, about.id), _of_type(str, glimpse.status), event)
+    glimpse = decoded(body, _Glimpse) or _Glimpse()
+    about = decoded(glimpse.object, _Object) or _Object()
+    return Identity(_identifier(glimpse.id, about.id), decoded(glimpse.status, str), event)
 
 
 def event_id(body: bytes, envelope: Envelope = NO_ENVELOPE) -> str:
@@ -158,33 +153,21 @@ def event_id(body: bytes, envelope: Envelope = NO_ENVELOPE) -> str:
 
 
 def _identifier(*candidates: Raw) -> str | None:
-    return next((text for it in candidates if (text := _of_type(str, it))), None)
+    return next((text for it in candidates if (text := decoded(it, str))), None)
 
 
-def _of_type(type_: type[T], value: Raw) -> T | None:
-    """Return a value that is of a type, None for every other."""
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that a text tells, in whatever zone."""
     try:
-        return decode(value, type_)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _is_time(text: str | None) -> bool:
-    """Tell whether a text is a time, in whatever zone."""
-    try:
-        datetime.fromisoformat(text or "")
+        return datetime.fromisoformat(text or "")
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _time(text: str | None) -> datetime | None:
     """Return a time that RFC 3339 can express as well: its zone is given, in whole minutes."""
-    try:
-        time = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    offset = time.utcoffset()
+    time = _moment(text)
+    offset = time.utcoffset() if time else None
     return None if offset is None or offset % timedelta(minutes=1) else time
 
 

@@ -1,7 +1,6 @@
 """Whether a notification is ignored: the filters, in the design's order, cheap ones first."""
 
-from cki_notifier.checkout.builds import testable_builds
-from cki_notifier.checkout.documents import Checkout
+from cki_notifier.checkout.documents import Checkout, testable_builds
 from cki_notifier.checkout.links import own_pipeline_id
 from cki_notifier.notification.models import Loaded, MergeRequest, Notification, Status
 from cki_notifier.notification.reasons import IgnoreReason

@@ -4,8 +4,7 @@ Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -23,19 +22,17 @@ from cki_notifier.checkout.documents import (
     CheckoutPage,
     Everything,
     Listed,
-    ListedPage,
 )
 from cki_notifier.checkout.triage import Evidence, overall_status
 from cki_notifier.configuration.settings import DataWarehouseConfig
-from cki_notifier.notification.decoding import decode
+from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.digests import Digests
 from cki_notifier.notification.errors import InvalidDocument, Unavailable
 from cki_notifier.notification.models import Loaded
-from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Pending, Reading, Server, whole
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Pending, Reading, Server, whole
 from cki_notifier.workers.deadline import Deadline
 
-T = TypeVar("T")
-P = TypeVar("P", BuildPage, CheckoutPage, ListedPage)
+P = TypeVar("P", BuildPage, CheckoutPage)
 
 _CHECKOUT_PATH = "/api/1/kcidb/checkouts/{}"
 _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
@@ -46,12 +43,13 @@ _CHECKOUT, _BUILD_PAGE = whole(Checkout, "checkout"), whole(BuildPage, "checkout
 _RECENT_PAGES = 20
 #: Of the documents that reach tens of megabytes: so many bytes and objects.
 _LARGEST_BYTES, _MOST_OBJECTS = 64 * 1024 * 1024, 500_000
-_CHECKOUT_PAGE = replace(whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_MOST_OBJECTS)
-#: The same list over a span of time: so many pages at the most, which are a million checkouts. They
-#: are decoded one by one, so that the objects of a page don't add up.
+#: Checkouts of a list are decoded one by one, so that the objects of a page don't add up.
+_CHECKOUT_PAGE = replace(
+    whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_LARGEST_BYTES
+)
+#: The same list over a span of time: so many pages at the most, which are a million checkouts.
 _LIST_PATH = "/api/1/kcidb/checkouts?limit=100"
 _MOST_LIST_PAGES = 10_000
-_LISTED_PAGE = replace(whole(ListedPage), most_bytes=_LARGEST_BYTES, most_objects=_LARGEST_BYTES)
 #: The newest come first, by our choice. Should they be a little out of order, as many pages in a
 #: row that are older than the span tell its beginning.
 _OLD_PAGES = 3
@@ -91,11 +89,9 @@ class DataWarehouse:
 
     def checkout_with_builds(self, checkout_id: str, deadline: Deadline) -> Loaded:
         """Read a checkout and its builds, side by side; errors as :meth:`HTTP.get`."""
-        builds = self._first_builds(checkout_id, deadline)
+        first = self._first_builds(checkout_id, deadline)
         loaded = self.checkout(checkout_id, deadline)
-        return Loaded(
-            checkout=loaded.checkout, builds=self._all_builds(checkout_id, builds, deadline)
-        )
+        return replace(loaded, builds=self._all_builds(checkout_id, first, deadline))
 
     def builds(self, checkout_id: str, deadline: Deadline) -> tuple[Build, ...]:
         """Read a checkout's builds, page by page; errors as :meth:`HTTP.get`."""
@@ -121,8 +117,9 @@ class DataWarehouse:
         first = self._http.get(self._server, _CHECKOUTS_PATH, _CHECKOUT_PAGE, deadline)
         for page in islice(self._pages(first, _CHECKOUT_PAGE, deadline), _RECENT_PAGES):
             for document in page.results:
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    yield decode(document, Checkout)
+                checkout = _checkout(document, Listed())
+                if isinstance(checkout, Checkout):
+                    yield checkout
 
     def checkouts_since(
         self,
@@ -147,11 +144,11 @@ class DataWarehouse:
                 how many there are, those from before the span among them; 0 where that is unknown.
         """
         seen, looked_at, total, old, before = Digests(), 0, 0, 0, datetime.max.replace(tzinfo=UTC)
-        first = self._http.get(self._server, _LIST_PATH, _LISTED_PAGE, deadline)
-        for page in self._pages(first, _LISTED_PAGE, deadline, most=_MOST_LIST_PAGES):
+        first = self._http.get(self._server, _LIST_PATH, _CHECKOUT_PAGE, deadline)
+        for page in self._pages(first, _CHECKOUT_PAGE, deadline, most=_MOST_LIST_PAGES):
             times = []
             for document in page.results:
-                listed = _read(document, Listed) or Listed()
+                listed = decoded(document, Listed) or Listed()
                 at = _time(listed.start_time)
                 if at is not None:
                     times.append(at)
@@ -221,25 +218,18 @@ def server_of(config: DataWarehouseConfig) -> Server:
     )
 
 
-def _read(document: Raw, type_: type[T]) -> T | None:
-    """Return what a part of a document holds, None when it is of another type or none."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return decode(document, type_)
-    return None
-
-
 def _time(document: Raw) -> datetime | None:
     """Return the time that a field tells (ISO 8601), in UTC if it names no zone; None for none."""
     try:
-        at = datetime.fromisoformat(_read(document, str) or "")
+        at = datetime.fromisoformat(decoded(document, str) or "")
     except ValueError:
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _count(page: ListedPage) -> int:
+def _count(page: CheckoutPage) -> int:
     """Return how many checkouts there are, 0 where the page tells nothing sensible."""
-    count = _read(page.count, int) or 0
+    count = decoded(page.count, int) or 0
     return count if 0 < count < _MANY else 0
 
 
@@ -248,11 +238,11 @@ def _checkout(document: Raw, listed: Listed) -> Checkout | Unreadable:
     try:
         if bytes(document).count(b"{") > _MOST_OBJECTS:
             return Unreadable(
-                _read(listed.id, str) or "", f"it has more than {_MOST_OBJECTS} objects"
+                decoded(listed.id, str) or "", f"it has more than {_MOST_OBJECTS} objects"
             )
         return decode(document, Checkout)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Unreadable(_read(listed.id, str) or "", str(error))
+        return Unreadable(decoded(listed.id, str) or "", str(error))
 
 
 def _name(checkout: Checkout | Unreadable, document: Raw) -> str:
@@ -282,13 +272,14 @@ def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
     return checkout
 
 
-def _loaded(checkout_id: str, path: str, page: Page[Everything]) -> Loaded:
+def _loaded(
+    checkout_id: str, path: str, document: Everything, _headers: Mapping[str, str]
+) -> Loaded:
     """Take what we want of everything: tests, their results and occurrences end in one word.
 
     Raises:
         InvalidDocument: it has no checkout, or another one.
     """
-    document = page.document
     if not document.checkouts:
         raise InvalidDocument(f"datawarehouse: the answer to GET {path} has no `checkouts[0]`")
     checkout = next(

@@ -4,22 +4,24 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated
+from functools import partial
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import ProjectLink, merge_request_link, pipeline_link
-from cki_notifier.checkout.trailers import Trailers, trailers
+from cki_notifier.checkout.trailers import trailers
 from cki_notifier.configuration.secret import Secret
-from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused
-from cki_notifier.sources.hosts import Hosts
-from cki_notifier.sources.http import HTTP, MOST_PAGES, Page, Reading, Server
+from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
+from cki_notifier.notification.models import MergeRequest
+from cki_notifier.sources.http import HTTP, MOST_PAGES, Reading, Server
 from cki_notifier.workers.deadline import Deadline
-from cki_notifier.workers.shares import USUAL, Shares
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
 _PIPELINE_PATH = "/api/v4/projects/{}/pipelines/{}"
@@ -28,8 +30,9 @@ _TRIGGERS = ("bridges", "trigger_jobs")
 #: What is downstream is looked for so deep: a pipeline of a merge request's fork may trigger that
 #: of the build's own project, and that one the build's. So many pipelines are asked about.
 _LEVELS, _MOST_PIPELINES = 2, 50
-#: Of so many hosts it is remembered what they call the list.
-_MOST_HOSTS = 200
+#: Of so many hosts it is remembered what they call the list, and of so many checkouts which host
+#: they need. With more all are forgotten: who is asked next is remembered again.
+_MOST_REMEMBERED = 10_000
 #: Who has the token, and the token itself.
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
 #: The pages of a list are numbered; GitLab gives up to so many entries each.
@@ -68,21 +71,8 @@ class MergeRequestDocument(Document, frozen=True):
     head_pipeline: Pipeline | None = None
 
 
-class _BridgePage(Struct, frozen=True):
-    """What a page of bridges says: the triggered pipelines, and where the next page is."""
-
-    pipelines: tuple[Pipeline, ...]
-    next_query: str | None
-
-
-class ReadMergeRequest(Struct, frozen=True):
-    """What is wanted of a merge request; its description is not kept."""
-
-    state: str
-    is_draft: bool
-    labels: tuple[str, ...]
-    links: Trailers
-    head_pipeline: Pipeline | None
+#: What a page of bridges says: the triggered pipelines, and the query of the next page.
+_BridgePage = tuple[tuple[Pipeline, ...], str | None]
 
 
 class GitLab:
@@ -91,13 +81,13 @@ class GitLab:
     Args:
         http: our HTTP edge.
         tokens: by host.
-        shares: of one host.
     """
 
-    def __init__(self, http: HTTP, tokens: Mapping[str, Secret], shares: Shares = USUAL) -> None:
+    def __init__(self, http: HTTP, tokens: Mapping[str, Secret]) -> None:
         self._http = http
         self._tokens = tokens
-        self._hosts = Hosts("gitlab", shares, http.is_full)
+        #: By checkout.
+        self._needed: dict[str, ProjectLink] = {}
         #: By origin, where it is not the usual name.
         self._triggers: dict[str, str] = {}
 
@@ -107,7 +97,10 @@ class GitLab:
         Raises:
             Unavailable: its host is down, and enough checkouts wait for it already.
         """
-        self._hosts.check(checkout_id)
+        link = self._needed.get(checkout_id)
+        if link and self._http.is_full(link.origin):
+            text = f"{link.host} is out of reach, and enough wait for it"
+            raise Unavailable("gitlab", text, held=True)
 
     def place(self, checkout_id: str, url: str, deadline: Deadline) -> AbstractContextManager[None]:
         """Have a place before the host of a merge request, for all that is asked of it.
@@ -120,10 +113,13 @@ class GitLab:
             link = self._link(url)
         except ValueError:
             return nullcontext()  # as whoever asks for the merge request finds out
-        return self._hosts.place(checkout_id, link, deadline)
+        _remember(self._needed, checkout_id, link)
+        return self._http.place(server_of(link.origin, link.host, None), deadline)
 
-    def merge_request(self, url: str, field: str, deadline: Deadline) -> ReadMergeRequest:
-        """Read a merge request; errors as :meth:`HTTP.get`.
+    def merge_request(
+        self, url: str, field: str, deadline: Deadline
+    ) -> tuple[MergeRequest, Pipeline | None]:
+        """Read a merge request and its head pipeline; errors as :meth:`HTTP.get`.
 
         Args:
             url: as the warehouse gave it.
@@ -138,7 +134,13 @@ class GitLab:
         except ValueError as error:
             raise InvalidDocument(f"datawarehouse: `{field}`: {error}") from error
         path = _MERGE_REQUEST_PATH.format(quote(link.project, safe=""), link.number)
-        return self._http.get(self._server(link), path, _DOCUMENT, deadline, url).result()
+        reading = Reading(
+            MergeRequestDocument,
+            partial(_merge_request, url),
+            seconds=_REQUEST_SECONDS,
+            absent="merge request",
+        )
+        return self._http.get(self._server(link), path, reading, deadline, url).result()
 
     def downstream_pipeline_ids(
         self, url: str, head: Pipeline, wanted: int, deadline: Deadline
@@ -224,28 +226,22 @@ class GitLab:
             target = f"{path}/{name}?{query}"
             return self._http.get(server, target, _BRIDGES, deadline, about).result()
 
-        query = f"per_page={_PER_PAGE}"
+        first = f"per_page={_PER_PAGE}"
         name = self._triggers.get(link.origin, _TRIGGERS[0])
         try:
-            page = get(name, query)
+            pipelines, query = get(name, first)
         except NotFound:
             (name,) = {*_TRIGGERS} - {name}
-            page = get(name, query)
-            self._remember(link.origin, name)
-        asked = {query}
-        yield page.pipelines
-        while page.next_query:
-            if page.next_query in asked:
+            pipelines, query = get(name, first)
+            _remember(self._triggers, link.origin, name)
+        asked = {first}
+        yield pipelines
+        while query:
+            if query in asked:
                 raise Refused("gitlab", f"the pages of GET {path}/{name} never end")
-            asked.add(page.next_query)
-            page = get(name, page.next_query)
-            yield page.pipelines
-
-    def _remember(self, origin: str, name: str) -> None:
-        """Remember what a host calls the list of trigger jobs."""
-        if len(self._triggers) >= _MOST_HOSTS:
-            self._triggers.clear()  # who is asked next is remembered again
-        self._triggers[origin] = name
+            asked.add(query)
+            pipelines, query = get(name, query)
+            yield pipelines
 
     def _link(self, url: str) -> ProjectLink:
         """Take a merge request's address apart, as :func:`merge_request_link` does."""
@@ -292,6 +288,12 @@ def server_of(origin: str, host: str, token: Secret | None) -> Server:
     )
 
 
+def _remember(kept: dict[str, T], key: str, value: T) -> None:
+    if len(kept) >= _MOST_REMEMBERED:
+        kept.clear()
+    kept[key] = value
+
+
 def _next_query(headers: Mapping[str, str]) -> str | None:
     """Return the query of a list's next page, None after the last one.
 
@@ -305,23 +307,28 @@ def _next_query(headers: Mapping[str, str]) -> str | None:
     return f"per_page={_PER_PAGE}&page={number}" if number.isdecimal() else None
 
 
-def _bridge_page(page: Page[tuple[Bridge, ...]]) -> _BridgePage:
-    triggered = (bridge.downstream_pipeline for bridge in page.document)
-    return _BridgePage(tuple(it for it in triggered if it), _next_query(page.headers))
+def _bridge_page(bridges: tuple[Bridge, ...], headers: Mapping[str, str]) -> _BridgePage:
+    triggered = (bridge.downstream_pipeline for bridge in bridges)
+    return tuple(it for it in triggered if it), _next_query(headers)
 
 
-def _read(page: Page[MergeRequestDocument]) -> ReadMergeRequest:
-    document = page.document
-    return ReadMergeRequest(
+def _merge_request(
+    url: str, document: MergeRequestDocument, _headers: Mapping[str, str]
+) -> tuple[MergeRequest, Pipeline | None]:
+    """Take what is wanted of a merge request; its description is not kept."""
+    head, links = document.head_pipeline, trailers(document.description)
+    merge_request = MergeRequest(
+        url=url,
         state=document.state,
         is_draft=document.draft is True,
         labels=document.labels or (),
-        links=trailers(document.description),
-        head_pipeline=document.head_pipeline,
+        jira=links.jira,
+        bugzilla=links.bugzilla,
+        head_pipeline_id=head.id if head else None,
     )
+    return merge_request, head
 
 
-_DOCUMENT = Reading(MergeRequestDocument, _read, seconds=_REQUEST_SECONDS, absent="merge request")
 _BRIDGES = Reading(
     tuple[Bridge, ...],
     _bridge_page,

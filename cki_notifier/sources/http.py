@@ -32,26 +32,27 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from functools import partial
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from cki_notifier.notification.decoding import decode
+from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Refused, Unavailable
 from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.telemetry.printable import printable
+from cki_notifier.workers.bulkhead import Bulkhead
 from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.gate import LONGEST_PROBE_SECONDS, Gate
 from cki_notifier.workers.shares import USUAL, Shares
 
 logger = logging.getLogger(__name__)
 
-D = TypeVar("D")
 T = TypeVar("T")
 
 #: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
@@ -61,19 +62,13 @@ _GRACE_SECONDS = 5.0
 _OLD_SECONDS = 1.0
 #: The pauses before further tries, in seconds; up to half as much again is added by chance.
 _PAUSES = (0.2, 0.8)
-#: However long a service asks us to wait, in seconds.
-_LONGEST_RETRY_AFTER = LONGEST_PROBE_SECONDS
-_MOST_REDIRECTS = 3
 #: So many servers are told apart; they are named by the documents of others.
-_MOST_GATES = 200
+_MOST_PEERS = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
 MOST_PAGES = 200
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: 4xx that tell of the moment and not of what was asked for.
-_PASSING = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
-_TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+#: 4xx that tell of the moment, or in case of the 404 perhaps of a proxy.
+_PASSING = frozenset({404, 408, 425, 429})
+TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: From here on a code tells of the service's own trouble.
 _FIRST_OF_ITS_OWN = HTTPStatus.INTERNAL_SERVER_ERROR
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
@@ -101,21 +96,15 @@ class Server(msgspec.Struct, frozen=True):
         return f"Server({self.name!r}, {self.url!r})"  # not the headers: they hold the token
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """A document with the headers it came with."""
-
-    document: T
-    headers: Mapping[str, str]
-
-
 class Reading(msgspec.Struct, Generic[T], frozen=True):
     """What is wanted of a document.
 
     Attributes:
         type_: what it is decoded into.
-        read: returns what is wanted; the document itself is then forgotten. Called in the thread
-            of the transfers, so it must not wait. May raise InvalidDocument.
-        wants_headers: whether ``read`` looks at the page's headers; they are empty else.
+        read: returns what is wanted of a document and its headers; the document itself is then
+            forgotten. Called in the thread of the transfers, so it must not wait. May raise
+            InvalidDocument.
+        wants_headers: whether ``read`` looks at the headers; they are empty else.
         most_bytes: of the document, decompressed.
         most_objects: in it, each of which needs far more memory than its bytes.
         seconds: one request takes no longer.
@@ -124,7 +113,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
     """
 
     type_: type[Any]
-    read: Callable[[Page[Any]], T]
+    read: Callable[[Any, Mapping[str, str]], T]
     wants_headers: bool = False
     most_bytes: int = 8 * 1024 * 1024
     most_objects: int = 50_000
@@ -138,45 +127,40 @@ def whole(type_: type[T], absent: str = "") -> Reading[T]:
     return Reading(type_, _document, absent=absent)
 
 
-def _document(page: Page[T]) -> T:
-    return page.document
-
-
-class _Asked(msgspec.Struct, Generic[T], frozen=True):
-    """What was asked for, of whom, and what it is about."""
-
-    server: Server
-    path: str
-    reading: Reading[T]
-    about: str
+def _document(document: T, _headers: Mapping[str, str]) -> T:
+    return document
 
 
 class _AnyObject(msgspec.Struct):
     """An object whose fields nobody looks at."""
 
 
-class _Redirect(msgspec.Struct, frozen=True):
-    """Where on the same server the document is, and which of the codes said so."""
+def other_server(response: Response, server: Server) -> str:
+    """Return the other server that a response redirects to, ``""`` for one that does not.
 
-    path: str
-    code: int
+    It is scheme, host and port, or ``nowhere``.
+    """
+    url = response.redirected_to
+    return "" if url.startswith(f"{server.url}/") else url and (_origin(url) or "nowhere")
 
 
+@dataclass
 class Pending(Generic[T]):
     """A document on its way: started already, so that several can be awaited side by side."""
 
-    def __init__(self, http: "HTTP", asked: _Asked[T], deadline: Deadline) -> None:
-        self._http = http
-        self._server = asked.server
-        self._name = f"{asked.server.name} {asked.server.host}".rstrip()
-        #: As it was asked for, from the server's address on.
-        self.path = asked.path
-        self._about = asked.about
-        self._reading = asked.reading
-        self._deadline = deadline
-        self._gate = http.gate(asked.server)
-        self._answered_at = 0.0
-        self._future: Future[T | _Redirect] | None = self._start(asked.path)
+    _http: "HTTP"
+    _server: Server
+    #: As it was asked for, from the server's address on.
+    path: str
+    _reading: Reading[T]
+    _deadline: Deadline
+    _about: str
+
+    def __post_init__(self) -> None:
+        """Start to get it."""
+        self._gate = self._http.gate(self._server)
+        self._asked_at = self._answered_at = 0.0
+        self._future: Future[T] | None = self._start()
 
     def result(self) -> T:
         """Wait for the document; see :meth:`HTTP.get`."""
@@ -191,126 +175,111 @@ class Pending(Generic[T]):
                 logger.debug("%s; trying again", error)
         return self._try()
 
-    def _start(self, path: str) -> Future["T | _Redirect"]:
+    def _start(self) -> Future[T]:
         self._gate.enter(self._deadline)
-        patience = self._deadline.remaining()
+        self._asked_at = time.monotonic()
         wanted = Wanted(
-            self._server.url + path,
+            self._server.url + self.path,
             self._server.headers,
-            seconds=min(self._reading.seconds, patience),
-            patience=patience,
+            seconds=self._reading.seconds,
+            patience=self._deadline.remaining(),
             most_bytes=self._reading.most_bytes,
             line=self._server.name,
             wants_headers=self._reading.wants_headers,
+            server=self._server.url,
         )
-        return self._http.transfers.digest(wanted, partial(self._digest, path, time.monotonic()))
+        return self._http.transfers.digest(wanted, self._digest)
 
     def _try(self) -> T:
-        future, self._future = self._future or self._start(self.path), None
-        for _ in range(_MOST_REDIRECTS):
-            found = self._wait(future)
-            if not isinstance(found, _Redirect):
-                return found
-            future = self._start(found.path)
-        found = self._wait(future)
-        if isinstance(found, _Redirect):
-            text = f"GET {self.path} answered {found.code} again and again"
-            self._gate.failed(
-                self._about, whole=False, since=time.monotonic(), trouble=Trouble(text)
-            )
-            raise self._unavailable(text)
-        return found
-
-    def _wait(self, future: Future["T | _Redirect"]) -> "T | _Redirect":
+        future, self._future = self._future or self._start(), None
+        seconds = self._deadline.remaining() + _GRACE_SECONDS
+        what = f"an answer of {self._server.name} {self._server.host}".rstrip()
         try:
-            seconds = self._deadline.remaining() + _GRACE_SECONDS
-            return self._deadline.wait_for(future, seconds, f"an answer of {self._name}")
+            return self._deadline.wait_for(future, seconds, what)
         except FutureTimeoutError as error:
             text = f"no response to GET {self.path} in time"
             raise self._unavailable(text, hiccup=True) from error
 
-    def _digest(
-        self, path: str, started: float, outcome: Response | TransferError
-    ) -> "T | _Redirect":
+    def _digest(self, outcome: Response | TransferError) -> T:
         """Read a response, in the thread of the transfers, and tell the gate how the service does.
 
         Told at once, not when somebody comes to wait for it.
         """
-        code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
         self._answered_at = time.monotonic()
-        seconds = self._answered_at - started
-        is_needed = self._reading.is_needed
-        metrics.answered(self._server.name, code, seconds, is_needed=is_needed)
+        name, seconds = self._server.name, self._answered_at - self._asked_at
+        code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
+        metrics.answered(name, code, seconds, is_needed=self._reading.is_needed)
         if isinstance(outcome, TransferError):
-            is_whole = not outcome.has_begun
-            what = "no response" if is_whole else "no whole response"
-            text = f"{what} to GET {self.path}: {outcome}"
-            self._gate.failed(self._about, whole=is_whole, since=started, trouble=Trouble(text))
-            again = not outcome.is_bound
-            if outcome.is_bound and not is_needed:
-                raise Refused(self._server.name, text)
-            raise self._unavailable(text, hiccup=again, held=is_whole)
-        if outcome.code in _REDIRECTS:
-            return self._redirect(outcome, path)
-        knows_not = outcome.code == HTTPStatus.NOT_FOUND and is_object(outcome.body)
-        is_refusal = not is_needed and _is_refusal(outcome.code)
-        self._note(outcome, started, is_proper=knows_not or is_refusal or _is_json(outcome))
-        if knows_not:
-            raise NotFound(f"{self._server.name}: {self._absent(code)}")
-        if is_refusal:
-            raise Refused(self._server.name, f"GET {self.path} answered {code}")
-        self._check(outcome)
-        return self._reading.read(Page(self._decode(outcome), outcome.headers))
+            raise self._broken(outcome)
+        logger.debug("%s: GET %s answered %s, %d bytes", name, self.path, code, len(outcome.body))
+        if outcome.code != HTTPStatus.OK:
+            raise self._refused(outcome)
+        if _JSON_START.match(outcome.body):
+            self._gate.passed()
+        else:
+            self._failed(f"GET {self.path} answered {code} without a JSON object")
+        return self._reading.read(self._decode(outcome), outcome.headers)
 
-    def _absent(self, code: str) -> str:
-        what = self._reading.absent
-        return (
-            f"no such {what}: {printable(self._about)}"
-            if what
-            else f"GET {self.path} answered {code}"
+    def _broken(self, error: TransferError) -> Unavailable:
+        """Return what it means that there is no whole response."""
+        what = "no whole response" if error.has_begun else "no response"
+        text = f"{what} to GET {self.path}: {error}"
+        failed = self._failed(text, whole=not error.has_begun, hiccup=not error.is_bound)
+        is_refusal = error.is_bound and not self._reading.is_needed
+        return Refused(self._server.name, text) if is_refusal else failed
+
+    def _refused(self, response: Response) -> NotFound | Unavailable:
+        """Return what a response without a document means."""
+        code, text = response.code, f"GET {self.path} answered {response.code}"
+        elsewhere = other_server(response, self._server)
+        if elsewhere:
+            text = f"GET {self.path} is redirected to {elsewhere}, where no token is sent"
+        elif response.redirected_to:
+            text = f"{text} again and again"
+        elif code == HTTPStatus.NOT_FOUND:
+            if is_object(response.body):
+                self._gate.passed()
+                absent = f"no such {self._reading.absent}: {printable(self._about)}"
+                return NotFound(f"{self._server.name}: {absent if self._reading.absent else text}")
+            text = f"{text} without a JSON object"
+        elif code in TOKEN_REFUSED and self._reading.is_needed:
+            text = f"{text}; check the token in {self._server.token_variable}"
+        if not self._reading.is_needed and (elsewhere or _is_about_the_question(code)):
+            self._gate.passed()
+            return Refused(self._server.name, text)
+        is_busy = code == HTTPStatus.TOO_MANY_REQUESTS
+        return self._failed(
+            text,
+            whole=is_busy,
+            refuses=code in TOKEN_REFUSED,
+            hiccup=is_busy or code == HTTPStatus.NOT_FOUND or code >= _FIRST_OF_ITS_OWN,
+            retry_after=min(max(response.retry_after, 0.0), LONGEST_PROBE_SECONDS),
         )
 
-    def _note(self, response: Response, started: float, *, is_proper: bool) -> None:
-        if is_proper:
-            self._gate.passed()
-            return
-        is_busy = response.code == HTTPStatus.TOO_MANY_REQUESTS
+    def _failed(
+        self,
+        text: str,
+        *,
+        whole: bool = False,
+        refuses: bool = False,
+        hiccup: bool = False,
+        retry_after: float = 0.0,
+    ) -> Unavailable:
+        """Tell the gate that the service did not answer properly; return what is to be raised.
+
+        See :meth:`Gate.failed` and :class:`Unavailable`.
+        """
         self._gate.failed(
             self._about,
-            whole=is_busy,
-            since=started,
-            retry_after=_patience(response) if is_busy else 0,
-            trouble=Trouble(self._said(response), refuses=response.code in _TOKEN_REFUSED),
+            whole=whole,
+            since=self._asked_at,
+            retry_after=retry_after if whole else 0,  # else it is perhaps about the one object
+            trouble=Trouble(text, refuses=refuses),
         )
-
-    def _said(self, response: Response) -> str:
-        """Say in words what was answered."""
-        text = f"GET {self.path} answered {response.code}"
-        if response.code in _TOKEN_REFUSED:
-            return f"{text}; check the token in {self._server.token_variable}"
-        if response.code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
-            return f"{text} without a JSON object"
-        return text
+        return self._unavailable(text, hiccup=hiccup, retry_after=retry_after, held=whole)
 
     def _unavailable(self, text: str, **how: Any) -> Unavailable:
         return Unavailable(self._server.name, text, host=self._server.host, **how)
-
-    def _redirect(self, response: Response, path: str) -> _Redirect:
-        """Return where a redirect leads to on the same server, which alone gets our token."""
-        target = response.redirected_to
-        if _origin(target) != _origin(self._server.url) or not target.startswith(
-            self._server.url + "/"
-        ):
-            place = _origin(target) or "nowhere"
-            text = f"GET {path} is redirected to {place}, where no token is sent"
-            if not self._reading.is_needed:
-                self._gate.passed()
-                raise Refused(self._server.name, text)
-            self._gate.failed(
-                self._about, whole=False, since=time.monotonic(), trouble=Trouble(text)
-            )
-            raise self._unavailable(text)
-        return _Redirect(target.removeprefix(self._server.url), response.code)
 
     def _decode(self, response: Response) -> Any:
         where = f"{self._server.name}: the answer to GET {self.path}"
@@ -330,51 +299,62 @@ class Pending(Generic[T]):
             text = f"GET {self.path} answered no JSON: {error}"
             raise self._unavailable(text, hiccup=True) from None
 
-    def _check(self, response: Response) -> None:
-        code, server = response.code, self._server
-        logger.debug(
-            "%s: GET %s answered %d, %d bytes", server.name, self.path, code, len(response.body)
-        )
-        if code == HTTPStatus.OK:
-            return
-        is_whole = code == HTTPStatus.TOO_MANY_REQUESTS
-        again = code == HTTPStatus.NOT_FOUND or is_whole or code >= _FIRST_OF_ITS_OWN
-        patience = _patience(response)
-        text = self._said(response)
-        raise self._unavailable(text, hiccup=again, retry_after=patience, held=is_whole)
+
+class _Peer(msgspec.Struct, frozen=True):
+    """What is remembered of a server."""
+
+    gate: Gate
+    bulkhead: Bulkhead
 
 
 class HTTP:
-    """Gets documents from servers."""
+    """Gets documents from servers.
+
+    Args:
+        transfers: carry the requests.
+        shares: of one host.
+    """
 
     def __init__(self, transfers: Transfers, shares: Shares = USUAL) -> None:
         self.transfers = transfers
-        self._most_waiting = shares.waiting
+        self._shares = shares
         self._lock = threading.Lock()
-        self._gates: OrderedDict[str, Gate] = OrderedDict()
+        #: By their addresses, those that were asked about last at the end.
+        self._peers: OrderedDict[str, _Peer] = OrderedDict()
 
     def gate(self, server: Server) -> Gate:
         """Return the gate before a server, the same for all that have its address."""
-        with self._lock:
-            gate = self._gates.get(server.url)
-            if gate is None:
-                gate = Gate(server.name, server.host, self._most_waiting if server.host else None)
-                self._gates[server.url] = gate
-                self._forget_one()
-            self._gates.move_to_end(server.url)
-            return gate
+        return self._peer(server).gate
+
+    def place(self, server: Server, deadline: Deadline) -> AbstractContextManager[None]:
+        """Have a place before a server that is one of several; raises as :meth:`Bulkhead.place`."""
+        return self._peer(server).bulkhead.place(deadline)
 
     def is_full(self, url: str) -> bool:
-        """Tell whether a server is down, with as many waiting for it as may."""
+        """Tell whether a server is down or gets nobody ready, with as many waiting as may."""
         with self._lock:
-            gate = self._gates.get(url)
-        return gate is not None and gate.is_full
+            peer = self._peers.get(url)
+        return peer is not None and (peer.gate.is_full or peer.bulkhead.is_full)
+
+    def _peer(self, server: Server) -> _Peer:
+        with self._lock:
+            peer = self._peers.get(server.url)
+            if peer is None:
+                name, host, shares = server.name, server.host, self._shares
+                peer = self._peers[server.url] = _Peer(
+                    Gate(name, host, shares.waiting if host else None),
+                    Bulkhead(name, host, shares.places, (shares.line, shares.waiting)),
+                )
+                self._forget_one()
+            self._peers.move_to_end(server.url)
+            return peer
 
     def _forget_one(self) -> None:
         """Forget a host that nobody has asked about for long, when there are too many."""
-        if len(self._gates) > _MOST_GATES:
-            url = next(url for url, gate in self._gates.items() if gate.host)
-            metrics.connected.forget(self._gates[url].service, self._gates.pop(url).host)
+        if len(self._peers) > _MOST_PEERS:
+            url, gate = next((url, it.gate) for url, it in self._peers.items() if it.gate.host)
+            metrics.connected.forget(gate.service, gate.host)
+            del self._peers[url]
 
     def get(
         self,
@@ -401,27 +381,18 @@ class HTTP:
             Interrupted: the process is stopping.
         """
         path = quote(path, safe=string.punctuation)  # a page's successor may be spelled anyhow
-        return Pending(self, _Asked(server, path, reading, about or path), deadline)
+        return Pending(self, server, path, reading, deadline, about or path)
 
 
 def is_object(body: bytes | bytearray) -> bool:
     """Tell whether a body is a JSON object, as a service's own word of an error is."""
-    try:
-        decode(body, _AnyObject)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+    return decoded(body, _AnyObject) is not None
 
 
-def _is_json(response: Response) -> bool:
-    """Tell whether a response looks like the JSON object or array we asked for."""
-    return response.code == HTTPStatus.OK and _JSON_START.match(response.body) is not None
-
-
-def _is_refusal(code: int) -> bool:
-    """Tell whether a code tells of what was asked for; a 404 does only with a JSON object."""
-    is_theirs = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
-    return is_theirs and code not in _PASSING and code != HTTPStatus.NOT_FOUND
+def _is_about_the_question(code: int) -> bool:
+    """Tell whether a code tells of what was asked for, and not of the moment or the service."""
+    is_theirs = HTTPStatus.BAD_REQUEST <= code < _FIRST_OF_ITS_OWN
+    return is_theirs and code not in _PASSING
 
 
 def _origin(url: str) -> str:
@@ -431,8 +402,3 @@ def _origin(url: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""
-
-
-def _patience(response: Response) -> float:
-    """Return the seconds a response asks us to wait (RFC 9110, 10.2.3), within our own bound."""
-    return min(max(response.retry_after, 0.0), _LONGEST_RETRY_AFTER)

@@ -1,38 +1,32 @@
-"""Jira's issues: an extra of the message that nobody's testing waits for.
-
-The only importer of the ``jira`` package. A look-up has a thread of its own and is given up after
-a few seconds, because the package's time limits end with each piece of an answer that arrives.
+"""Jira's issues: an extra of the message that nobody's testing waits for longer than a few seconds.
 
 One query asks for all issues of a message. What it did not find is asked for one by one: an issue
 that was moved is found by its old key and comes with its new one. A Jira Cloud has a search of its
 own. Where neither the address nor an e-mail tells that it is one, its 410 for the other one does.
+
+Why not the ``jira`` package: its time limits end with each piece of an answer that arrives, and its
+answers have no bound; so each look-up would need a thread that is given up.
 """
 
-import json
 import logging
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import TypeVar
+from urllib.parse import urlencode
 
-import jira
 import msgspec
-import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
 
 from cki_notifier.checkout.documents import Document
 from cki_notifier.checkout.links import issue_key
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.notification.decoding import decode
 from cki_notifier.notification.models import JiraIssue
-from cki_notifier.sources.http import Server
+from cki_notifier.sources.http import TOKEN_REFUSED, Server, other_server
+from cki_notifier.sources.transfer import Response, TransferError, Transfers, Wanted
 from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.workers.deadline import Deadline
@@ -44,9 +38,6 @@ T = TypeVar("T")
 
 #: The longest a message waits for Jira, in seconds.
 LOOK_UP_SECONDS = 5.0
-#: More look-ups at once than this are not begun, so that a Jira that hangs binds no more threads.
-_MOST_AT_ONCE = 64
-_MOST_REDIRECTS = 3
 #: No more issues than this are looked up for one message: the query has to fit into an address.
 _MOST_ISSUES = 100
 #: So many of those that the query did not find are asked for one by one.
@@ -55,26 +46,14 @@ _MOST_SINGLE = 10
 _LARGEST_BODY_BYTES = 8 * 1024 * 1024
 #: Who has the token; and what everybody may ask.
 PROBE, SERVER_INFO = "/rest/api/2/myself", "/rest/api/2/serverInfo"
-_FIELDS = "summary,status,priority,components,fixVersions,labels"
-_TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_FIELDS = ("summary", "status", "priority", "components", "fixVersions", "labels")
 #: A search that is answered so is answered so until somebody changes something.
-LASTING = _TOKEN_REFUSED | {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+LASTING = TOKEN_REFUSED | {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _UNKNOWN: frozenset[int] = frozenset({HTTPStatus.NOT_FOUND})
 #: A Data Center answers so for an issue that one may not see.
-_UNSEEN = _UNKNOWN | {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-
-
-#: All that the package and ``requests`` below it were seen to raise, for bad answers too.
-_FAILURES = (
-    jira.JIRAError,
-    requests.RequestException,
-    AttributeError,
-    LookupError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
+_UNSEEN = _UNKNOWN | TOKEN_REFUSED
+#: What may be an issue's key, in whatever an answer says. No part of it is looked at twice.
+_KEY = re.compile(rb"(?<![A-Z0-9_])[A-Z0-9_]++-[0-9]++")
 
 
 class _Named(Document, frozen=True):
@@ -99,252 +78,180 @@ class _Found(Document, frozen=True):
     issues: tuple[_Issue, ...]
 
 
-class _Bounded:
-    """An answer's body, up to a size; stands in for urllib3's response, whose cookies are lost."""
+class _FailedError(Exception):
+    """Jira did not answer as it should; the text says in words what it did.
 
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
-        self.close, self.release_conn = raw.close, raw.release_conn
-
-    def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
-        """Yield it piece by piece, as decoded."""
-        left = _LARGEST_BODY_BYTES
-        for chunk in self._raw.stream(size, decode_content=decode_content):
-            left -= len(chunk)
-            if left < 0:
-                self.close()
-                raise OSError(f"the answer is larger than {_LARGEST_BODY_BYTES} bytes")
-            yield chunk
-
-
-class _Adapter(HTTPAdapter):
-    """Bounds the bodies of all answers, those of redirects too."""
-
-    def send(self, *arguments: Any, **settings: Any) -> requests.Response:
-        """Return an answer whose body is not read yet."""
-        response = super().send(*arguments, **settings)
-        response.raw = _Bounded(response.raw)
-        return response
-
-
-class _Jira(jira.JIRA):
-    """The client, without the question for the names of all fields before the first search.
-
-    Of the environment it takes the proxies alone: no ``.netrc``, whose passwords would go along
-    with redirects, and no other certificate authorities than ours.
+    Attributes:
+        code: HTTP's status code, 0 without a response.
+        keys: what may be keys of issues in the answer.
+        leads_to: the other server that it redirects to, ``""`` for none.
     """
 
-    def __init__(self, config: JiraConfig, certificates: str, seconds: float) -> None:
-        token = config.token.reveal() if config.token else None
-        super().__init__(
-            options={"server": config.url, "verify": certificates},
-            basic_auth=(config.email, token) if config.email and token else None,
-            token_auth=token,
-            get_server_info=False,  # else it asks the server right here
-            max_retries=0,
-            timeout=seconds,
-            logging=False,  # else it logs bodies that it can't read, as errors
-        )
-        self.deploymentType = "Cloud" if config.is_cloud else None
-        self._session.max_redirects = _MOST_REDIRECTS
-        self._session.trust_env = False
-        self._session.proxies = dict(get_environ_proxies(config.url))
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter())
-
-    def fields(self) -> list[dict[str, Any]]:
-        """Return the fields we ask for, which we name by their ids anyway."""
-        return [{"id": name, "clauseNames": [name]} for name in _FIELDS.split(",")]
-
-    def query(self, keys: Sequence[str]) -> tuple[_Issue, ...]:
-        """Return the issues that a query finds, in any order."""
-        answer = self.search_issues(
-            _query(keys),
-            maxResults=len(keys),
-            validate_query=False,  # one unknown key must not cost the others
-            fields=_FIELDS,
-            json_result=True,
-        )
-        return _usable(answer, _Found).issues
-
-    def read(self, key: str) -> _Issue:
-        """Return one issue."""
-        return _usable(self._get_json(f"issue/{key}", {"fields": _FIELDS}), _Issue)
+    def __init__(
+        self, text: str, code: int = 0, keys: frozenset[str] = frozenset(), leads_to: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.code = code
+        self.keys = keys
+        self.leads_to = leads_to
 
 
 class JiraIssues:
-    """Looks up the issues that a merge request names.
+    """Looks up the issues that a merge request names; used by all threads.
 
     Args:
+        transfers: carry the requests.
         config: how to reach Jira.
-        certificates: a file with the certificate authorities to trust for https.
         seconds: the longest a message waits for Jira.
     """
 
     def __init__(
-        self, config: JiraConfig, certificates: str, seconds: float = LOOK_UP_SECONDS
+        self, transfers: Transfers, config: JiraConfig, seconds: float = LOOK_UP_SECONDS
     ) -> None:
-        self._config = config
-        self._jira = _Jira(config, certificates, seconds)
-        self._seconds = seconds
+        self.transfers = transfers
+        self.server = server_of(config)
         self.gate = Gate("jira")
-        self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
-        self._lasting = ""  # what it will answer again and again, while it does
+        #: As far as is known; the first search may tell.
+        self.is_cloud = config.is_cloud
+        self._config = config
+        self._seconds = seconds
 
-    def start(self, links: Iterable[str]) -> "LookUp | None":
-        """Start to look up the issues that links lead to; None when none of them names an issue."""
+    def find(self, links: Iterable[str], deadline: Deadline) -> tuple[JiraIssue, ...] | None:
+        """Return the issues that links lead to, in the order of the links.
+
+        Args:
+            links: as the merge request has them.
+            deadline: for all that is done for the message.
+
+        Returns:
+            None when no link names an issue, and when Jira did not answer properly.
+        """
         named = {link: key for link in links if (key := issue_key(link))}
-        asked = list(dict.fromkeys(named.values()))[:_MOST_ISSUES]
-        if not asked:
+        keys = list(dict.fromkeys(named.values()))[:_MOST_ISSUES]
+        if not keys:
             return None
-        keys = {link: key for link, key in named.items() if key in asked}
-        look_up = LookUp(self, keys, self._seconds)
+        look_up = _LookUp(self, deadline, min(self._seconds, deadline.remaining()))
+        failure = self._failure(look_up, sorted(keys), deadline)
+        if failure:
+            self._warn(failure, [key for key in keys if key not in look_up.issues])
+            if not look_up.issues:
+                return None
+        return tuple(
+            _jira_issue(look_up.issues[key], link)
+            for link, key in named.items()
+            if key in look_up.issues
+        )
+
+    def _failure(self, look_up: "_LookUp", keys: list[str], deadline: Deadline) -> str:
+        """Look issues up, and tell the gate how Jira does; return what went wrong, if anything."""
         if not self.gate.may_ask():
-            down = ConnectionError("it is down, and asked about once a second")
-            look_up.future.set_exception(down)
-        elif self._free.acquire(blocking=False):
-            asking = (look_up, sorted(asked))
-            threading.Thread(target=self._run, args=asking, name="jira", daemon=True).start()
-        else:
-            look_up.future.set_exception(
-                BlockingIOError("earlier look-ups still wait for an answer")
-            )
-        return look_up
+            return "it is down, and asked about once a second"
+        started = time.monotonic()
+        try:
+            look_up.run(keys)
+        except _FailedError as error:
+            lasting = _what_to_do(self._config, error)
+            if lasting:  # perhaps it was taken for a Cloud for nothing
+                self.is_cloud = self._config.is_cloud
+            if deadline.remaining():  # else it did not have its time
+                self.gate.failed(
+                    keys[0],
+                    whole=error.code != HTTPStatus.BAD_REQUEST,  # which tells of one query alone
+                    since=started,
+                    retry_after=LONGEST_PROBE_SECONDS if lasting else 0,
+                    trouble=Trouble(lasting or str(error), refuses=error.code in TOKEN_REFUSED),
+                )
+            return str(error)
+        self.gate.passed()
+        return ""
 
     @staticmethod
-    def warn(text: str, keys: Iterable[str]) -> None:
+    def _warn(text: str, keys: Iterable[str]) -> None:
         """Count a failure, and say it unless the log knows of the outage."""
         metrics.enrichment_failures.labels("jira").inc()
         level = logging.INFO if metrics.connected.affects("jira") else logging.WARNING
         logger.log(level, "jira: %s; the message goes without %s", text, ", ".join(keys))
 
-    def _run(self, look_up: "LookUp", keys: list[str]) -> None:
-        started = time.monotonic()
-        try:
-            self._look_up(look_up, keys)
-        except _FAILURES as error:
-            code = error.status_code if isinstance(error, jira.JIRAError) else None
-            self._lasting = _what_to_do(self._config, error) if code in LASTING else ""
-            if self._lasting:  # perhaps it was taken for a Cloud for nothing
-                self._jira.deploymentType = "Cloud" if self._config.is_cloud else None
-            self.gate.failed(
-                keys[0],
-                whole=code != HTTPStatus.BAD_REQUEST,  # which tells of one query alone
-                since=started,
-                retry_after=LONGEST_PROBE_SECONDS if self._lasting else 0,
-                trouble=Trouble(self._lasting or _said(error), refuses=code in _TOKEN_REFUSED),
-            )
-            look_up.future.set_exception(error)
-        else:
-            look_up.future.set_result(None)
-        finally:
-            self._free.release()
 
-    def _look_up(self, look_up: "LookUp", keys: list[str]) -> None:
+class _LookUp:
+    """One look-up, which ends after its time.
+
+    Attributes:
+        issues: by the keys they were asked for, as far as they are found.
+    """
+
+    def __init__(self, jira: JiraIssues, deadline: Deadline, seconds: float) -> None:
+        self.issues: dict[str, _Issue] = {}
+        self._jira = jira
+        self._deadline = deadline
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def run(self, keys: Sequence[str]) -> None:
+        """Find what there is.
+
+        Raises:
+            _FailedError: Jira did not answer properly; what was found until then stays.
+        """
         unseen = _UNSEEN
         try:
             found = {issue.key.upper(): issue for issue in self._search(keys)}
-        except jira.JIRAError as error:
-            if error.status_code != HTTPStatus.BAD_REQUEST:
+        except _FailedError as error:
+            if error.code != HTTPStatus.BAD_REQUEST:
                 raise
             found, unseen = {}, _UNKNOWN
         else:
-            self._lasting = ""
-            self.gate.passed()
-        look_up.issues.update({key: found.pop(key) for key in keys if key in found})
-        missing = [key for key in keys if key not in look_up.issues]
+            self._jira.gate.passed()
+        self.issues.update({key: found.pop(key) for key in keys if key in found})
+        missing = [key for key in keys if key not in self.issues]
         if len(missing) == len(found) == 1:  # it was moved
-            look_up.issues[missing[0]] = found.popitem()[1]
+            self.issues[missing[0]] = found.popitem()[1]
             return
         for key in missing[:_MOST_SINGLE]:
-            if look_up.is_late:
-                return
-            if issue := self._ask(partial(self._jira.read, key), unseen):
-                look_up.issues[key] = issue
-        self.gate.passed()
+            try:
+                self.issues[key] = self._get(_issue_path(key), _Issue, unseen)
+            except _FailedError as error:
+                if error.code not in unseen:
+                    raise
 
     def _search(self, keys: Sequence[str], *, again: bool = True) -> tuple[_Issue, ...]:
         """Return what one query finds, without the keys for which a Cloud refuses it."""
-        kind = self._jira.deploymentType
+        if not keys:
+            return ()
+        is_cloud = self._jira.is_cloud
         try:
-            return self._ask(partial(self._jira.query, keys)) or () if keys else ()
-        except jira.JIRAError as error:
-            named = set(re.findall(r"[A-Z0-9_]+-[0-9]+", error.text or ""))
-            if error.status_code == HTTPStatus.GONE and kind is None:
-                self._jira.deploymentType = "Cloud"
-            elif error.status_code == HTTPStatus.BAD_REQUEST and again and named.intersection(keys):
-                keys, again = [key for key in keys if key not in named], False
+            return self._get(search_path(keys, is_cloud=is_cloud), _Found).issues
+        except _FailedError as error:
+            if error.code == HTTPStatus.GONE and not is_cloud:
+                self._jira.is_cloud = True
+            elif error.code == HTTPStatus.BAD_REQUEST and again and error.keys.intersection(keys):
+                keys, again = [key for key in keys if key not in error.keys], False
             else:
                 raise
         return self._search(keys, again=again)
 
-    @staticmethod
-    def _ask(ask: Callable[[], T], unseen: frozenset[int] = frozenset()) -> T | None:
-        started = time.monotonic()
-        code: int | None = None
-        try:
-            answer = ask()
-            code = HTTPStatus.OK
-        except jira.JIRAError as error:
-            code = error.status_code
-            if code not in unseen:
-                raise
-            code = HTTPStatus.NOT_FOUND  # 401 or 403 would alert somebody about a good token
-            return None
-        finally:
-            seconds = time.monotonic() - started
-            metrics.answered("jira", str(int(code)) if code else "none", seconds)
-        return answer
-
-
-class LookUp:
-    """A look-up on its way.
-
-    Attributes:
-        issues: by the keys they were asked for, as far as they are found.
-        future: done when all are.
-    """
-
-    def __init__(self, jira: JiraIssues, keys: Mapping[str, str], seconds: float) -> None:
-        self.issues: dict[str, _Issue] = {}
-        self.future: Future[None] = Future()
-        self._jira = jira
-        self._keys = keys
-        self._seconds = seconds
-        self._started = time.monotonic()
-
-    @property
-    def is_late(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return time.monotonic() - self._started > self._seconds
-
-    def result(self, deadline: Deadline) -> tuple[JiraIssue, ...] | None:
-        """Return the issues in the order of their links, None when Jira did not answer properly."""
-        failure = ""
-        seconds = min(self._seconds, deadline.remaining())
-        try:
-            deadline.wait_for(self.future, seconds, "an answer of jira")
-        except FutureTimeoutError:
-            failure = f"no answer within {seconds:g} s"
-            if seconds == self._seconds:  # else it did not have its time
-                about = next(iter(self._keys))
-                trouble = Trouble(failure)
-                self._jira.gate.failed(about, whole=True, since=self._started, trouble=trouble)
-        except _FAILURES as error:
-            failure = _said(error)
-        issues = dict(self.issues)  # a look-up that is late may still add some
-        if failure:
-            missing = [key for key in self._keys.values() if key not in issues]
-            self._jira.warn(failure, missing)
-            if not issues:
-                return None
-        return tuple(
-            _jira_issue(issues[key], link) for link, key in self._keys.items() if key in issues
+    def _get(self, path: str, type_: type[T], unseen: frozenset[int] = frozenset()) -> T:
+        """Return a document; nothing is asked for any more when the time is over."""
+        server, seconds = self._jira.server, max(0.0, self._until - time.monotonic())
+        wanted = Wanted(
+            server.url + path,
+            server.headers,
+            seconds=seconds,
+            patience=seconds,
+            most_bytes=_LARGEST_BODY_BYTES,
+            line=server.name,
+            server=server.url,
         )
+        digest = partial(_digest, server, type_, unseen, time.monotonic())
+        future = self._jira.transfers.digest(wanted, digest)
+        try:
+            return self._deadline.wait_for(future, seconds, "an answer of jira")
+        except FutureTimeoutError as error:
+            raise _FailedError(f"no answer within {self._seconds:g} s") from error
 
 
 def server_of(config: JiraConfig) -> Server:
-    """Return Jira as the HTTP edge knows it, for whoever asks without the package."""
+    """Return Jira as the HTTP edge knows it."""
     headers = ["Accept: application/json"]
     if config.basic is not None:
         headers.append(f"Authorization: Basic {config.basic.reveal()}")
@@ -358,65 +265,54 @@ def server_of(config: JiraConfig) -> Server:
     )
 
 
-def search_path(key: str, *, is_cloud: bool) -> str:
-    """Return what the package asks for to find one issue, for whoever asks without it."""
-    fields = {"fields": _FIELDS.split(","), "maxResults": 1}
+def search_path(keys: Sequence[str], *, is_cloud: bool) -> str:
+    """Return what is asked for to find issues."""
+    asked = {"jql": f"key in ({', '.join(keys)})", "maxResults": len(keys), "fields": _FIELDS}
     if is_cloud:
-        where, asked = "search/jql", {"jql": _query([key]), **fields}
-    else:
-        where = "search"
-        asked = {"jql": _query([key]), "startAt": 0, "validateQuery": False, **fields}
-    return f"/rest/api/2/{where}?{urlencode(asked, doseq=True)}"
+        return f"/rest/api/2/search/jql?{urlencode(asked, doseq=True)}"
+    asked["validateQuery"] = "false"  # one unknown key must not cost the others
+    return f"/rest/api/2/search?{urlencode(asked, doseq=True)}"
 
 
-def _query(keys: Sequence[str]) -> str:
-    return f"key in ({', '.join(keys)})"
+def _issue_path(key: str) -> str:
+    return f"/rest/api/2/issue/{key}?fields={','.join(_FIELDS)}"
 
 
-def _usable(answer: Any, type_: type[T]) -> T:
-    """Return what is read of an answer, without what no message can hold.
-
-    The package has Python's own decoder, which lets it in.
-    """
-    found = msgspec.convert(answer, type_)
-    return decode(json.dumps(msgspec.to_builtins(found)).encode(), type_)
-
-
-def _said(error: Exception) -> str:
-    """Say in words what became of a request."""
-    if isinstance(error, jira.JIRAError):
-        return f"it answered {error.status_code}"
-    if isinstance(error, requests.RequestException):
-        # Its own text quotes addresses, which may be what Jira made up for a redirect.
-        cause: BaseException = error
-        while (deeper := cause.__cause__ or cause.__context__) is not None:
-            cause = deeper
-        is_own = isinstance(cause, requests.RequestException)
-        return (
-            f"no response: {_words(cause) if is_own else getattr(cause, 'strerror', '') or cause}"
-        )
-    return str(error) if isinstance(error, OSError) else f"its answer can't be used: {error}"
+def _digest(
+    server: Server,
+    type_: type[T],
+    unseen: frozenset[int],
+    started: float,
+    outcome: Response | TransferError,
+) -> T:
+    """Read a response, in the thread of the transfers."""
+    code = 0 if isinstance(outcome, TransferError) else outcome.code
+    told = HTTPStatus.NOT_FOUND if code in unseen else code  # a 401 is about a good token here
+    metrics.answered("jira", str(int(told)) if told else "none", time.monotonic() - started)
+    if isinstance(outcome, TransferError):
+        raise _FailedError(f"no response: {outcome}")
+    if code != HTTPStatus.OK:
+        keys = frozenset(key.decode() for key in _KEY.findall(outcome.body))
+        raise _FailedError(f"it answered {code}", code, keys, other_server(outcome, server))
+    try:
+        return decode(outcome.body, type_)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _FailedError(f"its answer can't be used: {error}", code) from None
 
 
-def _words(error: BaseException) -> str:
-    """Return an error's name as people write it: ``read timeout``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
-
-
-def _what_to_do(config: JiraConfig, error: Exception) -> str:
-    """Say what an answer means that Jira will give again and again."""
-    code = getattr(error, "status_code", None)
-    answered = urlsplit(getattr(error, "url", None) or config.url)
-    elsewhere = f"{answered.scheme}://{answered.netloc}"
-    if answered.netloc != urlsplit(config.url).netloc:
-        text = f"JIRA_SERVER leads to {elsewhere}, where no token is sent; name what is right"
-    elif code in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+def _what_to_do(config: JiraConfig, error: _FailedError) -> str:
+    """Say what an answer means that Jira will give again and again, ``""`` for one that passes."""
+    if error.leads_to:
+        text = f"JIRA_SERVER leads to {error.leads_to}, where no token is sent; name what is right"
+    elif error.code in TOKEN_REFUSED:
+        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
+        text += ", a Data Center the token alone"
+    elif error.code in LASTING:
         text = "check JIRA_SERVER: there is no search"
         text += ", nor should JIRA_EMAIL be set if it is no Jira Cloud" if config.email else ""
     else:
-        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
-        text += ", a Data Center the token alone"
-    return f"it answers {code}: {text}"
+        return ""
+    return f"it answers {error.code}: {text}"
 
 
 def _jira_issue(issue: _Issue, link: str) -> JiraIssue:

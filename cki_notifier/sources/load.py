@@ -1,20 +1,16 @@
 """What the rules and the message need to know, asked of the services side by side."""
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
-from cki_notifier.checkout.documents import Checkout, MergeRequestLink
+from cki_notifier.checkout.documents import Checkout
 from cki_notifier.checkout.links import merge_request_of, own_pipeline_id
 from cki_notifier.checkout.reference import MergeRequestName
 from cki_notifier.notification.errors import NotifierError
 from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from cki_notifier.sources.datawarehouse import DataWarehouse
 from cki_notifier.sources.gitlab import GitLab
+from cki_notifier.sources.jira import JiraIssues
 from cki_notifier.workers.deadline import Deadline
-
-if TYPE_CHECKING:
-    from cki_notifier.sources.jira import JiraIssues
 
 
 class AmbiguousError(NotifierError):
@@ -27,7 +23,7 @@ class Loader:
     Every method raises what :meth:`cki_notifier.sources.http.HTTP.get` raises.
     """
 
-    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: "JiraIssues | None") -> None:
+    def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: JiraIssues | None) -> None:
         self._warehouse = warehouse
         self._gitlab = gitlab
         self._jira = jira
@@ -71,38 +67,18 @@ class Loader:
         found = merge_request_of(checkout)
         if found is None or not found[1].url:
             return None
-        with self._gitlab.place(checkout.id, found[1].url, deadline):
-            return self._merge_request(checkout, *found, deadline)
+        field, url, own = found[0], found[1].url, own_pipeline_id(checkout)
+        with self._gitlab.place(checkout.id, url, deadline):
+            merge_request, head = self._gitlab.merge_request(url, field, deadline)
+            if head is None or own in {0, head.id} or merge_request.state == "merged":
+                return merge_request
+            downstream = self._gitlab.downstream_pipeline_ids(url, head, own, deadline)
+        return replace(merge_request, downstream_pipeline_ids=downstream)
 
     def with_issues(
         self, merge_request: MergeRequest | None, deadline: Deadline
     ) -> MergeRequest | None:
         """Add the issues that a merge request names; without Jira's answer it stays as it is."""
-        look_up = self._jira.start(merge_request.jira) if self._jira and merge_request else None
-        if merge_request is None or look_up is None:
+        if merge_request is None or self._jira is None:
             return merge_request
-        return replace(merge_request, jira_issues=look_up.result(deadline))
-
-    def _merge_request(
-        self, checkout: Checkout, field: str, found: MergeRequestLink, deadline: Deadline
-    ) -> MergeRequest:
-        url = found.url or ""
-        document = self._gitlab.merge_request(url, field, deadline)
-        head = document.head_pipeline
-        own = own_pipeline_id(checkout)
-        asks = head is not None and own not in {0, head.id} and document.state != "merged"
-        downstream = (
-            self._gitlab.downstream_pipeline_ids(url, head, own, deadline)
-            if head is not None and asks
-            else frozenset[int]()
-        )
-        return MergeRequest(
-            url=url,
-            state=document.state,
-            is_draft=document.is_draft,
-            labels=document.labels,
-            jira=document.links.jira,
-            bugzilla=document.links.bugzilla,
-            head_pipeline_id=head.id if head else None,
-            downstream_pipeline_ids=downstream,
-        )
+        return replace(merge_request, jira_issues=self._jira.find(merge_request.jira, deadline))

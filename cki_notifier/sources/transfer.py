@@ -2,8 +2,8 @@
 
 Why libcurl: its time limit covers the whole transfer, from the look-up of the host's name to the
 last byte of the body, so that a service that drips can't outlast a deadline; and one thread that
-drives all transfers costs less than a thread for each. A transfer never follows a redirect and
-never repeats itself: both are decided in :mod:`cki_notifier.sources.http`.
+drives all transfers costs less than a thread for each. A transfer follows redirects on the same
+server alone, because the token goes along, and never repeats itself.
 
 A body lives in that thread alone, and only until it is digested: read into the little that its
 reader wants of it. Many large ones at once would fill the memory, so they take turns, and wait
@@ -20,7 +20,7 @@ import select
 import threading
 import time
 import zlib
-from collections import OrderedDict, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -30,7 +30,6 @@ import pycurl
 from msgspec import Struct
 
 from cki_notifier import __version__
-from cki_notifier.sources.few_at_a_time import FewAtATime
 from cki_notifier.workers.threads import start_vital
 
 T = TypeVar("T")
@@ -43,22 +42,21 @@ LARGE_BODIES = 2
 #: A large body has no more bytes than so many for each that came over the wire. Documents of ours
 #: shrink to a tenth or a thirtieth; gzip can make one byte of a thousand.
 _MOST_GROWTH = 100
-#: So many addresses are remembered at which something large was found.
+#: So many addresses are remembered at which something large was found: the next time it waits
+#: before it is asked for. With more all are forgotten, which costs one request each.
 _MOST_LARGE = 1_000
 #: How gzip begins (RFC 1952, 2.3.1), which no JSON does; and zlib's word for "with gzip's header".
 _GZIP, _GZIP_BITS = b"\x1f\x8b", 31
 _CONNECT_SECONDS = 10
+_REDIRECTS, _MOST_REDIRECTS = frozenset({301, 302, 303, 307, 308}), 3
 #: A body that arrives slower than this for so long is given up: bytes a second, seconds.
 _SLOWEST_BYTES_A_SECOND, _SLOW_SECONDS = 100, 30
 _KEPT_CONNECTIONS = 128
 #: libcurl's code for what is no HTTP (CURLE_UNSUPPORTED_PROTOCOL).
 _NOT_HTTP = 1
 _STOPPING = "the process is stopping"
-_READABLE, _WRITABLE, _BROKEN = (
-    select.EPOLLIN | select.EPOLLHUP,
-    select.EPOLLOUT,
-    select.EPOLLERR,
-)
+#: Has libcurl look for itself what a socket is ready for.
+_ANY_EVENT = 0
 
 
 class TransferError(Exception):
@@ -82,7 +80,8 @@ class Response(Struct, frozen=True):
         code: HTTP's status code.
         headers: by their names in lower case; empty unless they were asked for.
         body: as decoded.
-        redirected_to: the address it redirects to, made absolute; "" for none.
+        redirected_to: where it redirects to, if that is not followed: an absolute address, or
+            something that is none; "" for no redirect.
         retry_after: the seconds it asks us to wait, 0 when it does not.
     """
 
@@ -102,12 +101,13 @@ class Wanted(Struct, frozen=True):
     Attributes:
         url: percent-encoded, built of checked parts.
         headers: whole header lines.
-        seconds: after which the transfer fails, whatever it is doing then; waiting for the turn of
-            a large body, or until it is one of a few, does not count.
-        patience: for so long somebody waits for it in any case, in seconds.
+        seconds: after which a request fails, whatever it is doing then; waiting for the turn of a
+            large body, or until it is one of a few, does not count.
+        patience: nobody waits for it longer, in seconds.
         most_bytes: of the body, decompressed.
         line: the large bodies of one line take turns, and hold up those of no other.
         wants_headers: whether ``digest`` looks at the headers, which cost as much as a body.
+        server: the address below which a redirect is followed; "" for none.
     """
 
     url: str
@@ -117,6 +117,7 @@ class Wanted(Struct, frozen=True):
     most_bytes: int = LARGEST_BODY_BYTES
     line: str = ""
     wants_headers: bool = False
+    server: str = ""
 
 
 class _Transfer(Generic[T]):
@@ -124,9 +125,11 @@ class _Transfer(Generic[T]):
 
     def __init__(self, wanted: Wanted, digest: Digest[T]) -> None:
         self.wanted = wanted
+        self.url = wanted.url
         self.future: Future[T] = Future()
         self.wanted_until = time.monotonic() + wanted.patience
         self._digest = digest
+        self._redirects = 0
         self.begin()
 
     def begin(self) -> None:
@@ -145,30 +148,45 @@ class _Transfer(Generic[T]):
         self._wire_bytes += len(chunk)
         most = self.wanted.most_bytes
         most_grown = max(LARGE_BODY_BYTES, _MOST_GROWTH * self._wire_bytes)
-        if self._gunzip is None:
-            self.body += chunk
-        else:
-            room = min(most, most_grown) + 1 - len(self.body)
+        if self._gunzip is not None:
             try:
-                self.body += self._gunzip.decompress(chunk, room)
+                chunk = self._gunzip.decompress(chunk, min(most, most_grown) + 1 - len(self.body))
             except zlib.error as error:
                 text = f"the body can't be decompressed: {error}"
                 self.fault = TransferError(text, has_begun=True)
                 return False
-        size = len(self.body)
-        if size > most:
-            self._refuse(f"the body is larger than {most} bytes")
-        elif size > most_grown:
-            self._refuse(f"the body grows more than {_MOST_GROWTH} times by being decompressed")
-        return self.fault is None
-
-    def _refuse(self, text: str) -> None:
+        self.body += chunk
+        if len(self.body) > most:
+            text = f"the body is larger than {most} bytes"
+        elif len(self.body) > most_grown:
+            text = f"the body grows more than {_MOST_GROWTH} times by being decompressed"
+        else:
+            return True
         self.fault = TransferError(text, has_begun=True, is_bound=True)
+        return False
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is missing of what was compressed, and nothing is behind it."""
-        return self._gunzip is None or (self._gunzip.eof and not self._gunzip.unused_data)
+    def outcome(self, curl: pycurl.Curl, error: TransferError | None) -> Response | TransferError:
+        """Return a whole response, or what is wrong with it."""
+        if fault := self.fault or error:
+            return fault
+        if self._gunzip and (not self._gunzip.eof or self._gunzip.unused_data):
+            return TransferError("the compressed body is not whole", has_begun=True)
+        return Response(
+            curl.getinfo(pycurl.RESPONSE_CODE),
+            _headers(self.head or []),
+            self.body,
+            redirected_to=_redirected_to(curl),
+            retry_after=float(curl.getinfo(pycurl.RETRY_AFTER)),
+        )
+
+    def follow(self, curl: pycurl.Curl) -> bool:
+        """Tell whether it goes on by a redirect on the same server."""
+        url, server = _redirected_to(curl), self.wanted.server
+        if not (server and url.startswith(f"{server}/")) or self._redirects == _MOST_REDIRECTS:
+            return False
+        self.url = url
+        self._redirects += 1
+        return True
 
     def end(self, outcome: Response | TransferError) -> None:
         """Digest what came of it, and tell who waits."""
@@ -198,15 +216,13 @@ class Transfers:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _KEPT_CONNECTIONS)
         self._sockets = select.epoll()
-        self._watched: set[int] = set()
         self._due: float | None = None
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._held: deque[_Transfer[Any]] = deque()
         self._spare: list[pycurl.Curl] = []
-        self._turns: defaultdict[str, FewAtATime[_Transfer[Any]]] = defaultdict(
-            lambda: FewAtATime(LARGE_BODIES)
-        )
-        self._large: OrderedDict[str, None] = OrderedDict()
+        #: Those of each line that have their turn, and behind them those that wait for it.
+        self._large_ones: defaultdict[str, list[_Transfer[Any]]] = defaultdict(list)
+        self._large: set[str] = set()
         self._lock = threading.Lock()
         self._new: deque[_Transfer[Any]] = deque()
         self._closed = False
@@ -238,13 +254,11 @@ class Transfers:
         """
         transfer = _Transfer(wanted, digest)
         with self._lock:  # so that none begins behind the end, where it would wait for ever
-            closed, first = self._closed, not self._new
-            if not closed:
+            if not self._closed:
                 self._new.append(transfer)
-        if closed:
-            transfer.end(TransferError(_STOPPING))
-        elif first:
-            os.eventfd_write(self._wake, 1)
+                os.eventfd_write(self._wake, 1)
+                return transfer.future
+        transfer.end(TransferError(_STOPPING))
         return transfer.future
 
     def close(self) -> None:
@@ -257,11 +271,11 @@ class Transfers:
 
     def _run(self) -> None:
         while not self._closed:
-            for socket, events in self._sockets.poll(self._patience()):
+            for socket, _ in self._sockets.poll(self._patience()):
                 if socket == self._wake:
                     os.eventfd_read(self._wake)
                 else:
-                    self._multi.socket_action(socket, _curl_events(events))
+                    self._multi.socket_action(socket, _ANY_EVENT)
             self._begin()
             if self._due is not None and self._due <= time.monotonic():
                 self._due = None
@@ -270,8 +284,8 @@ class Transfers:
         for curl, transfer in list(self._transfers.items()):
             self._multi.remove_handle(curl)
             transfer.end(TransferError(_STOPPING))
-        waiting = [it for turns in self._turns.values() for it in turns.waiting]
-        for transfer in (*self._held, *self._taken(), *waiting):
+        waiting = [it for line in self._large_ones.values() for it in line[LARGE_BODIES:]]
+        for transfer in (*self._held, *self._new, *waiting):
             transfer.end(TransferError(_STOPPING))
         self._multi.close()
         self._sockets.close()
@@ -281,17 +295,11 @@ class Transfers:
         """Return for how many seconds nothing but sockets can need us, None for ever."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
-    def _taken(self) -> list["_Transfer[Any]"]:
-        """Take what was started since the last time."""
-        with self._lock:
-            new, self._new = self._new, deque()
-        return list(new)
-
     def _begin(self) -> None:
-        for transfer in self._taken() if self._new else ():
-            if transfer.wanted.url not in self._large or self._turns[transfer.wanted.line].take(
-                transfer
-            ):
+        """Ask for what was started since the last time."""
+        while self._new:
+            transfer = self._new.popleft()
+            if transfer.wanted.url not in self._large or self._has_turn(transfer):
                 self._held.append(transfer)
         self._ask_held()
 
@@ -299,9 +307,8 @@ class Transfers:
         """Ask for what is only held back because enough is under way."""
         while self._held and (self._most is None or len(self._transfers) < self._most):
             transfer = self._held.popleft()
-            if self._most is not None and transfer.wanted_until < time.monotonic():
-                transfer.end(_unwanted())
-                self._leave(transfer)
+            if transfer.wanted_until < time.monotonic():
+                self._end(transfer, TransferError("nobody waits for it any more", has_begun=True))
             else:
                 self._ask(transfer)
 
@@ -313,8 +320,7 @@ class Transfers:
             self._multi.add_handle(curl)
         except (pycurl.error, ValueError) as error:
             self._transfers.pop(curl, None)
-            transfer.end(TransferError(str(error.args[-1])))  # behind libcurl's number for it
-            self._leave(transfer)
+            self._end(transfer, TransferError(str(error.args[-1])))  # behind libcurl's number
 
     def _new_handle(self) -> pycurl.Curl:
         """Make a handle with all that is the same for each of its transfers."""
@@ -333,9 +339,10 @@ class Transfers:
 
     def _prepare(self, curl: pycurl.Curl, transfer: "_Transfer[Any]") -> None:
         wanted = transfer.wanted
-        curl.setopt(pycurl.URL, wanted.url)
+        seconds = min(wanted.seconds, transfer.wanted_until - time.monotonic())
+        curl.setopt(pycurl.URL, transfer.url)
         curl.setopt(pycurl.HTTPHEADER, [*wanted.headers, "Accept-Encoding: gzip"])
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(wanted.seconds * 1000)))
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(seconds * 1000)))
         curl.setopt(pycurl.WRITEFUNCTION, lambda chunk: self._write(transfer, chunk))
         if transfer.head is None:
             curl.unsetopt(pycurl.HEADERFUNCTION)
@@ -346,26 +353,29 @@ class Transfers:
         """Take a piece of a body, or have libcurl give up."""
         if not transfer.take(chunk):
             return -1
-        if len(transfer.body) > LARGE_BODY_BYTES and not self._turns[transfer.wanted.line].take(
-            transfer
-        ):
+        if len(transfer.body) > LARGE_BODY_BYTES and not self._has_turn(transfer):
             transfer.waits = True
             return -1
         return len(chunk)
 
+    def _has_turn(self, transfer: "_Transfer[Any]") -> bool:
+        """Tell whether a large body may be read now; if not, it waits from now on."""
+        line = self._large_ones[transfer.wanted.line]
+        if transfer not in line:
+            line.append(transfer)
+        return transfer in line[:LARGE_BODIES]
+
     def _watch_socket(self, what: int, socket: int, _multi: object, _data: object) -> None:
         """Watch a socket for libcurl (its M_SOCKETFUNCTION)."""
         if what == pycurl.POLL_REMOVE:
-            self._watched.discard(socket)
             self._sockets.unregister(socket)
             return
-        wanted = select.EPOLLIN if what & pycurl.POLL_IN else 0
-        wanted |= select.EPOLLOUT if what & pycurl.POLL_OUT else 0
-        if socket in self._watched:
-            self._sockets.modify(socket, wanted)
-        else:
-            self._watched.add(socket)
-            self._sockets.register(socket, wanted)
+        events = select.EPOLLIN if what & pycurl.POLL_IN else 0
+        events |= select.EPOLLOUT if what & pycurl.POLL_OUT else 0
+        try:
+            self._sockets.register(socket, events)
+        except FileExistsError:
+            self._sockets.modify(socket, events)
 
     def _set_timer(self, milliseconds: int) -> None:
         """Wake libcurl after a time, or never for -1 (its M_TIMERFUNCTION)."""
@@ -387,47 +397,26 @@ class Transfers:
         self._multi.remove_handle(curl)
         transfer = self._transfers.pop(curl)
         if len(transfer.body) > LARGE_BODY_BYTES:
-            self._remember(transfer.wanted.url)
-        waits = transfer.waits
-        if not waits:
-            transfer.end(_outcome(curl, transfer, error))
+            if len(self._large) >= _MOST_LARGE:
+                self._large.clear()
+            self._large.add(transfer.wanted.url)
+        if error is None and transfer.follow(curl):
+            self._held.append(transfer)
+        elif not transfer.waits:
+            self._end(transfer, transfer.outcome(curl, error))
         transfer.begin()  # once more when it has its turn; and without its body before others have
         curl.unsetopt(pycurl.WRITEFUNCTION)
         self._spare.append(curl)
-        if not waits:
-            self._leave(transfer)
 
-    def _remember(self, url: str) -> None:
-        """Remember where something large is: the next time it waits before it is asked for."""
-        self._large[url] = None
-        self._large.move_to_end(url)
-        if len(self._large) > _MOST_LARGE:
-            self._large.popitem(last=False)
-
-    def _leave(self, transfer: "_Transfer[Any]") -> None:
-        """Give the turn to the next one, if this one had it; who is waited for no more is over."""
-        turns = self._turns[transfer.wanted.line]
-        following = turns.leave(transfer)
-        while following is not None and following.wanted_until < time.monotonic():
-            following.end(_unwanted())
-            following = turns.leave(following)
-        if following is not None:
-            self._held.append(following)
-
-
-def _unwanted() -> TransferError:
-    return TransferError("nobody waits for it any more", has_begun=True)
-
-
-def _outcome(
-    curl: pycurl.Curl, transfer: "_Transfer[Any]", error: TransferError | None
-) -> "Response | TransferError":
-    fault = transfer.fault or error
-    if fault is not None:
-        return fault
-    if not transfer.is_whole:
-        return TransferError("the compressed body is not whole", has_begun=True)
-    return _response(curl, transfer)
+    def _end(self, transfer: "_Transfer[Any]", outcome: Response | TransferError) -> None:
+        """Tell what came of a transfer, and give its turn, if it had one, to the next."""
+        transfer.end(outcome)
+        line = self._large_ones[transfer.wanted.line]
+        had_turn = transfer in line[:LARGE_BODIES]
+        if transfer in line:
+            line.remove(transfer)
+        if had_turn and len(line) >= LARGE_BODIES:
+            self._held.append(line[LARGE_BODIES - 1])
 
 
 def _whole(outcome: Response | TransferError) -> Response:
@@ -436,27 +425,13 @@ def _whole(outcome: Response | TransferError) -> Response:
     return msgspec.structs.replace(outcome, body=bytes(outcome.body))
 
 
-def _response(curl: pycurl.Curl, transfer: "_Transfer[Any]") -> Response:
-    code = curl.getinfo(pycurl.RESPONSE_CODE)
-    return Response(
-        code,
-        _headers(transfer.head or ()),
-        transfer.body,
-        redirected_to=(curl.getinfo_raw(pycurl.REDIRECT_URL) or b"").decode(errors="replace"),
-        retry_after=float(curl.getinfo(pycurl.RETRY_AFTER)),
-    )
+def _redirected_to(curl: pycurl.Curl) -> str:
+    if curl.getinfo(pycurl.RESPONSE_CODE) not in _REDIRECTS:
+        return ""
+    return (curl.getinfo_raw(pycurl.REDIRECT_URL) or b"").decode(errors="replace") or "nowhere"
 
 
-def _curl_events(events: int) -> int:
-    """Turn epoll's events into libcurl's."""
-    return (
-        (pycurl.CSELECT_IN if events & _READABLE else 0)
-        | (pycurl.CSELECT_OUT if events & _WRITABLE else 0)
-        | (pycurl.CSELECT_ERR if events & _BROKEN else 0)
-    )
-
-
-def _headers(lines: "list[bytes] | tuple[()]") -> dict[str, str]:
+def _headers(lines: list[bytes]) -> dict[str, str]:
     headers = {}
     for line in lines:
         name, colon, value = line.decode("latin-1").partition(":")

@@ -12,7 +12,7 @@ from prometheus_client import (
 )
 
 from cki_notifier import __version__
-from cki_notifier.notification.by_hand import OUTCOMES
+from cki_notifier.notification.command_words import OUTCOMES
 from cki_notifier.notification.models import Stage, Status
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason
 from cki_notifier.telemetry.connections import Connections

@@ -93,7 +93,7 @@ def run(config: Config, order: Order, topic: Topic) -> Result:
     shares = shares_of(config.in_flight)
     http = HTTP(Transfers(certificate_authorities()), shares)
     warehouse = DataWarehouse(http, config.datawarehouse)
-    loader = Loader(warehouse, GitLab(http, config.gitlab_tokens, shares), None)
+    loader = Loader(warehouse, GitLab(http, config.gitlab_tokens), None)
     publisher = Publisher(config.kafka)
     pipeline = Pipeline(
         loader, Faulty(publisher, order), config.datawarehouse.url, Ledger(config.kafka)

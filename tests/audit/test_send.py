@@ -18,7 +18,7 @@ from cki_notifier.audit.send import Became, Result, Row
 from cki_notifier.audit.stages import Due
 from cki_notifier.configuration.settings import KafkaConfig, read_config
 from cki_notifier.kafka.announcements import Announcements
-from cki_notifier.notification.by_hand import run_told_by
+from cki_notifier.notification.command_words import run_told_by
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.notification.models import Stage
 from cki_notifier.workers.deadline import Deadline

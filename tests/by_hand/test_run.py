@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cki_notifier.notification.by_hand import run_told_by
+from cki_notifier.notification.command_words import run_told_by
 from tests.brokers.stage import Stage
 from tools.brokers.kafka import Kafka, read_topic
 from tools.notifier import complete

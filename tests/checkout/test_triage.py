@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cki_notifier.checkout.documents import Build, IssueOccurrence, Test, TestResult
-from cki_notifier.checkout.triage import Evidence, Finding, findings, overall_status
+from cki_notifier.checkout.triage import Evidence, overall_status
 from tests import factories
 from tests.properties import PATIENT
 
@@ -194,19 +194,6 @@ def test_a_failure_is_worse_than_an_error() -> None:
     assert overall_status(having(OTHER_ERRED, FAILED)) == "fail"
     assert overall_status(having(OTHER_ERRED, FAILED, known=at("test"))) == "error"
     assert overall_status(having(Build(id="b", status="ERROR"), FAILED)) == "fail"
-
-
-def test_findings_are_told_one_by_one() -> None:
-    """The builds' come first, then the tests', each with whether it is triaged."""
-    waived = Test(id="t3", status="FAIL", waived=True)
-    parts = (OTHER_ERRED, FAILED, waived, BROKEN, Build(id="b2", status="ERROR"))
-
-    assert list(findings(having(*parts, known=at("build")))) == [
-        Finding("build", "b", "FAIL", triaged=True),
-        Finding("build", "b2", "ERROR", triaged=False),
-        Finding("test", "t2", "ERROR", triaged=False),
-        Finding("test", "t", "FAIL", triaged=False),
-    ]
 
 
 @PATIENT

@@ -10,8 +10,8 @@ from typing import Any
 import pika
 
 from cki_notifier.configuration.settings import OperatorConfig, read_operator_config
+from cki_notifier.notification.command_words import taken_by
 from cki_notifier.notification.errors import InvalidDocument, Malformed, NotifierError
-from cki_notifier.notification.taken import taken_by
 from cki_notifier.rabbitmq.connection import connect, ensure_queue
 from cki_notifier.rabbitmq.queues import retry_arguments
 from cki_notifier.rabbitmq.republish import copied_properties

@@ -14,7 +14,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from cki_notifier.notification.taken import taken_by
+from cki_notifier.notification.command_words import taken_by
 from tests.brokers.stage import Stage, eventually
 from tests.dead_letters.letters import (
     BEGAN,

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.doctor import web
@@ -22,6 +21,7 @@ LINK = "https://x.example/browse/RHEL-1"
 EMAIL = "cki@example.com"
 #: To a Jira at an address, with an e-mail where one is set.
 Look = Callable[[JiraConfig], Finding]
+Finds = Callable[[JiraConfig], bool]
 
 
 @pytest.fixture
@@ -46,11 +46,14 @@ def config(url: str, email: str | None = None, token: str = "") -> JiraConfig:
     return JiraConfig(url=url, token=Secret(token or "jira-token"), email=email)
 
 
-def finds(config: JiraConfig) -> bool:
+@pytest.fixture
+def finds(transfers: Transfers) -> Finds:
     """Tell whether the daemon gets an answer."""
-    look_up = JiraIssues(config, certificate_authorities(), 20).start([LINK])
-    assert look_up is not None
-    return look_up.result(Deadline(30)) is not None
+
+    def finds(config: JiraConfig) -> bool:
+        return JiraIssues(transfers, config, 20).find([LINK], Deadline(30)) is not None
+
+    return finds
 
 
 #: Each kind, with or without an e-mail, and what is to be done where it can't work.
@@ -67,11 +70,17 @@ CONFIGURATIONS = [
 
 
 @pytest.mark.parametrize("names", [True, False])
-@pytest.mark.parametrize(("kind", "email", "advice"), CONFIGURATIONS)
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
 def test_ok_means_that_the_daemon_finds_issues(
-    look: Look, jira: Jira, kind: Kind, email: str | None, advice: str, *, names: bool
+    look: Look,
+    finds: Finds,
+    jira: Jira,
+    configuration: tuple[Kind, str | None, str],
+    *,
+    names: bool,
 ) -> None:
     """And whatever else it says, that it does not; then the advice is what helps."""
+    kind, email, advice = configuration
     jira.kind, jira.names_unknown_keys = kind, names
     how = config(jira.address, email)
     row = look(how)
@@ -146,7 +155,7 @@ def test_a_token_may_be_for_the_search_alone(
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_the_request_is_the_daemons_own(look: Look, jira: Jira, kind: Kind) -> None:
+def test_the_request_is_the_daemons_own(look: Look, finds: Finds, jira: Jira, kind: Kind) -> None:
     """To the letter: path, query and credentials."""
     jira.kind = kind
     how = config(jira.address, EMAIL if kind == Kind.CLOUD else None)

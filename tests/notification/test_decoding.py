@@ -127,9 +127,10 @@ def test_what_python_does_not_read_is_no_json(text: bytes) -> None:
 
 def test_a_number_that_is_none_is_of_a_wrong_type_where_it_is_read() -> None:
     """It is not taken for a field that is missing."""
-    for kind in (str | None, bool | None, int | None, list[str] | None):
+    kinds = list[str | None], list[bool | None], list[int | None], list[list[str] | None]
+    for kind in kinds:
         with pytest.raises(msgspec.ValidationError):
-            decode(b'[NaN, "x"]', tuple[kind, str])  # type: ignore[valid-type]
+            decode(b"[NaN]", kind)
 
 
 @pytest.mark.parametrize("text", [b"1e999", b"-1e999", b"9" * 5_000, b"1E400", b"0.1e-9999"])

@@ -102,6 +102,7 @@ def test_headers_are_read_up_to_a_size(
 @pytest.mark.parametrize("packed", [True, False])
 def test_jiras_answer_is_read_up_to_a_size(
     services: Services,
+    http: HTTP,
     deadline: Deadline,
     caplog: pytest.LogCaptureFixture,
     body: bytes,
@@ -111,24 +112,22 @@ def test_jiras_answer_is_read_up_to_a_size(
     """Twenty megabytes are not waited for, packed or not; the message goes without the extra."""
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"} if packed else {}
     services.jira.answer("", Status(200, gzip.compress(body) if packed else body, headers))
-    jira = JiraIssues(JiraConfig(url=services.jira.url, token=None), certificate_authorities(), 30)
-    look_up = jira.start(["https://x.example/browse/A-1"])
-    assert look_up is not None
-    assert look_up.result(deadline) is None
-    assert "larger than 8388608 bytes" in caplog.text
+    jira = JiraIssues(http.transfers, JiraConfig(url=services.jira.url, token=None), 30)
+    assert jira.find(["https://x.example/browse/A-1"], deadline) is None
+    bound = "grows more than 100 times" if packed else "is larger than 8388608 bytes"
+    assert bound in caplog.text
 
 
 def test_a_description_with_many_issues_does_not_make_jira_look_down(
-    services: Services, deadline: Deadline
+    services: Services, http: HTTP, deadline: Deadline
 ) -> None:
     """No more are asked for than fit into an address, and few of the rest one by one."""
     links = [f"https://x.example/browse/{'K' * 50}-{number}" for number in range(50_000)]
     services.jira.add_issue(documents.jira_issue(f"{'K' * 50}-7"))
     services.jira.token = None
-    jira = JiraIssues(JiraConfig(url=services.jira.url, token=None), certificate_authorities(), 30)
-    look_up = jira.start([*links, f"https://x.example/browse/{'L' * 1_000_000}-1"])
-    assert look_up is not None
-    assert [issue.key for issue in look_up.result(deadline) or ()] == [f"{'K' * 50}-7"]
+    jira = JiraIssues(http.transfers, JiraConfig(url=services.jira.url, token=None), 30)
+    found = jira.find([*links, f"https://x.example/browse/{'L' * 1_000_000}-1"], deadline)
+    assert [issue.key for issue in found or ()] == [f"{'K' * 50}-7"]
     seen, *single = services.jira.requests
     assert len(seen.target) < 8_000
     assert len(single) == 10

@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import DataWarehouseConfig, JiraConfig
 from cki_notifier.notification.models import JiraIssue
@@ -51,10 +50,10 @@ def gitlab(services: Services, http: HTTP) -> GitLab:
 
 
 @pytest.fixture
-def jira(services: Services) -> JiraIssues:
+def jira(transfers: Transfers, services: Services) -> JiraIssues:
     """A client of Jira's stand-in that is less patient than the daemon's."""
     config = JiraConfig(url=services.jira.url, token=Secret("jira-token"))
-    return JiraIssues(config, certificate_authorities(), LOOK_UP_SECONDS)
+    return JiraIssues(transfers, config, LOOK_UP_SECONDS)
 
 
 @pytest.fixture
@@ -112,8 +111,6 @@ def find(jira: JiraIssues, deadline: Deadline) -> Find:
     """Look up issues, and wait for them."""
 
     def find(*links: str) -> tuple[JiraIssue, ...] | None:
-        look_up = jira.start(links)
-        assert look_up is not None
-        return look_up.result(deadline)
+        return jira.find(links, deadline)
 
     return find

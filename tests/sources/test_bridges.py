@@ -326,7 +326,7 @@ def test_the_names_of_many_hosts_are_not_kept(
     http: HTTP, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever may name hosts fills no memory."""
-    monkeypatch.setattr("cki_notifier.sources.gitlab._MOST_HOSTS", 2)
+    monkeypatch.setattr("cki_notifier.sources.gitlab._MOST_REMEMBERED", 2)
     service, host = services.gitlab, services.gitlab.url.partition("//")[2]
     service.names = TRIGGER_JOBS_ALONE
     service.token = None

@@ -35,18 +35,20 @@ def url_of(service: Gitlab) -> str:
 
 def test_a_merge_request_is_read(gitlab: GitLab, service: Gitlab, deadline: Deadline) -> None:
     """The project's path is one part of the request's, and the token goes along."""
-    read = gitlab.merge_request(url_of(service), FIELD, deadline)
+    read, head = gitlab.merge_request(url_of(service), FIELD, deadline)
     assert (read.state, read.is_draft, read.labels) == ("opened", False, documents.LABELS)
-    assert read.links == trailers(documents.DESCRIPTION)
-    assert read.links.jira
-    assert read.head_pipeline == Pipeline(id=77, web_url=service.pipeline_url(PROJECT, 77))
+    links = trailers(documents.DESCRIPTION)
+    assert (read.jira, read.bugzilla) == (links.jira, links.bugzilla)
+    assert read.jira
+    assert read.head_pipeline_id == 77
+    assert head == Pipeline(id=77, web_url=service.pipeline_url(PROJECT, 77))
     [seen] = service.requests
     assert seen.target == PATH
     assert seen.headers["private-token"] == "gitlab-token"
 
 
 #: What some fields become.
-READ_AS = {"draft": "is_draft", "description": "links.jira"}
+READ_AS = {"draft": "is_draft", "description": "jira", "head_pipeline": "head_pipeline_id"}
 
 
 @pytest.mark.parametrize("name", ["draft", "labels", "description", "head_pipeline"])
@@ -57,7 +59,7 @@ def test_only_the_state_has_to_be_there(
     for value in (None, documents.MISSING):
         document = documents.changed(documents.merge_request(url_of(service)), {name: value})
         service.add_merge_request(document)
-        read = gitlab.merge_request(url_of(service), FIELD, deadline)
+        read, _ = gitlab.merge_request(url_of(service), FIELD, deadline)
         assert read.state == "opened"
         assert not getattr(read, READ_AS.get(name, name), None)
 
@@ -124,7 +126,7 @@ def test_a_token_goes_to_its_host_alone(http: HTTP, service: Gitlab, deadline: D
     service.token = None
     host = urlsplit(service.url).netloc
     tokens = {name: Secret("x") for name in ("127.0.0.1", "127.0.0.1:1", "gitlab.com", host + "0")}
-    assert GitLab(http, tokens).merge_request(url_of(service), FIELD, deadline).state == "opened"
+    assert GitLab(http, tokens).merge_request(url_of(service), FIELD, deadline)[0].state == "opened"
     assert "private-token" not in service.requests[0].headers
     assert "authorization" not in service.requests[0].headers
 
@@ -188,9 +190,9 @@ def test_a_long_description_is_not_kept(
     description = "\n".join([long, *lines])
     document = documents.merge_request(url_of(service))
     service.add_merge_request(documents.changed(document, {"description": description}))
-    read = gitlab.merge_request(url_of(service), FIELD, deadline)
-    assert len(read.links.jira) == 999
-    assert read.links.bugzilla == ()
+    read, _ = gitlab.merge_request(url_of(service), FIELD, deadline)
+    assert len(read.jira) == 999
+    assert read.bugzilla == ()
 
 
 def test_half_a_character_costs_no_merge_request(
@@ -201,7 +203,7 @@ def test_half_a_character_costs_no_merge_request(
         documents.merge_request(url_of(service)), {"title": "?", "labels": ["a?"]}
     )
     service.answer("", Garbage(json.dumps(document).replace("?", r"\udc00").encode()))
-    assert gitlab.merge_request(url_of(service), FIELD, deadline).labels == ("a\ufffd",)
+    assert gitlab.merge_request(url_of(service), FIELD, deadline)[0].labels == ("a\ufffd",)
 
 
 @pytest.mark.parametrize("path", ["/gitlab", "/tools/git.lab"])
@@ -216,9 +218,9 @@ def test_a_gitlab_may_be_under_a_path(
     service.add_merge_request(documents.merge_request(url_of(service), head_pipeline=head), below)
     host = urlsplit(service.url).netloc
     client = GitLab(http, {host: Secret("x"), f"{host}{path}": Secret("gitlab-token")})
-    read = client.merge_request(url_of(service), FIELD, deadline)
-    assert read.head_pipeline is not None
-    ids = client.downstream_pipeline_ids(url_of(service), read.head_pipeline, 2, deadline)
+    _, pipeline = client.merge_request(url_of(service), FIELD, deadline)
+    assert pipeline is not None
+    ids = client.downstream_pipeline_ids(url_of(service), pipeline, 2, deadline)
     assert ids == frozenset({1})
     assert [seen.target for seen in service.requests] == [
         path + PATH,
@@ -236,7 +238,7 @@ def test_a_group_is_no_path_that_a_gitlab_is_under(
     host = urlsplit(service.url).netloc
     keys = ("gitlab.com/group", f"{host}/grou", f"{host}/group/sub.group", f"{host}/Group")
     client = GitLab(http, {host: Secret("gitlab-token")} | dict.fromkeys(keys, Secret("x")))
-    assert client.merge_request(url_of(service), FIELD, deadline).state == "opened"
+    assert client.merge_request(url_of(service), FIELD, deadline)[0].state == "opened"
     assert service.requests[0].target == PATH
 
 

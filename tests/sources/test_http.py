@@ -1,11 +1,12 @@
 """The HTTP edge: what each response means."""
 
 import time
+from collections.abc import Mapping
 
 import pytest
 
 from cki_notifier.notification.errors import InvalidDocument, NotFound, Unavailable
-from cki_notifier.sources.http import HTTP, Page, Reading, Server, whole
+from cki_notifier.sources.http import HTTP, Reading, Server, whole
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from tests.sources.raw import Raw
@@ -36,8 +37,8 @@ def test_the_json_that_is_expected_is_the_document(get: Get, service: Warehouse)
 def test_a_document_comes_with_its_headers(http: HTTP, server: Server) -> None:
     """Header names are in lower case, however they were sent."""
 
-    def content_type(page: Page[Item]) -> tuple[Item, str]:
-        return page.document, page.headers["content-type"]
+    def content_type(item: Item, headers: Mapping[str, str]) -> tuple[Item, str]:
+        return item, headers["content-type"]
 
     read = http.get(
         server, PATH, Reading(Item, content_type, wants_headers=True), Deadline(20)
@@ -47,15 +48,15 @@ def test_a_document_comes_with_its_headers(http: HTTP, server: Server) -> None:
 
 def test_a_document_comes_without_headers_nobody_wants(http: HTTP, server: Server) -> None:
     """They would cost as much as the body."""
-    reading = Reading(Item, lambda page: page.headers)
+    reading = Reading(Item, lambda _, headers: headers)
     assert http.get(server, PATH, reading, Deadline(20)).result() == {}
 
 
 def test_what_is_read_of_a_document_may_be_wrong(http: HTTP, server: Server) -> None:
     """The reader's own word is what the one who waits hears."""
 
-    def refuse(page: Page[Item]) -> str:
-        raise InvalidDocument(f"{page.document.id} is no good")
+    def refuse(item: Item, _headers: Mapping[str, str]) -> str:
+        raise InvalidDocument(f"{item.id} is no good")
 
     with pytest.raises(InvalidDocument, match="redhat:1 is no good"):
         http.get(server, PATH, Reading(Item, refuse), Deadline(20)).result()
@@ -222,7 +223,7 @@ def test_a_document_over_its_bound_is_asked_for_once(
     http: HTTP, service: Warehouse, server: Server
 ) -> None:
     """Each document has a bound of its own; one that is larger will be so the next time, too."""
-    reading = Reading(Item, lambda page: page.document, most_bytes=100)
+    reading = Reading(Item, lambda item, _: item, most_bytes=100)
     with pytest.raises(Unavailable, match="the body is larger than 100 bytes") as error:
         http.get(server, PATH, reading, Deadline(20)).result()
     assert (error.value.hiccup, error.value.held) == (False, False)
@@ -234,7 +235,7 @@ def test_a_document_of_too_many_objects_is_invalid(
     http: HTTP, service: Warehouse, server: Server
 ) -> None:
     """Few bytes can become many objects, which need far more room."""
-    reading = Reading(Item, lambda page: page.document, most_objects=1_000)
+    reading = Reading(Item, lambda item, _: item, most_objects=1_000)
     for count, is_fine in ((999, True), (1_000, False)):
         service.clear()
         more = b", ".join([b"{}"] * count)
@@ -272,7 +273,7 @@ def test_one_object_is_told_from_the_service(
     """What begins to answer is there: whatever it then says is about that one object."""
     fault, is_service = judged
     service.answer("redhat:1", fault)
-    reading = Reading(Item, lambda page: page.document, seconds=0.3)
+    reading = Reading(Item, lambda item, _: item, seconds=0.3)
     for path in (PATH, f"{PATH}/builds", f"{PATH}/all"):
         with pytest.raises(Unavailable):
             http.get(server, path, reading, Deadline(0.5), "redhat:1").result()

@@ -5,10 +5,10 @@ import json
 import msgspec
 import pytest
 
-from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.notification.models import JiraIssue
 from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 from tests.sources.reading import LINKS, Find, failed_look_ups
 from tools.stand_ins import Garbage, Jira, documents
@@ -89,11 +89,9 @@ def test_links_may_be_written_differently(find: Find) -> None:
         ("https://[::1/browse/RHEL-1",),
     ],
 )
-def test_without_a_key_nothing_is_asked(
-    jira: JiraIssues, issues: Jira, links: tuple[str, ...]
-) -> None:
+def test_without_a_key_nothing_is_asked(find: Find, issues: Jira, links: tuple[str, ...]) -> None:
     """Only what has the form of a key gets into the query."""
-    assert jira.start(links) is None
+    assert find(*links) is None
     assert issues.requests == []
 
 
@@ -127,13 +125,11 @@ def test_a_part_without_a_name_is_left_out(find: Find, issues: Jira) -> None:
     assert (found[0].components, found[0].status, found[0].priority) == (("a",), "", "")
 
 
-def test_without_a_token_jira_is_read_anonymously(issues: Jira) -> None:
+def test_without_a_token_jira_is_read_anonymously(transfers: Transfers, issues: Jira) -> None:
     """A public Jira needs none."""
     issues.token = None
-    jira = JiraIssues(JiraConfig(url=issues.url, token=None), certificate_authorities())
-    look_up = jira.start(LINKS)
-    assert look_up is not None
-    assert len(look_up.result(Deadline(20)) or ()) == 3
+    jira = JiraIssues(transfers, JiraConfig(url=issues.url, token=None))
+    assert len(jira.find(LINKS, Deadline(20)) or ()) == 3
     assert "authorization" not in issues.requests[0].headers
 
 

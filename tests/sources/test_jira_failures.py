@@ -3,13 +3,13 @@
 import json
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cki_notifier.configuration.certificates import certificate_authorities
-from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 from tests.sources.reading import LINKS, Find, failed_look_ups
 from tools.processes import free_port
@@ -117,40 +117,34 @@ def test_a_slow_jira_is_not_waited_for(
 
 
 def test_a_jira_that_drips_for_ever_is_down(
-    jira: JiraIssues, issues: Jira, deadline: Deadline, caplog: pytest.LogCaptureFixture
+    find: Find, issues: Jira, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of the next messages one waits for it, though the first look-up never ends by itself."""
+    """Of the next messages one waits for it."""
     caplog.set_level(logging.INFO)
     issues.answer("", Drip(0.01))
     for count in (1, 5):
-        for look_up in [jira.start(LINKS) for _ in range(count)]:
-            assert look_up is not None
-            assert look_up.result(deadline) is None
+        with ThreadPoolExecutor() as threads:
+            assert [it.result() for it in [threads.submit(find, *LINKS) for _ in range(count)]] == [
+                None
+            ] * count
     assert caplog.text.count("it is down, and asked about once a second") == 4
 
 
 def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: Jira) -> None:
     """What is left of the deadline may be less than what Jira is given."""
     issues.answer("", Hang(30))
-    look_up = jira.start(LINKS)
     started = time.monotonic()
-    assert look_up is not None
-    assert look_up.result(Deadline(0.1)) is None
+    assert jira.find(LINKS, Deadline(0.1)) is None
     assert time.monotonic() - started < 5
+    assert not jira.gate.is_down
 
 
-def test_look_ups_that_hang_are_no_more_than_so_many(
-    issues: Jira, deadline: Deadline, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Beyond a number, a look-up fails at once instead of waiting in a thread of its own."""
-    caplog.set_level(logging.INFO)
-    issues.answer("", Hang(30))
-    config = JiraConfig(url=issues.url, token=Secret("jira-token"))
-    jira = JiraIssues(config, certificate_authorities(), 25)  # longer than 80 starts take
-    *_, last = [jira.start(LINKS) for _ in range(80)]
-    assert last is not None
-    assert last.result(deadline) is None
-    assert "earlier look-ups still wait for an answer" in caplog.text
+def test_a_redirect_on_the_same_server_is_followed(find: Find, issues: Jira) -> None:
+    """With the token, which Jira asks for."""
+    issues.answer("/search", Redirect("/rest/api/2/issue/RHEL-2"), times=1)
+    issues.answer("/issue/RHEL-2", Garbage(b'{"issues": [{"key": "RHEL-2"}]}'), times=1)
+    assert [it.key for it in find(LINKS[0]) or ()] == ["RHEL-2"]
+    assert [seen.headers["authorization"] for seen in issues.requests] == ["Bearer jira-token"] * 2
 
 
 def test_a_redirect_s_address_is_not_logged(
@@ -158,23 +152,26 @@ def test_a_redirect_s_address_is_not_logged(
 ) -> None:
     """It is Jira's to choose; why it could not be followed is told."""
     caplog.set_level(logging.INFO)
-    issues.answer("", Redirect(f"http://127.0.0.1:{free_port()}/made-up-path"))
+    port = free_port()
+    issues.answer("", Redirect(f"http://127.0.0.1:{port}/made-up-path"))
     assert find(*LINKS) is None
-    assert "jira: no response: Connection refused; the message goes" in caplog.text
+    assert f"JIRA_SERVER leads to http://127.0.0.1:{port}, where no token is sent" in caplog.text
     assert "made-up-path" not in caplog.text
 
 
 def test_a_redirect_elsewhere_gets_no_token(find: Find, issues: Jira, elsewhere: Warehouse) -> None:
-    """It is followed without the token, and what comes back is no answer of Jira's."""
+    """It is not followed: whoever is there is asked for nothing."""
     issues.answer("", Redirect(f"{elsewhere.url}/login"))
     assert find(*LINKS) is None
-    assert all("authorization" not in seen.headers for seen in elsewhere.requests)
+    assert elsewhere.requests == []
 
 
-def test_a_jira_that_is_down_at_the_start_does_not_matter(services: Services) -> None:
+def test_a_jira_that_is_down_at_the_start_does_not_matter(
+    transfers: Transfers, services: Services
+) -> None:
     """Nothing is asked of it before there is an issue to look up."""
     services.jira.down()
     config = JiraConfig(url=services.jira.url, token=None)
-    assert JiraIssues(config, certificate_authorities()).start(()) is None
+    assert JiraIssues(transfers, config).find((), Deadline(20)) is None
     services.jira.up()
     assert services.jira.requests == []

@@ -2,13 +2,15 @@
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import pytest
 
-from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import JiraConfig
 from cki_notifier.sources.jira import JiraIssues
+from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers import gate
 from cki_notifier.workers.deadline import Deadline
@@ -18,7 +20,13 @@ from tools.stand_ins.jira import Kind
 
 EMAIL = "cki@example.com"
 KINDS = list(Kind)
-LOG = "cki_notifier.sources.jira"
+
+
+class Client(Protocol):
+    """Makes the daemon's own client, which waits for so many seconds at most."""
+
+    def __call__(self, config: JiraConfig, seconds: float = 20) -> JiraIssues:
+        """Return it."""
 
 
 def config(issues: Jira, *, email: str | None = "", token: str = "") -> JiraConfig:
@@ -28,16 +36,19 @@ def config(issues: Jira, *, email: str | None = "", token: str = "") -> JiraConf
     return JiraConfig(url=issues.address, token=Secret(token or "jira-token"), email=email)
 
 
-def client(config: JiraConfig, seconds: float = 20) -> JiraIssues:
+@pytest.fixture
+def client(transfers: Transfers) -> Client:
     """Return the daemon's own client."""
-    return JiraIssues(config, certificate_authorities(), seconds)
+
+    def client(config: JiraConfig, seconds: float = 20) -> JiraIssues:
+        return JiraIssues(transfers, config, seconds)
+
+    return client
 
 
 def find(jira: JiraIssues, *links: str) -> list[tuple[str, str]] | None:
     """Return the keys of the issues that are found, and their links."""
-    look_up = jira.start(links)
-    assert look_up is not None
-    found = look_up.result(Deadline(30))
+    found = jira.find(links, Deadline(30))
     return None if found is None else [(issue.key, issue.url) for issue in found]
 
 
@@ -51,7 +62,7 @@ def issues(request: pytest.FixtureRequest, services: Services) -> Jira:
     return jira
 
 
-def test_each_kind_is_asked_as_it_has_to_be(issues: Jira) -> None:
+def test_each_kind_is_asked_as_it_has_to_be(client: Client, issues: Jira) -> None:
     """Nothing is asked at the start; the search and the credentials are those of the kind."""
     jira = client(config(issues))
     assert issues.requests == []
@@ -80,7 +91,9 @@ def test_each_kind_is_asked_as_it_has_to_be(issues: Jira) -> None:
 
 
 @pytest.mark.parametrize("names", [True, False])
-def test_one_unknown_key_does_not_cost_the_others(issues: Jira, *, names: bool) -> None:
+def test_one_unknown_key_does_not_cost_the_others(
+    client: Client, issues: Jira, *, names: bool
+) -> None:
     """Whether the Cloud refuses the query and names it, or leaves it out."""
     issues.names_unknown_keys = names
     jira, before = client(config(issues)), failed_look_ups()
@@ -90,7 +103,9 @@ def test_one_unknown_key_does_not_cost_the_others(issues: Jira, *, names: bool) 
     assert failed_look_ups() == before
 
 
-def test_a_query_that_is_refused_without_a_name_is_asked_one_by_one(issues: Jira) -> None:
+def test_a_query_that_is_refused_without_a_name_is_asked_one_by_one(
+    client: Client, issues: Jira
+) -> None:
     """No more than a few of them."""
     text = b'{"errorMessages": ["Issue does not exist or you do not have permission to see it."]}'
     issues.answer("/search", Status(400, text))
@@ -99,7 +114,7 @@ def test_a_query_that_is_refused_without_a_name_is_asked_one_by_one(issues: Jira
 
 
 def test_a_token_that_no_request_is_good_for_is_refused(
-    issues: Jira, caplog: pytest.LogCaptureFixture
+    client: Client, issues: Jira, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A query that can't be asked says nothing of issues that may not be seen."""
     issues.answer("/search", Status(400, b'{"errorMessages": ["The field can not be viewed."]}'))
@@ -108,18 +123,16 @@ def test_a_token_that_no_request_is_good_for_is_refused(
     assert "it answers 401" in caplog.text
 
 
-def test_nobody_is_asked_for_what_is_late(issues: Jira) -> None:
+def test_nobody_is_asked_for_what_is_late(client: Client, issues: Jira) -> None:
     """When the message is gone, what is left of its issues is not asked for."""
     issues.names_unknown_keys = False
     jira = client(config(issues), 0.5)
     issues.latency = 0.3
-    look_up = jira.start([f"https://x.example/browse/RHEL-{number}" for number in range(10, 18)])
-    assert look_up is not None
-    look_up.future.exception(30)
+    find(jira, *(f"https://x.example/browse/RHEL-{number}" for number in range(10, 18)))
     assert len([seen for seen in issues.requests if "/issue/" in seen.path]) < 8
 
 
-def test_a_moved_issue_is_found_for_its_link(issues: Jira) -> None:
+def test_a_moved_issue_is_found_for_its_link(client: Client, issues: Jira) -> None:
     """Under its new key, with the link as it was; with one query where that is clear."""
     issues.move_issue("RHEL-1", "OTHER-7")
     assert find(client(config(issues)), *LINKS) == [
@@ -131,7 +144,7 @@ def test_a_moved_issue_is_found_for_its_link(issues: Jira) -> None:
 
 
 @pytest.mark.parametrize("names", [True, False])
-def test_several_moved_issues_are_told_apart(issues: Jira, *, names: bool) -> None:
+def test_several_moved_issues_are_told_apart(client: Client, issues: Jira, *, names: bool) -> None:
     """And from an unknown one; also where a merge request names an issue by both its keys."""
     issues.names_unknown_keys = names
     issues.move_issue("RHEL-1", "A-7")
@@ -146,7 +159,7 @@ def test_several_moved_issues_are_told_apart(issues: Jira, *, names: bool) -> No
 
 
 @pytest.mark.parametrize("code", [401, 403, 404])
-def test_an_issue_that_may_not_be_seen_is_left_out(issues: Jira, code: int) -> None:
+def test_an_issue_that_may_not_be_seen_is_left_out(client: Client, issues: Jira, code: int) -> None:
     """A Data Center refuses it in its own way; that is no word about the token."""
     issues.answer("/issue/", Status(code, b"{}"))
     jira, before, refusals = client(config(issues)), failed_look_ups(), refused()
@@ -158,7 +171,7 @@ def test_an_issue_that_may_not_be_seen_is_left_out(issues: Jira, code: int) -> N
 
 @pytest.mark.parametrize("fault", [Status(503), Garbage(b"{"), Garbage(b"{}"), Hang(30)], ids=repr)
 def test_what_is_found_is_sent_when_the_rest_fails(
-    issues: Jira, caplog: pytest.LogCaptureFixture, fault: Status
+    client: Client, issues: Jira, caplog: pytest.LogCaptureFixture, fault: Status
 ) -> None:
     """The warning names what is missing, and nothing else."""
     issues.answer("/issue/", fault)
@@ -187,7 +200,7 @@ def wrong(issues: Jira) -> JiraConfig:
 
 
 def test_what_lasts_is_said_once(
-    issues: Jira, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    client: Client, issues: Jira, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what to do; it counts each time, and shows as a service that does not work."""
     monkeypatch.setattr(gate, "LONGEST_PROBE_SECONDS", 0.01)
@@ -209,7 +222,7 @@ def test_what_lasts_is_said_once(
     assert metrics.connected.states("jira")[""].trouble is None
 
 
-def test_what_lasts_is_asked_for_rarely(issues: Jira) -> None:
+def test_what_lasts_is_asked_for_rarely(client: Client, issues: Jira) -> None:
     """Nobody is locked out for a wrong token that is tried once a second."""
     jira = client(wrong(issues))
     find(jira, *LINKS)
@@ -220,7 +233,7 @@ def test_what_lasts_is_asked_for_rarely(issues: Jira) -> None:
 
 
 def test_without_a_search_the_address_is_to_be_checked(
-    issues: Jira, caplog: pytest.LogCaptureFixture
+    client: Client, issues: Jira, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A path that is not Jira's."""
     url = f"{issues.url}/no-jira"
@@ -233,7 +246,7 @@ def test_without_a_search_the_address_is_to_be_checked(
 
 
 def test_an_address_that_leads_to_another_is_to_be_replaced(
-    issues: Jira, services: Services, caplog: pytest.LogCaptureFixture
+    client: Client, issues: Jira, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As one of a Data Center that has become a Cloud does."""
     services.warehouse.answer("", Redirect(f"{issues.address}/rest/api/2/search/jql"))
@@ -243,7 +256,7 @@ def test_an_address_that_leads_to_another_is_to_be_replaced(
     assert not [seen for seen in issues.requests if "authorization" in seen.headers]
 
 
-def test_a_cloud_for_nothing_is_none_any_more(services: Services) -> None:
+def test_a_cloud_for_nothing_is_none_any_more(client: Client, services: Services) -> None:
     """A proxy that answers 410 once makes no Cloud of a Data Center."""
     services.jira.add_issue(documents.jira_issue("RHEL-2"))
     services.jira.answer("", Status(410), times=1)
@@ -254,12 +267,12 @@ def test_a_cloud_for_nothing_is_none_any_more(services: Services) -> None:
     assert find(jira, LINKS[0]) == [("RHEL-2", LINKS[0])]
 
 
-def test_many_at_once_learn_that_it_is_a_cloud(services: Services) -> None:
+def test_many_at_once_learn_that_it_is_a_cloud(client: Client, services: Services) -> None:
     """Each of the first look-ups may be the one that is told."""
     services.jira.kind = Kind.GATEWAY
     services.jira.add_issue(documents.jira_issue("RHEL-2"))
     services.jira.latency = 0.05
     jira = client(config(services.jira))
-    look_ups = [jira.start(LINKS[:1]) for _ in range(10)]
-    found = [it.result(Deadline(30)) if it else None for it in look_ups]
+    with ThreadPoolExecutor(10) as threads:
+        found = list(threads.map(lambda _: find(jira, LINKS[0]), range(10)))
     assert [len(it or ()) for it in found] == [1] * 10

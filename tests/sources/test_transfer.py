@@ -94,7 +94,7 @@ def test_an_error_status_is_a_response_too(transfers: Transfers, plain: Plain) -
 
 
 def test_a_redirect_is_not_followed(transfers: Transfers, plain: Plain) -> None:
-    """Whether a redirect may be followed is decided by somebody else."""
+    """Unless it is said below which address one may be."""
     plain.answer("/old", Status(302, headers={"Location": "/new"}))
     assert transfers.start(f"{plain.url}/old", [], 5).result().code == 302
     assert len(plain.requests) == 1

@@ -33,9 +33,9 @@ def service(services: Services) -> Gitlab:
 def look(gitlab: GitLab, service: Gitlab) -> frozenset[int] | None:
     """Read the merge request, and look for our pipeline downstream of its own."""
     url = service.merge_request_url(PROJECT, 7)
-    read = gitlab.merge_request(url, FIELD, Deadline(20))
-    assert read.head_pipeline is not None
-    return gitlab.downstream_pipeline_ids(url, read.head_pipeline, OURS, Deadline(20))
+    _, head = gitlab.merge_request(url, FIELD, Deadline(20))
+    assert head is not None
+    return gitlab.downstream_pipeline_ids(url, head, OURS, Deadline(20))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -90,7 +90,7 @@ def test_a_project_that_was_moved_is_followed(gitlab: GitLab, service: Gitlab) -
     new = "/api/v4/projects/group%2Fkernel/merge_requests/7"
     service.answer(old, Redirect(new))
     url = service.merge_request_url("old/kernel", 7)
-    assert gitlab.merge_request(url, FIELD, Deadline(20)).state == "opened"
+    assert gitlab.merge_request(url, FIELD, Deadline(20))[0].state == "opened"
 
 
 @pytest.mark.parametrize("field", ["head_pipeline", "description", "labels", "draft"])
@@ -99,7 +99,7 @@ def test_what_a_token_is_not_shown_is_missing(gitlab: GitLab, service: Gitlab, f
     url = service.merge_request_url(PROJECT, 7)
     changes = {field: documents.MISSING}
     service.add_merge_request(documents.changed(documents.merge_request(url), changes))
-    assert gitlab.merge_request(url, FIELD, Deadline(20)).head_pipeline is None
+    assert gitlab.merge_request(url, FIELD, Deadline(20))[1] is None
 
 
 @pytest.fixture

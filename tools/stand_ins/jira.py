@@ -46,16 +46,6 @@ class Kind(Enum):
         return self in {Kind.CLOUD, Kind.GATEWAY}
 
 
-#: By id, as in the documents. The `jira` package asks for them before its first search.
-FIELDS = {
-    "summary": "Summary",
-    "status": "Status",
-    "priority": "Priority",
-    "components": "Component/s",
-    "fixVersions": "Fix Version/s",
-    "labels": "Labels",
-}
-
 UNAUTHORIZED = json_answer(
     {"message": "Client must be authenticated to access this resource.", "status-code": 401},
     401,
@@ -176,13 +166,9 @@ class Jira(Service):
                 return self._answer_search(request, path)
             case "GET", "/rest/api/2/serverInfo" | "/rest/api/2/myself":
                 return json_answer(MYSELF if path.endswith("myself") else self._server_info())
-            case "GET", "/rest/api/2/field":
-                return json_answer(
-                    [{"id": name, "name": label, "custom": False} for name, label in FIELDS.items()]
-                )
             case "GET", _ if path.startswith("/rest/api/2/issue/"):
                 return self._answer_issue(request, path.rpartition("/")[2])
-            case _, "/rest/api/2/search" | "/rest/api/2/serverInfo" | "/rest/api/2/field":
+            case _, "/rest/api/2/search" | "/rest/api/2/serverInfo":
                 return NOT_ALLOWED
         return NO_ROUTE
 
