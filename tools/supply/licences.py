@@ -45,12 +45,7 @@ _CLASSIFIERS: Final = {
 
 #: What somebody read in a package whose metadata doesn't say it, and where. By the package's
 #: normalised name. An entry that is no longer needed is a fault.
-READINGS: Final = {
-    "jira": (
-        "BSD-2-Clause",
-        "it says 'BSD License'; the LICENSE file in its distribution has the two clauses",
-    ),
-}
+READINGS: Final[dict[str, tuple[str, str]]] = {}
 
 _SPDX: Final = get_spdx_licensing()
 
