@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from cki_notifier.configuration.settings import Config
+from cki_notifier.configuration.settings import CKI_DEPLOYMENT_ENVIRONMENT, Config, holds
 from cki_notifier.configuration.typos import SENDING_ENVIRONMENTS
-from cki_notifier.configuration.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
 from cki_notifier.doctor.finding import Finding, failed, ok, warning
 
 _NAME, _ENVIRONMENT = "configuration", "environment"

@@ -7,13 +7,13 @@ import pytest
 
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import (
+    VARIABLES,
     Config,
     DataWarehouseConfig,
     JiraConfig,
     KafkaConfig,
     RabbitMQConfig,
 )
-from cki_notifier.configuration.variables import VARIABLES
 from tests.factories.environment import (
     SECRETS,
     environment,
@@ -114,6 +114,7 @@ def test_every_variable_counts() -> None:
         ),
         logging_level="DEBUG",
         logging_format="json",
+        metrics_enabled=True,
         metrics_port=9100,
         in_flight=4,
         shutdown_seconds=10,
