@@ -5,6 +5,8 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -35,19 +37,14 @@ _CERTAIN = ("name", "levelno", "levelname", "created", "msecs")
 _LONGEST = 10_000
 
 
-class about:  # noqa: N801  # used like a function
+@contextmanager
+def about(identity: Identity) -> Iterator[None]:
     """Have all lines that this thread logs meanwhile tell which notification they are about."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    def __enter__(self) -> None:
-        """Begin."""
-        self._token = _handled.set(self._identity)
-
-    def __exit__(self, *_error: object) -> None:
-        """End."""
-        _handled.reset(self._token)
+    token = _handled.set(identity)
+    try:
+        yield
+    finally:
+        _handled.reset(token)
 
 
 def settled(identity: Identity, result: Result, seconds: float) -> None:

@@ -74,30 +74,22 @@ class Backlog(io.RawIOBase):
         if not line:
             return 0
         with self._changed:
-            is_taken = self._takes(len(line))
-            if is_taken:
+            if self._waiting:  # else a line has room, however long it is
+                too_large = self._size + len(line) > _MOST_BYTES
+                self._is_full |= too_large or len(self._waiting) >= _MOST_LINES
+            if self._is_full:
+                self._dropped += 1
+                metrics.log_lines_dropped.inc()
+            else:
                 self._waiting.append(line)
                 self._size += len(line)
                 self._changed.notify_all()
-            else:
-                self._dropped += 1
-        if not is_taken:
-            metrics.log_lines_dropped.inc()
         return len(line)
 
     def drain(self, seconds: float) -> bool:
         """Wait so long at most until all is written; tell whether it is."""
         with self._changed:
-            return self._changed.wait_for(self._is_idle, seconds)
-
-    def _is_idle(self) -> bool:
-        return not self._waiting and not self._is_writing
-
-    def _takes(self, length: int) -> bool:
-        """Tell whether there is room; one line has it always, however long."""
-        if self._waiting:
-            self._is_full |= len(self._waiting) >= _MOST_LINES or self._size + length > _MOST_BYTES
-        return not self._is_full
+            return self._changed.wait_for(lambda: not (self._waiting or self._is_writing), seconds)
 
     def _work(self) -> None:
         while True:
@@ -173,13 +165,10 @@ def unblock() -> None:
     """
     if _backlogs:
         return
-    errors = Backlog(sys.stderr.fileno(), "standard error")
-    if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
-        output = errors  # which keeps the order
-    else:
+    output = errors = Backlog(sys.stderr.fileno(), "standard error")  # which keeps the order
+    if not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
         output = Backlog(sys.stdout.fileno(), "standard output")
-        _backlogs.append(output)
-    _backlogs.append(errors)
+    _backlogs.extend({output, errors})
     sys.stdout, sys.stderr = _over(output, sys.stdout), _over(errors, sys.stderr)
     atexit.register(drain, LINES_SECONDS)
 
