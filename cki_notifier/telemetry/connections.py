@@ -59,13 +59,13 @@ class _Story(Struct):
     """A state as it develops.
 
     Attributes:
-        told: when the log was last told of this trouble; None when it was not, or there is none.
-        ended: when the last trouble that the log was told of was over.
+        quiet_until: the log is told of no trouble before.
+        is_told: whether the log was told of this trouble.
     """
 
     state: State
-    told: datetime | None = None
-    ended: datetime | None = None
+    quiet_until: datetime
+    is_told: bool = False
 
 
 class Connections(Collector):
@@ -94,16 +94,16 @@ class Connections(Collector):
         """Note how it is, and tell the log what has changed."""
         with self._lock:
             now = self._clock()
-            story = self._stories.setdefault((dependency, host), _Story(State(now)))
+            story = self._stories.setdefault((dependency, host), _Story(State(now), now))
             before = story.state
             if before.trouble == trouble is None:
                 return
             begins = None in (before.trouble, trouble)
-            state = State(now, trouble) if begins else replace(before, trouble=trouble)
-            story.state = state
-            tells = _is_news(story, now)
-            story.ended = now if tells and trouble is None else story.ended
-            story.told = None if trouble is None else now if tells else story.told
+            story.state = State(now, trouble) if begins else replace(before, trouble=trouble)
+            tells = now >= story.quiet_until if trouble else story.is_told
+            if tells:
+                story.is_told = trouble is not None
+                story.quiet_until = now + (_REMINDER if trouble else _FLAP)
         if tells:
             _tell(f"{dependency} {host}".rstrip(), before, trouble, now)
 
@@ -150,16 +150,6 @@ class Connections(Collector):
                 works = float(story.state.trouble is None)
                 gauge.samples.append(Sample(gauge.name, labels, works))
         yield gauge
-
-
-def _is_news(story: _Story, now: datetime) -> bool:
-    """Tell whether the log has to be told of a state that has just been noted."""
-    if story.state.trouble is None:
-        return story.told is not None
-    if story.told is not None:
-        return now - story.told >= _REMINDER
-    flaps = story.ended is not None and now - story.ended < _FLAP
-    return not flaps
 
 
 def _tell(name: str, before: State, trouble: Trouble | None, now: datetime) -> None:

@@ -126,11 +126,6 @@ _REFUSALS = frozenset({"401", "403"})
 _SHORT_OF = ("memory", "disk")
 
 
-def status_label(status: str | None) -> str:
-    """Return a status fit for a label: those that concern us, all others as ``other``."""
-    return status if status in _KNOWN_STATUSES else "other"
-
-
 def sent(stage: str) -> None:
     """Count a message that Kafka confirmed."""
     messages_sent.labels(stage).inc()
@@ -168,7 +163,8 @@ def settled(status: str | None, outcome: str, reason: str, seconds: float) -> No
         reason: why; for what was sent, its stage.
         seconds: it took to handle.
     """
-    notifications.labels(status_label(status), outcome, reason).inc()
+    label = status if status in _KNOWN_STATUSES else "other"
+    notifications.labels(label, outcome, reason).inc()
     processing_seconds.labels(outcome).observe(seconds)
     if outcome == "delayed":
         retries.labels(reason).inc()

@@ -35,7 +35,7 @@ _AGAIN_SECONDS = 0.05
 _backlogs: list["Backlog"] = []
 
 
-class Backlog(io.RawIOBase):
+class Backlog(io.FileIO):
     """A stream that takes whatever is written at once; its thread hands it to a descriptor.
 
     Args:
@@ -44,7 +44,7 @@ class Backlog(io.RawIOBase):
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
-        super().__init__()
+        super().__init__(descriptor, "w", closefd=False)
         self._descriptor = descriptor
         self._name = name
         self._changed = threading.Condition()  # its lock may be taken again by the same thread
@@ -55,18 +55,6 @@ class Backlog(io.RawIOBase):
         self._dropped = 0  # and not told of
         self._is_torn = False  # whether the last line is there in part
         threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
-        return os.isatty(self._descriptor)
 
     def write(self, data: "ReadableBuffer", /) -> int:
         """Take a line, or drop it when too much waits; never wait for anybody."""
@@ -176,7 +164,7 @@ def unblock() -> None:
 def _over(backlog: Backlog, stream: TextIO) -> TextIO:
     """Return a stream of text that goes there line by line."""
     encoding, errors = stream.encoding, "backslashreplace"
-    return io.TextIOWrapper(backlog, encoding, errors, write_through=True)  # type: ignore[type-var]  # raw
+    return io.TextIOWrapper(backlog, encoding, errors, write_through=True)
 
 
 def drain(seconds: float) -> None:
