@@ -97,7 +97,8 @@ class Outcomes:
 
     def add(self, identity: Identity, result: Result, seconds: float) -> None:
         """Remember what became of a notification just now, and forget the oldest beyond 500."""
-        identity, kept = _short(identity), _brief(result)
+        checkout_id, status = _cut(identity.checkout_id or ""), _cut(identity.status or "")
+        identity, kept = replace(identity, checkout_id=checkout_id, status=status), _brief(result)
         with self._lock:
             now = self._clock()
             if not result.by:
@@ -136,11 +137,6 @@ class Outcomes:
     def idle_seconds(self) -> float:
         """For how long this process has settled nothing, since its start at most."""
         return time.monotonic() - self._settled_at
-
-
-def _short(identity: Identity) -> Identity:
-    checkout_id, status = _cut(identity.checkout_id or ""), _cut(identity.status or "")
-    return Identity(checkout_id, status, identity.event_id, identity.attempt)
 
 
 def _brief(result: Result) -> Result:

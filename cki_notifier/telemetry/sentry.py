@@ -9,7 +9,7 @@ of the library's own sends; while Sentry is down, events are dropped and nobody 
 """
 
 import logging
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -45,10 +45,9 @@ def report_errors(config: Config, dsn: Secret) -> None:
 
     def outgoing(event: Event, hint: Hint) -> Event | None:
         """Return the event without secrets, or None for an exception that was just reported."""
-        if "log_record" not in hint:
-            _, error, trace = hint.get("exc_info") or (None, None, None)
-            if throttle.let_through(("uncaught", *_bug(error, trace))) is None:
-                return None
+        bug = ("uncaught", *_bug(hint.get("exc_info")))
+        if "log_record" not in hint and throttle.let_through(bug) is None:
+            return None
         clean: Event = _without_secrets(event, secrets)
         return clean
 
@@ -82,14 +81,18 @@ def report_errors(config: Config, dsn: Secret) -> None:
 
 
 class _Handler(EventHandler):
-    """Makes an event of a record, unless its like was reported a moment ago."""
+    """Makes an event of a record, unless its like was reported a moment ago.
+
+    Errors are told apart by logger and template, and bugs by where they are, too.
+    """
 
     def __init__(self, throttle: Throttle) -> None:
         super().__init__(logging.ERROR)
         self._throttle = throttle
 
     def emit(self, record: logging.LogRecord) -> None:
-        held_back = self._throttle.let_through(_kind_of(record))
+        kind = record.name, str(record.msg), *_bug(record.exc_info)
+        held_back = self._throttle.let_through(kind)
         if held_back is not None:
             record.held_back = held_back
             super().emit(record)
@@ -115,14 +118,11 @@ def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
     return value
 
 
-def _kind_of(record: logging.LogRecord) -> Hashable:
-    """Tell errors apart by logger and template, and bugs by where they are, too."""
-    _, error, trace = record.exc_info or (None, None, None)
-    return record.name, str(record.msg), *_bug(error, trace)
-
-
-def _bug(error: BaseException | None, trace: TracebackType | None) -> tuple[object, ...]:
+def _bug(
+    exc_info: tuple[object, BaseException | None, TracebackType | None] | None,
+) -> tuple[object, ...]:
     """Return the type of an exception and the line that raised it, nothing for none."""
+    _, error, trace = exc_info or (None, None, None)
     if error is None or trace is None:
         return ()
     while trace.tb_next is not None:
