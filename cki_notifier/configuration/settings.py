@@ -198,6 +198,7 @@ class Config(LogConfig):
         return self.environment in typos.SENDING_ENVIRONMENTS
 
 
+# What these two hold is not yet what their fields hold.
 CKI_DEPLOYMENT_ENVIRONMENT: Final = Variable(
     "CKI_DEPLOYMENT_ENVIRONMENT",
     typos.environment,

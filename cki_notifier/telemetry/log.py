@@ -146,7 +146,8 @@ def set_up(level: str, form: str) -> None:
     formatter.converter = time.gmtime
     handler = _Handler()
     handler.setFormatter(formatter)
-    handler.addFilter(_is_heard)
+    # Also keeps those quiet who set their own logger's level.
+    handler.addFilter(lambda it: it.levelno >= logging.ERROR or it.name.partition(".")[0] == ROOT)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     logging.getLogger(ROOT).setLevel(level)
     # These report every connection they lose, each time they try; we tell of it once ourselves.
@@ -160,8 +161,3 @@ def _cut(value: T) -> T | str:
         return value
     half = _LONGEST // 2
     return f"{value[:half]} … {len(value) - 2 * half} characters … {value[-half:]}"
-
-
-def _is_heard(record: logging.LogRecord) -> bool:
-    """Keep other people's chatter out, also of those who set their own logger's level."""
-    return record.levelno >= logging.ERROR or record.name.partition(".")[0] == ROOT

@@ -1,7 +1,5 @@
 """The tables of docs/configuration.md: every variable, as the code declares it."""
 
-from typing import Any
-
 from cki_notifier.configuration.settings import GROUPS
 from cki_notifier.configuration.variables import Variable
 from tools.documentation.markdown import code, sentence, table
@@ -16,7 +14,7 @@ def part() -> str:
     )
 
 
-def _row(variable: Variable[Any]) -> tuple[str, str, str]:
+def _row(variable: Variable[object]) -> tuple[str, str, str]:
     unset = variable.unset or ("required" if variable.default is None else "none")
     default = code(variable.default) if variable.default else unset
     texts = [sentence(variable.holds), variable.note, "**Secret.**" if variable.is_secret else ""]
