@@ -157,7 +157,9 @@ class Daemon:
 
     def deliver(self, delivery: Delivery) -> None:
         """Decide about a delivery what needs nothing loaded; have a worker handle it else."""
-        envelope, trail = _envelope_of(delivery), Trail()
+        properties, trail = delivery.properties, Trail()
+        is_repeat = may_be_repeat(properties.headers, redelivered=delivery.redelivered)
+        envelope = Envelope(properties.message_id, properties.timestamp, is_repeat)
         try:
             notification, ignored = self._pipeline.begin(delivery.body, envelope, trail)
         except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
@@ -229,13 +231,10 @@ class Daemon:
         if not self._config.sends:
             text = decision(outcome, sends=False)
             show(f"{delivery.identity.checkout_id} {delivery.identity.status}: {text}")
-        steps = tuple(trail.steps)
+        url, steps = outcome.merge_request, tuple(trail.steps)
         if isinstance(outcome, Ignored):
             result = Result(
-                outcome="ignored",
-                reason=outcome.reason,
-                merge_request=outcome.merge_request,
-                steps=steps,
+                outcome="ignored", reason=outcome.reason, merge_request=url, steps=steps
             )
         else:
             if self._config.sends and not outcome.was_there:
@@ -243,7 +242,7 @@ class Daemon:
             result = Result(
                 outcome="sent",
                 reason=outcome.stage,
-                merge_request=outcome.merge_request,
+                merge_request=url,
                 steps=steps,
                 was_there=outcome.was_there,
                 position=outcome.position,
@@ -319,12 +318,3 @@ def _tell(error: Exception, failed: Result, destination: Destination) -> None:
     )
     level = logging.INFO if is_known else logging.WARNING
     logger.log(level, "to be delayed for %d s: %s", destination.delay, error, extra=fields)
-
-
-def _envelope_of(delivery: Delivery) -> Envelope:
-    properties = delivery.properties
-    return Envelope(
-        properties.message_id,
-        properties.timestamp,
-        may_be_repeat(properties.headers, redelivered=delivery.redelivered),
-    )

@@ -2,14 +2,17 @@
 
 import re
 from ipaddress import IPv6Address
+from typing import Final
 
+SECURITY_PROTOCOLS: Final = frozenset({"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"})
 _MOST = 65_535
-_SECURITY_PROTOCOLS = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"}
 
 
 def host_names(text: str) -> tuple[str, ...]:
     """Return the names of hosts, which are separated by spaces."""
     names = tuple(text.split())
+    if not names:
+        raise ValueError("holds nothing but spaces; name a node of RabbitMQ")
     for name in names:
         _check_host(name)
     return names
@@ -51,28 +54,28 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def brokers(text: str, protocol: str) -> str:
-    """Return a list of brokers as librdkafka reads it: what is wrong there, it leaves out.
+def brokers(text: str) -> tuple[str, ...]:
+    """Return brokers as librdkafka reads them: what is wrong there, it leaves out.
 
-    Args:
-        text: host:port or host, separated by commas, perhaps with the protocol before each.
-        protocol: the one that is configured, librdkafka's ``security.protocol``.
+    Each is host:port or host, perhaps behind the protocol; they are separated by commas.
     """
-    found = [_broker(it, protocol) for it in map(str.strip, text.split(",")) if it]
+    found = tuple(_broker(it) for it in map(str.strip, text.split(",")) if it)
     if not found:
         raise ValueError(f"{text!r} names no broker; write host:port")
-    return ",".join(found)
+    return found
 
 
-def _broker(text: str, protocol: str) -> str:
+def _broker(text: str) -> str:
     if "@" in text:  # perhaps with a password, which is not shown
         raise ValueError("holds an @; write host:port, and who we are in KAFKA_SASL_USERNAME")
     scheme, separator, place = text.rpartition("://")
-    if separator:
-        _check_scheme(text, scheme, protocol)
+    if separator and scheme.upper() not in SECURITY_PROTOCOLS:
+        raise ValueError(f"{text!r} is an address; write host:port, without {scheme}://")
     place = place.rstrip("/")
     if _is_ipv6(place):
-        return _without_port(text, place)
+        if found := re.fullmatch(r"(.*):(909\d)", place):  # which looks like Kafka's port
+            raise ValueError(f"{text!r} has no brackets; write [{found[1]}]:{found[2]}")
+        return text
     parts = re.fullmatch(r"(\[.*\]|[^:;|\s]*)(?:(:)\s*([^:;|\s]*))?", place)
     if not parts:
         raise ValueError(f"{text!r} is no broker; write host:port, and a comma before the next")
@@ -84,20 +87,3 @@ def _broker(text: str, protocol: str) -> str:
     if not (host.startswith("[") and _is_ipv6(host[1:-1])):
         _check_name(host, r"[A-Za-z0-9_.-]+")
     return f"{scheme}{separator}{host}{colon}{port}"
-
-
-def _check_scheme(text: str, scheme: str, protocol: str) -> None:
-    if scheme.lower() not in _SECURITY_PROTOCOLS:
-        raise ValueError(f"{text!r} is an address; write host:port, without {scheme}://")
-    if scheme.lower() != protocol.lower():
-        raise ValueError(
-            f"{text!r} is left out while KAFKA_SECURITY_PROTOCOL is {protocol.upper()}; write "
-            f"host:port, and set that to {scheme.upper()}"
-        )
-
-
-def _without_port(text: str, address: str) -> str:
-    """Return a broker that is an address of IPv6, unless its end looks like Kafka's port."""
-    if found := re.fullmatch(r"(.*):(909\d)", address):
-        raise ValueError(f"{text!r} has no brackets; write [{found[1]}]:{found[2]}")
-    return text

@@ -3,11 +3,13 @@
 import json
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+
+from cki_notifier.configuration.secret import Secret
 
 T = TypeVar("T")
 
@@ -15,25 +17,29 @@ _LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 #: RabbitMQ's prefetch count is a 16-bit number, and four times this many are fetched.
 _MOST_IN_FLIGHT = 16_383
-#: In bytes: AMQP's short strings.
-_LONGEST_NAME = 255
 _LARGEST_PORT = 65_535
 #: What merge requests' addresses can have for a host, and the path that a GitLab may be under.
 _HOST = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _GITLAB_PATH = re.compile(r"(?!\.)[A-Za-z0-9_.-]+(?:/(?!\.)[A-Za-z0-9_.-]+)*+")
 
 
-def http_url(text: str) -> str:
-    """Return an address without the slash at its end."""
-    what = "what it holds" if "@" in text else repr(text)  # a password in it is not shown
+def _http(text: str) -> SplitResult | None:
+    """Take an http(s) address with a host apart; return None for anything else."""
     try:
         parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
-    except ValueError as error:
-        raise ValueError(f"{what} is no http(s) address like https://host/path") from error
-    if parts.username is not None or parts.password is not None:
+    except ValueError:
+        return None
+    return parts if valid else None
+
+
+def http_url(text: str) -> str:
+    """Return an address without the slash at its end."""
+    parts = _http(text)
+    if parts and (parts.username is not None or parts.password is not None):
         raise ValueError("holds a user name or a password; it must be a plain http(s) address")
-    if not valid or parts.query or parts.fragment or re.search(r"[^!-~]", text):
+    if not parts or parts.query or parts.fragment or re.search(r"[^!-~]", text):
+        what = "what it holds" if "@" in text else repr(text)  # a password in it is not shown
         raise ValueError(f"{what} is no http(s) address like https://host/path")
     return text.rstrip("/")
 
@@ -54,16 +60,12 @@ def warehouse_url(text: str) -> str:
     return url
 
 
-def sentry_dsn(text: str) -> None:
-    """Check a Sentry DSN, the secret address where errors are reported; it is never shown."""
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
-    except ValueError:
-        valid = False
-    project = text.rpartition("/")[2]
-    if not valid or not parts.username or not re.fullmatch("[0-9]{1,18}", project):
+def sentry_dsn(text: str) -> Secret:
+    """Return a Sentry DSN, the secret address where errors are reported."""
+    parts, project = _http(text), text.rpartition("/")[2]
+    if not parts or not parts.username or not re.fullmatch("[0-9]{1,18}", project):
         raise ValueError("is no DSN of Sentry's like https://KEY@sentry.example.com/42")
+    return Secret(text)
 
 
 def token_names(text: str) -> dict[str, str]:
@@ -119,7 +121,7 @@ def gitlab_host(text: str) -> str:
 
 def port(text: str) -> int:
     """Return the number of a port."""
-    return _number(text, int, 1, 65_535)
+    return _number(text, int, 1, _LARGEST_PORT)
 
 
 def in_flight(text: str) -> int:
@@ -154,19 +156,19 @@ def boolean(text: str) -> bool:
 
 def level(text: str) -> str:
     """Return a logging level's name."""
-    level = one_of(*_LEVELS)(text.upper())
+    level = _one_of(_LEVELS, text.upper())
     return "WARNING" if level == "WARN" else level
 
 
-def one_of(*allowed: str) -> Callable[[str], str]:
-    """Return a check that takes these values alone."""
+def log_format(text: str) -> str:
+    """Return the form of the log."""
+    return _one_of(("text", "json"), text)
 
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
-        return text
 
-    return parse
+def _one_of(allowed: Collection[str], text: str) -> str:
+    if text not in allowed:
+        raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+    return text
 
 
 def ca_file(text: str) -> str:
@@ -174,22 +176,22 @@ def ca_file(text: str) -> str:
     try:
         ssl.create_default_context(cafile=text)
     except OSError as error:
-        raise ValueError(
-            f"the file {text!r} can't be used for its certificates: {cause(error)}"
-        ) from error
+        why = error.strerror or error
+        raise ValueError(f"the file {text!r} can't be used for its certificates: {why}") from error
     return text
 
 
-def header_value(text: str) -> None:
-    """Check a token that goes into a header; it is never shown."""
+def token(text: str) -> Secret:
+    """Return a token that goes into a header."""
     if re.search(r"[^ -~]", text):
         raise ValueError("holds a character that no header can hold: ASCII alone is sent")
+    return Secret(text)
 
 
-def short_name(text: str) -> str:
+def short_name(text: str, longest: int = 255) -> str:
     """Return a name as AMQP can hold it."""
-    if len(text.encode()) > _LONGEST_NAME:
-        raise ValueError(f"is longer than {_LONGEST_NAME} bytes")
+    if len(text.encode()) > longest:
+        raise ValueError(f"is longer than {longest} bytes")
     return text
 
 
@@ -220,12 +222,9 @@ def routing_keys(text: str) -> tuple[str, ...]:
 
 def queue_name(text: str) -> str:
     """Return the name of a queue."""
-    longest = 200  # AMQP allows 255 bytes, and `.dead-letter` and the like come behind it
-    if len(text.encode()) > longest:
-        raise ValueError(f"is longer than {longest} bytes")
     if text.startswith("amq."):
         raise ValueError(f"{text!r} begins with amq., which RabbitMQ keeps for itself")
-    return text
+    return short_name(text, 200)  # `.dead-letter` and the like come behind it
 
 
 def topic(text: str) -> str:
@@ -233,10 +232,3 @@ def topic(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
         raise ValueError(f"{text!r} is no name of a Kafka topic")
     return text
-
-
-def cause(error: Exception) -> str:
-    """Say why, without quoting what a file holds."""
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8"
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

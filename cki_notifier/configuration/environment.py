@@ -2,22 +2,19 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import javaproperties
-
-from cki_notifier.configuration.checks import cause
 from cki_notifier.configuration.secret import Secret
-from cki_notifier.configuration.typos import stray, unseen
-from cki_notifier.configuration.variables import Variable
+from cki_notifier.configuration.typos import check_ends, check_visible
+from cki_notifier.configuration.variables import Variable, variables_of
 
 T = TypeVar("T")
 
 #: What no text in UTF-8 has, or what would end it: half of a pair of UTF-16, as which Python also
 #: has bytes that are not UTF-8, and the null character.
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def of_process(text: str) -> str:
@@ -26,150 +23,119 @@ def of_process(text: str) -> str:
 
 
 class Reader:
-    """Reads variables and gathers faults; after a fault the value is a stand-in nobody uses."""
+    """Reads variables and gathers faults; after a fault the value is a stand-in nobody uses.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    Args:
+        environ: the variables; None for those of the process.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None) -> None:
+        if environ is None:
+            environ = {of_process(name): of_process(it) for name, it in os.environ.items()}
         self._environ = environ
         self.faults: list[str] = []
 
     def fault(self, name: str, text: str) -> None:
         """Note a fault."""
-        self.faults.append(f"{name}: {text}")
-
-    def raw(self, variable: Variable) -> str:
-        """Return what a variable holds, whatever that is."""
-        return self._environ.get(variable.name, "")
-
-    def _held(self, name: str) -> str:
-        """Return what a variable holds, nothing when that is no text."""
-        value = self._environ.get(name, "")
-        if not _NO_TEXT.search(value):
-            return value
-        if not self.has_fault(name):
-            self.fault(name, "holds bytes that are not UTF-8")
-        return ""
-
-    def _meant(self, name: str, *, is_spaced: bool = False) -> str:
-        """Return what a variable holds, nothing when nobody can mean it."""
-        value = self._held(name)
-        if not (value and (wrong := stray(value, is_spaced=is_spaced))):
-            return value
-        if not self.has_fault(name):
-            self.fault(name, wrong)
-        return ""
-
-    def text(self, variable: Variable, *, needed: bool = False) -> str:
-        """Return a variable's value; an empty variable counts as one that isn't set."""
-        return self.value(variable, str, needed=needed) or ""
-
-    def value(self, variable: Variable, parse: Callable[[str], T], *, needed: bool = False) -> T:
-        """Return a variable's parsed value; ``parse`` raises ValueError for a faulty one."""
-        name, is_spaced = variable.name, variable.is_spaced
-        text = self._meant(name, is_spaced=is_spaced)
-        if not text and needed and not self.has_fault(name):
-            self.fault(name, f"is not set; it has to hold {variable.holds}")
-        try:
-            parsed = parse(text) if text else None
-            if parsed is not None and not (wrong := unseen(text, is_spaced=is_spaced)):
-                return parsed
-        except ValueError as error:
-            wrong = str(error)
-        if text and not self.has_fault(name):
-            self.fault(name, wrong)
-        # None for what is optional, or after a fault.
-        return parse(variable.default) if variable.default else None  # type: ignore[return-value]
-
-    def secret(
-        self,
-        variable: Variable,
-        check: Callable[[str], None] | None = None,
-        *,
-        needed: bool = False,
-    ) -> Secret:
-        """Return a secret from its variable or from the file that ``<NAME>_FILE`` names."""
-        name = variable.name
-        found = self.optional_secret(name, check)
-        if (
-            found is None
-            and needed
-            and not (self.has_fault(name) or self.has_fault(f"{name}_FILE"))
-        ):
-            self.fault(
-                name, f"is not set; it (or the file {name}_FILE) has to hold {variable.holds}"
-            )
-        return found if found is not None else Secret(variable.default)
-
-    def optional_secret(
-        self, name: str, check: Callable[[str], None] | None = None
-    ) -> Secret | None:
-        """Return a secret, None when neither its variable nor its file is set.
-
-        Args:
-            name: of the variable.
-            check: raises ValueError for a faulty one, without showing it; None for a password, in
-                which there may be anything: from a file it is taken with its spaces and quotes.
-        """
-        value, file = self._held(name), self._meant(f"{name}_FILE")
-        if value and file:
-            self.fault(name, f"is set, and so is {name}_FILE; set one of them")
-            return None
-        if file:
-            # What is no path may be the secret itself.
-            shown = repr(file) if file.startswith(("/", "./", "../")) else "that it names"
-            value = self._content(f"{name}_FILE", file, shown)
-            value = re.sub(r"\r?\n\Z", "", value)
-            if not value and not self.has_fault(f"{name}_FILE"):
-                self.fault(f"{name}_FILE", f"the file {file!r} is empty")
-        if any(character in value for character in "\r\n\0"):
-            self.fault(name, "holds a line end or a null character within; it must be one line")
-            return None
-        try:
-            if value and check:
-                check(value)
-        except ValueError as error:
-            self.fault(name, str(error))
-            return None
-        if wrong := self._wrong_in_secret(name, value, may_be_spaced=check is None):
-            self.fault(name, wrong)
-            return None
-        return Secret(value) if value else None
-
-    def _wrong_in_secret(self, name: str, value: str, *, may_be_spaced: bool) -> str:
-        """Say what nobody means in a secret; what is in a file is meant where it may be."""
-        if wrong := unseen(value, is_secret=True):
-            return wrong
-        if not value or (may_be_spaced and not self._held(name)):
-            return ""
-        if value.startswith("/") and os.path.isfile(value):  # noqa: PTH113  # unlike pathlib's it raises nothing
-            return f"is the path of a file; set {name}_FILE to it instead"
-        wrong = stray(value)
-        if wrong and may_be_spaced:
-            wrong += f" (or, if that is meant, into a file that {name}_FILE names)"
-        return wrong
-
-    def _content(self, name: str, file: str, shown: str) -> str:
-        try:
-            return Path(file).read_text(encoding="utf-8-sig")  # editors leave a mark at its begin
-        except (OSError, ValueError) as error:
-            self.fault(name, f"the file {shown} can't be read: {cause(error)}")
-            return ""
-
-    def properties(self, variable: Variable) -> dict[str, str]:
-        """Return what the properties file named by a variable holds, nothing when it isn't set."""
-        name, file = variable.name, self.text(variable)
-        if not file:
-            return {}
-        content = self._content(name, file, repr(file))
-        try:
-            held = dict(javaproperties.loads(content))
-        except ValueError:  # its text is not shown, as it quotes the file, which may hold secrets
-            self.fault(name, f"the file {file!r} is no properties file: an invalid \\u escape")
-            return {}
-        if bad := [key for key, value in held.items() if _NO_TEXT.search(key + value)]:
-            text = f"in the file {file!r} {bad[0]!r} has a \\u escape that is no text"
-            self.fault(name, text)
-        return {key: value for key, value in held.items() if key not in bad}
+        if f"{name}: {text}" not in self.faults:
+            self.faults.append(f"{name}: {text}")
 
     def has_fault(self, name: str) -> bool:
         """Tell whether a variable is at fault."""
         return any(fault.startswith(f"{name}:") for fault in self.faults)
+
+    def raw(self, name: str) -> str:
+        """Return what a variable holds, whatever that is."""
+        return self._environ.get(name, "")
+
+    def is_set(self, variable: Variable[Any]) -> bool:
+        """Tell whether a variable is set, or its file; an empty one counts as one that isn't."""
+        return bool(self.raw(variable.name) or (variable.is_secret and self.raw(variable.file)))
+
+    def values(self, kind: type[Any], *, needed: bool = True) -> dict[str, Any]:
+        """Return the values of a class' fields that variables fill.
+
+        Args:
+            kind: the class.
+            needed: whether it is a fault when a required variable isn't set.
+        """
+        found = variables_of(kind).items()
+        return {name: self.value(it, needed=needed and it.default is None) for name, it in found}
+
+    def value(self, variable: Variable[T], *, needed: bool = False) -> T:
+        """Return a variable's value; what is faulty, or not set where that is needed, is noted."""
+        name, text = variable.name, self.raw(variable.name)
+        path = self.raw(variable.file) if variable.is_secret else ""
+        if text and path:
+            self.fault(name, f"is set, and so is {variable.file}; set one of them")
+        elif needed and not (text or path):
+            it = f"it (or the file {variable.file})" if variable.is_secret else "it"
+            self.fault(name, f"is not set; {it} has to hold {variable.holds}")
+        else:
+            try:
+                if path:
+                    name = variable.file
+                    text, name = _content_of_secret(path), variable.name
+                    return _secret(variable, text, is_in_file=True)
+                if text:
+                    _check_text(text)
+                    return _secret(variable, text) if variable.is_secret else _value(variable, text)
+            except ValueError as error:
+                self.fault(name, str(error))
+        # None for what is optional, or after a fault.
+        return variable.parse(variable.default) if variable.default else None  # type: ignore[return-value]
+
+
+def _check_text(text: str) -> None:
+    if NO_TEXT.search(text):
+        raise ValueError("holds bytes that are not UTF-8")
+
+
+def _value(variable: Variable[T], text: str) -> T:
+    """Return the value of what is no secret."""
+    check_ends(text, is_spaced=variable.is_spaced)
+    value = variable.parse(text)
+    check_visible("".join(text.split()) if variable.is_spaced else text)
+    return value
+
+
+def _secret(variable: Variable[T], text: str, *, is_in_file: bool = False) -> T:
+    """Return a secret; a password may be anything, and is taken from a file as it is."""
+    name, is_password = variable.name, variable.parse is Secret
+    if re.search("[\r\n\0]", text):
+        raise ValueError("holds a line end or a null character within; it must be one line")
+    value = variable.parse(text)
+    check_visible(text, is_secret=True)
+    if is_password and is_in_file:
+        return value
+    if text.startswith("/") and os.path.isfile(text):  # noqa: PTH113  # unlike pathlib's it raises nothing
+        raise ValueError(f"is the path of a file; set {name}_FILE to it instead")
+    try:
+        check_ends(text)
+    except ValueError as error:
+        meant = f" (or, if that is meant, into a file that {name}_FILE names)"
+        raise ValueError(f"{error}{meant if is_password else ''}") from error
+    return value
+
+
+def _content_of_secret(path: str) -> str:
+    """Return what a file holds, without the line end at its end."""
+    _check_text(path)
+    check_ends(path)
+    # What is no path may be the secret itself.
+    shown = repr(path) if path.startswith(("/", "./", "../")) else "that it names"
+    text = re.sub(r"\r?\n\Z", "", content(path, shown))
+    if not text:
+        raise ValueError(f"the file {path!r} is empty")
+    return text
+
+
+def content(path: str, shown: str) -> str:
+    """Return the text of a file."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")  # editors leave a mark at its begin
+    except UnicodeDecodeError:  # whose text quotes what is in it
+        raise ValueError(f"the file {shown} can't be read: it is not UTF-8") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"the file {shown} can't be read: {why}") from error

@@ -1,84 +1,106 @@
 """The configuration: read from the environment once, into frozen values, all faults at a time.
 
-Nothing else reads the environment. Each secret can come from a file instead, ``<NAME>_FILE``.
+Nothing else reads the environment. Each variable is declared once, as the field it fills: faults
+and the doctor quote what is said there, and docs/configuration.md is made of it. Each secret can
+come from a file instead, ``<NAME>_FILE``.
 """
 
-import base64
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Any, Final
 
-from cki_notifier.configuration import addresses, checks, typos, variables
-from cki_notifier.configuration.environment import Reader, of_process
+from cki_notifier.configuration import addresses, checks, typos
+from cki_notifier.configuration.environment import Reader
+from cki_notifier.configuration.jira import JiraConfig, read_jira
+from cki_notifier.configuration.kafka import KAFKA, Check, KafkaConfig, read_kafka, revealed
 from cki_notifier.configuration.secret import Secret
-from cki_notifier.configuration.variables import Variable
+from cki_notifier.configuration.variables import Variable, setting, settings, variables_of
 from cki_notifier.notification.errors import ConfigurationError
 
+#: What is declared elsewhere; all else here is public, too.
+__all__ = ["JiraConfig", "KafkaConfig", "revealed"]
 
-@dataclass(frozen=True, kw_only=True)
+
+@settings
 class DataWarehouseConfig:
     """How to reach the warehouse; ``url`` has no slash at its end."""
 
-    url: str
-    token: Secret
+    url: str = setting(
+        "DATAWAREHOUSE_URL",
+        checks.warehouse_url,
+        "the address of DataWarehouse",
+        "Without `/api/1`.",
+    )
+    token: Secret = setting("DATAWAREHOUSE_TOKEN", checks.token, "the token for DataWarehouse")
 
 
-@dataclass(frozen=True, kw_only=True)
-class JiraConfig:
-    """How to reach Jira; without a token it is read anonymously.
-
-    Attributes:
-        email: of the one whose token it is, where a Cloud takes both together.
-    """
-
-    url: str
-    token: Secret | None
-    email: str | None = None
-
-    @property
-    def basic(self) -> Secret | None:
-        """What basic authentication makes of both, which is as secret as the token."""
-        if self.token is None or self.email is None:
-            return None
-        pair = f"{self.email}:{self.token.reveal()}"
-        return Secret(base64.b64encode(pair.encode()).decode())
-
-    @property
-    def is_site(self) -> bool:
-        """Whether it is a site of the Cloud, which takes an e-mail address with each token."""
-        return (urlsplit(self.url).hostname or "").endswith(".atlassian.net")
-
-    @property
-    def is_gateway(self) -> bool:
-        """Whether it is the address that all sites of the Cloud have in common."""
-        return urlsplit(self.url).hostname == "api.atlassian.com"
-
-    @property
-    def is_cloud(self) -> bool:
-        """Whether it is surely a Jira Cloud; any other may be one behind a name of its own."""
-        return self.is_site or self.is_gateway or self.email is not None
-
-
-@dataclass(frozen=True, kw_only=True)
+@settings
 class RabbitMQConfig:
-    """How to reach RabbitMQ, and what to consume.
+    """How to reach RabbitMQ, and what to consume; ``management_url`` has no slash at its end."""
 
-    Attributes:
-        management_url: where its HTTP API is, for the doctor alone; no slash at its end.
-    """
-
-    hosts: tuple[str, ...]
-    port: int
-    virtual_host: str
-    user: str
-    password: Secret
-    ca_file: str | None
-    exchange: str
-    queue: str
-    routing_keys: tuple[str, ...]
-    management_url: str | None = None
+    hosts: tuple[str, ...] = setting(
+        "RABBITMQ_HOST",
+        addresses.host_names,
+        "one node of RabbitMQ or several",
+        "Names or addresses alone, separated by spaces, tried in random order.",
+        unset="required by the daemon",
+    )
+    port: int = setting(
+        "RABBITMQ_PORT",
+        checks.port,
+        "the port of RabbitMQ's nodes",
+        "TLS on 443 and 5671, with the host's name verified.",
+        default="5672",
+    )
+    virtual_host: str = setting(
+        "RABBITMQ_VIRTUAL_HOST",
+        checks.virtual_host,
+        "the virtual host at RabbitMQ",
+        "As it is called, not as an address has it (`%2F`).",
+        default="/",
+    )
+    user: str = setting("RABBITMQ_USER", str, "the user's name at RabbitMQ", default="guest")
+    password: Secret = setting(
+        "RABBITMQ_PASSWORD", Secret, "the user's password at RabbitMQ", default="guest"
+    )
+    ca_file: str | None = setting(
+        "RABBITMQ_CAFILE",
+        checks.ca_file,
+        "the path of a PEM file with the certificate authorities to trust",
+        "A fault with a port that is used without TLS.",
+        default="",
+        unset="the system's",
+    )
+    management_url: str | None = setting(
+        "RABBITMQ_MANAGEMENT_URL",
+        checks.http_url,
+        "the address of RabbitMQ's management, like https://rabbitmq.example.com:15671",
+        "Only the [doctor](doctor.md) uses it, to see policies, as RABBITMQ_USER and with its "
+        "password. With http:// the password goes over the wire unencrypted: only for this "
+        "machine.",
+        default="",
+    )
+    exchange: str = setting(
+        "WEBHOOK_RECEIVER_EXCHANGE",
+        checks.short_name,
+        "the exchange that DataWarehouse publishes to",
+        "A durable topic exchange, declared if it is missing.",
+        default="cki.exchange.webhooks",
+    )
+    queue: str = setting(
+        "RABBITMQ_QUEUE",
+        checks.queue_name,
+        "the name of the main queue",
+        "Those of the delay queues and of the dead-letter queue begin with it.",
+        default="cki.queue.webhooks.cki_notifier",
+    )
+    routing_keys: tuple[str, ...] = setting(
+        "RABBITMQ_ROUTING_KEYS",
+        checks.routing_keys,
+        "the routing keys by which the queue is bound",
+        "Separated by spaces.",
+        default="datawarehouse.checkout.*",
+    )
 
     @property
     def tls(self) -> bool:
@@ -86,16 +108,35 @@ class RabbitMQConfig:
         return self.port in {443, 5671}
 
 
-@dataclass(frozen=True, kw_only=True)
-class KafkaConfig:
-    """How to reach Kafka; librdkafka takes the ``settings``, with secrets among them."""
+@settings
+class LogConfig:
+    """What is logged, and how."""
 
-    topic: str
-    settings: Mapping[str, str | Secret]
+    logging_level: str = setting(
+        "CKI_LOGGING_LEVEL",
+        checks.level,
+        "the level of our own loggers",
+        "Third-party ones are quiet.",
+        default="WARN",
+    )
+    logging_format: str = setting(
+        "CKI_LOGGING_FORMAT",
+        checks.log_format,
+        "the form of the log, text or json",
+        "`json` is one object a line.",
+        default="text",
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+@settings
+class OperatorConfig(LogConfig):
+    """What it takes to look after the queues, without the services and Kafka."""
+
+    rabbitmq: RabbitMQConfig
+
+
+@settings
+class Config(LogConfig):
     """All of it.
 
     Attributes:
@@ -103,9 +144,7 @@ class Config:
             that is under one.
         rabbitmq: None in a manual run without RabbitMQ.
         kafka: None where nothing is sent.
-        shutdown_seconds: for how long work in flight may go on after SIGTERM.
-        retry_hours: for how long a notification is tried again.
-        sentry_dsn: where errors are reported, None for nowhere.
+        metrics_port: None where no metrics are served.
     """
 
     environment: str
@@ -114,13 +153,44 @@ class Config:
     jira: JiraConfig | None
     rabbitmq: RabbitMQConfig | None
     kafka: KafkaConfig | None
-    logging_level: str
-    logging_format: str
-    metrics_port: int | None
-    in_flight: int
-    shutdown_seconds: float
-    retry_hours: float
-    sentry_dsn: Secret | None
+    metrics_enabled: bool = setting(
+        "CKI_METRICS_ENABLED",
+        checks.boolean,
+        "whether there is an HTTP port, true or false",
+        "It has the metrics, the probes and the [status page](status-page.md).",
+        default="false",
+    )
+    metrics_port: int | None = setting(
+        "CKI_METRICS_PORT", checks.port, "the number of that port", default="8000"
+    )
+    sentry_dsn: Secret | None = setting(
+        "SENTRY_DSN",
+        checks.sentry_dsn,
+        "the address where errors are reported",
+        "See [Sentry](#sentry).",
+        default="",
+    )
+    in_flight: int = setting(
+        "CKI_NOTIFIER_IN_FLIGHT",
+        checks.in_flight,
+        "how many notifications are handled at once",
+        "Four times as many, and at least 16, are fetched from the queue. What only waits is not "
+        "counted.",
+        default="32",
+    )
+    shutdown_seconds: float = setting(
+        "CKI_NOTIFIER_SHUTDOWN_SECONDS",
+        checks.positive,
+        "how long what is in flight may take at SIGTERM, in seconds",
+        default="25",
+    )
+    retry_hours: float = setting(
+        "CKI_NOTIFIER_RETRY_HOURS",
+        checks.positive,
+        "how long a notification is tried again, in hours",
+        "May have decimals.",
+        default="72",
+    )
 
     @property
     def sends(self) -> bool:
@@ -128,13 +198,52 @@ class Config:
         return self.environment in typos.SENDING_ENVIRONMENTS
 
 
-@dataclass(frozen=True, kw_only=True)
-class OperatorConfig:
-    """What it takes to look after the queues, without the services and Kafka."""
+# What these two hold is not yet what their fields hold.
+CKI_DEPLOYMENT_ENVIRONMENT: Final = Variable(
+    "CKI_DEPLOYMENT_ENVIRONMENT",
+    typos.environment,
+    "the name of the environment",
+    "`production` and `staging` send messages; anything else only shows them. What only looks "
+    "like one of the two (`Production`, `prod`, `stagging`) is a fault.",
+    default="",
+)
+GITLAB_TOKENS: Final = Variable(
+    "GITLAB_TOKENS",
+    checks.token_names,
+    "a JSON object from host to the name of the variable with its token",
+    '`{"gitlab.com": "COM_GITLAB_TOKEN"}`, and the token itself in `COM_GITLAB_TOKEN` or in the '
+    "file that `COM_GITLAB_TOKEN_FILE` names. The host has the port when the merge requests' "
+    "addresses have one; without a port its token goes over https alone. A host without a token "
+    "is read anonymously. A GitLab under a path, where merge requests have addresses like "
+    "`https://host/gitlab/group/project/-/merge_requests/1`, is named with it, `host/gitlab`, and "
+    "needs a token: its API is asked at `https://host/gitlab/api/v4`. No token is for one group or "
+    "project: name the host alone.",
+    default="",
+)
+_DATAWAREHOUSE, _JIRA, _RABBITMQ = (
+    tuple(variables_of(it).values()) for it in (DataWarehouseConfig, JiraConfig, RabbitMQConfig)
+)
+*_SEEN, _IN_FLIGHT, _SHUTDOWN_SECONDS, _RETRY_HOURS = variables_of(Config).values()
 
-    rabbitmq: RabbitMQConfig
-    logging_level: str
-    logging_format: str
+#: All variables, by what they are for.
+GROUPS: Final[dict[str, tuple[Variable[Any], ...]]] = {
+    "Environment": (CKI_DEPLOYMENT_ENVIRONMENT,),
+    "DataWarehouse, GitLab, Jira": (*_DATAWAREHOUSE, GITLAB_TOKENS, *_JIRA),
+    "RabbitMQ": _RABBITMQ,
+    "Kafka": KAFKA,
+    "Log, metrics, errors": tuple(_SEEN),
+    "Work": (_IN_FLIGHT, _SHUTDOWN_SECONDS, _RETRY_HOURS),
+}
+VARIABLES: Final = tuple(variable for group in GROUPS.values() for variable in group)
+
+
+def holds(name: str) -> str:
+    """Return what a variable, or the file with a secret, has to hold; nothing for an unknown one.
+
+    The variables that hold GitLab's tokens are unknown here: the operator names them.
+    """
+    files = {it.file: f"the path of a file with {it.holds}" for it in VARIABLES if it.is_secret}
+    return ({it.name: it.holds for it in VARIABLES} | files).get(name, "")
 
 
 def read_operator_config(environ: Mapping[str, str] | None = None) -> OperatorConfig:
@@ -146,12 +255,11 @@ def read_operator_config(environ: Mapping[str, str] | None = None) -> OperatorCo
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(_of_process() if environ is None else environ)
-    rabbitmq = _rabbitmq(reader, needed=True)
-    level, form = _logging_level(reader), _logging_format(reader)
+    reader = Reader(environ)
+    rabbitmq, log = _rabbitmq(reader, needed=True), reader.values(LogConfig)
     if rabbitmq is None or reader.faults:
         raise ConfigurationError(reader.faults)
-    return OperatorConfig(rabbitmq=rabbitmq, logging_level=level, logging_format=form)
+    return OperatorConfig(rabbitmq=rabbitmq, **log)
 
 
 def read_config(
@@ -159,7 +267,7 @@ def read_config(
     *,
     needs_rabbitmq: bool = True,
     needs_kafka: bool = True,
-    check_kafka: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda _: {},
+    check_kafka: Check = lambda _: {},
 ) -> Config:
     """Read and check the whole configuration.
 
@@ -172,7 +280,7 @@ def read_config(
     Raises:
         ConfigurationError: with every fault found, each naming its variable.
     """
-    reader = Reader(_of_process() if environ is None else environ)
+    reader = Reader(environ)
     config = _config(reader, check_kafka, needs_rabbitmq=needs_rabbitmq, needs_kafka=needs_kafka)
     if reader.faults:
         raise ConfigurationError(reader.faults)
@@ -180,296 +288,65 @@ def read_config(
 
 
 def read_with_faults(
-    environ: Mapping[str, str] | None = None,
-    *,
-    check_kafka: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda _: {},
+    environ: Mapping[str, str] | None = None, *, check_kafka: Check = lambda _: {}
 ) -> tuple[Config, list[str]]:
     """Read the daemon's configuration as :func:`read_config` does, whatever faults it has.
 
     Returns:
         The configuration, and its faults. What a faulty variable stands for is not to be used.
     """
-    reader = Reader(_of_process() if environ is None else environ)
+    reader = Reader(environ)
     config = _config(reader, check_kafka, needs_rabbitmq=True, needs_kafka=True)
     return config, reader.faults
 
 
-def _of_process() -> dict[str, str]:
-    """Return the variables of the process."""
-    return {of_process(name): of_process(value) for name, value in os.environ.items()}
-
-
-def _config(
-    reader: Reader,
-    check_kafka: Callable[[Mapping[str, str]], Mapping[str, str]],
-    *,
-    needs_rabbitmq: bool,
-    needs_kafka: bool,
-) -> Config:
-    environment = _environment(reader)
+def _config(reader: Reader, check: Check, *, needs_rabbitmq: bool, needs_kafka: bool) -> Config:
+    reader.value(CKI_DEPLOYMENT_ENVIRONMENT)
+    # After a fault the one that is meant counts, for what it needs.
+    environment = typos.meant_environment(reader.raw(CKI_DEPLOYMENT_ENVIRONMENT.name))
     sends = environment in typos.SENDING_ENVIRONMENTS
+    datawarehouse = DataWarehouseConfig(**reader.values(DataWarehouseConfig))
+    gitlab_tokens, jira = _gitlab_tokens(reader), read_jira(reader)
+    rabbitmq = _rabbitmq(reader, needed=needs_rabbitmq)
+    kafka = read_kafka(reader, check, needed=sends and needs_kafka)
+    own = reader.values(Config)
+    own["metrics_port"] = own["metrics_port"] if own["metrics_enabled"] else None
     return Config(
         environment=environment,
-        datawarehouse=DataWarehouseConfig(
-            url=reader.value(variables.DATAWAREHOUSE_URL, checks.warehouse_url, needed=True),
-            token=reader.secret(variables.DATAWAREHOUSE_TOKEN, checks.header_value, needed=True),
-        ),
-        gitlab_tokens=_gitlab_tokens(reader),
-        jira=_jira(reader),
-        rabbitmq=_rabbitmq(reader, needed=needs_rabbitmq),
-        kafka=_kafka(reader, check_kafka, needed=sends and needs_kafka),
-        logging_level=_logging_level(reader),
-        logging_format=_logging_format(reader),
-        metrics_port=_metrics_port(reader),
-        in_flight=reader.value(variables.CKI_NOTIFIER_IN_FLIGHT, checks.in_flight),
-        shutdown_seconds=reader.value(variables.CKI_NOTIFIER_SHUTDOWN_SECONDS, checks.positive),
-        retry_hours=reader.value(variables.CKI_NOTIFIER_RETRY_HOURS, checks.positive),
-        sentry_dsn=_sentry_dsn(reader),
+        datawarehouse=datawarehouse,
+        gitlab_tokens=gitlab_tokens,
+        jira=jira,
+        rabbitmq=rabbitmq,
+        kafka=kafka,
+        **own,
     )
-
-
-def _environment(reader: Reader) -> str:
-    """Return the environment's name; after a fault the one that is meant, for what it needs."""
-    variable = variables.CKI_DEPLOYMENT_ENVIRONMENT
-    reader.value(variable, typos.environment)
-    return typos.meant_environment(reader.raw(variable))
 
 
 def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
-    variable = variables.GITLAB_TOKENS
-    names: dict[str, str] | None = reader.value(variable, checks.token_names)
     tokens = {}
-    for host, name in (names or {}).items():
-        token = reader.optional_secret(name, checks.header_value)
+    for host, name in (reader.value(GITLAB_TOKENS) or {}).items():
+        variable = Variable(name, checks.token, f"the token of {host}")
+        token = reader.value(variable)
         if token is not None:
             tokens[host] = token
-        elif reader.has_fault(name) or reader.has_fault(f"{name}_FILE"):
-            continue
-        elif re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-            reader.fault(
-                variable.name, f"names {name} for the token of {host}, but {name} is not set"
-            )
-        else:  # perhaps the token itself, so not shown
-            reader.fault(
-                variable.name,
-                f"has to hold the name of a variable that is set for {host}, not the token itself",
-            )
+        elif not reader.is_set(variable):
+            text = f"names {name} for {variable.holds}, but {name} is not set"
+            if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):  # perhaps the token, so not shown
+                where = f"the name of a variable that is set for {host}"
+                text = f"has to hold {where}, not the token itself"
+            reader.fault(GITLAB_TOKENS.name, text)
     return tokens
 
 
-def _jira(reader: Reader) -> JiraConfig | None:
-    url = reader.value(variables.JIRA_SERVER, checks.http_url)
-    email = reader.value(variables.JIRA_EMAIL, checks.email_address)
-    token = reader.optional_secret(variables.JIRA_TOKEN_AUTH.name, checks.header_value)
-    held = JiraConfig(  # what is at fault is there all the same, or it would be missed, too
-        url=url or _stand_in(reader, variables.JIRA_SERVER),
-        token=token or (Secret("-") if _stand_in(reader, variables.JIRA_TOKEN_AUTH) else None),
-        email=email or _stand_in(reader, variables.JIRA_EMAIL) or None,
-    )
-    for variable, text in _jira_faults(held):
-        reader.fault(variable.name, text)
-    return JiraConfig(url=url, token=token, email=email) if url else None
-
-
-def _stand_in(reader: Reader, variable: Variable) -> str:
-    faulty = reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE")
-    return "-" if faulty else ""
-
-
-def _jira_faults(config: JiraConfig) -> Iterator[tuple[Variable, str]]:
-    """Yield what can't work together: the variable that is to be changed, and why."""
-    server, email, token = variables.JIRA_SERVER, variables.JIRA_EMAIL, variables.JIRA_TOKEN_AUTH
-    path = urlsplit(config.url).path
-    if config.email and not config.url:
-        yield server, f"is not set, but {email.name} is; it has to hold {server.holds}"
-    if config.email and not config.token:
-        yield token, f"is not set, but {email.name} is; it has to hold the API token of that user"
-    if config.is_site and config.token and not config.email:
-        yield email, f"is not set; {config.url} takes a token together with {email.holds} alone"
-    if config.is_site and path:
-        yield server, f"has the path {path!r}; a site of Jira Cloud is asked without one"
-    if config.is_gateway and not re.fullmatch("/ex/jira/[^/]+", path):
-        yield server, "names no site; it has to be like https://api.atlassian.com/ex/jira/<cloudId>"
-    if config.is_gateway and not config.token:
-        yield token, "is not set; api.atlassian.com answers nobody without a token"
-
-
 def _rabbitmq(reader: Reader, *, needed: bool) -> RabbitMQConfig | None:
-    hosts = reader.value(variables.RABBITMQ_HOST, addresses.host_names, needed=needed) or ()
-    config = RabbitMQConfig(
-        hosts=hosts,
-        port=reader.value(variables.RABBITMQ_PORT, checks.port),
-        virtual_host=reader.value(variables.RABBITMQ_VIRTUAL_HOST, checks.virtual_host),
-        user=reader.text(variables.RABBITMQ_USER),
-        password=reader.secret(variables.RABBITMQ_PASSWORD),
-        ca_file=reader.value(variables.RABBITMQ_CAFILE, checks.ca_file),
-        exchange=reader.value(variables.WEBHOOK_RECEIVER_EXCHANGE, checks.short_name),
-        queue=reader.value(variables.RABBITMQ_QUEUE, checks.queue_name),
-        routing_keys=reader.value(variables.RABBITMQ_ROUTING_KEYS, checks.routing_keys),
-        management_url=reader.value(variables.RABBITMQ_MANAGEMENT_URL, checks.http_url),
-    )
-    if hosts and config.ca_file and not (config.tls or reader.has_fault("RABBITMQ_PORT")):
+    config = RabbitMQConfig(**reader.values(RabbitMQConfig, needed=needed))
+    if config.hosts and config.ca_file and not (config.tls or reader.has_fault("RABBITMQ_PORT")):
         reader.fault(
-            variables.RABBITMQ_CAFILE.name,
+            "RABBITMQ_CAFILE",
             f"is set, but port {config.port} is used without TLS; set RABBITMQ_PORT to 5671 (or "
             "443), or leave the file out",
         )
-    name = variables.RABBITMQ_HOST.name
-    if needed and not (hosts or reader.has_fault(name)):
-        reader.fault(name, "holds nothing but spaces; name a node of RabbitMQ")
-    return config if hosts else None
-
-
-#: Variable, and librdkafka's name for it.
-_KAFKA_VARIABLES: tuple[tuple[Variable, str], ...] = (
-    (variables.KAFKA_BOOTSTRAP_SERVERS, "bootstrap.servers"),
-    (variables.KAFKA_SECURITY_PROTOCOL, "security.protocol"),
-    (variables.KAFKA_SASL_MECHANISM, "sasl.mechanism"),
-    (variables.KAFKA_SASL_USERNAME, "sasl.username"),
-    (variables.KAFKA_SASL_PASSWORD, "sasl.password"),
-    (variables.KAFKA_SSL_CA_LOCATION, "ssl.ca.location"),
-    (variables.KAFKA_SSL_CERTIFICATE_LOCATION, "ssl.certificate.location"),
-    (variables.KAFKA_SSL_KEY_LOCATION, "ssl.key.location"),
-    (variables.KAFKA_SSL_KEY_PASSWORD, "ssl.key.password"),
-)
-_KAFKA_FILE = variables.KAFKA_CONFIG_FILE.name
-#: Settings of the file that mean the same as a variable, or more, and would beat it.
-_KAFKA_RIVALS = {
-    "metadata.broker.list": {"bootstrap.servers"},
-    "sasl.mechanisms": {"sasl.mechanism"},
-    "ssl.ca.pem": {"ssl.ca.location"},
-    "ssl.certificate.pem": {"ssl.certificate.location"},
-    "ssl.key.pem": {"ssl.key.location"},
-    "ssl.keystore.location": {"ssl.certificate.location", "ssl.key.location"},
-}
-_TRUE, _FALSE = {"true", "t", "1"}, {"false", "f", "0"}
-_HASHES = {"consistent", "murmur2", "fnv1a"}
-_ALL_REPLICAS = "every replica in sync has to have a message before it counts as sent"
-_A_CLUSTER = "messages have to reach a cluster, and none that is made up"
-_IN_ORDER = "the messages of one checkout have to stay in their order, in one partition"
-_REPORTED = "what became of each message has to be reported to us"
-_ALONE = "each message is sent alone, so that the broker's answer is about no other"
-_PROGRAMS = "that is for programs, not for files"
-#: What the delivery rests on: the only values that a setting may have, and why.
-_KAFKA_PROMISES: dict[str, tuple[set[str], str]] = {
-    "acks": ({"all", "-1"}, _ALL_REPLICAS),
-    "request.required.acks": ({"all", "-1"}, _ALL_REPLICAS),
-    "enable.idempotence": (_TRUE, "no message may be written twice"),
-    "transactional.id": (set(), "nothing is sent in transactions"),
-    "test.mock.num.brokers": ({"0"}, _A_CLUSTER),
-    "test.mock.broker.rtt": ({"0"}, _A_CLUSTER),
-    "partitioner": (_HASHES | {f"{it}_random" for it in _HASHES}, _IN_ORDER),
-    "queuing.strategy": ({"fifo"}, _IN_ORDER),
-    "delivery.report.only.error": (_FALSE, _REPORTED),
-    "produce.offset.report": (_TRUE, _REPORTED),
-    "enabled_events": ({"0"}, _REPORTED),
-    "enable.gapless.guarantee": (_FALSE, "one message that fails must not stop all others"),
-    "allow.auto.create.topics": (_FALSE, "no topic is ever created by us"),
-    "batch.num.messages": ({"1"}, _ALONE),
-    "batch.size": (set(), _ALONE),
-    "internal.termination.signal": ({"0"}, "signals are for the daemon itself"),
-    "logger": (set(), _PROGRAMS),
-    "ut_handle_ProduceResponse": (set(), _PROGRAMS),
-}
-#: What there is to choose from is for librdkafka; all else it does anyway, or is told by us.
-_KAFKA_SAID_ANYWAY = _KAFKA_PROMISES.keys() - {"partitioner"}
-#: The least and the most that a number may be. librdkafka's own time-out, in milliseconds, has to
-#: be far below RabbitMQ's 30 minutes. The broker, not librdkafka, says which message is too large.
-_KAFKA_RANGES = {
-    "delivery.timeout.ms": (1, 600_000),
-    "message.timeout.ms": (1, 600_000),
-    "message.max.bytes": (1_000_000, 1_000_000_000),
-}
-
-
-def _kafka(
-    reader: Reader,
-    check: Callable[[Mapping[str, str]], Mapping[str, str]],
-    *,
-    needed: bool,
-) -> KafkaConfig | None:
-    from_file = _kafka_file(reader)
-    settings: dict[str, str | Secret] = {name: Secret(text) for name, text in from_file.items()}
-    origins = {name: variable.name for variable, name in _KAFKA_VARIABLES}
-    origins |= dict.fromkeys(from_file, _KAFKA_FILE)
-    by_variables, faulty = set(), set()
-    for variable, name in _KAFKA_VARIABLES:
-        held = (
-            reader.optional_secret(variable.name) if variable.is_secret else reader.text(variable)
-        )
-        if held:
-            settings[name] = held
-            origins[name] = variable.name
-            by_variables.add(name)
-        elif reader.has_fault(variable.name) or reader.has_fault(f"{variable.name}_FILE"):
-            settings[name] = Secret("-")  # or it would be reported as missing, too
-            faulty.add(name)
-    for rival, ours in _KAFKA_RIVALS.items():
-        if ours & by_variables:
-            settings.pop(rival, None)
-    protocol = revealed(settings).get("security.protocol", "PLAINTEXT").strip()
-    if brokers := _brokers(reader, protocol, needed=needed):
-        settings["bootstrap.servers"] = brokers
-    for name, text in check(revealed(settings)).items():
-        if name not in faulty:
-            reader.fault(origins.get(name, _KAFKA_FILE), text)
-    for name in sorted(by_variables):
-        _check_use(reader, origins[name], name, protocol)
-    topic = reader.value(variables.KAFKA_TOPIC, checks.topic)
-    return KafkaConfig(topic=topic, settings=settings) if needed else None
-
-
-def _brokers(reader: Reader, protocol: str, *, needed: bool) -> str | None:
-    return reader.value(
-        variables.KAFKA_BOOTSTRAP_SERVERS,
-        lambda text: addresses.brokers(text, protocol),
-        needed=needed,
-    )
-
-
-def _check_use(reader: Reader, variable: str, name: str, protocol: str) -> None:
-    """Note a fault where a variable's setting is of no use, and Kafka is talked to without it.
-
-    A password alone is of no use anyhow, and a protocol that there is not is a fault of its own.
-    """
-    kind = name.partition(".")[0]
-    uses = {"sasl": ("SASL_SSL", "SASL_PLAINTEXT"), "ssl": ("SASL_SSL", "SSL")}.get(kind, ())
-    is_known = protocol.upper() in {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
-    is_used = not uses or protocol.upper() in uses or name.endswith("password")
-    if is_known and not is_used and not reader.has_fault(variable):
-        reader.fault(
-            variable,
-            f"is set, but KAFKA_SECURITY_PROTOCOL is {protocol.upper()}, which does without; set "
-            f"that to {' or '.join(uses)}, or leave this out",
-        )
-
-
-def _kafka_file(reader: Reader) -> dict[str, str]:
-    """Return what the properties file sets, without what would void a promise of ours."""
-    known = _KAFKA_PROMISES.keys() | _KAFKA_RANGES.keys()
-    from_file = {}
-    for name, value in reader.properties(variables.KAFKA_CONFIG_FILE).items():
-        short = name.removeprefix("topic.")  # librdkafka takes topic.acks for acks, say
-        from_file[short if short in known else name] = value
-    for name, (allowed, why) in _KAFKA_PROMISES.items():
-        said = from_file.get(name)
-        if said is not None and said.strip().lower() not in allowed:
-            reader.fault(_KAFKA_FILE, f"sets {name} to {said!r}, but {why}; leave it out")
-            del from_file[name]
-    for name, (least, most) in _KAFKA_RANGES.items():
-        text = from_file.get(name, str(most)).strip()
-        if not (re.fullmatch("[1-9][0-9]{0,9}", text) and least <= int(text) <= most):
-            del from_file[name]
-            reader.fault(_KAFKA_FILE, f"{name} is not between {least} and {most}")
-    return {name: value for name, value in from_file.items() if name not in _KAFKA_SAID_ANYWAY}
-
-
-def revealed(settings: Mapping[str, str | Secret]) -> dict[str, str]:
-    """Return settings with their secrets told, for the library that needs them."""
-    return {
-        name: value.reveal() if isinstance(value, Secret) else value
-        for name, value in settings.items()
-    }
+    return config if config.hosts else None
 
 
 def secrets_of(config: Config) -> list[Secret]:
@@ -484,21 +361,3 @@ def secrets_of(config: Config) -> list[Secret]:
         config.sentry_dsn,
     )
     return [secret for secret in held if isinstance(secret, Secret)]
-
-
-def _sentry_dsn(reader: Reader) -> Secret | None:
-    return reader.optional_secret(variables.SENTRY_DSN.name, checks.sentry_dsn)
-
-
-def _metrics_port(reader: Reader) -> int | None:
-    enabled = reader.value(variables.CKI_METRICS_ENABLED, checks.boolean)
-    port = reader.value(variables.CKI_METRICS_PORT, checks.port)
-    return port if enabled else None
-
-
-def _logging_level(reader: Reader) -> str:
-    return reader.value(variables.CKI_LOGGING_LEVEL, checks.level)
-
-
-def _logging_format(reader: Reader) -> str:
-    return reader.value(variables.CKI_LOGGING_FORMAT, checks.one_of("text", "json"))

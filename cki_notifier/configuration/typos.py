@@ -17,37 +17,28 @@ _CALLED: Final = {
 _QUOTES: Final = frozenset({'""', "''", "``", "\u201c\u201d", "\u201e\u201c", "\u2018\u2019"})
 
 
-def stray(text: str, *, is_spaced: bool = False) -> str:
-    """Say what is around a value that nobody means, nothing where nothing is.
+def check_ends(text: str, *, is_spaced: bool = False) -> None:
+    """Raise ValueError for what is around a value that nobody means.
 
     Args:
         text: the value.
         is_spaced: whether spaces and line ends around it make no difference anyway.
     """
     core = text.strip()
-    if not core:
-        return "" if is_spaced else "holds nothing but spaces; take them away"
-    if text != core and not is_spaced:
+    if not is_spaced and text != core:
+        if not core:
+            raise ValueError("holds nothing but spaces; take them away")
         where = "beginning" if text[0].isspace() else "end"
-        return f"has a space or a line end at its {where}; write it without"
+        raise ValueError(f"has a space or a line end at its {where}; write it without")
     if len(core) > 1 and core[0] + core[-1] in _QUOTES:
-        return "has quotes around it, which are part of the value here; write it without"
-    return ""
+        raise ValueError("has quotes around it, which are part of the value here; write it without")
 
 
-def unseen(text: str, *, is_spaced: bool = False, is_secret: bool = False) -> str:
-    """Say that a value holds a character that nobody can see, nothing where there is none.
-
-    Args:
-        text: the value.
-        is_spaced: whether tabs and line ends separate what it holds.
-        is_secret: whether nothing of it may be shown.
-    """
-    shown = "".join(text.split()) if is_spaced else text
-    if shown.isprintable():
-        return ""
-    which = ", ".join(f"U+{ord(it):04X}" for it in shown if not it.isprintable())
-    return f"holds what can't be seen{'' if is_secret else f' ({which})'}; write it without"
+def check_visible(text: str, *, is_secret: bool = False) -> None:
+    """Raise ValueError for a character that nobody can see; which one, unless it is a secret's."""
+    if hidden := [it for it in text if not it.isprintable()]:
+        which = "" if is_secret else f" ({', '.join(f'U+{ord(it):04X}' for it in hidden)})"
+        raise ValueError(f"holds what can't be seen{which}; write it without")
 
 
 def environment(text: str) -> str:

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from cki_notifier.configuration.settings import Config
+from cki_notifier.configuration.settings import CKI_DEPLOYMENT_ENVIRONMENT, Config, holds
 from cki_notifier.configuration.typos import SENDING_ENVIRONMENTS
-from cki_notifier.configuration.variables import CKI_DEPLOYMENT_ENVIRONMENT, holds
 from cki_notifier.doctor.check import Check, Finding, failed, ok, skipped, warning
 
 _NAME, _ENVIRONMENT = "configuration", "environment"

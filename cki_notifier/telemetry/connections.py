@@ -59,17 +59,13 @@ class _Story(Struct):
     """A state as it develops.
 
     Attributes:
-        told: when the log was last told of this trouble; None when it was not, or there is none.
-        ended: when the last trouble that the log was told of was over.
+        quiet_until: the log is told of no trouble before.
+        is_told: whether the log was told of this trouble.
     """
 
     state: State
-    told: datetime | None = None
-    ended: datetime | None = None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    quiet_until: datetime
+    is_told: bool = False
 
 
 class Connections(Collector):
@@ -81,7 +77,7 @@ class Connections(Collector):
         clock: returns the time in UTC.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._stories: dict[tuple[str, str], _Story] = {}
@@ -97,23 +93,19 @@ class Connections(Collector):
     def _set(self, dependency: str, host: str, trouble: Trouble | None) -> None:
         """Note how it is, and tell the log what has changed."""
         with self._lock:
-            story = self._stories.get((dependency, host))
-            before = story.state if story else None
-            if before and before.trouble == trouble is None:
-                return
             now = self._clock()
-            if story is None or before is None or None in (before.trouble, trouble):
-                state = State(now, trouble)
-            else:
-                state = replace(before, trouble=trouble)
-            story = story or _Story(state)
-            story.state = state
-            self._stories[dependency, host] = story
-            tells = _is_news(story, now)
-            story.ended = now if tells and trouble is None else story.ended
-            story.told = None if trouble is None else now if tells else story.told
+            story = self._stories.setdefault((dependency, host), _Story(State(now), now))
+            before = story.state
+            if before.trouble == trouble is None:
+                return
+            begins = None in (before.trouble, trouble)
+            story.state = State(now, trouble) if begins else replace(before, trouble=trouble)
+            tells = now >= story.quiet_until if trouble else story.is_told
+            if tells:
+                story.is_told = trouble is not None
+                story.quiet_until = now + (_REMINDER if trouble else _FLAP)
         if tells:
-            _tell(f"{dependency} {host}".rstrip(), before, state, now)
+            _tell(f"{dependency} {host}".rstrip(), before, trouble, now)
 
     def affects(self, dependency: str, host: str = "") -> bool:
         """Count who suffers from an outage; tell whether the log knows that there is one."""
@@ -153,47 +145,28 @@ class Connections(Collector):
             labels=("dependency", "host"),
         )
         with self._lock:
-            works = {key: story.state.trouble is None for key, story in self._stories.items()}
-        for (dependency, host), it in works.items():
-            labels = {"dependency": dependency} | ({"host": host} if host else {})
-            gauge.samples.append(Sample(gauge.name, labels, float(it)))
+            for (dependency, host), story in self._stories.items():
+                labels = {"dependency": dependency} | ({"host": host} if host else {})
+                works = float(story.state.trouble is None)
+                gauge.samples.append(Sample(gauge.name, labels, works))
         yield gauge
 
 
-def _is_news(story: _Story, now: datetime) -> bool:
-    """Tell whether the log has to be told of a state that has just been noted."""
-    if story.state.trouble is None:
-        return story.told is not None
-    if story.told is not None:
-        return now - story.told >= _REMINDER
-    flaps = story.ended is not None and now - story.ended < _FLAP
-    return not flaps
-
-
-def _tell(name: str, before: State | None, it: State, now: datetime) -> None:
+def _tell(name: str, before: State, trouble: Trouble | None, now: datetime) -> None:
     """Write the next line of a story; its template names it, so that Sentry tells them apart."""
-    trouble, name = it.trouble, name.replace("%", "%%")
-    if before is None or before.trouble is None:
-        if trouble is not None:
-            text, again = f"{name}: {_what(trouble)}: %s%s", trouble.again and f"; {trouble.again}"
-            logger.log(_level(trouble), text, trouble.says, again)
-        return
-    ago = lasted(now - before.since)
+    name, ago = name.replace("%", "%%"), lasted(now - before.since)
     sum_ = f"; {_SUFFER.get(name, 'notifications delayed')}: {before.affected:,}"
     if trouble is None:
         text = f"{name}: back after %s%s"
         logger.warning(text, ago, sum_)
+        return
+    level, what = (logging.ERROR, "refuses us") if trouble.refuses else (logging.WARNING, "down")
+    if before.trouble is None:
+        text, again = f"{name}: {what}: %s%s", trouble.again and f"; {trouble.again}"
+        logger.log(level, text, trouble.says, again)
     else:
-        text = f"{name}: {_what(trouble)} for %s: %s%s"
-        logger.log(_level(trouble), text, ago, trouble.says, sum_)
-
-
-def _what(trouble: Trouble) -> str:
-    return "refuses us" if trouble.refuses else "down"
-
-
-def _level(trouble: Trouble) -> int:
-    return logging.ERROR if trouble.refuses else logging.WARNING
+        text = f"{name}: {what} for %s: %s%s"
+        logger.log(level, text, ago, trouble.says, sum_)
 
 
 def lasted(time: timedelta) -> str:

@@ -5,6 +5,8 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -35,19 +37,14 @@ _CERTAIN = ("name", "levelno", "levelname", "created", "msecs")
 _LONGEST = 10_000
 
 
-class about:  # noqa: N801  # used like a function
+@contextmanager
+def about(identity: Identity) -> Iterator[None]:
     """Have all lines that this thread logs meanwhile tell which notification they are about."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    def __enter__(self) -> None:
-        """Begin."""
-        self._token = _handled.set(self._identity)
-
-    def __exit__(self, *_error: object) -> None:
-        """End."""
-        _handled.reset(self._token)
+    token = _handled.set(identity)
+    try:
+        yield
+    finally:
+        _handled.reset(token)
 
 
 def settled(identity: Identity, result: Result, seconds: float) -> None:
@@ -149,7 +146,8 @@ def set_up(level: str, form: str) -> None:
     formatter.converter = time.gmtime
     handler = _Handler()
     handler.setFormatter(formatter)
-    handler.addFilter(_is_heard)
+    # Also keeps those quiet who set their own logger's level.
+    handler.addFilter(lambda it: it.levelno >= logging.ERROR or it.name.partition(".")[0] == ROOT)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     logging.getLogger(ROOT).setLevel(level)
     # These report every connection they lose, each time they try; we tell of it once ourselves.
@@ -163,8 +161,3 @@ def _cut(value: T) -> T | str:
         return value
     half = _LONGEST // 2
     return f"{value[:half]} … {len(value) - 2 * half} characters … {value[-half:]}"
-
-
-def _is_heard(record: logging.LogRecord) -> bool:
-    """Keep other people's chatter out, also of those who set their own logger's level."""
-    return record.levelno >= logging.ERROR or record.name.partition(".")[0] == ROOT

@@ -1,15 +1,7 @@
 """What the process counts about itself, for Prometheus."""
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
+import prometheus_client
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from cki_notifier import __version__
 from cki_notifier.notification.command_words import OUTCOMES
@@ -20,54 +12,41 @@ from cki_notifier.telemetry.connections import Connections
 # When each counter began, a series for each of them: process_start_time_seconds says enough.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
-REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
-PlatformCollector(registry=REGISTRY)
-GCCollector(registry=REGISTRY)
+#: The library's own, where it tells of every process: memory, CPU time, garbage collection.
+REGISTRY = prometheus_client.REGISTRY
 
 notifications = Counter(
     "cki_notifier_notifications",
     "Notifications that were settled. The reason of what was sent is its stage; a status that does "
     "not concern us is other.",
     ["status", "outcome", "reason"],
-    registry=REGISTRY,
 )
-messages_sent = Counter(
-    "cki_notifier_messages_sent",
-    "Messages that Kafka confirmed.",
-    ["stage"],
-    registry=REGISTRY,
-)
+messages_sent = Counter("cki_notifier_messages_sent", "Messages that Kafka confirmed.", ["stage"])
 processing_seconds = Histogram(
     "cki_notifier_processing_seconds",
     "From the start of the work on a notification to the decision what happens to it.",
     ["outcome"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
-    registry=REGISTRY,
 )
 request_seconds = Histogram(
     "cki_notifier_request_seconds",
     "From the start of an HTTP request to its whole response; the code is none without one.",
     ["service", "code"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-    registry=REGISTRY,
 )
 token_refusals = Counter(
     "cki_notifier_token_refusals",
     "Answers 401 or 403 to a token of ours; not where a message can do without what is refused.",
     ["service"],
-    registry=REGISTRY,
 )
 kafka_delivery_seconds = Histogram(
     "cki_notifier_kafka_delivery_seconds",
     "From handing a message to the Kafka client to the brokers' confirmation.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60),
-    registry=REGISTRY,
 )
 kafka_failures = Counter(
     "cki_notifier_kafka_failures",
     "Messages that Kafka did not confirm; their notifications are tried again.",
-    registry=REGISTRY,
 )
 topic_lookups = Counter(
     "cki_notifier_topic_lookups",
@@ -75,64 +54,52 @@ topic_lookups = Counter(
     "not sent again; absent: it is not; forbidden: we may not read the topic, so it is sent in any "
     "case.",
     ["result"],
-    registry=REGISTRY,
 )
 retries = Counter(
     "cki_notifier_retries",
     "Notifications that were put into a delay queue, to be tried again.",
     ["reason"],
-    registry=REGISTRY,
 )
 dead_letters = Counter(
     "cki_notifier_dead_letters",
     "Notifications that were put into the dead-letter queue.",
     ["reason"],
-    registry=REGISTRY,
 )
 dead_letters_taken = Counter(
     "cki_notifier_dead_letters_taken",
     "Dead letters that cki-notifier dead-letters put back or discarded, as it told this daemon.",
-    registry=REGISTRY,
 )
 manual_runs = Counter(
     "cki_notifier_manual_runs",
     "Runs by hand that were to send a message, as they told this daemon. outcome: sent, ignored or "
     "failed.",
     ["outcome"],
-    registry=REGISTRY,
 )
 last_sent_timestamp_seconds = Gauge(
     "cki_notifier_last_sent_timestamp_seconds",
     "When Kafka confirmed the last message, in seconds since 1970; missing until then.",
     ["stage"],
-    registry=REGISTRY,
 )
 in_flight = Gauge(
     "cki_notifier_in_flight",
     "Notifications that are being handled, at most CKI_NOTIFIER_IN_FLIGHT.",
-    registry=REGISTRY,
 )
 in_flight_limit = Gauge(
     "cki_notifier_in_flight_limit",
     "How many notifications can be handled at once: CKI_NOTIFIER_IN_FLIGHT.",
-    registry=REGISTRY,
 )
 held_copies = Gauge(
     "cki_notifier_parking_held",
     "Copies of notifications that a retry queue or the dead-letter queue does not take; they are "
     "tried again, and the notifications stay unacknowledged in the main queue meanwhile.",
     ["queue"],
-    registry=REGISTRY,
 )
 rabbitmq_blocked = Gauge(
     "cki_notifier_rabbitmq_blocked",
     "1 while RabbitMQ accepts no messages from anybody, by the resource it is short of (memory, "
     "disk or other), else 0. Notifications that fail stay in the main queue meanwhile.",
     ["resource"],
-    registry=REGISTRY,
 )
-
-
 connected = Connections()
 REGISTRY.register(connected)
 reconnects = Counter(
@@ -140,36 +107,23 @@ reconnects = Counter(
     "Connections that had to be made anew. rabbitmq: attempts to connect after a lost connection; "
     "kafka: clients that could not recover and were replaced.",
     ["dependency"],
-    registry=REGISTRY,
 )
 enrichment_failures = Counter(
     "cki_notifier_enrichment_failures",
     "Messages that were sent without an extra, because its service did not answer.",
     ["service"],
-    registry=REGISTRY,
 )
 log_lines_dropped = Counter(
     "cki_notifier_log_lines_dropped",
     "Lines of the log, or shown messages, that standard error or output did not take: nobody reads "
     "it, or it is full.",
-    registry=REGISTRY,
 )
-info = Gauge(
-    "cki_notifier_info",
-    "What this process is; always 1.",
-    ["version", "environment"],
-    registry=REGISTRY,
-)
+info = Gauge("cki_notifier_info", "What this process is; always 1.", ["version", "environment"])
 
 _KNOWN_STATUSES = frozenset(Status)
 _REFUSALS = frozenset({"401", "403"})
 #: What RabbitMQ may be short of, as it says; anything else is other.
 _SHORT_OF = ("memory", "disk")
-
-
-def status_label(status: str | None) -> str:
-    """Return a status fit for a label: those that concern us, all others as ``other``."""
-    return status if status in _KNOWN_STATUSES else "other"
 
 
 def sent(stage: str) -> None:
@@ -209,7 +163,8 @@ def settled(status: str | None, outcome: str, reason: str, seconds: float) -> No
         reason: why; for what was sent, its stage.
         seconds: it took to handle.
     """
-    notifications.labels(status_label(status), outcome, reason).inc()
+    label = status if status in _KNOWN_STATUSES else "other"
+    notifications.labels(label, outcome, reason).inc()
     processing_seconds.labels(outcome).observe(seconds)
     if outcome == "delayed":
         retries.labels(reason).inc()

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -72,10 +72,6 @@ class Entry(Struct, frozen=True, gc=False):
     seconds: float
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Outcomes:
     """The last outcomes; used by all threads, and cheap to add to.
 
@@ -84,23 +80,25 @@ class Outcomes:
 
     Attributes:
         since: when it began to remember.
+        last_sent: when a message was last sent; None when none was since the start.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.since = clock()
         self._clock = clock
         self._lock = threading.Lock()
         self._number = 0
         self._kept: deque[Entry] = deque(maxlen=KEPT)
         self._of_checkouts: deque[Entry] = deque(maxlen=KEPT)
-        self._messages: OrderedDict[int, bytes] = OrderedDict()
+        self._messages: dict[int, bytes] = {}
         self._bytes = 0
-        self._last_sent: datetime | None = None
+        self.last_sent: datetime | None = None
         self._settled_at = time.monotonic()
 
     def add(self, identity: Identity, result: Result, seconds: float) -> None:
         """Remember what became of a notification just now, and forget the oldest beyond 500."""
-        identity, kept = _short(identity), _brief(result)
+        checkout_id, status = _cut(identity.checkout_id or ""), _cut(identity.status or "")
+        identity, kept = replace(identity, checkout_id=checkout_id, status=status), _brief(result)
         with self._lock:
             now = self._clock()
             if not result.by:
@@ -110,10 +108,13 @@ class Outcomes:
             self._kept.append(entry)
             if result.outcome != "ignored" or result.reason not in _NOBODYS:
                 self._of_checkouts.append(entry)
-            if result.message:
-                self._keep(self._number, result.message)
             if result.outcome == "sent":
-                self._last_sent = now
+                self.last_sent = now
+            if result.message:
+                self._messages[self._number] = result.message
+                self._bytes += len(result.message)
+            while self._bytes > _MOST_MESSAGES:
+                self._bytes -= len(self._messages.pop(next(iter(self._messages))))
 
     def newest(self, after: int = 0) -> list[Entry]:
         """Return those with a number above ``after``, newest first."""
@@ -133,29 +134,9 @@ class Outcomes:
             return self._messages.get(number, b"")
 
     @property
-    def last_sent(self) -> datetime | None:
-        """When a message was last sent; None when none was since the start."""
-        with self._lock:
-            return self._last_sent
-
-    @property
     def idle_seconds(self) -> float:
         """For how long this process has settled nothing, since its start at most."""
-        with self._lock:
-            return time.monotonic() - self._settled_at
-
-    def _keep(self, number: int, message: bytes) -> None:
-        """Keep a message, and forget the oldest ones."""
-        self._messages[number] = message
-        self._bytes += len(message)
-        while self._bytes > _MOST_MESSAGES:
-            _number, oldest = self._messages.popitem(last=False)
-            self._bytes -= len(oldest)
-
-
-def _short(identity: Identity) -> Identity:
-    checkout_id, status = _cut(identity.checkout_id or ""), _cut(identity.status or "")
-    return Identity(checkout_id, status, identity.event_id, identity.attempt)
+        return time.monotonic() - self._settled_at
 
 
 def _brief(result: Result) -> Result:

@@ -9,7 +9,7 @@ of the library's own sends; while Sentry is down, events are dropped and nobody 
 """
 
 import logging
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -40,7 +40,17 @@ def report_errors(config: Config, dsn: Secret) -> None:
     Once for the process. ``logging.shutdown`` sends what is on its way, within two seconds.
     """
     throttle = Throttle(_QUIET_SECONDS, _MOST_KINDS)
-    outgoing = _Outgoing(throttle, secrets_of(config))
+    texts = (secret.reveal() for secret in secrets_of(config))
+    secrets = [text for text in texts if len(text) >= _SHORTEST_SECRET]
+
+    def outgoing(event: Event, hint: Hint) -> Event | None:
+        """Return the event without secrets, or None for an exception that was just reported."""
+        bug = ("uncaught", *_bug(hint.get("exc_info")))
+        if "log_record" not in hint and throttle.let_through(bug) is None:
+            return None
+        clean: Event = _without_secrets(event, secrets)
+        return clean
+
     sentry_sdk.init(
         dsn=dsn.reveal(),
         release=__version__,
@@ -48,11 +58,12 @@ def report_errors(config: Config, dsn: Secret) -> None:
         default_integrations=False,
         auto_enabling_integrations=False,
         integrations=[
-            AtexitIntegration(callback=_say_nothing),
+            # Else it would tell the terminal how many events are left.
+            AtexitIntegration(callback=lambda _pending, _timeout: None),
             ExcepthookIntegration(),
             ThreadingIntegration(propagate_scope=False),
         ],
-        before_send=outgoing.check,
+        before_send=outgoing,
         shutdown_timeout=SENTRY_SECONDS,
         ca_certs=certificate_authorities(),
         include_local_variables=False,
@@ -70,14 +81,18 @@ def report_errors(config: Config, dsn: Secret) -> None:
 
 
 class _Handler(EventHandler):
-    """Makes an event of a record, unless its like was reported a moment ago."""
+    """Makes an event of a record, unless its like was reported a moment ago.
+
+    Errors are told apart by logger and template, and bugs by where they are, too.
+    """
 
     def __init__(self, throttle: Throttle) -> None:
         super().__init__(logging.ERROR)
         self._throttle = throttle
 
     def emit(self, record: logging.LogRecord) -> None:
-        held_back = self._throttle.let_through(_kind_of(record))
+        kind = record.name, str(record.msg), *_bug(record.exc_info)
+        held_back = self._throttle.let_through(kind)
         if held_back is not None:
             record.held_back = held_back
             super().emit(record)
@@ -91,52 +106,25 @@ class _Handler(EventHandler):
         super().close()
 
 
-class _Outgoing:
-    """Looks at every event before it leaves the process."""
-
-    def __init__(self, throttle: Throttle, secrets: Collection[Secret]) -> None:
-        self._throttle = throttle
-        texts = (secret.reveal() for secret in secrets)
-        self._secrets = [text for text in texts if len(text) >= _SHORTEST_SECRET]
-
-    def check(self, event: Event, hint: Hint) -> Event | None:
-        """Return the event without secrets, or None for an exception that was just reported."""
-        if "log_record" not in hint:
-            _, error, trace = hint.get("exc_info") or (None, None, None)
-            if self._throttle.let_through(("uncaught", *_bug(error, trace))) is None:
-                return None
-        clean: Event = self._without_secrets(event)
-        return clean
-
-    def _without_secrets(self, value: Any) -> Any:
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, str(Secret("")))
-            return value
-        if isinstance(value, Mapping):
-            return {
-                self._without_secrets(name): self._without_secrets(inner)
-                for name, inner in value.items()
-            }
-        if isinstance(value, list | tuple):
-            return [self._without_secrets(inner) for inner in value]
+def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, str(Secret("")))
         return value
+    if isinstance(value, Mapping):
+        return dict(_without_secrets(list(value.items()), secrets))
+    if isinstance(value, list | tuple):
+        return [_without_secrets(inner, secrets) for inner in value]
+    return value
 
 
-def _kind_of(record: logging.LogRecord) -> Hashable:
-    """Tell errors apart by logger and template, and bugs by where they are, too."""
-    _, error, trace = record.exc_info or (None, None, None)
-    return record.name, str(record.msg), *_bug(error, trace)
-
-
-def _bug(error: BaseException | None, trace: TracebackType | None) -> tuple[object, ...]:
+def _bug(
+    exc_info: tuple[object, BaseException | None, TracebackType | None] | None,
+) -> tuple[object, ...]:
     """Return the type of an exception and the line that raised it, nothing for none."""
+    _, error, trace = exc_info or (None, None, None)
     if error is None or trace is None:
         return ()
     while trace.tb_next is not None:
         trace = trace.tb_next
     return type(error), trace.tb_frame.f_code, trace.tb_lineno
-
-
-def _say_nothing(_pending: int, _timeout: float) -> None:
-    """Stand in for what tells the terminal how many events are left."""

@@ -35,7 +35,7 @@ _AGAIN_SECONDS = 0.05
 _backlogs: list["Backlog"] = []
 
 
-class Backlog(io.RawIOBase):
+class Backlog(io.FileIO):
     """A stream that takes whatever is written at once; its thread hands it to a descriptor.
 
     Args:
@@ -44,7 +44,7 @@ class Backlog(io.RawIOBase):
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
-        super().__init__()
+        super().__init__(descriptor, "w", closefd=False)
         self._descriptor = descriptor
         self._name = name
         self._changed = threading.Condition()  # its lock may be taken again by the same thread
@@ -56,48 +56,28 @@ class Backlog(io.RawIOBase):
         self._is_torn = False  # whether the last line is there in part
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
-        return os.isatty(self._descriptor)
-
     def write(self, data: "ReadableBuffer", /) -> int:
         """Take a line, or drop it when too much waits; never wait for anybody."""
         line = bytes(data)
         if not line:
             return 0
         with self._changed:
-            is_taken = self._takes(len(line))
-            if is_taken:
+            if self._waiting:  # else a line has room, however long it is
+                too_large = self._size + len(line) > _MOST_BYTES
+                self._is_full |= too_large or len(self._waiting) >= _MOST_LINES
+            if self._is_full:
+                self._dropped += 1
+                metrics.log_lines_dropped.inc()
+            else:
                 self._waiting.append(line)
                 self._size += len(line)
                 self._changed.notify_all()
-            else:
-                self._dropped += 1
-        if not is_taken:
-            metrics.log_lines_dropped.inc()
         return len(line)
 
     def drain(self, seconds: float) -> bool:
         """Wait so long at most until all is written; tell whether it is."""
         with self._changed:
-            return self._changed.wait_for(self._is_idle, seconds)
-
-    def _is_idle(self) -> bool:
-        return not self._waiting and not self._is_writing
-
-    def _takes(self, length: int) -> bool:
-        """Tell whether there is room; one line has it always, however long."""
-        if self._waiting:
-            self._is_full |= len(self._waiting) >= _MOST_LINES or self._size + length > _MOST_BYTES
-        return not self._is_full
+            return self._changed.wait_for(lambda: not (self._waiting or self._is_writing), seconds)
 
     def _work(self) -> None:
         while True:
@@ -173,13 +153,10 @@ def unblock() -> None:
     """
     if _backlogs:
         return
-    errors = Backlog(sys.stderr.fileno(), "standard error")
-    if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
-        output = errors  # which keeps the order
-    else:
+    output = errors = Backlog(sys.stderr.fileno(), "standard error")  # which keeps the order
+    if not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
         output = Backlog(sys.stdout.fileno(), "standard output")
-        _backlogs.append(output)
-    _backlogs.append(errors)
+    _backlogs.extend({output, errors})
     sys.stdout, sys.stderr = _over(output, sys.stdout), _over(errors, sys.stderr)
     atexit.register(drain, LINES_SECONDS)
 
@@ -187,7 +164,7 @@ def unblock() -> None:
 def _over(backlog: Backlog, stream: TextIO) -> TextIO:
     """Return a stream of text that goes there line by line."""
     encoding, errors = stream.encoding, "backslashreplace"
-    return io.TextIOWrapper(backlog, encoding, errors, write_through=True)  # type: ignore[type-var]  # raw
+    return io.TextIOWrapper(backlog, encoding, errors, write_through=True)
 
 
 def drain(seconds: float) -> None:

@@ -63,10 +63,6 @@ class _Taken(Struct):
     does: str = "waits for its turn"
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Unsettled:
     """Remembers them; used by all threads, and cheap to add to.
 
@@ -74,7 +70,7 @@ class Unsettled:
         clock: returns the time in UTC.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._taken: dict[Key, _Taken] = {}

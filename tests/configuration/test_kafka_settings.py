@@ -350,6 +350,14 @@ def test_a_file_that_is_no_properties_file_is_a_fault(properties: Path) -> None:
     assert "hush" not in text
 
 
+def test_what_is_no_text_in_a_file_hides_no_other_fault(properties: Path) -> None:
+    """Each setting is told of by its name."""
+    found = faults(with_file(properties, "client.id=\\ud800\nsasl.username=\\ud800\nlinger.ms=x\n"))
+    assert len(found) == 3
+    for name in ("client.id", "sasl.username", "linger.ms"):
+        assert any(name in fault for fault in found)
+
+
 def test_a_file_is_checked_even_where_nothing_is_sent(properties: Path) -> None:
     """A fault shows before the configuration reaches production."""
     environ = with_file(properties, "acks=0", CKI_DEPLOYMENT_ENVIRONMENT=None)

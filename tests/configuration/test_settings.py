@@ -7,13 +7,13 @@ import pytest
 
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import (
+    VARIABLES,
     Config,
     DataWarehouseConfig,
     JiraConfig,
     KafkaConfig,
     RabbitMQConfig,
 )
-from cki_notifier.configuration.variables import VARIABLES
 from tests.factories.environment import (
     SECRETS,
     environment,
@@ -75,6 +75,11 @@ def test_defaults() -> None:
     )
 
 
+def test_a_part_has_the_defaults_of_its_variables() -> None:
+    """Whoever makes one without the environment gets what an empty one gives."""
+    assert RabbitMQConfig(hosts=("rabbitmq.example",)) == rabbitmq()
+
+
 def test_every_variable_counts() -> None:
     """With every variable set, nothing has its default."""
     secret = {name: Secret(value) for name, value in SECRETS.items()}
@@ -114,6 +119,7 @@ def test_every_variable_counts() -> None:
         ),
         logging_level="DEBUG",
         logging_format="json",
+        metrics_enabled=True,
         metrics_port=9100,
         in_flight=4,
         shutdown_seconds=10,
@@ -280,8 +286,9 @@ def test_a_manual_run_needs_no_rabbitmq() -> None:
     """Without a node there is no part for RabbitMQ, and its faults are still faults."""
     manual = environment(RABBITMQ_HOST=None)
     assert read(manual, needs_rabbitmq=False).rabbitmq is None
-    (fault,) = faults(manual | {"RABBITMQ_PORT": "x"}, needs_rabbitmq=False)
-    assert fault.startswith("RABBITMQ_PORT:")
+    for name, value in (("RABBITMQ_PORT", "x"), ("RABBITMQ_HOST", " ")):
+        (fault,) = faults(manual | {name: value}, needs_rabbitmq=False)
+        assert fault.startswith(f"{name}:")
 
 
 @pytest.mark.parametrize("name", ["production", "staging"])

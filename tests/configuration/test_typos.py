@@ -1,19 +1,21 @@
 """Values that only look right: each is a fault that says what to write, or is understood."""
 
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
 
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import (
+    VARIABLES,
     KafkaConfig,
     RabbitMQConfig,
     read_config,
     read_operator_config,
     read_with_faults,
 )
-from cki_notifier.configuration.variables import VARIABLES, Variable
+from cki_notifier.configuration.variables import Variable
 from cki_notifier.doctor.configuration import findings
 from cki_notifier.notification.errors import ConfigurationError
 from tests.factories.environment import SECRETS, environment, full_environment
@@ -141,7 +143,7 @@ def test_the_doctor_says_what_the_daemon_says() -> None:
     ("before", "after"), [("", " "), ("", "\n"), (" ", ""), ("", "\r\n"), ("\ufeff", "")]
 )
 def test_what_is_around_a_value_is_a_fault_or_no_part_of_it(
-    variable: Variable, before: str, after: str
+    variable: Variable[Any], before: str, after: str
 ) -> None:
     """No value is used with spaces, a line end or a mark that nobody sees."""
     environ = everything()

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from cki_notifier.configuration.settings import read_operator_config, read_with_faults
-from cki_notifier.configuration.variables import GROUPS, VARIABLES, holds
+from cki_notifier.configuration.settings import (
+    GROUPS,
+    VARIABLES,
+    holds,
+    read_operator_config,
+    read_with_faults,
+)
 from cki_notifier.doctor.configuration import findings
 from tests.factories.environment import environment
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from cki_notifier.cli import main
-from cki_notifier.configuration.settings import read_config
-from cki_notifier.configuration.variables import VARIABLES
+from cki_notifier.configuration.settings import VARIABLES, read_config
 from tests.docs.files import DOCS, README, blocks
 from tools import PROJECT
 

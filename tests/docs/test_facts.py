@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from cki_notifier.configuration.settings import GROUPS
 from cki_notifier.rabbitmq.queues import DELAYS, delay_queue
 from cki_notifier.workers.shares import shares_of
 from tools import PROJECT
@@ -27,12 +28,11 @@ UNITS: Final = {
 }
 WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-VARIABLES: Final = "configuration.variables"
-IN_FLIGHT: Final = f"{VARIABLES}.CKI_NOTIFIER_IN_FLIGHT.default"
-PORT: Final = f"{VARIABLES}.CKI_METRICS_PORT.default"
-RETRY_HOURS: Final = f"{VARIABLES}.CKI_NOTIFIER_RETRY_HOURS.default"
-SHUTDOWN: Final = f"{VARIABLES}.CKI_NOTIFIER_SHUTDOWN_SECONDS.default"
-TOPIC: Final = f"{VARIABLES}.KAFKA_TOPIC.default"
+IN_FLIGHT: Final = "variable:CKI_NOTIFIER_IN_FLIGHT"
+PORT: Final = "variable:CKI_METRICS_PORT"
+RETRY_HOURS: Final = "variable:CKI_NOTIFIER_RETRY_HOURS"
+SHUTDOWN: Final = "variable:CKI_NOTIFIER_SHUTDOWN_SECONDS"
+TOPIC: Final = "variable:KAFKA_TOPIC"
 CLOSING: Final = "configuration.shutdown.CLOSING_SECONDS"
 #: What a document may be, by default and for everything of a checkout.
 DOCUMENT, EVERYTHING = "sources.datawarehouse._CHECKOUT", "sources.datawarehouse._CHECKOUT_PAGE"
@@ -42,7 +42,7 @@ PROBES: Final = f"{POD}.containers.0"
 AUDIT: Final = "deploy/kubernetes/components/audit/cron-job.yaml:spec.jobTemplate.spec"
 UNIT: Final = "deploy/systemd/cki-notifier.service"
 KUBERNETES: Final = "tests/deploy/kubernetes/tools/install"
-KAFKA_RANGES: Final = "configuration.settings._KAFKA_RANGES"
+KAFKA_RANGES: Final = "configuration.kafka._RANGES"
 KEDA: Final = "deploy/kubernetes/overlays/production/keda/scaled-object.yaml:spec"
 
 FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
@@ -52,7 +52,11 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("A body is read up to {:MiB}, everything", f"{DOCUMENT}.most_bytes"),
         ("everything of a checkout up to {:MiB}, as unpacked", f"{EVERYTHING}.most_bytes"),
         ("and up to {} times what came over the wire", "sources.transfer._MOST_GROWTH"),
-        ("up to {} and {} objects", f"{DOCUMENT}.most_objects", f"{EVERYTHING}.most_objects"),
+        (
+            "up to {} and {} objects",
+            f"{DOCUMENT}.most_objects",
+            "sources.datawarehouse._MOST_OBJECTS",
+        ),
         ("{:word-} large ones of a service at a time", "sources.transfer.LARGE_BODIES"),
         ("lists up to {} pages", "sources.http.MOST_PAGES"),
         ("; {} issues are asked of Jira for a message", "sources.jira._MOST_ISSUES"),
@@ -61,7 +65,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("one to GitLab after {:s},", "sources.gitlab._REQUEST_SECONDS"),
         ("a notification's work after {:min};", "daemon.NOTIFICATION_SECONDS"),
         ("Jira is waited for for {:s};", "sources.jira.LOOK_UP_SECONDS"),
-        ("`Retry-After` counts up to {:s}.", "sources.http._LONGEST_RETRY_AFTER"),
+        ("`Retry-After` counts up to {:s}.", "workers.gate.LONGEST_PROBE_SECONDS"),
         ("no more than {} characters of a text", "telemetry.log._LONGEST"),
         ("an error in a message's header no more than {},", "rabbitmq.retries._LONGEST_ERROR"),
         ("a text of the status page no more than {};", "telemetry.outcomes._LONGEST"),
@@ -72,12 +76,6 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
             "we hold no more than {:word-} times `CKI_NOTIFIER_IN_FLIGHT` messages",
             "workers.shares._PREFETCH_EACH",
         ),
-    ],
-    "cki_notifier/configuration/variables.py": [
-        ("{:word-} times as many, and at least", "workers.shares._PREFETCH_EACH"),
-        ("and at least {}, are fetched", "workers.shares._LEAST_PREFETCH"),
-        ("`delivery.timeout.ms` is at most {:0},", f"{KAFKA_RANGES}[delivery.timeout.ms][1]"),
-        ("`message.max.bytes` at least {:0}.", f"{KAFKA_RANGES}[message.max.bytes][0]"),
     ],
     "compose.yaml": [
         ("KAFKA_TOPIC: {}", TOPIC),
@@ -107,6 +105,10 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("the topic is `{}`", TOPIC),
     ],
     "docs/configuration.md": [
+        ("{:word-} times as many, and at least", "workers.shares._PREFETCH_EACH"),
+        ("and at least {}, are fetched", "workers.shares._LEAST_PREFETCH"),
+        ("`delivery.timeout.ms` is at most {:0},", f"{KAFKA_RANGES}[delivery.timeout.ms][1]"),
+        ("`message.max.bytes` at least {:0}.", f"{KAFKA_RANGES}[message.max.bytes][0]"),
         ("shorter than {:word-} characters", "telemetry.sentry._SHORTEST_SECRET"),
         ("one is sent in {:word-minutes}", "telemetry.sentry._QUIET_SECONDS"),
         ("but for {:word-} seconds at the end", "configuration.shutdown.SENTRY_SECONDS"),
@@ -124,7 +126,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/delivery.md": [
         ("heard from RabbitMQ within the last {:s}", "rabbitmq.consume._FENCE_SECONDS"),
-        ("`Retry-After` is honoured, up to {:s})", "sources.http._LONGEST_RETRY_AFTER"),
+        ("`Retry-After` is honoured, up to {:s})", "workers.gate.LONGEST_PROBE_SECONDS"),
         ("too large: above {:MiB},", f"{DOCUMENT}.most_bytes"),
         ("above {:MiB} for everything of a checkout", f"{EVERYTHING}.most_bytes"),
         ("or more than {} times what came over the wire", "sources.transfer._MOST_GROWTH"),
@@ -218,7 +220,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     "docs/replicas.md": [
         ("at most {:word-} times `CKI_NOTIFIER_IN_FLIGHT`", "workers.shares._PREFETCH_EACH"),
         ('"x-delivery-limit": {:0}}}', "rabbitmq.queues._MOST_DELIVERIES"),
-        ("name={} durable=true", f"{VARIABLES}.RABBITMQ_QUEUE.default"),
+        ("name={} durable=true", "variable:RABBITMQ_QUEUE"),
     ],
     "docs/rotate-a-token.md": [("`CKI_NOTIFIER_RETRY_HOURS` ({})", RETRY_HOURS)],
     "docs/runbook.md": [
@@ -322,6 +324,8 @@ def looked_up(place: str) -> Any:
         assert match, place
         return match[1]
     file, _, path = place.partition(":")
+    if file == "variable":
+        return next(it.default for group in GROUPS.values() for it in group if it.name == path)
     if path:
         value = yaml.safe_load((PROJECT / file).read_text())
         for step in path.split("."):

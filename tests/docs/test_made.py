@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cki_notifier.configuration.variables import VARIABLES
+from cki_notifier.configuration.settings import VARIABLES
 from cki_notifier.notification.reasons import DeadLetterReason, DelayReason, IgnoreReason
 from tests.docs.files import DOCS, README
 from tools import PROJECT

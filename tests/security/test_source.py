@@ -79,7 +79,7 @@ def test_the_environment_is_read_in_one_file() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
     }
-    assert readers == {"configuration/settings.py"}
+    assert readers == {"configuration/environment.py"}
 
 
 def test_certificates_are_verified_without_exception() -> None:

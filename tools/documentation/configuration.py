@@ -1,6 +1,7 @@
 """The tables of docs/configuration.md: every variable, as the code declares it."""
 
-from cki_notifier.configuration.variables import GROUPS, Variable
+from cki_notifier.configuration.settings import GROUPS
+from cki_notifier.configuration.variables import Variable
 from tools.documentation.markdown import code, sentence, table
 
 
@@ -13,7 +14,8 @@ def part() -> str:
     )
 
 
-def _row(variable: Variable) -> tuple[str, str, str]:
-    default = code(variable.default) if variable.default else variable.unset
+def _row(variable: Variable[object]) -> tuple[str, str, str]:
+    unset = variable.unset or ("required" if variable.default is None else "none")
+    default = code(variable.default) if variable.default else unset
     texts = [sentence(variable.holds), variable.note, "**Secret.**" if variable.is_secret else ""]
     return code(variable.name), default, " ".join(filter(None, texts))

@@ -9,13 +9,13 @@ import pytest
 
 from cki_notifier.configuration.secret import Secret
 from cki_notifier.configuration.settings import (
+    VARIABLES,
     Config,
     DataWarehouseConfig,
     JiraConfig,
     KafkaConfig,
     RabbitMQConfig,
 )
-from cki_notifier.configuration.variables import VARIABLES
 from tests.deploy.kubernetes.manifests import (
     OVERLAYS,
     PAGE,
@@ -119,6 +119,7 @@ def test_production_is_configured_whole(tmp_path: Path) -> None:
         ),
         logging_level="INFO",
         logging_format="json",
+        metrics_enabled=True,
         metrics_port=8000,
         in_flight=32,
         shutdown_seconds=25,

@@ -5,8 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from cki_notifier.configuration.settings import VARIABLES
 from cki_notifier.configuration.shutdown import CLOSING_SECONDS
-from cki_notifier.configuration.variables import VARIABLES
 from tests.deploy.kubernetes.manifests import overlay
 from tests.deploy.systemd.unit import (
     ENVIRONMENT,
