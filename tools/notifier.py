@@ -28,7 +28,7 @@ class Notifier(Process):
             "cki-notifier",
             [sys.executable, "-m", "cki_notifier"],
             log=folder / "notifier.log",
-            ready=self._is_consuming if waits else lambda: True,
+            ready=lambda: not waits or self._count() > self._consumes,
             environment=complete(environment),
             folder=folder,
         )
@@ -57,9 +57,6 @@ class Notifier(Process):
 
     def _count(self) -> int:
         return self.text().count(_CONSUMING)
-
-    def _is_consuming(self) -> bool:
-        return self._count() > self._consumes
 
 
 def complete(environment: Mapping[str, str]) -> dict[str, str]:

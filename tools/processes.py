@@ -19,10 +19,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 #: Ports come from below the range in which Linux picks the local port of an outgoing connection:
 #: there a client that retries while a broker is down could take its port, or connect to itself.
@@ -87,32 +86,18 @@ def run(
     Raises `ProcessError`, which calls it `name`, when its exit code is not 0 or it takes longer
     than `seconds`; then nothing of it is left running.
     """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        keeper = subprocess.Popen(
-            _keeper_command(command),
-            stdin=theirs.fileno(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
-        theirs.close()
+    keeper, control = _launch(command, environment, folder, subprocess.PIPE)
+    with control:
         try:
             output, errors = keeper.communicate(timeout=seconds)
-        except BaseException as error:
-            ours.close()
+            fault = f"ended with exit code {keeper.returncode}" if keeper.returncode else ""
+        except subprocess.TimeoutExpired:
+            control.close()
             output, errors = keeper.communicate(timeout=_KILL_SECONDS)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
             fault = f"took longer than {seconds:g} s"
-            raise ProcessError(f"{name} {fault}:\n{output}{errors}") from error
-    if keeper.returncode != 0:
-        fault = f"ended with exit code {keeper.returncode}"
-        raise ProcessError(f"{name} {fault}:\n{output}{errors}")
-    return output
+    if fault:
+        raise ProcessError(f"{name} {fault}:\n{output.decode()}{errors.decode()}")
+    return output.decode()
 
 
 class Process:
@@ -121,7 +106,7 @@ class Process:
     It runs in a session of its own, so that a Ctrl-C on the terminal reaches only its parent, and
     writes standard output and standard error to the end of the file `log`. `environment` is its
     whole environment (this process's own when None), `folder` its working folder. `ready` is asked
-    until it says True, for at most `seconds`.
+    until it says True, for at most `seconds`. Messages call it `name`.
     """
 
     def __init__(
@@ -135,7 +120,6 @@ class Process:
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        """Prepare the process called `name` in messages; `start` starts it."""
         self.name = name
         self.command: Sequence[str | Path] = command
         self.log = log
@@ -147,17 +131,10 @@ class Process:
         self._control: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        """Start the process."""
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop the process, if it still runs."""
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -173,7 +150,10 @@ class Process:
         if self.running:
             raise ProcessError(f"{self.name} runs already")
         self._close()
-        self._launch()
+        with self.log.open("ab") as log:
+            options = (self._environment, self._folder, log)
+            self._keeper, self._control = _launch(self.command, *options)
+        self._control.settimeout(_KILL_SECONDS)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -221,20 +201,6 @@ class Process:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_TAIL_LINES:])
 
-    def _launch(self) -> None:
-        self._control, theirs = socket.socketpair()
-        self._control.settimeout(_KILL_SECONDS)
-        with theirs, self.log.open("ab") as log:
-            self._keeper = subprocess.Popen(
-                _keeper_command(self.command),
-                stdin=theirs.fileno(),
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                cwd=self._folder,
-                start_new_session=True,
-            )
-
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._seconds
         while not self._ready():
@@ -261,19 +227,34 @@ class Process:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+    with socket.socket() as probe, contextlib.suppress(OSError):
         # As servers do: a connection that lingers from an earlier run doesn't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
-def _keeper_command(command: Sequence[str | Path]) -> list[str]:
-    # Isolated and without site-packages, so that it starts fast and whatever the environment holds.
-    return [sys.executable, "-I", "-S", __file__, *map(str, command)]
+def _launch(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+    output: int | IO[bytes],
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a keeper that runs a command; return it, and our end of its control socket."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        keeper = subprocess.Popen(
+            # Isolated and without site-packages: it starts fast, whatever the environment holds.
+            [sys.executable, "-I", "-S", __file__, *map(str, command)],
+            stdin=theirs.fileno(),
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+            stdout=output,
+            stderr=output,
+        )
+    return keeper, ours
 
 
 # The keeper: everything below runs in the process in between only.
@@ -324,23 +305,17 @@ def _serve(control: socket.socket, child: subprocess.Popen[bytes]) -> int:
         if ended in readable:
             code = child.wait()
             return code if code >= 0 else 128 - code
-        request = _receive(control)
+        request = b""
+        with contextlib.suppress(ConnectionError):
+            request = control.recv(1)
         if not request:
             return 128 + signal.SIGKILL
         if request[0] == signal.SIGTERM:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(_program(child.pid), signal.SIGTERM)
+            _signal([_program(child.pid)], signal.SIGTERM)
         else:
-            _signal_descendants(request[0])
+            _signal(_descendants(os.getpid()), request[0])
         with contextlib.suppress(ConnectionError):
             control.sendall(request)
-
-
-def _receive(control: socket.socket) -> bytes:
-    try:
-        return control.recv(1)
-    except ConnectionError:
-        return b""
 
 
 def _program(pid: int) -> int:
@@ -355,7 +330,7 @@ def _kill_descendants() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while True:
-        _signal_descendants(signal.SIGKILL)
+        _signal(_descendants(os.getpid()), signal.SIGKILL)
         try:
             # Whoever loses its parent becomes our child, so when we have none there are none.
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -365,26 +340,24 @@ def _kill_descendants() -> None:
         time.sleep(_SWEEP_SECONDS)
 
 
-def _signal_descendants(number: int) -> None:
-    for process in _descendants(os.getpid()):
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, number)
+            os.kill(pid, number)
 
 
-def _descendants(ancestor: int) -> Iterator[int]:
+def _descendants(ancestor: int) -> list[int]:
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            # A process may end while we look.
-            with contextlib.suppress(OSError):
-                # "pid (name) state parent ...", and the name may hold anything.
-                parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-                children.setdefault(int(parent), []).append(int(entry.name))
-    waiting = [ancestor]
-    while waiting:
-        found = children.get(waiting.pop(), [])
-        yield from found
-        waiting += found
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        # A process may end while we look.
+        with contextlib.suppress(OSError):
+            # "pid (name) state parent ...", and the name may hold anything.
+            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found = [ancestor]
+    for process in found:  # which grows meanwhile
+        found += children.get(process, [])
+    return found[1:]
 
 
 if __name__ == "__main__":

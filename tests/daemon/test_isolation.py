@@ -15,7 +15,7 @@ from tests.daemon.test_failures import fill
 from tests.daemon.test_metrics import scrape
 from tools.processes import free_port
 from tools.stand_ins import Hang, Services, Status, documents
-from tools.stand_ins.faults import Exchange
+from tools.stand_ins.server import Exchange
 
 #: What the good ones have at the very most, in seconds: far less than a bad one takes.
 SOON = 8.0
@@ -34,7 +34,7 @@ class Held:
     def __init__(self) -> None:
         self.may_answer = threading.Event()
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Wait, then send the true answer."""
         self.may_answer.wait(2 * PATIENCE)
         exchange.connection.answer(exchange.answer)

@@ -22,7 +22,7 @@ from cki_notifier.rabbitmq.connection import of_quorum
 from cki_notifier.rabbitmq.queues import main_arguments, retry_arguments
 from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Answer, Fault, Garbage, Hang, Html, Redirect, Seen, Service, Status
-from tools.stand_ins.connection import json_answer
+from tools.stand_ins.server import json_answer
 
 MAIN, DELAY, DEAD = (
     f"rabbitmq {what} policy" for what in ("queue", "delay queues", "dead-letter queue")

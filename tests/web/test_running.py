@@ -24,7 +24,7 @@ from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services, Status, documents
-from tools.stand_ins.faults import Exchange
+from tools.stand_ins.server import Exchange
 
 QUEUES = ("main", "delay", "dead-letter")
 
@@ -35,7 +35,7 @@ class Held:
     def __init__(self) -> None:
         self.may_answer = threading.Event()
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Wait, then send the true answer."""
         self.may_answer.wait(PATIENCE)
         exchange.connection.answer(exchange.answer)

@@ -10,7 +10,6 @@ from typing import TypeVar
 import pika
 
 from tools.brokers.kafka import NO_SETTINGS, Kafka, Topics
-from tools.brokers.kafka import Seat as KafkaSeat
 from tools.brokers.rabbitmq import RabbitMQ, Seat, port_mapper
 from tools.processes import Process, free_port, wait_until
 
@@ -85,7 +84,8 @@ class KafkaCluster(Topics):
             Kafka(
                 folder / f"kafka-{number}",
                 settings={"min.insync.replicas": "2"} | dict(settings),
-                seat=KafkaSeat(number, controllers),
+                node=number,
+                controllers=controllers,
             )
             for number in controllers
         ]

@@ -16,7 +16,7 @@ class Interrupted(BaseException):
         self.number = number
 
 
-class Interrupts:
+class _Interrupts:
     """Raises :class:`Interrupted` in the main thread at the first signal, and only at that one.
 
     Later ones are ignored, so that nobody interrupts the clearing up that the first one began.
@@ -58,3 +58,7 @@ class Interrupts:
         self._number = number
         if not self._postponed:
             raise Interrupted(number)
+
+
+#: This process's own: signals are the whole process's, too.
+interrupts = _Interrupts()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tools import PROJECT
 from tools.demo.control import Control
-from tools.demo.interrupts import Interrupted, Interrupts
+from tools.demo.interrupts import Interrupted, interrupts
 from tools.demo.play import UnexpectedError
 from tools.demo.screen import Screen
 from tools.demo.stage import Stage
@@ -46,7 +46,7 @@ _PLAY = (
 )
 
 
-def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
+def keep_up(stage: Stage, screen: Screen) -> None:
     """Tell how to use what runs, and show further decisions until a signal comes.
 
     Raises:
@@ -55,14 +55,14 @@ def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
     try:
         _explain(stage, screen)
         with _control(stage, screen):
-            _follow(stage, screen, interrupts)
+            _follow(stage, screen)
     except Interrupted:
         screen.tell("\nClearing up.")
 
 
 def _explain(stage: Stage, screen: Screen) -> None:
     screen.title("All of this keeps running until Ctrl-C")
-    for page, process in zip(stage.pages, stage.daemons.processes, strict=True):
+    for page, process in zip(stage.pages, stage.daemons, strict=True):
         screen.tell(f"Status page: {page}")
         screen.tell(f"The daemon's log: {process.log}")
     screen.command(
@@ -91,11 +91,11 @@ def _now() -> str:
     return datetime.now().astimezone().strftime("%H:%M:%S")
 
 
-def _follow(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
-    shown = len(stage.daemons.settled())
+def _follow(stage: Stage, screen: Screen) -> None:
+    shown = len(stage.settled())
     # Where it may be played with, it may be down.
-    while stage.members or stage.daemons.running:
-        for settled in stage.daemons.settled()[shown:]:
+    while stage.members or stage.running:
+        for settled in stage.settled()[shown:]:
             shown += 1
             names = (settled.get("checkout"), settled.get("status"))
             about = "  ".join(name or "(unreadable)" for name in names)

@@ -8,7 +8,8 @@ from confluent_kafka import KafkaException
 from pika.exceptions import AMQPError
 
 from cki_notifier.notification.errors import ConfigurationError
-from tools.demo.interrupts import Interrupts
+from tools.brokers.kafka import Reader
+from tools.demo.interrupts import interrupts
 from tools.demo.keep import keep_up
 from tools.demo.play import Play, UnexpectedError
 from tools.demo.scenario import scenario
@@ -19,15 +20,10 @@ from tools.processes import ProcessError
 _OK, _FAILED = 0, 1
 
 #: Whatever ends the demo with a sentence instead of a traceback.
-_FAILURES = (
-    ConfigurationError,
-    OSError,
-    ProcessError,
-    UnexpectedError,
-)
+_FAILURES = (ConfigurationError, OSError, ProcessError, UnexpectedError)
 
 
-def run(interrupts: Interrupts, *, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
+def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
     """Run the demo and return its exit code: 0 when everything was seen that should be.
 
     Raises:
@@ -40,8 +36,8 @@ def run(interrupts: Interrupts, *, cluster: bool, real_kafka: bool, keep: bool, 
     with contextlib.ExitStack() as stack:
         try:
             screen.title("What runs, for this demo alone")
-            stage = Builder(stack, interrupts, screen).build(cluster=cluster, real_kafka=real_kafka)
-            code = _show(stage, screen, interrupts, started, keep=keep)
+            stage = Builder(stack, screen).build(cluster=cluster, real_kafka=real_kafka)
+            code = _show(stage, screen, started, keep=keep)
         except KafkaException as error:
             screen.failure(f"Kafka: {error.args[0].str()}")
             code = _FAILED
@@ -53,20 +49,13 @@ def run(interrupts: Interrupts, *, cluster: bool, real_kafka: bool, keep: bool, 
     return code
 
 
-def _show(
-    stage: Stage,
-    screen: Screen,
-    interrupts: Interrupts,
-    started: float,
-    *,
-    keep: bool,
-) -> int:
-    reader = stage.cluster.topic.reader(from_the_beginning=False)
+def _show(stage: Stage, screen: Screen, started: float, *, keep: bool) -> int:
+    reader = Reader(stage.topic, from_the_beginning=False)
     screen.title("What happens at CKI, and what the notifier makes of it")
     try:
         # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
         with contextlib.closing(reader):
-            play = Play(stage, reader, screen, interrupts)
+            play = Play(stage, reader, screen)
             for scene in scenario(stage.services):
                 play.play(scene)
             summary = play.finish()
@@ -74,11 +63,11 @@ def _show(
             play.stop()
         screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
         if keep:
-            keep_up(stage, screen, interrupts)
+            keep_up(stage, screen)
     except UnexpectedError as error:
-        screen.failure(str(error), stage.daemons.tail())
+        screen.failure(str(error), stage.tail())
         return _FAILED
     except AMQPError as error:
-        screen.failure(f"RabbitMQ: {error!r}", stage.daemons.tail())
+        screen.failure(f"RabbitMQ: {error!r}", stage.tail())
         return _FAILED
     return _OK

@@ -1,34 +1,22 @@
-"""What a service does in place of its true answer: values to hand to `Service.answer`."""
+"""What a service does in place of its true answer: values to hand to `Service.answer`.
+
+Those that are no more than another answer leave the connection open.
+"""
+# ruff: noqa: N802 - all are called alike, whether a class or a function makes them
+# ruff: noqa: D102 - what a call sends is what the class is
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
-from typing import Protocol
 
-from .connection import Answer, Connection, Seen, json_answer
+from .server import Answer, Connection, Exchange, Fault, json_answer
 
 #: What is sent little by little is sent in so many bytes at a time.
 _PIECE = 65_536
 NOT_FOUND = json_answer({"detail": "Not found."}, 404)
 PROXY_PAGE = b"<html>\n<head><title>404 Not Found</title></head>\n<hr>nginx\n</html>\n"
 LOGIN_PAGE = b"<!doctype html>\n<title>Log in</title>\n<form method=post>Log in</form>\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request, the true answer to it, and the connection on which it is awaited."""
-
-    request: Seen
-    answer: Answer
-    connection: Connection
-
-
-class Fault(Protocol):
-    """A way to treat one request."""
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Send what this fault makes of the true answer; it may end the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,46 +27,35 @@ class Status:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send it; the connection stays open."""
+    def __call__(self, exchange: Exchange) -> None:
         usual = NOT_FOUND.body if self.code == NOT_FOUND.status else b""
         body = usual if self.body is None else self.body
         exchange.connection.answer(Answer(self.code, body, self.headers))
 
 
-@dataclass(frozen=True, slots=True)
-class NoBackend:
-    """A 404 of the proxy before the service, which has nobody to ask."""
-
-    body: bytes = PROXY_PAGE
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Send it; the connection stays open."""
-        exchange.connection.answer(Answer(404, self.body, {"Content-Type": "text/html"}))
+def NoBackend(body: bytes = PROXY_PAGE) -> Status:
+    """Return a 404 of the proxy before the service, which has nobody to ask."""
+    return Status(404, body, {"Content-Type": "text/html"})
 
 
-@dataclass(frozen=True, slots=True)
-class Html:
-    """A login page with status 200, where a redirect to it was followed on the way."""
-
-    body: bytes = LOGIN_PAGE
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the page."""
-        exchange.connection.answer(
-            Answer(200, self.body, {"Content-Type": "text/html; charset=utf-8"})
-        )
+def Html(body: bytes = LOGIN_PAGE) -> Status:
+    """Return a login page with status 200, where a redirect to it was followed on the way."""
+    return Status(200, body, {"Content-Type": "text/html; charset=utf-8"})
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
-    """A body that claims to be JSON, with status 200."""
+def Garbage(body: bytes) -> Status:
+    """Return a body that claims to be JSON, with status 200."""
+    return Status(200, body, {"Content-Type": "application/json"})
 
-    body: bytes
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the body."""
-        exchange.connection.answer(Answer(200, self.body, {"Content-Type": "application/json"}))
+def Redirect(location: str, code: int = 302) -> Status:
+    """Return a redirect to a URL, without a body."""
+    return Status(code, b"", {"Location": location})
+
+
+def RedirectLoop(code: int = 302) -> Fault:
+    """Return a redirect to where the request went."""
+    return lambda exchange: Redirect(exchange.request.target, code)(exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +64,21 @@ class Dated:
 
     seconds_ahead: float = 0
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send it; the connection stays open."""
-        answer = exchange.answer
+    def __call__(self, exchange: Exchange) -> None:
         date = formatdate(time.time() + self.seconds_ahead, usegmt=True)
-        headers = {**answer.headers, "Date": date}
-        exchange.connection.answer(Answer(answer.status, answer.body, headers))
+        headers = {**exchange.answer.headers, "Date": date}
+        exchange.connection.answer(replace(exchange.answer, headers=headers))
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect:
-    """A redirect to a URL."""
+class Late:
+    """The true answer after so many seconds, to a client that is still there."""
 
-    location: str
-    code: int = 302
+    seconds: float
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the redirect, without a body."""
-        exchange.connection.answer(Answer(self.code, b"", {"Location": self.location}))
-
-
-@dataclass(frozen=True, slots=True)
-class RedirectLoop:
-    """A redirect to where the request went."""
-
-    code: int = 302
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the redirect, without a body."""
-        Redirect(exchange.request.target, self.code).deliver(exchange)
+    def __call__(self, exchange: Exchange) -> None:
+        if exchange.connection.wait(self.seconds):
+            exchange.connection.answer(exchange.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +87,7 @@ class Hang:
 
     seconds: float
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Wait for the end, or for the client to give up."""
+    def __call__(self, exchange: Exchange) -> None:
         exchange.connection.wait(self.seconds)
         exchange.connection.close()
 
@@ -136,28 +98,26 @@ class Drip:
 
     seconds_per_byte: float
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the head at once, then the body."""
+    def __call__(self, exchange: Exchange) -> None:
         exchange.connection.write(exchange.answer.head())
         _drip(exchange.answer.body, self.seconds_per_byte, exchange.connection)
 
 
 @dataclass(frozen=True, slots=True)
 class DripHeaders:
-    """The true answer with its status line and headers one byte at a time."""
+    """The true answer with its status line and headers one byte at a time, then the body."""
 
     seconds_per_byte: float
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the head slowly, then the body at once."""
+    def __call__(self, exchange: Exchange) -> None:
         if _drip(exchange.answer.head(), self.seconds_per_byte, exchange.connection):
             exchange.connection.write(exchange.answer.body)
 
 
 def _drip(data: bytes, seconds_per_byte: float, connection: Connection) -> bool:
     """Send the bytes one by one, and say whether the client stayed to the end."""
-    for start in range(len(data)):
-        connection.write(data[start : start + 1])
+    for byte in data:
+        connection.write(bytes([byte]))
         if not connection.wait(seconds_per_byte):
             connection.close()
             return False
@@ -170,8 +130,7 @@ class Truncated:
 
     share: float = 0.5
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the part, and close."""
+    def __call__(self, exchange: Exchange) -> None:
         exchange.connection.write(_part(exchange.answer, self.share))
         exchange.connection.close()
 
@@ -182,8 +141,7 @@ class Reset:
 
     share: float = 0.5
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send the part, and reset."""
+    def __call__(self, exchange: Exchange) -> None:
         exchange.connection.write(_part(exchange.answer, self.share))
         exchange.connection.reset()
 
@@ -193,35 +151,24 @@ def _part(answer: Answer, share: float) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
-    """The true answer after so many seconds."""
-
-    seconds: float
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Wait, and send it to a client that is still there."""
-        if exchange.connection.wait(self.seconds):
-            exchange.connection.answer(exchange.answer)
-
-
-@dataclass(frozen=True, slots=True)
 class Swollen:
-    """The true answer, a JSON object, with so many bytes of padding inside, sent piece by piece."""
+    """The true answer, a JSON object, with so many bytes of padding inside.
+
+    It is sent piece by piece; no more than a piece is ever in the memory.
+    """
 
     padding: int
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send it; no more than a piece is ever in the memory."""
+    def __call__(self, exchange: Exchange) -> None:
         answer, connection = exchange.answer, exchange.connection
-        head, tail = answer.body[:-1] + b',"padding":"', b'"}'
-        length = str(len(head) + self.padding + len(tail))
-        connection.write(
-            Answer(answer.status, b"", {**answer.headers, "Content-Length": length}).head() + head
-        )
+        start, end = answer.body[:-1] + b',"padding":"', b'"}'
+        length = str(len(start) + self.padding + len(end))
+        headers = {**answer.headers, "Content-Length": length}
+        connection.write(replace(answer, headers=headers).head() + start)
         piece = b"x" * _PIECE
-        for start in range(0, self.padding, _PIECE):
-            connection.write(piece[: self.padding - start])
-        connection.write(tail)
+        for sent in range(0, self.padding, _PIECE):
+            connection.write(piece[: self.padding - sent])
+        connection.write(end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +181,7 @@ class Paced:
     seconds: float
     patience: float
 
-    def deliver(self, exchange: Exchange) -> None:
-        """Send it piece by piece."""
+    def __call__(self, exchange: Exchange) -> None:
         body, connection = exchange.answer.body, exchange.connection
         pause = self.seconds * _PIECE / max(len(body), 1)
         connection.write(exchange.answer.head())
