@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,10 +36,6 @@ class Notifier(Process):
         """Start it; return when it consumes (again)."""
         self._consumes = self._count()
         super().start()
-
-    def terminate(self) -> None:
-        """Send it SIGTERM and wait for nothing."""
-        self._send(signal.SIGTERM)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what it logged as JSON, line by line; other output and half lines are left out."""

@@ -2,8 +2,8 @@
 
 Between this process and each child stands a keeper: this very file, run as a script. The keeper is
 the "child subreaper" of everything below it, so that also a daemon that detaches itself (Erlang's
-epmd does) stays in its reach. It ends all of them when the command ends, and when its control
-socket closes, which the kernel sees to when this process dies, however it dies. If the keeper
+epmd does) stays in its reach. It ends all of them when the command ends, and when its standard
+input closes, which the kernel sees to when this process dies, however it dies. If the keeper
 itself is killed with SIGKILL, the command dies too, but not a daemon that the command left behind.
 
 Linux only (5.3 or newer): subreapers, process file descriptors and /proc.
@@ -86,7 +86,10 @@ def run(
     Raises `ProcessError`, which calls it `name`, when its exit code is not 0 or it takes longer
     than `seconds`; then nothing of it is left running.
     """
-    keeper, control = _launch(command, environment, folder, subprocess.PIPE)
+    keeper = _launch(command, environment, folder, subprocess.PIPE)
+    # Out of the sight of `communicate`, which would close it, and so end the command.
+    control, keeper.stdin = keeper.stdin, None
+    assert control is not None  # it was asked for
     with control:
         try:
             output, errors = keeper.communicate(timeout=seconds)
@@ -128,7 +131,6 @@ class Process:
         self._environment = environment
         self._folder = folder
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -149,16 +151,27 @@ class Process:
         """
         if self.running:
             raise ProcessError(f"{self.name} runs already")
-        self._close()
+        self.wait(seconds=0)  # for what ended before
         with self.log.open("ab") as log:
-            options = (self._environment, self._folder, log)
-            self._keeper, self._control = _launch(self.command, *options)
-        self._control.settimeout(_KILL_SECONDS)
+            self._keeper = _launch(self.command, self._environment, self._folder, log)
         try:
             self._wait_until_ready()
         except BaseException:
             self.kill()
             raise
+
+    def terminate(self) -> None:
+        """Ask the process to end (SIGTERM)."""
+        if self._keeper is not None:
+            self._keeper.terminate()  # who passes it on
+
+    def freeze(self) -> None:
+        """Suspend the process and all that it started (SIGSTOP): connections stay, none answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
 
     def stop(self, *, seconds: float = 15) -> int | None:
         """Ask the process to end (SIGTERM), kill it after `seconds`, and return its exit code.
@@ -166,24 +179,17 @@ class Process:
         The exit code is 128 + n after signal n, and None for a process that was never started. A
         frozen process is thawed first.
         """
-        self._send(signal.SIGCONT)
-        self._send(signal.SIGTERM)
+        self.thaw()
+        self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self.wait(seconds=seconds)
         return self.kill()
 
     def kill(self) -> int | None:
         """End the process and all that it started with SIGKILL; return the code as `stop` does."""
-        self._send(signal.SIGKILL)
+        if self._keeper is not None and self._keeper.stdin is not None:
+            self._keeper.stdin.close()
         return self.wait(seconds=_KILL_SECONDS)
-
-    def freeze(self) -> None:
-        """Suspend the process and all that it started (SIGSTOP): connections stay, none answers."""
-        self._send(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on (SIGCONT)."""
-        self._send(signal.SIGCONT)
 
     def wait(self, *, seconds: float) -> int | None:
         """Wait for the process to end by itself; return the exit code as `stop` does.
@@ -193,8 +199,9 @@ class Process:
         if self._keeper is None:
             return None
         code = self._keeper.wait(timeout=seconds)
-        self._close()
-        return code
+        if self._keeper.stdin is not None:
+            self._keeper.stdin.close()
+        return _exit_code(code)
 
     def tail(self) -> str:
         """Return the last lines of the log."""
@@ -213,17 +220,9 @@ class Process:
     def _error(self, fault: str) -> ProcessError:
         return ProcessError(f"{self.name} {fault}; the end of {self.log}:\n{self.tail()}")
 
-    def _send(self, number: signal.Signals) -> None:
-        """Have the keeper send the signal, and return when it did; it may have ended before."""
-        if self._control is not None:
-            with contextlib.suppress(ConnectionError):
-                self._control.sendall(bytes([number]))
-                self._control.recv(1)
-
-    def _close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+    def _signal(self, number: signal.Signals) -> None:
+        if self._keeper is not None and self.running:
+            _signal(_descendants(self._keeper.pid), number)
 
 
 def _is_free(port: int) -> bool:
@@ -240,104 +239,23 @@ def _launch(
     environment: Mapping[str, str] | None,
     folder: Path | None,
     output: int | IO[bytes],
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a keeper that runs a command; return it, and our end of its control socket."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        keeper = subprocess.Popen(
-            # Isolated and without site-packages: it starts fast, whatever the environment holds.
-            [sys.executable, "-I", "-S", __file__, *map(str, command)],
-            stdin=theirs.fileno(),
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-            stdout=output,
-            stderr=output,
-        )
-    return keeper, ours
+) -> subprocess.Popen[bytes]:
+    """Start a keeper that runs a command for as long as its standard input is open."""
+    return subprocess.Popen(
+        # Isolated and without site-packages: it starts fast, whatever the environment holds.
+        [sys.executable, "-I", "-S", __file__, *map(str, command)],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+    )
 
 
-# The keeper: everything below runs in the process in between only.
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-
-#: Pause between two rounds of killing.
-_SWEEP_SECONDS = 0.005
-
-
-def _keep(command: Sequence[str]) -> int:
-    """Run the command until it ends or the control socket (standard input) closes.
-
-    Returns the exit code of the command.
-    """
-    control = socket.socket(fileno=0)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "no child subreaper")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _leave)
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            # It is bound to the thread that starts the child, which here is the only one.
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509  # one thread
-        )
-        return _serve(control, child)
-    except OSError as error:
-        sys.stderr.write(f"{command[0]} cannot be started: {error}\n")
-        return 127
-    finally:
-        _kill_descendants()
-
-
-def _leave(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
-
-
-def _serve(control: socket.socket, child: subprocess.Popen[bytes]) -> int:
-    """Send the signals that arrive on the control socket, a byte each, and answer with the byte."""
-    ended = os.pidfd_open(child.pid)
-    while True:
-        readable, _, _ = select.select([control.fileno(), ended], [], [])
-        if ended in readable:
-            code = child.wait()
-            return code if code >= 0 else 128 - code
-        request = b""
-        with contextlib.suppress(ConnectionError):
-            request = control.recv(1)
-        if not request:
-            return 128 + signal.SIGKILL
-        if request[0] == signal.SIGTERM:
-            _signal([_program(child.pid)], signal.SIGTERM)
-        else:
-            _signal(_descendants(os.getpid()), request[0])
-        with contextlib.suppress(ConnectionError):
-            control.sendall(request)
-
-
-def _program(pid: int) -> int:
-    """Return the process that a SIGTERM is for: bubblewrap passes none on to what it runs."""
-    if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
-        return next(iter(_descendants(pid)), pid)
-    return pid
-
-
-def _kill_descendants() -> None:
-    """Kill until none is left: one may have started another meanwhile."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    while True:
-        _signal(_descendants(os.getpid()), signal.SIGKILL)
-        try:
-            # Whoever loses its parent becomes our child, so when we have none there are none.
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        time.sleep(_SWEEP_SECONDS)
+def _exit_code(code: int) -> int:
+    """Return 128 + n for signal n."""
+    return code if code >= 0 else 128 - code
 
 
 def _signal(pids: Iterable[int], number: int) -> None:
@@ -358,6 +276,64 @@ def _descendants(ancestor: int) -> list[int]:
     for process in found:  # which grows meanwhile
         found += children.get(process, [])
     return found[1:]
+
+
+# The keeper: everything below runs in the process in between only.
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+#: Pause between two rounds of killing.
+_SWEEP_SECONDS = 0.005
+
+
+def _keep(command: Sequence[str]) -> int:
+    """Run the command until it ends or standard input closes; return its exit code.
+
+    A SIGTERM is passed on to it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no child subreaper")
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # It is bound to the thread that starts the child, which here is the only one.
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509  # one thread
+        )
+        signal.signal(signal.SIGTERM, lambda *_: _terminate(child.pid))
+        ended = os.pidfd_open(child.pid)
+        readable, _, _ = select.select([sys.stdin.fileno(), ended], [], [])
+        return _exit_code(child.wait() if ended in readable else -signal.SIGKILL)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} cannot be started: {error}\n")
+        return 127
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _kill_descendants()
+
+
+def _terminate(pid: int) -> None:
+    """Send SIGTERM to a process, or to what bubblewrap runs, which passes none on."""
+    with contextlib.suppress(OSError):  # it may have ended
+        if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
+            pid = next(iter(_descendants(pid)), pid)
+        os.kill(pid, signal.SIGTERM)
+
+
+def _kill_descendants() -> None:
+    """Kill until none is left: one may have started another meanwhile."""
+    while True:
+        _signal(_descendants(os.getpid()), signal.SIGKILL)
+        try:
+            # Whoever loses its parent becomes our child, so when we have none there are none.
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(_SWEEP_SECONDS)
 
 
 if __name__ == "__main__":

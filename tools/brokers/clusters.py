@@ -29,7 +29,6 @@ class RabbitMQCluster:
     vhost = "/"
 
     def __init__(self, folder: Path) -> None:
-        """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.port = free_port()
         mapper = free_port()
         self._mapper = port_mapper(folder / "epmd", mapper)
@@ -78,7 +77,6 @@ class KafkaCluster(Topics):
     replicas = SIZE
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] = NO_SETTINGS) -> None:
-        """Choose the ports and write the configuration; `folder` is made when it is missing."""
         controllers = {number: free_port() for number in range(1, SIZE + 1)}
         self.nodes = [
             Kafka(

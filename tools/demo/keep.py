@@ -3,7 +3,6 @@
 import contextlib
 import shlex
 import time
-from datetime import datetime
 
 from tools import PROJECT
 from tools.demo.control import Control
@@ -54,7 +53,10 @@ def keep_up(stage: Stage, screen: Screen) -> None:
     """
     try:
         _explain(stage, screen)
-        with _control(stage, screen):
+        with contextlib.ExitStack() as stack:
+            if stage.members:
+                control = Control(stage.control, stage.members, screen.happened)
+                stack.enter_context(control.serving())
             _follow(stage, screen)
     except Interrupted:
         screen.tell("\nClearing up.")
@@ -77,20 +79,6 @@ def _explain(stage: Stage, screen: Screen) -> None:
     screen.tell("\nWhat the daemon decides from now on:")
 
 
-def _control(stage: Stage, screen: Screen) -> contextlib.AbstractContextManager[None]:
-    if not stage.members:
-        return contextlib.nullcontext()
-
-    def tell(text: str) -> None:
-        screen.tell(f"{_now()}  {text}")
-
-    return Control(stage.control, stage.members, tell).serving()
-
-
-def _now() -> str:
-    return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
 def _follow(stage: Stage, screen: Screen) -> None:
     shown = len(stage.settled())
     # Where it may be played with, it may be down.
@@ -99,7 +87,7 @@ def _follow(stage: Stage, screen: Screen) -> None:
             shown += 1
             names = (settled.get("checkout"), settled.get("status"))
             about = "  ".join(name or "(unreadable)" for name in names)
-            screen.settled(_now(), about, settled["outcome"], settled["reason"])
+            screen.settled(about, settled["outcome"], settled["reason"])
         interrupts.check()
         time.sleep(_TICK_SECONDS)
     raise UnexpectedError("the daemon has ended")

@@ -80,8 +80,18 @@ class Play:
             self._screen.scene(str(number), story, facts)
             self._follow(scene, scene.later)
             self._outcomes[scene.later.outcome] += 1
-        self._check_count()
-        return self._summary()
+        self._read(_TOO_MANY_SECONDS)
+        count, messages = self._outcomes, len(self._records)
+        if messages != count["sent"]:
+            raise UnexpectedError(f"{messages} messages instead of {count['sent']}")
+        decisions = len(self._stage.settled())
+        if decisions != len(self._assigned):
+            raise UnexpectedError(f"{decisions} decisions instead of {len(self._assigned)}")
+        return (
+            f"{self._number} notifications: {count['sent']} sent ({len(self._delayed)} of them "
+            f"after a delay), {count['ignored']} ignored, {count['dead-lettered']} dead-lettered. "
+            f"{messages} messages were read back from Kafka."
+        )
 
     def stop(self) -> None:
         """Stop the daemon; then nothing may be left in its queue.
@@ -132,13 +142,12 @@ class Play:
 
     def _show_letter(self, scene: Scene) -> None:
         queue = dead_letter_queue(QUEUE)
-        self._screen.letter(
-            queue, self._await(lambda: self._letter(scene, queue), f"the notification in {queue}")
-        )
 
-    def _letter(self, scene: Scene, queue: str) -> Letter | None:
-        letters = self._stage.bus.look(queue)
-        return next((letter for letter in letters if letter.body == scene.body), None)
+        def letter() -> Letter | None:
+            letters = self._stage.bus.look(queue)
+            return next((each for each in letters if each.body == scene.body), None)
+
+        self._screen.letter(queue, self._await(letter, f"the notification in {queue}"))
 
     def _decision_on(self, scene: Scene) -> dict[str, Any] | None:
         """Return the first decision in the logs that is about this scene and no other's."""
@@ -182,21 +191,3 @@ class Play:
                 )
             time.sleep(_TICK_SECONDS)
         return seen
-
-    def _check_count(self) -> None:
-        """Make sure that there are as many messages and decisions as there should be."""
-        self._read(_TOO_MANY_SECONDS)
-        messages = len(self._records)
-        if messages != self._outcomes["sent"]:
-            raise UnexpectedError(f"{messages} messages instead of {self._outcomes['sent']}")
-        decisions = len(self._stage.settled())
-        if decisions != len(self._assigned):
-            raise UnexpectedError(f"{decisions} decisions instead of {len(self._assigned)}")
-
-    def _summary(self) -> str:
-        count = self._outcomes
-        return (
-            f"{self._number} notifications: {count['sent']} sent ({len(self._delayed)} of them "
-            f"after a delay), {count['ignored']} ignored, {count['dead-lettered']} dead-lettered. "
-            f"{len(self._records)} messages were read back from Kafka."
-        )

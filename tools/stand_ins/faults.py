@@ -2,15 +2,17 @@
 
 Those that are no more than another answer leave the connection open.
 """
-# ruff: noqa: N802 - all are called alike, whether a class or a function makes them
-# ruff: noqa: D102 - what a call sends is what the class is
+# ruff: noqa: N802 - a fault is named as what it is, `Hang(5)`, whatever makes it
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from typing import Concatenate, ParamSpec
 
-from .server import Answer, Connection, Exchange, Fault, json_answer
+from .server import Answer, Exchange, Fault, json_answer
+
+P = ParamSpec("P")
 
 #: What is sent little by little is sent in so many bytes at a time.
 _PIECE = 65_536
@@ -28,6 +30,7 @@ class Status:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, exchange: Exchange) -> None:
+        """Send it."""
         usual = NOT_FOUND.body if self.code == NOT_FOUND.status else b""
         body = usual if self.body is None else self.body
         exchange.connection.answer(Answer(self.code, body, self.headers))
@@ -53,139 +56,112 @@ def Redirect(location: str, code: int = 302) -> Status:
     return Status(code, b"", {"Location": location})
 
 
-def RedirectLoop(code: int = 302) -> Fault:
-    """Return a redirect to where the request went."""
-    return lambda exchange: Redirect(exchange.request.target, code)(exchange)
+def _fault(deliver: Callable[Concatenate[Exchange, P], None]) -> Callable[P, Fault]:
+    """Make a function of an exchange and more a function of the more, which returns the fault."""
+
+    def make(*more: P.args, **named: P.kwargs) -> Fault:
+        return lambda exchange: deliver(exchange, *more, **named)
+
+    return make
 
 
-@dataclass(frozen=True, slots=True)
-class Dated:
-    """The true answer with the service's time, by a clock that is so many seconds ahead."""
-
-    seconds_ahead: float = 0
-
-    def __call__(self, exchange: Exchange) -> None:
-        date = formatdate(time.time() + self.seconds_ahead, usegmt=True)
-        headers = {**exchange.answer.headers, "Date": date}
-        exchange.connection.answer(replace(exchange.answer, headers=headers))
+@_fault
+def RedirectLoop(exchange: Exchange, code: int = 302) -> None:
+    """Redirect to where the request went."""
+    Redirect(exchange.request.target, code)(exchange)
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
-    """The true answer after so many seconds, to a client that is still there."""
-
-    seconds: float
-
-    def __call__(self, exchange: Exchange) -> None:
-        if exchange.connection.wait(self.seconds):
-            exchange.connection.answer(exchange.answer)
+@_fault
+def Dated(exchange: Exchange, seconds_ahead: float = 0) -> None:
+    """Tell the truth and the service's time, by a clock that is so many seconds ahead."""
+    date = formatdate(time.time() + seconds_ahead, usegmt=True)
+    headers = {**exchange.answer.headers, "Date": date}
+    exchange.connection.answer(replace(exchange.answer, headers=headers))
 
 
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """The request is taken, and nothing is said for so many seconds; then the connection ends."""
-
-    seconds: float
-
-    def __call__(self, exchange: Exchange) -> None:
-        exchange.connection.wait(self.seconds)
-        exchange.connection.close()
+@_fault
+def Late(exchange: Exchange, seconds: float) -> None:
+    """Tell the truth after so many seconds, to a client that is still there."""
+    if exchange.connection.wait(seconds):
+        exchange.connection.answer(exchange.answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Drip:
-    """The true answer with its body one byte at a time: never silent for long, never done."""
-
-    seconds_per_byte: float
-
-    def __call__(self, exchange: Exchange) -> None:
-        exchange.connection.write(exchange.answer.head())
-        _drip(exchange.answer.body, self.seconds_per_byte, exchange.connection)
+@_fault
+def Hang(exchange: Exchange, seconds: float) -> None:
+    """Take the request, and say nothing for so many seconds; then end the connection."""
+    exchange.connection.wait(seconds)
+    exchange.connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class DripHeaders:
-    """The true answer with its status line and headers one byte at a time, then the body."""
-
-    seconds_per_byte: float
-
-    def __call__(self, exchange: Exchange) -> None:
-        if _drip(exchange.answer.head(), self.seconds_per_byte, exchange.connection):
-            exchange.connection.write(exchange.answer.body)
+@_fault
+def Drip(exchange: Exchange, seconds_per_byte: float) -> None:
+    """Send the body of the true answer byte by byte: never silent for long, never done."""
+    exchange.connection.write(exchange.answer.head())
+    _drip(exchange, exchange.answer.body, seconds_per_byte)
 
 
-def _drip(data: bytes, seconds_per_byte: float, connection: Connection) -> bool:
+@_fault
+def DripHeaders(exchange: Exchange, seconds_per_byte: float) -> None:
+    """Send the status line and the headers of the true answer byte by byte, then the body."""
+    if _drip(exchange, exchange.answer.head(), seconds_per_byte):
+        exchange.connection.write(exchange.answer.body)
+
+
+def _drip(exchange: Exchange, data: bytes, seconds_per_byte: float) -> bool:
     """Send the bytes one by one, and say whether the client stayed to the end."""
     for byte in data:
-        connection.write(bytes([byte]))
-        if not connection.wait(seconds_per_byte):
-            connection.close()
+        exchange.connection.write(bytes([byte]))
+        if not exchange.connection.wait(seconds_per_byte):
+            exchange.connection.close()
             return False
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Truncated:
-    """The true answer up to a share of its body, then the connection is closed."""
-
-    share: float = 0.5
-
-    def __call__(self, exchange: Exchange) -> None:
-        exchange.connection.write(_part(exchange.answer, self.share))
-        exchange.connection.close()
+@_fault
+def Truncated(exchange: Exchange, share: float = 0.5) -> None:
+    """Send the true answer up to a share of its body, and close the connection."""
+    exchange.connection.write(_part(exchange.answer, share))
+    exchange.connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The true answer up to a share of its body, then a TCP reset."""
-
-    share: float = 0.5
-
-    def __call__(self, exchange: Exchange) -> None:
-        exchange.connection.write(_part(exchange.answer, self.share))
-        exchange.connection.reset()
+@_fault
+def Reset(exchange: Exchange, share: float = 0.5) -> None:
+    """Send the true answer up to a share of its body, and reset the TCP connection."""
+    exchange.connection.write(_part(exchange.answer, share))
+    exchange.connection.reset()
 
 
 def _part(answer: Answer, share: float) -> bytes:
     return answer.head() + answer.body[: int(len(answer.body) * share)]
 
 
-@dataclass(frozen=True, slots=True)
-class Swollen:
-    """The true answer, a JSON object, with so many bytes of padding inside.
+@_fault
+def Swollen(exchange: Exchange, padding: int) -> None:
+    """Send the true answer, a JSON object, with so many bytes of padding inside.
 
     It is sent piece by piece; no more than a piece is ever in the memory.
     """
-
-    padding: int
-
-    def __call__(self, exchange: Exchange) -> None:
-        answer, connection = exchange.answer, exchange.connection
-        start, end = answer.body[:-1] + b',"padding":"', b'"}'
-        length = str(len(start) + self.padding + len(end))
-        headers = {**answer.headers, "Content-Length": length}
-        connection.write(replace(answer, headers=headers).head() + start)
-        piece = b"x" * _PIECE
-        for sent in range(0, self.padding, _PIECE):
-            connection.write(piece[: self.padding - sent])
-        connection.write(end)
+    answer, connection = exchange.answer, exchange.connection
+    start, end = answer.body[:-1] + b',"padding":"', b'"}'
+    length = str(len(start) + padding + len(end))
+    headers = {**answer.headers, "Content-Length": length}
+    connection.write(replace(answer, headers=headers).head() + start)
+    piece = b"x" * _PIECE
+    for sent in range(0, padding, _PIECE):
+        connection.write(piece[: padding - sent])
+    connection.write(end)
 
 
-@dataclass(frozen=True, slots=True)
-class Paced:
-    """The true answer, its body spread over so many seconds, from a server without much patience.
+@_fault
+def Paced(exchange: Exchange, seconds: float, patience: float) -> None:
+    """Send the true answer, its body spread over so many seconds, as a server that hangs up.
 
-    A client that takes nothing for `patience` seconds is hung up on.
+    It does so on a client that takes nothing for `patience` seconds.
     """
-
-    seconds: float
-    patience: float
-
-    def __call__(self, exchange: Exchange) -> None:
-        body, connection = exchange.answer.body, exchange.connection
-        pause = self.seconds * _PIECE / max(len(body), 1)
-        connection.write(exchange.answer.head())
-        with connection.patience(self.patience):
-            for start in range(0, len(body), _PIECE):
-                time.sleep(pause)
-                connection.write(body[start : start + _PIECE])
+    body, connection = exchange.answer.body, exchange.connection
+    pause = seconds * _PIECE / max(len(body), 1)
+    connection.write(exchange.answer.head())
+    with connection.patience(patience):
+        for start in range(0, len(body), _PIECE):
+            time.sleep(pause)
+            connection.write(body[start : start + _PIECE])

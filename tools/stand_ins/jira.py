@@ -201,13 +201,12 @@ class Jira(Service):
         }
 
     def _server_info(self) -> Document:
-        is_cloud = self.kind.is_cloud
-        numbers = [1001, 0, 0] if is_cloud else [9, 12, 15]
+        cloud = self.kind.is_cloud
         return {
-            "baseUrl": SITE if is_cloud else self.url,
-            "version": "1001.0.0-SNAPSHOT" if is_cloud else "9.12.15",
-            "versionNumbers": numbers,
-            "deploymentType": Kind.CLOUD.value if is_cloud else self.kind.value,
+            "baseUrl": SITE if cloud else self.url,
+            "version": "1001.0.0-SNAPSHOT" if cloud else "9.12.15",
+            "versionNumbers": [1001, 0, 0] if cloud else [9, 12, 15],
+            "deploymentType": (Kind.CLOUD if cloud else self.kind).value,
             "serverTitle": "Jira",
         }
 

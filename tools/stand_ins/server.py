@@ -302,7 +302,15 @@ class Service(ABC):
     def _serve(self, connection: Connection) -> None:
         try:
             while connection.reusable and (request := connection.read()) is not None:
-                self._treat(request, connection)
+                self.requests.append(request)
+                if not connection.wait(self.latency):
+                    continue  # The client is gone.
+                fault = self._take_fault(request.target)
+                answer = self.route(request)
+                if fault is None:
+                    connection.answer(answer, head_only=request.method == "HEAD")
+                else:
+                    fault(Exchange(request, answer, connection))
         except (ValueError, HTTPException):
             connection.answer(Answer(400))
         except OSError:
@@ -311,17 +319,6 @@ class Service(ABC):
             connection.close()
             with self._lock:
                 del self._serving[connection]
-
-    def _treat(self, request: Seen, connection: Connection) -> None:
-        self.requests.append(request)
-        if not connection.wait(self.latency):
-            return
-        fault = self._take_fault(request.target)
-        answer = self.route(request)
-        if fault is None:
-            connection.answer(answer, head_only=request.method == "HEAD")
-        else:
-            fault(Exchange(request, answer, connection))
 
     def _take_fault(self, target: str) -> Fault | None:
         with self._lock:
