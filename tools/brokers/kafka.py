@@ -102,15 +102,18 @@ class Topic:
     def create(
         self, partitions: int = -1, replicas: int = -1, config: Mapping[str, str] = NO_SETTINGS
     ) -> None:
-        """Create it, with the server's own number for -1; return when it can be written."""
+        """Create it, with the server's own number for -1."""
         topic = NewTopic(self.name, partitions, replicas, config=dict(config))
         self._admin.create_topics([topic])[self.name].result(timeout=_REQUEST_SECONDS)
-        wait_until(lambda: len(self.partitions()) >= max(partitions, 1))
+
+    def wait(self, partitions: int = 1) -> None:
+        """Return when so many of its partitions can be written."""
+        wait_until(lambda: len(self.partitions()) >= partitions, what=f"the topic {self.name}")
 
     def delete(self) -> None:
         """Delete it, and return when it is gone."""
         self._admin.delete_topics([self.name])[self.name].result(timeout=_REQUEST_SECONDS)
-        wait_until(lambda: not self.partitions())
+        wait_until(lambda: not self.partitions(), what=f"the topic {self.name}")
 
 
 class Reader:
@@ -231,11 +234,13 @@ class Topics:
     def create_topic(
         self, name: str, partitions: int = 3, config: Mapping[str, str] = NO_SETTINGS
     ) -> None:
-        """Create a topic; see :meth:`Topic.create`."""
-        Topic(name, _settings(self.bootstrap)).create(partitions, self.replicas, config)
+        """Create a topic and return when all its partitions can be written."""
+        topic = Topic(name, _settings(self.bootstrap))
+        topic.create(partitions, self.replicas, config)
+        topic.wait(partitions)
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic; see :meth:`Topic.delete`."""
+        """Delete a topic and return when it is gone."""
         Topic(name, _settings(self.bootstrap)).delete()
 
     def allow(self, user: str, operation: AclOperation, topic: str) -> None:

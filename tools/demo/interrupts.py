@@ -53,11 +53,10 @@ class _Interrupts:
         self.check()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._number or self._over:
-            return
-        self._number = number
-        if not self._postponed:
-            raise Interrupted(number)
+        if not self._number:
+            self._number = number
+            if not self._postponed:
+                self.check()
 
 
 #: This process's own: signals are the whole process's, too.

@@ -20,7 +20,14 @@ from tools.processes import ProcessError
 _OK, _FAILED = 0, 1
 
 #: Whatever ends the demo with a sentence instead of a traceback.
-_FAILURES = (ConfigurationError, OSError, ProcessError, UnexpectedError)
+_FAILURES = (
+    AMQPError,
+    ConfigurationError,
+    KafkaException,
+    OSError,
+    ProcessError,
+    UnexpectedError,
+)
 
 
 def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
@@ -33,41 +40,40 @@ def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     started = time.monotonic()
     screen = Screen(full=full)
+    stage: Stage | None = None
     with contextlib.ExitStack() as stack:
         try:
             screen.title("What runs, for this demo alone")
             stage = Builder(stack, screen).build(cluster=cluster, real_kafka=real_kafka)
-            code = _show(stage, screen, started, keep=keep)
-        except KafkaException as error:
-            screen.failure(f"Kafka: {error.args[0].str()}")
-            code = _FAILED
+            summary = _play(stage, screen, stops=not keep)
+            screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
+            if keep:
+                keep_up(stage, screen)
         except _FAILURES as error:
-            screen.failure(str(error) or repr(error))
-            code = _FAILED
+            screen.failure(_told(error), stage.tail() if stage else "")
+            return _FAILED
         finally:
             interrupts.ignore()
-    return code
-
-
-def _show(stage: Stage, screen: Screen, started: float, *, keep: bool) -> int:
-    reader = Reader(stage.topic, from_the_beginning=False)
-    screen.title("What happens at CKI, and what the notifier makes of it")
-    try:
-        # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
-        with contextlib.closing(reader):
-            play = Play(stage, reader, screen)
-            for scene in scenario(stage.services):
-                play.play(scene)
-            summary = play.finish()
-        if not keep:
-            play.stop()
-        screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
-        if keep:
-            keep_up(stage, screen)
-    except UnexpectedError as error:
-        screen.failure(str(error), stage.tail())
-        return _FAILED
-    except AMQPError as error:
-        screen.failure(f"RabbitMQ: {error!r}", stage.tail())
-        return _FAILED
     return _OK
+
+
+def _play(stage: Stage, screen: Screen, *, stops: bool) -> str:
+    """Play all scenes, and return the summary."""
+    screen.title("What happens at CKI, and what the notifier makes of it")
+    # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
+    with contextlib.closing(Reader(stage.topic, from_the_beginning=False)) as reader:
+        play = Play(stage, reader, screen)
+        for scene in scenario(stage.services):
+            play.play(scene)
+        summary = play.finish()
+    if stops:
+        play.stop()
+    return summary
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, KafkaException):
+        return f"Kafka: {error.args[0].str()}"
+    if isinstance(error, AMQPError):
+        return f"RabbitMQ: {error!r}"
+    return str(error) or repr(error)

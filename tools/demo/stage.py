@@ -106,9 +106,10 @@ class Builder:
             ConfigurationError: there are faults in the user's `KAFKA_…` variables.
             KafkaException: the user's Kafka can't be reached, or refuses.
         """
-        with interrupts.postponed():
-            folder = Path(tempfile.mkdtemp(prefix="cki-notifier-demo-"))
-            self._stack.callback(_remove, folder)
+        folder = Path(tempfile.gettempdir(), f"cki-notifier-demo-{uuid4().hex}")
+        # Each thing's end is seen to before its start, so that it ends however far that came.
+        self._stack.callback(_remove, folder)
+        folder.mkdir(mode=0o700)
         services = self._services()
         rabbitmq = RabbitMQCluster(folder) if cluster else RabbitMQ(folder / "rabbitmq")
         self._start("RabbitMQ", rabbitmq)
@@ -169,13 +170,13 @@ class Builder:
         self._is_up("Kafka (yours)", variables[SERVERS])
         if not topic.partitions():
             with interrupts.postponed():
-                self._stack.callback(_delete, topic)
                 topic.create()
+                self._stack.callback(_delete, topic)
+            topic.wait()
         return topic, variables
 
     def _start(self, what: str, broker: RabbitMQ | RabbitMQCluster | Kafka | KafkaCluster) -> None:
-        # Before the start, so that it is ended however far the start came. Nothing has to be kept.
-        self._stack.callback(broker.kill)
+        self._stack.callback(broker.kill)  # nothing has to be kept
         broker.start()
         nodes: Sequence[RabbitMQ | Kafka] = (
             broker.nodes if isinstance(broker, RabbitMQCluster | KafkaCluster) else [broker]
@@ -233,9 +234,8 @@ def _write_env_file(path: Path, environment: Mapping[str, str]) -> None:
 
 def _delete(topic: Topic) -> None:
     try:
-        if topic.partitions():
-            topic.delete()
-    except (KafkaException, ProcessError) as error:
+        topic.delete()
+    except (KafkaException, ProcessError, TimeoutError) as error:
         print(f"The topic {topic.name} could not be deleted: {error}")
 
 

@@ -56,6 +56,7 @@ def main() -> int:
     topic = topic_of(os.environ)
     if not topic.partitions():
         topic.create()
+        topic.wait()
     return 0
 
 

@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException, parse_headers, responses
+from http.client import parse_headers, responses
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
@@ -106,7 +106,7 @@ class Connection:
     def read(self) -> Seen | None:
         """Wait for the next request; None when the client has closed the connection.
 
-        Raises ValueError or HTTPException when it is none, or none with a length.
+        Raises ValueError or HTTPException when it is no HTTP.
         """
         line = self._reader.readline(LONGEST_LINE_BYTES)
         if not line.strip():
@@ -311,8 +311,6 @@ class Service(ABC):
                     connection.answer(answer, head_only=request.method == "HEAD")
                 else:
                     fault(Exchange(request, answer, connection))
-        except (ValueError, HTTPException):
-            connection.answer(Answer(400))
         except OSError:
             pass  # The client is gone, or the service goes down.
         finally:
