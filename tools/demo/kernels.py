@@ -76,7 +76,8 @@ class Change:
 class Kernel:
     """A kernel that CKI builds, as the services tell of it.
 
-    It is in the warehouse from the start, without any build. The methods bring the warehouse up to
+    There is a build for each architecture, and one for debugging on x86_64. `broken` ones do not
+    compile; when they are not `complete`, more are to come. The methods bring the warehouse up to
     date.
     """
 
@@ -88,14 +89,17 @@ class Kernel:
         change: Change | None = None,
         *,
         origin: str = "redhat",
+        architectures: Sequence[str] = _ARCHITECTURES,
+        complete: bool = True,
+        broken: bool = False,
         **misc: object,
     ) -> None:
         self.tree = tree
         self.id = f"{origin}:{pipeline}"
         self._warehouse = services.warehouse
-        self._package = tree.package.format(f"{change.iid}_{pipeline}" if change else pipeline)
-        self._version, _, self._release = self._package.partition("-")
-        self._parts: dict[str, list[Document]] = {"occurrences": []}
+        package = tree.package.format(f"{change.iid}_{pipeline}" if change else pipeline)
+        version, _, release = package.partition("-")
+        files = change.files if change else ()
         self.checkout = documents.checkout(
             self.id,
             merge_request=_merge_request(services, tree, pipeline, change) if change else None,
@@ -105,68 +109,45 @@ class Kernel:
             git_repository_url=f"https://gitlab.com/{tree.project}.git",
             git_repository_branch=tree.branch,
             misc={
-                "kernel_version": self._package,
-                "source_package_version": self._version,
-                "source_package_release": self._release,
-                "patchset_modified_files": [{"path": each} for each in change.files]
-                if change
-                else [],
+                "kernel_version": package,
+                "source_package_version": version,
+                "source_package_release": release,
+                "patchset_modified_files": [{"path": each} for each in files],
                 "ready_to_report": False,
-                "notification_sent_build_setups_finished": False,
+                "notification_sent_build_setups_finished": complete,
                 **misc,
             },
         )
+        details: Document = {"kpet_tree_name": tree.name, "kpet_tree_family": tree.family}
+        fault: Document = {}
+        if broken:
+            details |= {"package_version": MISSING, "package_release": MISSING}
+            fault = {"valid": False, "output_files": []}
+        self.builds = [
+            documents.build(self.checkout, each, debug=debug, misc=details, **fault)
+            for each in architectures
+            for debug in ([False, True] if each == "x86_64" else [False])
+        ]
+        self._tests: Sequence[Document] = ()
+        self._results: Sequence[Document] = ()
+        self._occurrences: list[Document] = []
         self._store()
 
-    def built(
-        self,
-        architectures: Sequence[str] = _ARCHITECTURES,
-        *,
-        done: bool = True,
-        broken: bool = False,
-    ) -> list[Document]:
-        """Have kernels built, one for debugging on x86_64 as well; return the builds.
-
-        `done` tells that these are all. `broken` ones do not compile.
-        """
-        kinds = [(each, False) for each in architectures]
-        kinds += [("x86_64", True)] if "x86_64" in architectures else []
-        self._parts["builds"] = [self._build(*kind, broken=broken) for kind in kinds]
-        self.checkout["misc"]["notification_sent_build_setups_finished"] = done
-        self._store()
-        return self._parts["builds"]
-
-    def tested(self, tests: Sequence[Document], results: Sequence[Document] = ()) -> None:
+    def tested(self, *tests: Document, results: Sequence[Document] = ()) -> None:
         """Have all its tests done, besides one of each build that boots."""
-        boots = [documents.test(it, "boot") for it in self._parts["builds"] if it["valid"]]
-        self._parts |= {"tests": [*boots, *tests], "testresults": list(results)}
+        boots = [documents.test(it, "boot") for it in self.builds if it["valid"]]
+        self._tests, self._results = [*boots, *tests], results
         self.checkout["misc"]["ready_to_report"] = True
         self._store()
 
     def triaged(self, *occurrences: Document) -> None:
         """Have known issues seen in it, besides those that were seen before."""
-        self._parts["occurrences"] += occurrences
+        self._occurrences += occurrences
         self._store()
 
     def _store(self) -> None:
-        self._warehouse.add(documents.everything(self.checkout, **self._parts))
-
-    def _build(self, architecture: str, debug: bool, *, broken: bool) -> Document:  # noqa: FBT001 - from a pair
-        folder = f"https://s3.example.com/trusted/{self.id.partition(':')[2]}/{architecture}"
-        package = {"name": "kernel_package_url", "url": f"{folder}/{self._package}.{architecture}"}
-        return documents.build(
-            self.checkout,
-            architecture,
-            debug=debug,
-            valid=not broken,
-            output_files=[] if broken else [package],
-            misc={
-                "kpet_tree_name": self.tree.name,
-                "kpet_tree_family": self.tree.family,
-                "package_version": MISSING if broken else self._version,
-                "package_release": MISSING if broken else self._release,
-            },
-        )
+        parts = (self.builds, self._tests, self._results, self._occurrences)
+        self._warehouse.add(documents.everything(self.checkout, *parts))
 
 
 def _merge_request(services: Services, tree: Tree, pipeline: int, change: Change) -> str:

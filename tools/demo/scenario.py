@@ -110,7 +110,7 @@ def _a_merge_request(services: Services) -> Iterator[Scene]:
         components=["kernel / Networking / NIC Drivers"],
     )
     kernel = Kernel(services, C10S, 2167003491, change)
-    builds = kernel.built()
+    builds = kernel.builds
     yield _scene(
         'Merge request !1187, "ice: fix link flap after resume", is built for four '
         "architectures, and for debugging. The testers of network drivers can begin.",
@@ -121,7 +121,7 @@ def _a_merge_request(services: Services) -> Iterator[Scene]:
     mtu = documents.test(builds[0], "networking.route.pmtu", "FAIL")
     ipv6 = documents.testresult(mtu, "pmtu_ipv6", "FAIL")
     tunnel = documents.test(builds[3], "networking.tunnel", "FAIL", waived=True)
-    kernel.tested([mtu, tunnel], [documents.testresult(mtu, "pmtu_ipv4"), ipv6])
+    kernel.tested(mtu, tunnel, results=[documents.testresult(mtu, "pmtu_ipv4"), ipv6])
     kernel.triaged(documents.issueoccurrence(test=mtu, testresult=ipv6, issue=3022))
     yield _scene(
         "CKI has tested it. One test failed because of a known issue, another one is waived: "
@@ -134,10 +134,10 @@ def _a_merge_request(services: Services) -> Iterator[Scene]:
 
 def _an_official_build(services: Services) -> Iterator[Scene]:
     kernel = Kernel(services, RHEL, 2167010208, submitter="jdoe")
-    builds = kernel.built()
+    builds = kernel.builds
     stress = documents.test(builds[3], "storage.block.stress", "FAIL")
     panic = documents.test(builds[1], "kdump.crash", "FAIL")
-    kernel.tested([stress, panic])
+    kernel.tested(stress, panic)
     yield _scene(
         "CKI has tested a RHEL 9.6 kernel that jdoe had built, without a merge request. "
         "Two tests failed, and nobody knows why yet.",
@@ -168,8 +168,7 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
 def _leaving_draft(services: Services) -> Iterator[Scene]:
     """A merge request that leaves draft: thin notifications, and a status that tells nothing."""
     change = _change(5230, "xfs: take the inode lock for reflink", "Subsystem:fs")
-    building = Kernel(services, C9S, 2167021744, change)
-    building.built(["s390x"], done=False)
+    building = Kernel(services, C9S, 2167021744, change, architectures=["s390x"], complete=False)
     yield _scene(
         "Merge request !5230 is no draft any more, but only the first of its kernels is built.",
         building,
@@ -179,7 +178,6 @@ def _leaving_draft(services: Services) -> Iterator[Scene]:
     )
     change = _change(5198, "scsi: lpfc: update to 14.4.0.9", "Subsystem:scsi")
     built = Kernel(services, C9S, 2167020150, change)
-    built.built()
     yield _scene(
         "Merge request !5198 is no draft any more. Its kernels are built, CKI tests them now.",
         built,
@@ -189,8 +187,7 @@ def _leaving_draft(services: Services) -> Iterator[Scene]:
     )
     change = _change(5021, "s390/dasd: fix path verification", "Subsystem:s390")
     tested = Kernel(services, C9S, 2167018302, change)
-    builds = tested.built()
-    tested.tested([documents.test(builds[2], "storage.dasd", "ERROR")])
+    tested.tested(documents.test(tested.builds[2], "storage.dasd", "ERROR"))
     yield _scene(
         "Merge request !5021 is no draft any more. CKI has tested it: a test of its own broke, "
         "so not all is known.",
@@ -216,8 +213,7 @@ def _change(
 
 
 def _an_outage(services: Services) -> Iterator[Scene]:
-    kernel = Kernel(services, ARK, 2167030077)
-    kernel.built(("aarch64", "x86_64"))
+    kernel = Kernel(services, ARK, 2167030077, architectures=["aarch64", "x86_64"])
     services.warehouse.answer("", Answer(503))
     yield _scene(
         "A kernel of the Always Ready Kernel is built, but the warehouse restarts just now and "
@@ -233,7 +229,6 @@ def _an_outage(services: Services) -> Iterator[Scene]:
 def _not_for_testers(services: Services) -> Iterator[Scene]:
     """What is decided by the notification alone: the services aren't even asked."""
     retrigger = Kernel(services, C9S, 2167031500, retrigger=True)
-    retrigger.built()
     yield _scene(
         "CKI's developers let a pipeline run again, to test a change of the pipeline itself.",
         retrigger,
@@ -241,7 +236,6 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
         _ignored(IgnoreReason.RETRIGGERED),
     )
     foreign = Kernel(services, ARK, 2167031611, origin="maestro")
-    foreign.built()
     yield _scene(
         "Another test system, KernelCI's Maestro, has handed in a kernel of its own.",
         foreign,
@@ -249,7 +243,7 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
         _ignored(IgnoreReason.ORIGIN),
     )
     kernel = Kernel(services, C10S, 2167031702)
-    build = kernel.built()[0]
+    build = kernel.builds[0]
     yield _scene(
         "The warehouse tells of a single build, not of a whole checkout.",
         kernel,
@@ -265,8 +259,7 @@ def _too_late(services: Services) -> Iterator[Scene]:
     """What only GitLab knows."""
     change = _change(5102, "tools/power: support new CPUs", "Subsystem:power", state="merged")
     merged = Kernel(services, C9S, 2167034018, change)
-    merged.built()
-    merged.tested([])
+    merged.tested()
     yield _scene(
         "CKI has tested merge request !5102, but a maintainer was faster and has merged it.",
         merged,
@@ -275,7 +268,6 @@ def _too_late(services: Services) -> Iterator[Scene]:
     )
     change = _change(5144, "mm: fix a leak in memcg", "Subsystem:mm", newer_pipeline=2167036990)
     superseded = Kernel(services, C9S, 2167034502, change)
-    superseded.built()
     yield _scene(
         "Merge request !5144 is built, but its author has pushed again meanwhile: another "
         "pipeline builds what counts now.",
@@ -286,9 +278,8 @@ def _too_late(services: Services) -> Iterator[Scene]:
 
 
 def _nothing_to_test(services: Services) -> Iterator[Scene]:
-    kernel = Kernel(services, RHEL, 2167037125, submitter="jdoe")
-    kernel.built(broken=True)
-    kernel.tested([])
+    kernel = Kernel(services, RHEL, 2167037125, submitter="jdoe", broken=True)
+    kernel.tested()
     yield _scene(
         "A kernel does not compile, for any architecture.",
         kernel,

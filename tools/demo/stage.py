@@ -106,7 +106,7 @@ class Builder:
             ConfigurationError: there are faults in the user's `KAFKA_…` variables.
             KafkaException: the user's Kafka can't be reached, or refuses.
         """
-        folder = Path(tempfile.gettempdir(), f"cki-notifier-demo-{uuid4().hex}")
+        folder = Path(tempfile.gettempdir(), f"cki-notifier-demo-{uuid4().hex[:8]}")
         # Each thing's end is seen to before its start, so that it ends however far that came.
         self._stack.callback(_remove, folder)
         folder.mkdir(mode=0o700)

@@ -124,7 +124,7 @@ def build(
     misc: Changes = UNCHANGED,
     **changes: object,
 ) -> Document:
-    """Return a valid build of a checkout, as schema v4 has it.
+    """Return a valid build of a checkout, with packages of its version, as schema v4 has it.
 
     For v5 pass `status="PASS", valid=MISSING`. A second build of the same architecture and kind
     needs an `id` of its own.
@@ -137,8 +137,10 @@ def build(
         "checkout_id": checkout["id"],
         "architecture": architecture,
     }
-    details = document["misc"]
+    source, details = checkout.get("misc") or {}, document["misc"]
     details |= {"iid": job, "debug": debug, "package_name": package}
+    for name in ("package_version", "package_release"):
+        details[name] = source.get(f"source_{name}", details[name])
     details["provenance"] = [
         _provenance("executor", PIPELINES.replace("/pipelines", f"/jobs/{job}"))
     ]

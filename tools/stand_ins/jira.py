@@ -8,7 +8,6 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -76,17 +75,6 @@ class _RefusedError(Exception):
         self.answer = json_answer({"errorMessages": messages, "errors": {}}, status)
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """What is searched for."""
-
-    jql: str
-    validate: bool
-    fields: frozenset[str]
-    start: int
-    limit: int
-
-
 class Jira(Service):
     """Finds the issues that were added by their keys. With a `token`, a request needs it.
 
@@ -151,7 +139,7 @@ class Jira(Service):
         match request.method, resource.split("/"):
             case "GET" | "POST", ["search", *jql]:
                 if jql == (["jql"] if self.kind.is_cloud else []):
-                    return json_answer(self._find(_read_search(request)))
+                    return json_answer(self._find(_asked(request)))
                 if self.kind.is_cloud:
                     hint = "Please migrate to the /rest/api/3/search/jql API."
                     raise _RefusedError(410, f"The requested API has been removed. {hint}")
@@ -165,7 +153,7 @@ class Jira(Service):
                 )
             case "GET", ["issue", key]:
                 if (issue := self._issue(key.upper())) is not None:
-                    return json_answer(_narrow(issue, _read_search(request).fields))
+                    return json_answer(_narrow(issue, _asked(request)))
                 message = "Issue does not exist or you do not have permission to see it."
                 raise _RefusedError(404, message)
             case _, ["search" | "serverInfo" | "field"]:
@@ -175,26 +163,29 @@ class Jira(Service):
     def _issue(self, key: str) -> Document | None:
         return self._issues.get(self._moved.get(key, key))
 
-    def _find(self, search: _Search) -> Document:
-        keys = _read_keys(search.jql)
+    def _find(self, asked: Mapping[str, Any]) -> Document:
+        keys = _read_keys(str(asked.get("jql", "")))
         unknown = [
             f"An issue with key '{key}' does not exist for field 'key'."
             for key in keys
             if self._issue(key) is None
         ]
-        if unknown and (self.names_unknown_keys if self.kind.is_cloud else search.validate):
+        validates = str(asked.get("validateQuery", True)).lower() != "false"
+        if unknown and (self.names_unknown_keys if self.kind.is_cloud else validates):
             raise _RefusedError(400, *unknown)
         # Without an order the newest issue comes first, whatever the order of the keys.
         found = {issue["key"]: issue for key in keys if (issue := self._issue(key))}
         order = sorted(found, key=_place, reverse=True)
-        page = order[search.start : search.start + search.limit]
-        issues = [_narrow(found[key], search.fields) for key in page]
+        start = int(asked.get("startAt", 0))
+        limit = min(int(asked.get("maxResults", 50)), LARGEST_PAGE)
+        page = order[start : start + limit]
+        issues = [_narrow(found[key], asked) for key in page]
         if self.kind.is_cloud:
             return {"issues": issues, "isLast": len(page) == len(order)}
         return {
             "expand": "schema,names",
-            "startAt": search.start,
-            "maxResults": search.limit,
+            "startAt": start,
+            "maxResults": limit,
             "total": len(found),
             "issues": issues,
             **({"warningMessages": unknown} if unknown else {}),
@@ -211,25 +202,12 @@ class Jira(Service):
         }
 
 
-def _read_search(request: Seen) -> _Search:
-    """Return the search in the query of a GET or in the body of a POST."""
-    asked: dict[str, Any]
-    try:
-        if request.method == "GET":
-            asked = {name: values[0] for name, values in request.query.items()}
-            asked["fields"] = ",".join(request.query.get("fields", [])).split(",")
-        else:
-            asked = dict(json.loads(request.body))
-        return _Search(
-            jql=str(asked.get("jql", "")),
-            validate=str(asked.get("validateQuery", True)).lower() != "false",
-            fields=frozenset(asked.get("fields") or ()) - {""},
-            start=max(0, int(asked.get("startAt", 0))),
-            limit=max(0, min(int(asked.get("maxResults", 50)), LARGEST_PAGE)),
-        )
-    except (TypeError, ValueError) as error:
-        message = "Invalid request payload. Refer to the REST API documentation and try again."
-        raise _RefusedError(400, message) from error
+def _asked(request: Seen) -> dict[str, Any]:
+    """Return what is searched for: the query of a GET, or the body of a POST."""
+    if request.method == "POST":
+        return dict(json.loads(request.body))
+    asked = {name: values[0] for name, values in request.query.items()}
+    return {**asked, "fields": ",".join(request.query.get("fields", [])).split(",")}
 
 
 def _read_keys(jql: str) -> list[str]:
@@ -250,8 +228,9 @@ def _place(key: str) -> tuple[str, int]:
     return project, int(number)
 
 
-def _narrow(issue: Document, names: frozenset[str]) -> Document:
+def _narrow(issue: Document, asked: Mapping[str, Any]) -> Document:
     """Return an issue with the fields asked for, or with all when none or `*all` is."""
+    names = set(asked.get("fields", ())) - {""}
     if not names or names & {"*all", "*navigable"}:
         return issue
     fields = {name: value for name, value in issue["fields"].items() if name in names}

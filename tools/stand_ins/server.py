@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import parse_headers, responses
+from http.client import HTTPException, parse_headers, responses
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
@@ -106,12 +106,15 @@ class Connection:
     def read(self) -> Seen | None:
         """Wait for the next request; None when the client has closed the connection.
 
-        Raises ValueError or HTTPException when it is no HTTP.
+        Raises HTTPException when it is no HTTP.
         """
         line = self._reader.readline(LONGEST_LINE_BYTES)
         if not line.strip():
             return None
-        method, target, version = line.decode("latin-1").split()
+        try:
+            method, target, version = line.decode("latin-1").split()
+        except ValueError as error:
+            raise HTTPException from error
         headers = {name.lower(): value for name, value in parse_headers(self._reader).items()}
         if headers.get("connection", "").lower() == "close" or version == "HTTP/1.0":
             self.reusable = False
@@ -311,6 +314,9 @@ class Service(ABC):
                     connection.answer(answer, head_only=request.method == "HEAD")
                 else:
                     fault(Exchange(request, answer, connection))
+        except HTTPException:
+            with contextlib.suppress(OSError):
+                connection.answer(Answer(400))
         except OSError:
             pass  # The client is gone, or the service goes down.
         finally:
