@@ -106,10 +106,9 @@ class Builder:
             ConfigurationError: there are faults in the user's `KAFKA_…` variables.
             KafkaException: the user's Kafka can't be reached, or refuses.
         """
-        folder = Path(tempfile.gettempdir(), f"cki-notifier-demo-{uuid4().hex[:8]}")
-        # Each thing's end is seen to before its start, so that it ends however far that came.
-        self._stack.callback(_remove, folder)
-        folder.mkdir(mode=0o700)
+        with interrupts.postponed():
+            folder = Path(tempfile.mkdtemp(prefix="cki-notifier-demo-"))
+            self._stack.callback(_remove, folder)
         services = self._services()
         rabbitmq = RabbitMQCluster(folder) if cluster else RabbitMQ(folder / "rabbitmq")
         self._start("RabbitMQ", rabbitmq)
@@ -176,7 +175,8 @@ class Builder:
         return topic, variables
 
     def _start(self, what: str, broker: RabbitMQ | RabbitMQCluster | Kafka | KafkaCluster) -> None:
-        self._stack.callback(broker.kill)  # nothing has to be kept
+        # Before the start, so that it is ended however far the start came. Nothing has to be kept.
+        self._stack.callback(broker.kill)
         broker.start()
         nodes: Sequence[RabbitMQ | Kafka] = (
             broker.nodes if isinstance(broker, RabbitMQCluster | KafkaCluster) else [broker]
