@@ -135,7 +135,6 @@ class Reader:
                 "reconnect.backoff.max.ms": 200,
             }
         )
-        self._is_assigned = False
         #: The last error, after which librdkafka tries again by itself.
         self.trouble = ""
         if not from_the_beginning:
@@ -144,7 +143,7 @@ class Reader:
 
     def poll(self, seconds: float) -> Record | None:
         """Wait for the next message, None when there is none in time."""
-        if not self._is_assigned:
+        if not self._consumer.assignment():
             with contextlib.suppress(KafkaException):
                 self._assign(_PROBE_SECONDS, lambda _: OFFSET_BEGINNING)
         message = self._consumer.poll(seconds)
@@ -173,7 +172,6 @@ class Reader:
         for partition in found:
             partition.offset = offset(partition)
         self._consumer.assign(found)
-        self._is_assigned = bool(found)
 
     def _end(self, partition: TopicPartition) -> int:
         """Return the offset that the next message gets; raises TimeoutError when it's not told."""

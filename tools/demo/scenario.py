@@ -54,14 +54,6 @@ class Scene:
 _PRE_TEST = Decision("sent", "pre-test")
 
 
-def _post_test(status: str) -> Decision:
-    return Decision("sent", "post-test", status)
-
-
-def _ignored(reason: str) -> Decision:
-    return Decision("ignored", reason)
-
-
 def _scene(
     story: str,
     kernel: Kernel,
@@ -128,7 +120,7 @@ def _a_merge_request(services: Services) -> Iterator[Scene]:
         "nothing is left to worry about.",
         kernel,
         TESTED,
-        _post_test("success"),
+        Decision("sent", "post-test", "success"),
     )
 
 
@@ -143,7 +135,7 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
         "Two tests failed, and nobody knows why yet.",
         kernel,
         TESTED,
-        _post_test("fail"),
+        Decision("sent", "post-test", "fail"),
     )
     kernel.triaged(documents.issueoccurrence(test=stress, issue=3107))
     yield _scene(
@@ -151,7 +143,7 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
         "the outcome is what it was.",
         kernel,
         TRIAGED,
-        _ignored(IgnoreReason.OUTCOME_UNCHANGED),
+        Decision("ignored", IgnoreReason.OUTCOME_UNCHANGED),
         misc={"checkout_outcome_changed": False},
     )
     kernel.triaged(documents.issueoccurrence(test=panic, issue=3111))
@@ -160,7 +152,7 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
         "for good kernels learn of it.",
         kernel,
         TRIAGED,
-        _post_test("success"),
+        Decision("sent", "post-test", "success"),
         misc={"checkout_outcome_changed": True},
     )
 
@@ -173,7 +165,7 @@ def _leaving_draft(services: Services) -> Iterator[Scene]:
         "Merge request !5230 is no draft any more, but only the first of its kernels is built.",
         building,
         UNKNOWN,
-        _ignored(IgnoreReason.STAGE_NOT_REACHED),
+        Decision("ignored", IgnoreReason.STAGE_NOT_REACHED),
         thin=True,
     )
     change = _change(5198, "scsi: lpfc: update to 14.4.0.9", "Subsystem:scsi")
@@ -193,7 +185,7 @@ def _leaving_draft(services: Services) -> Iterator[Scene]:
         "so not all is known.",
         tested,
         UNKNOWN,
-        _post_test("error"),
+        Decision("sent", "post-test", "error"),
         thin=True,
     )
 
@@ -233,14 +225,14 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
         "CKI's developers let a pipeline run again, to test a change of the pipeline itself.",
         retrigger,
         TESTED,
-        _ignored(IgnoreReason.RETRIGGERED),
+        Decision("ignored", IgnoreReason.RETRIGGERED),
     )
     foreign = Kernel(services, ARK, 2167031611, origin="maestro")
     yield _scene(
         "Another test system, KernelCI's Maestro, has handed in a kernel of its own.",
         foreign,
         TESTED,
-        _ignored(IgnoreReason.ORIGIN),
+        Decision("ignored", IgnoreReason.ORIGIN),
     )
     kernel = Kernel(services, C10S, 2167031702)
     build = kernel.builds[0]
@@ -248,7 +240,7 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
         "The warehouse tells of a single build, not of a whole checkout.",
         kernel,
         BUILT,
-        _ignored(IgnoreReason.OBJECT_TYPE),
+        Decision("ignored", IgnoreReason.OBJECT_TYPE),
         object_type="build",
         object=build,
         id=build["id"],
@@ -264,7 +256,7 @@ def _too_late(services: Services) -> Iterator[Scene]:
         "CKI has tested merge request !5102, but a maintainer was faster and has merged it.",
         merged,
         TESTED,
-        _ignored(IgnoreReason.MERGE_REQUEST_MERGED),
+        Decision("ignored", IgnoreReason.MERGE_REQUEST_MERGED),
     )
     change = _change(5144, "mm: fix a leak in memcg", "Subsystem:mm", newer_pipeline=2167036990)
     superseded = Kernel(services, C9S, 2167034502, change)
@@ -273,7 +265,7 @@ def _too_late(services: Services) -> Iterator[Scene]:
         "pipeline builds what counts now.",
         superseded,
         BUILT,
-        _ignored(IgnoreReason.SUPERSEDED),
+        Decision("ignored", IgnoreReason.SUPERSEDED),
     )
 
 
@@ -284,7 +276,7 @@ def _nothing_to_test(services: Services) -> Iterator[Scene]:
         "A kernel does not compile, for any architecture.",
         kernel,
         TESTED,
-        _ignored(IgnoreReason.NO_BUILDS),
+        Decision("ignored", IgnoreReason.NO_BUILDS),
     )
 
 
