@@ -54,7 +54,7 @@ def keep_up(stage: Stage, screen: Screen) -> None:
     try:
         _explain(stage, screen)
         with contextlib.ExitStack() as stack:
-            if stage.members:
+            if stage.is_cluster:
                 control = Control(stage.control, stage.members, screen.happened)
                 stack.enter_context(control.serving())
             _follow(stage, screen)
@@ -74,7 +74,7 @@ def _explain(stage: Stage, screen: Screen) -> None:
     for purpose, command in _COMMANDS:
         screen.command(purpose, command)
     screen.command("What Prometheus reads:", f"curl --silent {stage.pages[0]}metrics")
-    for purpose, words in _PLAY if stage.members else ():
+    for purpose, words in _PLAY if stage.is_cluster else ():
         screen.command(purpose, f"{_CONTROL} {words}")
     screen.tell("\nWhat the daemon decides from now on:")
 
@@ -82,7 +82,7 @@ def _explain(stage: Stage, screen: Screen) -> None:
 def _follow(stage: Stage, screen: Screen) -> None:
     shown = len(stage.settled())
     # Where it may be played with, it may be down.
-    while stage.members or stage.running:
+    while stage.is_cluster or stage.running:
         for settled in stage.settled()[shown:]:
             shown += 1
             names = (settled.get("checkout"), settled.get("status"))

@@ -14,7 +14,7 @@ from tools.demo.keep import keep_up
 from tools.demo.play import Play, UnexpectedError
 from tools.demo.scenario import scenario
 from tools.demo.screen import Screen
-from tools.demo.stage import Builder, Stage
+from tools.demo.stage import Stage
 from tools.processes import ProcessError
 
 _OK, _FAILED = 0, 1
@@ -40,17 +40,17 @@ def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     started = time.monotonic()
     screen = Screen(full=full)
-    stage: Stage | None = None
     with contextlib.ExitStack() as stack:
+        stage = Stage(stack, screen)
         try:
             screen.title("What runs, for this demo alone")
-            stage = Builder(stack, screen).build(cluster=cluster, real_kafka=real_kafka)
+            stage.put_up(cluster=cluster, real_kafka=real_kafka)
             summary = _play(stage, screen, stops=not keep)
             screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
             if keep:
                 keep_up(stage, screen)
         except _FAILURES as error:
-            screen.failure(_told(error), stage.tail() if stage else "")
+            screen.failure(_told(error), stage.tail())
             return _FAILED
         finally:
             interrupts.ignore()

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -43,23 +42,61 @@ _UNWIND_SECONDS = 5.0
 _REMOVE_SECONDS = 5.0
 
 
-@dataclass(slots=True)
 class Stage:
-    """What runs, all of it private and on the loopback, except for a Kafka of the user's."""
+    """What runs, all of it private and on the loopback, except for a Kafka of the user's.
 
-    services: Services
-    bus: Bus
-    topic: Topic
-    #: The processes of the daemon, which share a queue, and the status page of each.
-    daemons: Sequence[Notifier]
-    pages: Sequence[str]
-    #: What a shell reads to have the daemon's configuration, and its commands.
-    env_file: Path
-    #: Where it is asked to play with its members, which are there if it has clusters.
-    control: Path
-    members: Mapping[str, Member]
-    _read: dict[Notifier, int] = field(default_factory=dict)
-    _settled: list[dict[str, Any]] = field(default_factory=list)
+    Each thing that is put up has a line on the screen, and the stack takes it down.
+
+    Attributes:
+        services, bus, topic: what the daemon asks, reads and writes.
+        daemons, pages: the processes of the daemon, which share a queue, and their status pages.
+        members: all that runs as processes, by name; with clusters they are played with through
+            the socket `control`.
+        env_file: what a shell reads to have the daemon's configuration, and its commands.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack, screen: Screen) -> None:
+        self._stack = stack
+        self._screen = screen
+        self._since = time.monotonic()
+        self._read: dict[Notifier, int] = {}
+        self._settled: list[dict[str, Any]] = []
+        self.daemons: list[Notifier] = []
+        self.pages: list[str] = []
+        self.members: dict[str, Member] = {}
+
+    def put_up(self, *, cluster: bool, real_kafka: bool) -> None:
+        """Put everything up, the daemon last.
+
+        Raises:
+            ProcessError: something did not start; the end of its log is in the text.
+            ConfigurationError: there are faults in the user's `KAFKA_…` variables.
+            KafkaException: the user's Kafka can't be reached, or refuses.
+        """
+        with interrupts.postponed():
+            folder = Path(tempfile.mkdtemp(prefix="cki-notifier-demo-"))
+            self._stack.callback(_remove, folder)
+        self.env_file, self.control = folder / "env", folder / "control"
+        self.is_cluster = cluster
+        self.services = self._start_services()
+        rabbitmq = RabbitMQCluster(folder) if cluster else RabbitMQ(folder / "rabbitmq")
+        self._start("RabbitMQ", rabbitmq)
+        user = f"{RabbitMQ.user}:{RabbitMQ.password}"
+        hosts = rabbitmq.host.split()
+        self.bus = Bus(*(f"amqp://{user}@{host}:{rabbitmq.port}/%2F" for host in hosts))
+        if os.environ.get(SERVERS) and not cluster and not real_kafka:
+            variables = self._use_given_kafka()
+        else:
+            variables = self._start_kafka(folder, cluster=cluster, real=real_kafka)
+        self.topic = topic_of(variables)
+        self._is_up("its topic", self.topic.name)
+        environment = _environment(self.services, rabbitmq) | variables
+        for name in ("notifier-1", "notifier-2") if cluster else ("notifier",):
+            what = name if cluster else "python -m cki_notifier"
+            self._start_notifier(folder / name, environment, what)
+        more = {"CKI_METRICS_PORT": self.pages[0].rpartition(":")[2].rstrip("/")}
+        more |= {SOCKET: str(self.control)} if cluster else {}
+        _write_env_file(self.env_file, environment | more)
 
     @property
     def running(self) -> bool:
@@ -88,54 +125,7 @@ class Stage:
         """Ask the daemon to end, and return the exit code of each process."""
         return [process.stop(seconds=_STOP_SECONDS) for process in self.daemons]
 
-
-class Builder:
-    """Puts things up, each with a line on the screen, and has the stack take them down."""
-
-    def __init__(self, stack: contextlib.ExitStack, screen: Screen) -> None:
-        self._stack = stack
-        self._screen = screen
-        self._since = time.monotonic()
-        self._members: dict[str, Member] = {}
-
-    def build(self, *, cluster: bool, real_kafka: bool) -> Stage:
-        """Put everything up, the daemon last.
-
-        Raises:
-            ProcessError: something did not start; the end of its log is in the text.
-            ConfigurationError: there are faults in the user's `KAFKA_…` variables.
-            KafkaException: the user's Kafka can't be reached, or refuses.
-        """
-        with interrupts.postponed():
-            folder = Path(tempfile.mkdtemp(prefix="cki-notifier-demo-"))
-            self._stack.callback(_remove, folder)
-        services = self._services()
-        rabbitmq = RabbitMQCluster(folder) if cluster else RabbitMQ(folder / "rabbitmq")
-        self._start("RabbitMQ", rabbitmq)
-        if os.environ.get(SERVERS) and not cluster and not real_kafka:
-            topic, variables = self._given_kafka()
-        else:
-            variables = self._own_kafka(folder, cluster=cluster, real=real_kafka)
-            topic = topic_of(variables)
-        self._is_up("its topic", topic.name)
-        environment = _environment(services, rabbitmq) | variables
-        names = ("notifier-1", "notifier-2") if cluster else ("notifier",)
-        daemons = [
-            self._notifier(
-                folder / name, environment, name if cluster else "python -m cki_notifier"
-            )
-            for name in names
-        ]
-        pages = [self._members[name].address for name in names]
-        env_file, control = folder / "env", folder / "control"
-        more = {"CKI_METRICS_PORT": pages[0].rpartition(":")[2].rstrip("/")}
-        _write_env_file(env_file, environment | more | ({SOCKET: str(control)} if cluster else {}))
-        user = f"{RabbitMQ.user}:{RabbitMQ.password}"
-        nodes = [f"amqp://{user}@{host}:{rabbitmq.port}/%2F" for host in rabbitmq.host.split()]
-        members = self._members if cluster else {}
-        return Stage(services, Bus(*nodes), topic, daemons, pages, env_file, control, members)
-
-    def _services(self) -> Services:
+    def _start_services(self) -> Services:
         services = self._stack.enter_context(Services())
         services.gitlab.token = "gitlab-token"  # noqa: S105 - the stand-in's own
         services.jira.kind = Kind.CLOUD
@@ -146,7 +136,7 @@ class Builder:
         self._is_up("Jira Cloud (a stand-in)", services.jira.url)
         return services
 
-    def _own_kafka(self, folder: Path, *, cluster: bool, real: bool) -> dict[str, str]:
+    def _start_kafka(self, folder: Path, *, cluster: bool, real: bool) -> dict[str, str]:
         """Start a Kafka, and return the variables that lead there."""
         kafka: Kafka | KafkaCluster | MockKafka
         if cluster or real:
@@ -158,8 +148,8 @@ class Builder:
         kafka.create_topic(TOPIC)
         return {SERVERS: kafka.bootstrap, "KAFKA_TOPIC": TOPIC}
 
-    def _given_kafka(self) -> tuple[Topic, dict[str, str]]:
-        """Use the Kafka that the environment leads to; return its variables, too.
+    def _use_given_kafka(self) -> dict[str, str]:
+        """Return the variables that lead to the Kafka that the environment names.
 
         The topic is `KAFKA_TOPIC`, or one with a name of its own, so that nobody's topic is written
         to by surprise. When it isn't there it is made, and removed with the stack.
@@ -172,7 +162,7 @@ class Builder:
                 topic.create()
                 self._stack.callback(_delete, topic)
             topic.wait()
-        return topic, variables
+        return variables
 
     def _start(self, what: str, broker: RabbitMQ | RabbitMQCluster | Kafka | KafkaCluster) -> None:
         # Before the start, so that it is ended however far the start came. Nothing has to be kept.
@@ -183,10 +173,10 @@ class Builder:
         )
         for node in nodes:
             name, address = node.folder.name, f"{node.host}:{node.port}"
-            self._members[name] = Member(node, address)
+            self.members[name] = Member(node, address)
             self._is_up(f"{what} ({name})" if len(nodes) > 1 else what, address)
 
-    def _notifier(self, folder: Path, environment: Mapping[str, str], what: str) -> Notifier:
+    def _start_notifier(self, folder: Path, environment: Mapping[str, str], what: str) -> None:
         port = free_port()
         notifier = Notifier(folder, {**environment, "CKI_METRICS_PORT": str(port)})
         self._stack.callback(notifier.stop, seconds=_UNWIND_SECONDS)
@@ -194,8 +184,9 @@ class Builder:
         self._is_up(f"the daemon ({what})", "consumes its queue")
         page = f"http://127.0.0.1:{port}/"
         self._is_up("its status page", page)
-        self._members[folder.name] = Member(notifier, page)
-        return notifier
+        self.daemons.append(notifier)
+        self.pages.append(page)
+        self.members[folder.name] = Member(notifier, page)
 
     def _is_up(self, what: str, where: str) -> None:
         now = time.monotonic()
