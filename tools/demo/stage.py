@@ -156,8 +156,9 @@ class Stage:
         """
         variables = {"KAFKA_TOPIC": f"cki-notifier-demo-{uuid4().hex[:8]}"} | given_variables()
         topic = topic_of(variables)
+        is_missing = not topic.partitions()
         self._is_up("Kafka (yours)", variables[SERVERS])
-        if not topic.partitions():
+        if is_missing:
             with interrupts.postponed():
                 topic.create()
                 self._stack.callback(_delete, topic)
