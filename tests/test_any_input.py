@@ -27,11 +27,10 @@ from cki_notifier.sources.transfer import Digest, Response, Transfers, Wanted
 from cki_notifier.workers.deadline import Deadline
 from tests.factories.contract import VALIDATOR
 from tests.properties import PATIENT
-from tools import PROJECT
+from tools.stand_ins import documents
 
 T = TypeVar("T")
 
-SAMPLES = PROJECT / "tests" / "samples"
 
 #: Any JSON value, small ones first.
 JSON = st.recursive(
@@ -43,7 +42,7 @@ JSON = st.recursive(
 
 def sample(name: str) -> Any:
     """Read a sample document."""
-    return json.loads((SAMPLES / name).read_text())
+    return json.loads((documents.SAMPLES / name).read_text())
 
 
 class Canned(Transfers):

@@ -13,8 +13,9 @@ from cki_notifier.notification.models import Loaded, Stage
 from cki_notifier.notification.parse import parse
 from cki_notifier.rules.filter import is_superseded
 from tests.factories.contract import VALIDATOR, sent
-from tools.documentation.examples import everything, evidence, merge_request, sample, text
+from tools.documentation.examples import everything, evidence, merge_request, text
 from tools.stand_ins import documents
+from tools.stand_ins.documents import sample
 
 MESSAGES = {Stage.PRE_TEST: "message-pre-test", Stage.POST_TEST: "message-post-test"}
 #: What of a checkout's document KCIDB knows; the rest is the warehouse's own.

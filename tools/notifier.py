@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +27,7 @@ class Notifier(Process):
             "cki-notifier",
             [sys.executable, "-m", "cki_notifier"],
             log=folder / "notifier.log",
-            ready=self._is_consuming if waits else lambda: True,
+            ready=lambda: not waits or self._count() > self._consumes,
             environment=complete(environment),
             folder=folder,
         )
@@ -37,10 +36,6 @@ class Notifier(Process):
         """Start it; return when it consumes (again)."""
         self._consumes = self._count()
         super().start()
-
-    def terminate(self) -> None:
-        """Send it SIGTERM and wait for nothing."""
-        self._send(signal.SIGTERM)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what it logged as JSON, line by line; other output and half lines are left out."""
@@ -57,9 +52,6 @@ class Notifier(Process):
 
     def _count(self) -> int:
         return self.text().count(_CONSUMING)
-
-    def _is_consuming(self) -> bool:
-        return self._count() > self._consumes
 
 
 def complete(environment: Mapping[str, str]) -> dict[str, str]:

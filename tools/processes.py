@@ -2,8 +2,8 @@
 
 Between this process and each child stands a keeper: this very file, run as a script. The keeper is
 the "child subreaper" of everything below it, so that also a daemon that detaches itself (Erlang's
-epmd does) stays in its reach. It ends all of them when the command ends, and when its control
-socket closes, which the kernel sees to when this process dies, however it dies. If the keeper
+epmd does) stays in its reach. It ends all of them when the command ends, and when its standard
+input closes, which the kernel sees to when this process dies, however it dies. If the keeper
 itself is killed with SIGKILL, the command dies too, but not a daemon that the command left behind.
 
 Linux only (5.3 or newer): subreapers, process file descriptors and /proc.
@@ -19,10 +19,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 #: Ports come from below the range in which Linux picks the local port of an outgoing connection:
 #: there a client that retries while a broker is down could take its port, or connect to itself.
@@ -87,32 +86,21 @@ def run(
     Raises `ProcessError`, which calls it `name`, when its exit code is not 0 or it takes longer
     than `seconds`; then nothing of it is left running.
     """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        keeper = subprocess.Popen(
-            _keeper_command(command),
-            stdin=theirs.fileno(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
-        theirs.close()
+    keeper = _launch(command, environment, folder, subprocess.PIPE)
+    # Out of the sight of `communicate`, which would close it, and so end the command.
+    control, keeper.stdin = keeper.stdin, None
+    assert control is not None  # it was asked for
+    with control:
         try:
             output, errors = keeper.communicate(timeout=seconds)
-        except BaseException as error:
-            ours.close()
+            fault = f"ended with exit code {keeper.returncode}" if keeper.returncode else ""
+        except subprocess.TimeoutExpired:
+            control.close()
             output, errors = keeper.communicate(timeout=_KILL_SECONDS)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
             fault = f"took longer than {seconds:g} s"
-            raise ProcessError(f"{name} {fault}:\n{output}{errors}") from error
-    if keeper.returncode != 0:
-        fault = f"ended with exit code {keeper.returncode}"
-        raise ProcessError(f"{name} {fault}:\n{output}{errors}")
-    return output
+    if fault:
+        raise ProcessError(f"{name} {fault}:\n{output.decode()}{errors.decode()}")
+    return output.decode()
 
 
 class Process:
@@ -121,7 +109,7 @@ class Process:
     It runs in a session of its own, so that a Ctrl-C on the terminal reaches only its parent, and
     writes standard output and standard error to the end of the file `log`. `environment` is its
     whole environment (this process's own when None), `folder` its working folder. `ready` is asked
-    until it says True, for at most `seconds`.
+    until it says True, for at most `seconds`. Messages call it `name`.
     """
 
     def __init__(
@@ -135,7 +123,6 @@ class Process:
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> None:
-        """Prepare the process called `name` in messages; `start` starts it."""
         self.name = name
         self.command: Sequence[str | Path] = command
         self.log = log
@@ -144,20 +131,12 @@ class Process:
         self._environment = environment
         self._folder = folder
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        """Start the process."""
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop the process, if it still runs."""
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -172,13 +151,27 @@ class Process:
         """
         if self.running:
             raise ProcessError(f"{self.name} runs already")
-        self._close()
-        self._launch()
+        self.wait(seconds=0)  # for what ended before
+        with self.log.open("ab") as log:
+            self._keeper = _launch(self.command, self._environment, self._folder, log)
         try:
             self._wait_until_ready()
         except BaseException:
             self.kill()
             raise
+
+    def terminate(self) -> None:
+        """Ask the process to end (SIGTERM)."""
+        if self._keeper is not None:
+            self._keeper.terminate()  # who passes it on
+
+    def freeze(self) -> None:
+        """Suspend the process and all that it started (SIGSTOP): connections stay, none answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
 
     def stop(self, *, seconds: float = 15) -> int | None:
         """Ask the process to end (SIGTERM), kill it after `seconds`, and return its exit code.
@@ -186,24 +179,17 @@ class Process:
         The exit code is 128 + n after signal n, and None for a process that was never started. A
         frozen process is thawed first.
         """
-        self._send(signal.SIGCONT)
-        self._send(signal.SIGTERM)
+        self.thaw()
+        self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self.wait(seconds=seconds)
         return self.kill()
 
     def kill(self) -> int | None:
         """End the process and all that it started with SIGKILL; return the code as `stop` does."""
-        self._send(signal.SIGKILL)
+        if self._keeper is not None and self._keeper.stdin is not None:
+            self._keeper.stdin.close()
         return self.wait(seconds=_KILL_SECONDS)
-
-    def freeze(self) -> None:
-        """Suspend the process and all that it started (SIGSTOP): connections stay, none answers."""
-        self._send(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen process go on (SIGCONT)."""
-        self._send(signal.SIGCONT)
 
     def wait(self, *, seconds: float) -> int | None:
         """Wait for the process to end by itself; return the exit code as `stop` does.
@@ -213,27 +199,14 @@ class Process:
         if self._keeper is None:
             return None
         code = self._keeper.wait(timeout=seconds)
-        self._close()
-        return code
+        if self._keeper.stdin is not None:
+            self._keeper.stdin.close()
+        return _exit_code(code)
 
     def tail(self) -> str:
         """Return the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_TAIL_LINES:])
-
-    def _launch(self) -> None:
-        self._control, theirs = socket.socketpair()
-        self._control.settimeout(_KILL_SECONDS)
-        with theirs, self.log.open("ab") as log:
-            self._keeper = subprocess.Popen(
-                _keeper_command(self.command),
-                stdin=theirs.fileno(),
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                cwd=self._folder,
-                start_new_session=True,
-            )
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._seconds
@@ -247,33 +220,62 @@ class Process:
     def _error(self, fault: str) -> ProcessError:
         return ProcessError(f"{self.name} {fault}; the end of {self.log}:\n{self.tail()}")
 
-    def _send(self, number: signal.Signals) -> None:
-        """Have the keeper send the signal, and return when it did; it may have ended before."""
-        if self._control is not None:
-            with contextlib.suppress(ConnectionError):
-                self._control.sendall(bytes([number]))
-                self._control.recv(1)
-
-    def _close(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+    def _signal(self, number: signal.Signals) -> None:
+        if self._keeper is not None and self.running:
+            _signal(_descendants(self._keeper.pid), number)
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+    with socket.socket() as probe, contextlib.suppress(OSError):
         # As servers do: a connection that lingers from an earlier run doesn't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
-def _keeper_command(command: Sequence[str | Path]) -> list[str]:
-    # Isolated and without site-packages, so that it starts fast and whatever the environment holds.
-    return [sys.executable, "-I", "-S", __file__, *map(str, command)]
+def _launch(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+    output: int | IO[bytes],
+) -> subprocess.Popen[bytes]:
+    """Start a keeper that runs a command for as long as its standard input is open."""
+    return subprocess.Popen(
+        # Isolated and without site-packages: it starts fast, whatever the environment holds.
+        [sys.executable, "-I", "-S", __file__, *map(str, command)],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+    )
+
+
+def _exit_code(code: int) -> int:
+    """Return 128 + n for signal n."""
+    return code if code >= 0 else 128 - code
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _descendants(ancestor: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        # A process may end while we look.
+        with contextlib.suppress(OSError):
+            # "pid (name) state parent ...", and the name may hold anything.
+            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found = [ancestor]
+    for process in found:  # which grows meanwhile
+        found += children.get(process, [])
+    return found[1:]
 
 
 # The keeper: everything below runs in the process in between only.
@@ -286,16 +288,13 @@ _SWEEP_SECONDS = 0.005
 
 
 def _keep(command: Sequence[str]) -> int:
-    """Run the command until it ends or the control socket (standard input) closes.
+    """Run the command until it ends or standard input closes; return its exit code.
 
-    Returns the exit code of the command.
+    A SIGTERM is passed on to it.
     """
-    control = socket.socket(fileno=0)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "no child subreaper")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _leave)
     try:
         child = subprocess.Popen(
             command,
@@ -304,58 +303,30 @@ def _keep(command: Sequence[str]) -> int:
             # It is bound to the thread that starts the child, which here is the only one.
             preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509  # one thread
         )
-        return _serve(control, child)
+        signal.signal(signal.SIGTERM, lambda *_: _terminate(child.pid))
+        ended = os.pidfd_open(child.pid)
+        readable, _, _ = select.select([sys.stdin.fileno(), ended], [], [])
+        return _exit_code(child.wait() if ended in readable else -signal.SIGKILL)
     except OSError as error:
         sys.stderr.write(f"{command[0]} cannot be started: {error}\n")
         return 127
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _kill_descendants()
 
 
-def _leave(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
-
-
-def _serve(control: socket.socket, child: subprocess.Popen[bytes]) -> int:
-    """Send the signals that arrive on the control socket, a byte each, and answer with the byte."""
-    ended = os.pidfd_open(child.pid)
-    while True:
-        readable, _, _ = select.select([control.fileno(), ended], [], [])
-        if ended in readable:
-            code = child.wait()
-            return code if code >= 0 else 128 - code
-        request = _receive(control)
-        if not request:
-            return 128 + signal.SIGKILL
-        if request[0] == signal.SIGTERM:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(_program(child.pid), signal.SIGTERM)
-        else:
-            _signal_descendants(request[0])
-        with contextlib.suppress(ConnectionError):
-            control.sendall(request)
-
-
-def _receive(control: socket.socket) -> bytes:
-    try:
-        return control.recv(1)
-    except ConnectionError:
-        return b""
-
-
-def _program(pid: int) -> int:
-    """Return the process that a SIGTERM is for: bubblewrap passes none on to what it runs."""
-    if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
-        return next(iter(_descendants(pid)), pid)
-    return pid
+def _terminate(pid: int) -> None:
+    """Send SIGTERM to a process, or to what bubblewrap runs, which passes none on."""
+    with contextlib.suppress(OSError):  # it may have ended
+        if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
+            pid = next(iter(_descendants(pid)), pid)
+        os.kill(pid, signal.SIGTERM)
 
 
 def _kill_descendants() -> None:
     """Kill until none is left: one may have started another meanwhile."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     while True:
-        _signal_descendants(signal.SIGKILL)
+        _signal(_descendants(os.getpid()), signal.SIGKILL)
         try:
             # Whoever loses its parent becomes our child, so when we have none there are none.
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -363,28 +334,6 @@ def _kill_descendants() -> None:
         except ChildProcessError:
             return
         time.sleep(_SWEEP_SECONDS)
-
-
-def _signal_descendants(number: int) -> None:
-    for process in _descendants(os.getpid()):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, number)
-
-
-def _descendants(ancestor: int) -> Iterator[int]:
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            # A process may end while we look.
-            with contextlib.suppress(OSError):
-                # "pid (name) state parent ...", and the name may hold anything.
-                parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
-                children.setdefault(int(parent), []).append(int(entry.name))
-    waiting = [ancestor]
-    while waiting:
-        found = children.get(waiting.pop(), [])
-        yield from found
-        waiting += found
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from tools.brokers.kafka import Record, read_topic
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier, complete
-from tools.stand_ins import Services
+from tools.stand_ins import Exchange, Services
 
 T = TypeVar("T")
 
@@ -31,6 +32,18 @@ class Letter(NamedTuple):
     body: bytes
     headers: dict[str, Any]
     properties: pika.BasicProperties
+
+
+class Held:
+    """A fault of a service: it answers when it may."""
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Wait, then send the true answer."""
+        self.may_answer.wait(2 * PATIENCE)
+        exchange.connection.answer(exchange.answer)
 
 
 def eventually(look: Callable[[], T], *, seconds: float = PATIENCE, what: str = "") -> T:
@@ -82,12 +95,7 @@ class Stage:
             channel.exchange_declare(self.exchange, "topic", durable=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the daemons."""
         self._open.close()
 

@@ -3,19 +3,17 @@
 More of each, and how long the good ones take, is the fault suite's table of bad neighbours.
 """
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from tests.brokers.stage import PATIENCE, Stage, eventually
+from tests.brokers.stage import Held, Stage, eventually
 from tests.daemon.test_failures import fill
 from tests.daemon.test_metrics import scrape
 from tools.processes import free_port
 from tools.stand_ins import Hang, Services, Status, documents
-from tools.stand_ins.faults import Exchange
 
 #: What the good ones have at the very most, in seconds: far less than a bad one takes.
 SOON = 8.0
@@ -26,18 +24,6 @@ def _other() -> Iterator[Services]:
     """Another GitLab, with what belongs to it."""
     with Services() as others:
         yield others
-
-
-class Held:
-    """A service that answers when it may."""
-
-    def __init__(self) -> None:
-        self.may_answer = threading.Event()
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Wait, then send the true answer."""
-        self.may_answer.wait(2 * PATIENCE)
-        exchange.connection.answer(exchange.answer)
 
 
 def fill_with_merge_requests(

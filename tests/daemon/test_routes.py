@@ -6,19 +6,17 @@ from typing import Any
 
 import pytest
 
-import tools
 from cki_notifier.message.contract import schema
 from tests.brokers.stage import Stage, eventually
 from tools.brokers.kafka import Record
 from tools.stand_ins import documents
 
-SAMPLES = tools.PROJECT / "tests" / "samples"
 PROJECT = "redhat/centos-stream/src/kernel/centos-stream-9"
 
 
 def sample(name: str) -> Any:
     """Read a sample document."""
-    return json.loads((SAMPLES / name).read_text())
+    return json.loads((documents.SAMPLES / name).read_text())
 
 
 def fill(stage: Stage, checkout_id: str, **misc: object) -> dict[str, Any]:

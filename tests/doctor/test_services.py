@@ -314,7 +314,7 @@ def test_all_are_asked_at_once(look: Look, services: Services) -> None:
     class Together:
         """Answers truly when all three services were asked."""
 
-        def deliver(self, exchange: Exchange) -> None:
+        def __call__(self, exchange: Exchange) -> None:
             all_came.wait(PATIENCE)
             exchange.connection.answer(exchange.answer)
 

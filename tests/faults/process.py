@@ -45,7 +45,7 @@ class _Killer:
             self.done.set()
             return True
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Be a fault of a service: the request arrives, and the one who made it dies."""
         self.kill(exchange.connection.port)
         exchange.connection.close()

@@ -19,19 +19,19 @@ from cki_notifier.sources.transfer import TransferError, Transfers
 from cki_notifier.telemetry import metrics
 from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Garbage, Services, Status, documents
-from tools.stand_ins.faults import Exchange
+from tools.stand_ins.server import Exchange
 
 
 class EndlessPages:
     """A list whose every page has a next one."""
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Send the next page, in the form of each of the services."""
         number = int(exchange.request.first("page") or "0") + 1
         following = f"http://x.example/?page={number}"
         body = {"results": [], "next": following} if "kcidb" in exchange.request.path else []
         headers = {"Link": f'<{following}>; rel="next"'}
-        Status(200, json.dumps(body).encode(), headers).deliver(exchange)
+        Status(200, json.dumps(body).encode(), headers)(exchange)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ class Raw:
 
     data: bytes
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Send the bytes."""
         exchange.connection.write(self.data)
         exchange.connection.close()

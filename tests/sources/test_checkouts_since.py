@@ -47,7 +47,7 @@ def add(service: Warehouse, hours: float, **changes: object) -> str:
     return checkout_id
 
 
-def page(results: Sequence[object], following: str | None = None, **fields: object) -> Garbage:
+def page(results: Sequence[object], following: str | None = None, **fields: object) -> Status:
     """Return a page of the list."""
     document = {"count": 9, "next": following, "results": results} | fields
     return Garbage(json.dumps(document).encode())
@@ -195,10 +195,10 @@ class EndlessPages:
     def __init__(self) -> None:
         self._number = 0
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Answer with the next one."""
         self._number += 1
-        page([], f"http://inner.example/?offset={self._number}").deliver(exchange)
+        page([], f"http://inner.example/?offset={self._number}")(exchange)
 
 
 def test_pages_that_never_end_are_noticed(

@@ -50,7 +50,7 @@ def targets(service: Warehouse) -> list[str]:
     return sorted(seen.target for seen in service.requests)
 
 
-def page(builds: list[dict[str, Any]], following: str | None) -> Garbage:
+def page(builds: list[dict[str, Any]], following: str | None) -> Status:
     """Return a page of builds that names another page as the next."""
     document = {"count": 9, "next": following, "previous": None, "results": builds}
     return Garbage(json.dumps(document).encode())
@@ -203,9 +203,9 @@ class Endless:
 
     numbers: "count[int]"
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Name a page that was never asked for as the next."""
-        page(BUILDS, f"?offset={next(self.numbers)}").deliver(exchange)
+        page(BUILDS, f"?offset={next(self.numbers)}")(exchange)
 
 
 def test_pages_without_end_end_with_the_deadline(

@@ -43,7 +43,7 @@ class Counting:
         self._now = 0
         self.most = 0
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Wait for the others, and a moment more."""
         with self._changed:
             self._now += 1

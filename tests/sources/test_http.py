@@ -273,10 +273,10 @@ def test_one_object_is_told_from_the_service(
     """What begins to answer is there: whatever it then says is about that one object."""
     fault, is_service = judged
     service.answer("redhat:1", fault)
-    reading = Reading(Item, lambda item, _: item, seconds=0.3)
+    reading = Reading(Item, lambda item, _: item, seconds=0.8)
     for path in (PATH, f"{PATH}/builds", f"{PATH}/all"):
         with pytest.raises(Unavailable):
-            http.get(server, path, reading, Deadline(0.5), "redhat:1").result()
+            http.get(server, path, reading, Deadline(1), "redhat:1").result()
     gate = http.gate(server)
     assert gate.is_down == is_service
 

@@ -30,7 +30,7 @@ from tools.stand_ins import (
 )
 
 
-def answer(issues: object) -> Garbage:
+def answer(issues: object) -> Status:
     """Return a search's answer with whatever is in place of its issues."""
     return Garbage(json.dumps({"total": 1, "issues": issues}).encode())
 

@@ -59,7 +59,7 @@ class Plain(Service):
 class Stall:
     """Most of the true answer, and then nothing more."""
 
-    def deliver(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: Exchange) -> None:
         """Send it, and wait until the client is gone."""
         body = exchange.answer.body
         exchange.connection.write(exchange.answer.head() + body[: len(body) * 3 // 4])

@@ -5,7 +5,6 @@ import html
 import json
 import resource
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.brokers.mock_kafka import TOPIC, MockCluster
-from tests.brokers.stage import PATIENCE, Stage, eventually
+from tests.brokers.stage import PATIENCE, Held, Stage, eventually
 from tests.daemon.test_metrics import scrape
 from tests.faults import meter
 from tools.brokers.kafka import Kafka
@@ -24,21 +23,8 @@ from tools.brokers.proxy import Proxy
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services, Status, documents
-from tools.stand_ins.faults import Exchange
 
 QUEUES = ("main", "delay", "dead-letter")
-
-
-class Held:
-    """A service that answers when it may."""
-
-    def __init__(self) -> None:
-        self.may_answer = threading.Event()
-
-    def deliver(self, exchange: Exchange) -> None:
-        """Wait, then send the true answer."""
-        self.may_answer.wait(PATIENCE)
-        exchange.connection.answer(exchange.answer)
 
 
 @pytest.fixture(name="cluster")

@@ -10,7 +10,6 @@ from typing import TypeVar
 import pika
 
 from tools.brokers.kafka import NO_SETTINGS, Kafka, Topics
-from tools.brokers.kafka import Seat as KafkaSeat
 from tools.brokers.rabbitmq import RabbitMQ, Seat, port_mapper
 from tools.processes import Process, free_port, wait_until
 
@@ -30,7 +29,6 @@ class RabbitMQCluster:
     vhost = "/"
 
     def __init__(self, folder: Path) -> None:
-        """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.port = free_port()
         mapper = free_port()
         self._mapper = port_mapper(folder / "epmd", mapper)
@@ -79,13 +77,13 @@ class KafkaCluster(Topics):
     replicas = SIZE
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] = NO_SETTINGS) -> None:
-        """Choose the ports and write the configuration; `folder` is made when it is missing."""
         controllers = {number: free_port() for number in range(1, SIZE + 1)}
         self.nodes = [
             Kafka(
                 folder / f"kafka-{number}",
                 settings={"min.insync.replicas": "2"} | dict(settings),
-                seat=KafkaSeat(number, controllers),
+                node=number,
+                controllers=controllers,
             )
             for number in controllers
         ]

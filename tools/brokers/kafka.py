@@ -6,17 +6,17 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaException,
-    Message,
     Producer,
     TopicPartition,
 )
@@ -32,8 +32,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from tools import PROJECT
 from tools.processes import Process, ProcessError, free_port, listens, run, wait_until
-
-_HOST = "127.0.0.1"
 
 #: Where `scripts/setup.sh` puts Kafka's libraries.
 _JARS = PROJECT / ".cache" / "kafka"
@@ -66,8 +64,7 @@ _REQUEST_SECONDS = 10.0
 #: How long a question may take that is asked again when there is no answer.
 _PROBE_SECONDS = 1.0
 
-#: Pause between two looks at the metadata, and the longest wait for a message before the clock is
-#: looked at.
+#: The longest wait for a message before the clock is looked at.
 _POLL_SECONDS = 0.05
 
 
@@ -84,12 +81,138 @@ class Record:
     timestamp_ms: int
 
 
-@dataclass(frozen=True)
-class Seat:
-    """A broker's place, alone or in a cluster: its id, and each controller's port by its id."""
+class Topic:
+    """A topic on any server; `settings` are librdkafka's, and lead there.
 
-    node: int
-    controllers: Mapping[int, int]
+    All methods raise `KafkaException` when the server can't be reached, or refuses.
+    """
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self.settings = dict(settings)
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(self.settings)
+
+    def partitions(self) -> list[int]:
+        """Return the partitions that have a leader; none when there is no such topic."""
+        return _partitions(self._admin, self.name, _REQUEST_SECONDS)
+
+    def create(
+        self, partitions: int = -1, replicas: int = -1, config: Mapping[str, str] = NO_SETTINGS
+    ) -> None:
+        """Create it, with the server's own number for -1."""
+        topic = NewTopic(self.name, partitions, replicas, config=dict(config))
+        self._admin.create_topics([topic])[self.name].result(timeout=_REQUEST_SECONDS)
+
+    def wait(self, partitions: int = 1) -> None:
+        """Return when so many of its partitions can be written."""
+        wait_until(lambda: len(self.partitions()) >= partitions, what=f"the topic {self.name}")
+
+    def delete(self) -> None:
+        """Delete it, and return when it is gone."""
+        self._admin.delete_topics([self.name])[self.name].result(timeout=_REQUEST_SECONDS)
+        wait_until(lambda: not self.partitions(), what=f"the topic {self.name}")
+
+
+class Reader:
+    """Reads all partitions of a topic, from the beginning or what comes from now on.
+
+    The topic may come into being later, and the broker may come and go meanwhile. Nothing is
+    committed and no group is joined, so any number of readers see everything. Within a partition,
+    messages are in order.
+    """
+
+    def __init__(self, topic: Topic, *, from_the_beginning: bool = True) -> None:
+        self._topic = topic
+        self._consumer = Consumer(
+            {
+                **topic.settings,
+                "group.id": "sandbox",  # has to be set, though nothing of the group is used
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "reconnect.backoff.max.ms": 200,
+            }
+        )
+        #: The last error, after which librdkafka tries again by itself.
+        self.trouble = ""
+        if not from_the_beginning:
+            # The end has to be known now: `OFFSET_END` is looked up when the reading begins.
+            self._assign(_REQUEST_SECONDS, self._end)
+
+    def poll(self, seconds: float) -> Record | None:
+        """Wait for the next message, None when there is none in time."""
+        if not self._consumer.assignment():
+            with contextlib.suppress(KafkaException):
+                self._assign(_PROBE_SECONDS, lambda _: OFFSET_BEGINNING)
+        message = self._consumer.poll(seconds)
+        if message is None:
+            return None
+        if error := message.error():
+            self.trouble = error.str()
+            return None
+        headers: Any = message.headers() or []
+        return Record(
+            key=_text(message.key()),
+            value=message.value() or b"",
+            headers={name: _text(value) for name, value in headers},
+            partition=message.partition() or 0,
+            offset=message.offset() or 0,
+            timestamp_ms=message.timestamp()[1],
+        )
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.close()
+
+    def _assign(self, seconds: float, offset: Callable[[TopicPartition], int]) -> None:
+        name = self._topic.name
+        found = [TopicPartition(name, it) for it in _partitions(self._consumer, name, seconds)]
+        for partition in found:
+            partition.offset = offset(partition)
+        self._consumer.assign(found)
+
+    def _end(self, partition: TopicPartition) -> int:
+        """Return the offset that the next message gets; raises TimeoutError when it's not told."""
+        offsets = self._consumer.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS)
+        if offsets is None:
+            raise TimeoutError(f"Kafka did not tell the end of {partition.topic} in time")
+        return int(offsets[1])
+
+
+def read_topic(
+    bootstrap: str, topic: str, *, seconds: float, until: Callable[[list[Record]], bool]
+) -> list[Record]:
+    """Read all partitions from the beginning until `until` says True of what was read so far.
+
+    It is asked after each message. When it never says True in `seconds`, what was read in that time
+    is returned, so the caller still has to look.
+    """
+    records: list[Record] = []
+    deadline = time.monotonic() + seconds
+    with contextlib.closing(Reader(Topic(topic, _settings(bootstrap)))) as reader:
+        while time.monotonic() < deadline:
+            if (record := reader.poll(_POLL_SECONDS)) is not None:
+                records.append(record)
+                if until(records):
+                    break
+    return records
+
+
+def _partitions(client: AdminClient | Consumer, topic: str, seconds: float) -> list[int]:
+    # Of all topics: asked for one alone, a server may make it.
+    found = client.list_topics(timeout=seconds).topics.get(topic)
+    partitions = found.partitions.values() if found else ()
+    return sorted(each.id for each in partitions if each.leader != -1)
+
+
+def _settings(bootstrap: str) -> dict[str, Any]:
+    return {"bootstrap.servers": bootstrap, "log_level": 0}
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
 
 
 class Topics:
@@ -102,39 +225,28 @@ class Topics:
     def brokers(self) -> list[int]:
         """Return the ids of the brokers that the cluster counts on now; none without an answer."""
         with contextlib.suppress(KafkaException):
-            return list(_admin(self.bootstrap).list_topics(timeout=_PROBE_SECONDS).brokers)
+            admin = AdminClient(_settings(self.bootstrap))
+            return list(admin.list_topics(timeout=_PROBE_SECONDS).brokers)
         return []
 
     def create_topic(
         self, name: str, partitions: int = 3, config: Mapping[str, str] = NO_SETTINGS
     ) -> None:
-        """Create a topic and return when all its partitions can be written.
-
-        Raises `KafkaException` when the broker refuses.
-        """
-        admin = _admin(self.bootstrap)
-        topic = NewTopic(name, partitions, replication_factor=self.replicas, config=dict(config))
-        admin.create_topics([topic])[name].result(timeout=_REQUEST_SECONDS)
-        wait_until(lambda: len(_partitions(admin, name)) == partitions)
+        """Create a topic and return when all its partitions can be written."""
+        topic = Topic(name, _settings(self.bootstrap))
+        topic.create(partitions, self.replicas, config)
+        topic.wait(partitions)
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic and return when it is gone; raises `KafkaException` when refused."""
-        admin = _admin(self.bootstrap)
-        admin.delete_topics([name])[name].result(timeout=_REQUEST_SECONDS)
-        wait_until(lambda: name not in admin.list_topics(timeout=_PROBE_SECONDS).topics)
+        """Delete a topic and return when it is gone."""
+        Topic(name, _settings(self.bootstrap)).delete()
 
     def allow(self, user: str, operation: AclOperation, topic: str) -> None:
         """Let one of the `users` do something with a topic, which need not be there yet."""
-        rule = AclBinding(
-            ResourceType.TOPIC,
-            topic,
-            ResourcePatternType.LITERAL,
-            f"User:{user}",
-            "*",
-            operation,
-            AclPermissionType.ALLOW,
-        )
-        admin = _admin(self.bootstrap)
+        pattern, permission = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+        who = (f"User:{user}", "*")
+        rule = AclBinding(ResourceType.TOPIC, topic, pattern, *who, operation, permission)
+        admin = AdminClient(_settings(self.bootstrap))
         admin.create_acls([rule])[rule].result(timeout=_REQUEST_SECONDS)
 
 
@@ -146,9 +258,11 @@ class Kafka(Topics, Process):
     there only once it was created.
 
     With `users`, their passwords by name, there is a second listener, `sasl_bootstrap`, where they
-    log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else. `seat` is its
-    place in a cluster.
+    log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else. In a cluster
+    it is one of the `controllers`, whose ports are given by their ids.
     """
+
+    host = "127.0.0.1"
 
     def __init__(
         self,
@@ -156,33 +270,40 @@ class Kafka(Topics, Process):
         *,
         settings: Mapping[str, str] = NO_SETTINGS,
         users: Mapping[str, str] = NO_SETTINGS,
-        seat: Seat | None = None,
+        node: int = 1,
+        controllers: Mapping[int, int] | None = None,
     ) -> None:
-        """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.port = free_port()
-        self.bootstrap = f"{_HOST}:{self.port}"
-        seat = seat or Seat(1, {1: free_port()})
-        controller_port = seat.controllers[seat.node]
-        listeners = _listeners(self.port, controller_port)
+        self.bootstrap = f"{self.host}:{self.port}"
+        listeners = {"PLAINTEXT": self.bootstrap}
         if users:
-            sasl_port = free_port()
-            self.sasl_bootstrap = f"{_HOST}:{sasl_port}"
-            listeners = _listeners(self.port, controller_port, sasl_port) | _sasl(users)
+            self.sasl_bootstrap = f"{self.host}:{free_port()}"
+            listeners["SASL_PLAINTEXT"] = self.sasl_bootstrap
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._data = self.folder / "data"
         self._settings = self.folder / "server.properties"
-        properties = _properties(seat, self._data) | listeners | dict(settings)
+        properties = {
+            **_properties(node, controllers or {node: free_port()}, listeners),
+            "log.dirs": str(self._data),
+            **(_sasl(users) if users else {}),
+            **settings,
+        }
         self._settings.write_text("".join(f"{name}={properties[name]}\n" for name in properties))
-        self._jars = _JARS
-        self._program = _find_java()
-        self._archive = self._jars / f"classes-{_digest(self._program)}.jsa"
-        self._new_archive = self._jars / f".classes-{os.getpid()}-{self.port}.jsa"
+        if (java := shutil.which("java")) is None:
+            raise ProcessError("Kafka needs Java 17 or newer, and there is no java in PATH")
+        self._program = Path(java).resolve()
+        # Another Java needs another archive.
+        state = f"{self._program} {self._program.stat().st_mtime_ns}"
+        digest = hashlib.sha256(state.encode()).hexdigest()[:12]
+        self._archive = _JARS / f"classes-{digest}.jsa"
+        self._new_archive = _JARS / f".classes-{os.getpid()}-{self.port}.jsa"
         super().__init__(
-            f"Kafka's broker {seat.node}",
+            f"Kafka's broker {node}",
             self._java("kafka.Kafka", self._settings),
             log=self.folder / "kafka.log",
-            ready=self._is_ready,
+            # It answers and has registered with its controller.
+            ready=lambda: listens(self.port) and bool(self.brokers()),
             environment={"PATH": os.defpath, "LANG": "C.UTF-8"},
             folder=self.folder,
         )
@@ -214,98 +335,54 @@ class Kafka(Topics, Process):
         A JVM starts a Kafka in half the time from an archive of classes in the form in which it
         holds them. So the first broker that is stopped leaves one beside the libraries.
         """
+        share = []
         if self._archive.exists():
             share = [f"-XX:SharedArchiveFile={self._archive}"]
-        elif archive and os.access(self._jars, os.W_OK):
+        elif archive and os.access(_JARS, os.W_OK):
             share = [f"-XX:ArchiveClassesAtExit={self._new_archive}"]
-        else:
-            share = []
         # In a fixed order: an archive is good for one class path only.
-        libraries = ":".join(map(str, sorted(self._jars.glob("*.jar"))))
+        libraries = ":".join(map(str, sorted(_JARS.glob("*.jar"))))
         return [str(self._program), *_JVM, *share, "-cp", libraries, main, *map(str, arguments)]
-
-    def _is_ready(self) -> bool:
-        """Tell whether the broker answers and has registered with its controller."""
-        return listens(self.port) and bool(self.brokers())
 
 
 class MockKafka:
-    """librdkafka's mock of a Kafka cluster, which lives in this process while the context is open.
+    """librdkafka's mock of a Kafka cluster, which lives in this process until it is closed.
 
     Other processes reach it at `bootstrap`. It takes what a producer sends, idempotence included,
     and hands it out again, but it checks and limits nothing, and nobody can administer it: a topic
     comes into being, with 4 partitions, when it is first asked for.
     """
 
-    def __init__(self, brokers: int = 1) -> None:
-        """Choose the number of brokers."""
-        self._brokers = brokers
-        self._owner: Producer | None = None
-        self.bootstrap = ""
+    def __init__(self) -> None:
+        self._owner = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        (broker,) = self._owner.list_topics(timeout=_REQUEST_SECONDS).brokers.values()
+        self.bootstrap = f"{broker.host}:{broker.port}"
 
-    def __enter__(self) -> Self:
-        """Start the mock and set `bootstrap`."""
-        self._owner = Producer({"test.mock.num.brokers": self._brokers, "log_level": 0})
-        brokers = self._owner.list_topics(timeout=_REQUEST_SECONDS).brokers.values()
-        self.bootstrap = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-        return self
+    def create_topic(self, name: str) -> None:
+        """Ask for a topic."""
+        self._owner.list_topics(name, timeout=_REQUEST_SECONDS)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop the mock: it ends with the producer that holds it."""
-        self._owner = None
+    def close(self) -> None:
+        """End the mock, which ends with the producer that holds it."""
+        del self._owner
 
 
-def read_topic(
-    bootstrap: str, topic: str, *, seconds: float, until: Callable[[list[Record]], bool]
-) -> list[Record]:
-    """Read all partitions from the beginning until `until` says True of what was read so far.
-
-    It is asked after each message. When it never says True in `seconds`, what was read in that time
-    is returned, so the caller still has to look. Within a partition, messages are in order.
-    """
-    records: list[Record] = []
-    with contextlib.closing(stream_topic(bootstrap, topic, seconds=seconds)) as stream:
-        for record in stream:
-            records.append(record)
-            if until(records):
-                break
-    return records
-
-
-def stream_topic(bootstrap: str, topic: str, *, seconds: float) -> Generator[Record, None, None]:
-    """Yield each message of all partitions as it comes, from the beginning, for `seconds`.
-
-    The topic may come into being later, and the broker may come and go meanwhile. Nothing is
-    committed and no group is joined, so any number of readers see everything.
-    """
-    deadline = time.monotonic() + seconds
-    consumer = _consumer(bootstrap)
-    try:
-        partitions = _await_partitions(consumer, topic, deadline)
-        consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
-        while time.monotonic() < deadline:
-            message = consumer.poll(_POLL_SECONDS)
-            # An error here says that the broker is away; librdkafka goes on trying by itself.
-            if message is not None and not message.error():
-                yield record_of(message)
-    finally:
-        consumer.close()
-
-
-def _properties(seat: Seat, data: Path) -> dict[str, str]:
-    """Return the settings of a broker, but for its listeners."""
-    voters = [f"{node}@{_HOST}:{port}" for node, port in seat.controllers.items()]
+def _properties(
+    node: int, controllers: Mapping[int, int], listeners: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the settings of a broker with these listeners for clients, an address by its kind."""
+    clients = [f"{kind}://{address}" for kind, address in listeners.items()]
+    voters = [f"{each}@{Kafka.host}:{port}" for each, port in controllers.items()]
     return {
-        "node.id": str(seat.node),
+        "node.id": str(node),
         "process.roles": "broker,controller",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": ",".join(voters),
-        "log.dirs": str(data),
+        "listeners": ",".join([*clients, f"CONTROLLER://{Kafka.host}:{controllers[node]}"]),
+        "advertised.listeners": ",".join(clients),
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
+        "SASL_PLAINTEXT:SASL_PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
         "auto.create.topics.enable": "false",
         "offsets.topic.num.partitions": "1",
         "offsets.topic.replication.factor": "1",
@@ -320,20 +397,6 @@ def _properties(seat: Seat, data: Path) -> dict[str, str]:
     }
 
 
-def _listeners(port: int, controller_port: int, sasl_port: int = 0) -> dict[str, str]:
-    """Return the settings of the listeners, the one with SASL only when it has a port."""
-    clients = [f"PLAINTEXT://{_HOST}:{port}"]
-    if sasl_port:
-        clients.append(f"SASL_PLAINTEXT://{_HOST}:{sasl_port}")
-    return {
-        "listeners": ",".join([*clients, f"CONTROLLER://{_HOST}:{controller_port}"]),
-        "advertised.listeners": ",".join(clients),
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
-        "SASL_PLAINTEXT:SASL_PLAINTEXT",
-        "inter.broker.listener.name": "PLAINTEXT",
-    }
-
-
 def _sasl(users: Mapping[str, str]) -> dict[str, str]:
     """Return the settings by which users log in; who needs not log in may do anything."""
     entries = " ".join(f'user_{name}="{password}"' for name, password in users.items())
@@ -344,66 +407,3 @@ def _sasl(users: Mapping[str, str]) -> dict[str, str]:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
     }
-
-
-def _find_java() -> Path:
-    java = shutil.which("java")
-    if java is None:
-        raise ProcessError("Kafka needs Java 17 or newer, and there is no java in PATH")
-    return Path(java).resolve()
-
-
-def _digest(java: Path) -> str:
-    """Return what changes with another Java, which needs an archive of its own."""
-    state = f"{java} {java.stat().st_mtime_ns}"
-    return hashlib.sha256(state.encode()).hexdigest()[:12]
-
-
-def _admin(bootstrap: str) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-
-
-def _consumer(bootstrap: str) -> Consumer:
-    return Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "sandbox",  # has to be set, though nothing of the group is used
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
-            "reconnect.backoff.max.ms": 200,
-            "log_level": 0,
-        }
-    )
-
-
-def _partitions(client: AdminClient | Consumer, topic: str) -> list[int]:
-    """Return the partitions that have a leader; none for a topic that is not there."""
-    metadata = client.list_topics(topic, timeout=_PROBE_SECONDS).topics[topic]
-    return [each.id for each in metadata.partitions.values() if each.leader != -1]
-
-
-def _await_partitions(consumer: Consumer, topic: str, deadline: float) -> list[int]:
-    partitions: list[int] = []
-    while not partitions and time.monotonic() < deadline:
-        with contextlib.suppress(KafkaException):
-            partitions = _partitions(consumer, topic)
-        time.sleep(0 if partitions else _POLL_SECONDS)
-    return partitions
-
-
-def record_of(message: "Message[Any, Any]") -> Record:
-    """Return what a consumer sees of a message."""
-    headers: Any = message.headers() or []
-    return Record(
-        key=_text(message.key()),
-        value=message.value() or b"",
-        headers={name: _text(value) for name, value in headers},
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        timestamp_ms=message.timestamp()[1],
-    )
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""

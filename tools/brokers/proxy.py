@@ -5,7 +5,6 @@ import enum
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
 _CHUNK_BYTES = 65_536
@@ -39,6 +38,9 @@ class _Link:
         for end in (self.client, self.server):
             end.transport.abort()
 
+    def silence(self) -> None:
+        self.silent = True
+
 
 class Proxy:
     """Passes connections on to a port of 127.0.0.1.
@@ -60,19 +62,12 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
-        """Listen."""
         self._thread.start()
         self._server = self._call(asyncio.start_server(self._serve, self.host, self.port))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Cut what is open and stop listening."""
+    def __exit__(self, *_: object) -> None:
         self._server.close()
         self.cut()
         self._call(self._cancel_all())
@@ -82,7 +77,7 @@ class Proxy:
 
     def cut(self) -> None:
         """Reset every connection; new ones are served."""
-        self._call(self._cut())
+        self._call(self._each(_Link.cut))
 
     def swallow(self) -> None:
         """Drop what arrives from now on, on all connections: no data, no reset, no end."""
@@ -90,7 +85,7 @@ class Proxy:
 
     def silence(self) -> None:
         """Drop what arrives on the connections of this moment, for good; new ones are served."""
-        self._call(self._silence())
+        self._call(self._each(_Link.silence))
 
     def resume(self) -> None:
         """Pass data on again; what was swallowed is lost, so the old connections are of no use."""
@@ -100,13 +95,9 @@ class Proxy:
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    async def _cut(self) -> None:
+    async def _each(self, act: Callable[[_Link], None]) -> None:
         for link in list(self._links):
-            link.cut()
-
-    async def _silence(self) -> None:
-        for link in self._links:
-            link.silent = True
+            act(link)
 
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

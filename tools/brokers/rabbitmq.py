@@ -8,7 +8,7 @@ with `PRIVATE_RABBITMQ=4` in the environment, that of a newer Debian in a file s
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,6 @@ class RabbitMQ(Process):
         management: bool = False,
         seat: Seat | None = None,
     ) -> None:
-        """Choose the ports and write the configuration; `folder` is made when it is missing."""
         self.seat = seat = seat or Seat()
         self.host = seat.host
         self.port = seat.port or free_port()
@@ -134,8 +133,7 @@ class RabbitMQ(Process):
             "RABBITMQ_CONF_ENV_FILE": self._write("rabbitmq-env.conf", ""),
         }
         if seat.cookie:
-            path = Path(self._write(".erlang.cookie", seat.cookie))
-            path.chmod(0o400)
+            Path(self._write(".erlang.cookie", seat.cookie)).chmod(0o400)
         super().__init__(
             f"RabbitMQ's node {seat.name}",
             [*self._inside, _PROGRAMS / "rabbitmq-server"],
@@ -189,8 +187,12 @@ class RabbitMQ(Process):
         return {
             # Whatever has a system-wide default gets one in the folder.
             "RABBITMQ_CONFIG_FILE": self._write("rabbitmq.conf", self._configuration(tls)),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": self._write("advanced.config", self._advanced()),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": self._write("enabled_plugins", self._plugins()),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": self._write(
+                "advanced.config", f"[{_EAGER_STATISTICS if self._management_port else ''}].\n"
+            ),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self._write(
+                "enabled_plugins", f"[{'rabbitmq_management' if self._management_port else ''}].\n"
+            ),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_LOG": "info,-color",
@@ -229,12 +231,6 @@ class RabbitMQ(Process):
             ]
         return "\n".join([*lines, ""])
 
-    def _advanced(self) -> str:
-        return f"[{_EAGER_STATISTICS}].\n" if self._management_port else "[].\n"
-
-    def _plugins(self) -> str:
-        return "[rabbitmq_management].\n" if self._management_port else "[].\n"
-
     def _write(self, name: str, text: str) -> str:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / name
@@ -243,14 +239,12 @@ class RabbitMQ(Process):
 
     def _is_ready(self) -> bool:
         """Tell whether an AMQP connection opens."""
-        if not listens(self.port, host=self.host):
-            return False
-        try:
-            options = {"blocked_connection_timeout": 5, "socket_timeout": 5}
-            pika.BlockingConnection(self.parameters(**options)).close()
-        except AMQPError:
-            return False
-        return True
+        options = {"blocked_connection_timeout": 5, "socket_timeout": 5}
+        with suppress(AMQPError):
+            if listens(self.port, host=self.host):
+                pika.BlockingConnection(self.parameters(**options)).close()
+                return True
+        return False
 
 
 def port_mapper(folder: Path, port: int) -> Process:

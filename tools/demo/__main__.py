@@ -7,19 +7,18 @@ signal n.
 import argparse
 import sys
 
-from tools.demo.interrupts import Interrupted, Interrupts
+from tools.demo.interrupts import Interrupted, interrupts
 
 
 def main() -> int:
     """Run the demo; return its exit code."""
-    interrupts = Interrupts()
     interrupts.install()
     try:
         parsed = _parse()
         # Takes half a second, and a Ctrl-C in it should be as quiet as any other.
         from tools.demo.run import run  # noqa: PLC0415  # signals first
 
-        return run(interrupts, **vars(parsed))
+        return run(**vars(parsed))
     except Interrupted as error:
         print(f"\nEnded by {error}.", file=sys.stderr)
         return 128 + error.number
@@ -30,23 +29,15 @@ def _parse() -> argparse.Namespace:
         prog="python -m tools.demo",
         description="Shows what the daemon decides about a dozen notifications, and what it sends.",
     )
-    parser.add_argument(
-        "--real-kafka",
-        action="store_true",
-        help="start a private Kafka broker (needs Java) instead of the mock",
-    )
-    parser.add_argument(
-        "--cluster",
-        action="store_true",
-        help="start three nodes of RabbitMQ, three brokers of Kafka and two processes of the "
-        "daemon (needs Java)",
-    )
-    parser.add_argument(
-        "--keep",
-        action="store_true",
-        help="leave everything running until Ctrl-C, and tell what to try",
-    )
-    parser.add_argument("--full", action="store_true", help="show messages as a whole")
+    flags = {
+        "--real-kafka": "start a private Kafka broker (needs Java) instead of the mock",
+        "--cluster": "start three nodes of RabbitMQ, three brokers of Kafka and two processes of "
+        "the daemon (needs Java)",
+        "--keep": "leave everything running until Ctrl-C, and tell what to try",
+        "--full": "show messages as a whole",
+    }
+    for flag, purpose in flags.items():
+        parser.add_argument(flag, action="store_true", help=purpose)
     return parser.parse_args()
 
 

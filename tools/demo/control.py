@@ -88,20 +88,17 @@ class Control(ThreadingUnixStreamServer):
         if unknown := [name for name in names if name not in self._members]:
             known = ", ".join(self._members)
             raise ProcessError(f"There is no {' or '.join(unknown)}. There are {known}.")
-        members = [self._members[name] for name in names]
+        members = {name: self._members[name] for name in names}
         if action == "ctl":
-            node = members[0].process
+            node = members[names[0]].process
             if not isinstance(node, RabbitMQ):
                 raise ProcessError(f"{names[0]} is no node of RabbitMQ.")
             return node.ctl(*words[1:]).rstrip()
         if action in _ACTIONS:
             with ThreadPoolExecutor(len(members)) as pool:
-                list(pool.map(lambda member: member.do(action), members))
+                list(pool.map(lambda member: member.do(action), members.values()))
             self._tell(f"{action}: {', '.join(names)}")
-        return "\n".join(
-            f"{name:<12}{self._members[name].state:<21}{self._members[name].address}"
-            for name in names
-        )
+        return "\n".join(f"{name:<12}{it.state:<21}{it.address}" for name, it in members.items())
 
 
 class _Request(StreamRequestHandler):

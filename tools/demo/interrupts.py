@@ -16,7 +16,7 @@ class Interrupted(BaseException):
         self.number = number
 
 
-class Interrupts:
+class _Interrupts:
     """Raises :class:`Interrupted` in the main thread at the first signal, and only at that one.
 
     Later ones are ignored, so that nobody interrupts the clearing up that the first one began.
@@ -53,8 +53,11 @@ class Interrupts:
         self.check()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._number or self._over:
-            return
-        self._number = number
-        if not self._postponed:
-            raise Interrupted(number)
+        if not self._number:
+            self._number = number
+            if not self._postponed:
+                self.check()
+
+
+#: This process's own: signals are the whole process's, too.
+interrupts = _Interrupts()

@@ -3,11 +3,10 @@
 import contextlib
 import shlex
 import time
-from datetime import datetime
 
 from tools import PROJECT
 from tools.demo.control import Control
-from tools.demo.interrupts import Interrupted, Interrupts
+from tools.demo.interrupts import Interrupted, interrupts
 from tools.demo.play import UnexpectedError
 from tools.demo.screen import Screen
 from tools.demo.stage import Stage
@@ -46,7 +45,7 @@ _PLAY = (
 )
 
 
-def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
+def keep_up(stage: Stage, screen: Screen) -> None:
     """Tell how to use what runs, and show further decisions until a signal comes.
 
     Raises:
@@ -54,15 +53,18 @@ def keep_up(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
     """
     try:
         _explain(stage, screen)
-        with _control(stage, screen):
-            _follow(stage, screen, interrupts)
+        with contextlib.ExitStack() as stack:
+            if stage.is_cluster:
+                control = Control(stage.control, stage.members, screen.happened)
+                stack.enter_context(control.serving())
+            _follow(stage, screen)
     except Interrupted:
         screen.tell("\nClearing up.")
 
 
 def _explain(stage: Stage, screen: Screen) -> None:
     screen.title("All of this keeps running until Ctrl-C")
-    for page, process in zip(stage.pages, stage.daemons.processes, strict=True):
+    for page, process in zip(stage.pages, stage.daemons, strict=True):
         screen.tell(f"Status page: {page}")
         screen.tell(f"The daemon's log: {process.log}")
     screen.command(
@@ -72,34 +74,20 @@ def _explain(stage: Stage, screen: Screen) -> None:
     for purpose, command in _COMMANDS:
         screen.command(purpose, command)
     screen.command("What Prometheus reads:", f"curl --silent {stage.pages[0]}metrics")
-    for purpose, words in _PLAY if stage.members else ():
+    for purpose, words in _PLAY if stage.is_cluster else ():
         screen.command(purpose, f"{_CONTROL} {words}")
     screen.tell("\nWhat the daemon decides from now on:")
 
 
-def _control(stage: Stage, screen: Screen) -> contextlib.AbstractContextManager[None]:
-    if not stage.members:
-        return contextlib.nullcontext()
-
-    def tell(text: str) -> None:
-        screen.tell(f"{_now()}  {text}")
-
-    return Control(stage.control, stage.members, tell).serving()
-
-
-def _now() -> str:
-    return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
-def _follow(stage: Stage, screen: Screen, interrupts: Interrupts) -> None:
-    shown = len(stage.daemons.settled())
+def _follow(stage: Stage, screen: Screen) -> None:
+    shown = len(stage.settled())
     # Where it may be played with, it may be down.
-    while stage.members or stage.daemons.running:
-        for settled in stage.daemons.settled()[shown:]:
+    while stage.is_cluster or stage.running:
+        for settled in stage.settled()[shown:]:
             shown += 1
             names = (settled.get("checkout"), settled.get("status"))
             about = "  ".join(name or "(unreadable)" for name in names)
-            screen.settled(_now(), about, settled["outcome"], settled["reason"])
+            screen.settled(about, settled["outcome"], settled["reason"])
         interrupts.check()
         time.sleep(_TICK_SECONDS)
     raise UnexpectedError("the daemon has ended")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tools.stand_ins import Services, documents
 from tools.stand_ins.documents import MISSING, Document
@@ -17,51 +16,41 @@ _UPSTREAM = 2
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A kernel tree.
-
-    `release` and `dist` are around a build's own number in the release of its package.
-    """
+    """A kernel tree; `package` is the version of its packages, around a build's own number."""
 
     name: str
     family: str
-    version: str
-    release: str
-    dist: str
+    package: str
     project: str
     branch: str = "main"
+    fix_version: str = ""
 
 
 C10S = Tree(
     name="c10s",
     family="rhel10",
-    version="6.12.0",
-    release="160",
-    dist="el10",
+    package="6.12.0-160.{}.el10",
     project="redhat/centos-stream/src/kernel/centos-stream-10",
+    fix_version="rhel-10.1",
 )
 C9S = Tree(
     name="c9s",
     family="rhel9",
-    version="5.14.0",
-    release="642",
-    dist="el9",
+    package="5.14.0-642.{}.el9",
     project="redhat/centos-stream/src/kernel/centos-stream-9",
+    fix_version="rhel-9.7",
 )
 RHEL = Tree(
     name="rhel-9.6",
     family="rhel9",
-    version="5.14.0",
-    release="570",
-    dist="el9_6",
+    package="5.14.0-570.{}.el9_6",
     project="redhat/rhel/src/kernel/rhel-9",
     branch="9.6",
 )
 ARK = Tree(
     name="ark",
     family="fedora",
-    version="6.18.0",
-    release="0.rc6",
-    dist="eln154",
+    package="6.18.0-0.rc6.{}.eln154",
     project="cki-project/kernel-ark",
     branch="os-build",
 )
@@ -69,15 +58,17 @@ ARK = Tree(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A merge request."""
+    """A merge request, for an issue in Jira."""
 
     iid: int
     title: str
     files: Sequence[str]
     labels: Sequence[str]
-    description: str
+    issue: str
+    #: The issue's; the title of the merge request when there is none.
+    summary: str = ""
+    components: Sequence[str] = ()
     state: str = "opened"
-    draft: bool = False
     #: The CKI pipeline of a newer push; None when the kernel's own is the newest.
     newer_pipeline: int | None = None
 
@@ -85,7 +76,8 @@ class Change:
 class Kernel:
     """A kernel that CKI builds, as the services tell of it.
 
-    It is in the warehouse from the start, without any build. The methods bring the warehouse up to
+    There is a build for each architecture, and one for debugging on x86_64. `broken` ones do not
+    compile; when they are not `complete`, more are to come. The methods bring the warehouse up to
     date.
     """
 
@@ -97,19 +89,19 @@ class Kernel:
         change: Change | None = None,
         *,
         origin: str = "redhat",
+        architectures: Sequence[str] = _ARCHITECTURES,
+        complete: bool = True,
+        broken: bool = False,
         **misc: object,
     ) -> None:
         self.tree = tree
+        self.id = f"{origin}:{pipeline}"
         self._warehouse = services.warehouse
-        self._release = _release(tree, pipeline, change)
-        self._parts: dict[str, list[Document]] = {
-            "builds": [],
-            "tests": [],
-            "testresults": [],
-            "occurrences": [],
-        }
+        package = tree.package.format(f"{change.iid}_{pipeline}" if change else pipeline)
+        version, _, release = package.partition("-")
+        files = change.files if change else ()
         self.checkout = documents.checkout(
-            f"{origin}:{pipeline}",
+            self.id,
             merge_request=_merge_request(services, tree, pipeline, change) if change else None,
             pipeline=services.gitlab.pipeline_url(_PIPELINES, pipeline),
             origin=origin,
@@ -117,102 +109,72 @@ class Kernel:
             git_repository_url=f"https://gitlab.com/{tree.project}.git",
             git_repository_branch=tree.branch,
             misc={
-                "kernel_version": f"{tree.version}-{self._release}",
-                "source_package_version": tree.version,
-                "source_package_release": self._release,
-                "patchset_modified_files": [{"path": each} for each in change.files]
-                if change
-                else [],
-                "notification_sent_build_setups_finished": False,
+                "kernel_version": package,
+                "source_package_version": version,
+                "source_package_release": release,
+                "patchset_modified_files": [{"path": each} for each in files],
                 "ready_to_report": False,
+                "notification_sent_build_setups_finished": complete,
                 **misc,
             },
         )
+        details: Document = {"kpet_tree_name": tree.name, "kpet_tree_family": tree.family}
+        fault: Document = {}
+        if broken:
+            details |= {"package_version": MISSING, "package_release": MISSING}
+            fault = {"valid": False, "output_files": []}
+        self.builds = [
+            documents.build(self.checkout, each, debug=debug, misc=details, **fault)
+            for each in architectures
+            for debug in ([False, True] if each == "x86_64" else [False])
+        ]
+        self._tests: Sequence[Document] = ()
+        self._results: Sequence[Document] = ()
+        self._occurrences: list[Document] = []
         self._store()
 
-    @property
-    def id(self) -> str:
-        """The checkout's id."""
-        return str(self.checkout["id"])
-
-    def built(
-        self,
-        architectures: Sequence[str] = _ARCHITECTURES,
-        *,
-        broken: bool = False,
-        done: bool = True,
-    ) -> list[Document]:
-        """Have it built for the architectures, and for debugging on x86_64; return the builds.
-
-        Without `done` further builds are still to come.
-        """
-        kinds = [(each, False) for each in architectures]
-        kinds += [("x86_64", True)] if "x86_64" in architectures else []
-        self._parts["builds"] = [self._build(*kind, broken=broken) for kind in kinds]
-        self.checkout["misc"]["notification_sent_build_setups_finished"] = done
-        self._store()
-        return self._parts["builds"]
-
-    def tested(self, tests: Sequence[Document], results: Sequence[Document] = ()) -> None:
-        """Have all its tests done."""
-        self._parts |= {"tests": list(tests), "testresults": list(results)}
+    def tested(self, *tests: Document, results: Sequence[Document] = ()) -> None:
+        """Have all its tests done, besides one of each build that boots."""
+        boots = [documents.test(it, "boot") for it in self.builds if it["valid"]]
+        self._tests, self._results = [*boots, *tests], results
         self.checkout["misc"]["ready_to_report"] = True
         self._store()
 
     def triaged(self, *occurrences: Document) -> None:
         """Have known issues seen in it, besides those that were seen before."""
-        self._parts["occurrences"] += occurrences
+        self._occurrences += occurrences
         self._store()
 
     def _store(self) -> None:
-        self._warehouse.add(documents.everything(self.checkout, **self._parts))
-
-    def _build(self, architecture: str, debug: bool, *, broken: bool) -> Document:  # noqa: FBT001 - from a pair
-        version = f"{self.tree.version}-{self._release}"
-        packages = f"https://s3.example.com/trusted/{self.id.partition(':')[2]}/{architecture}"
-        return documents.build(
-            self.checkout,
-            architecture,
-            debug=debug,
-            valid=not broken,
-            output_files=[]
-            if broken
-            else [{"name": "kernel_package_url", "url": f"{packages}/{version}.{architecture}"}],
-            misc={
-                "kpet_tree_name": self.tree.name,
-                "kpet_tree_family": self.tree.family,
-                "package_version": MISSING if broken else self.tree.version,
-                "package_release": MISSING if broken else self._release,
-            },
-        )
-
-
-def issue(services: Services, key: str, summary: str, **fields: Any) -> str:
-    """Put an issue into Jira; return the trailer that names it in a merge request."""
-    services.jira.add_issue(documents.jira_issue(key, summary=summary, **fields))
-    return f"JIRA: {SITE}/browse/{key}"
-
-
-def _release(tree: Tree, pipeline: int, change: Change | None) -> str:
-    number = f"{change.iid}_{pipeline}" if change else str(pipeline)
-    return f"{tree.release}.{number}.{tree.dist}"
+        parts = (self.builds, self._tests, self._results, self._occurrences)
+        self._warehouse.add(documents.everything(self.checkout, *parts))
 
 
 def _merge_request(services: Services, tree: Tree, pipeline: int, change: Change) -> str:
-    """Put the merge request into GitLab, with a pipeline that triggers CKI's; return its URL."""
-    newest = change.newer_pipeline or pipeline
-    url = services.gitlab.merge_request_url(tree.project, change.iid)
-    services.gitlab.add_merge_request(
+    """Put a merge request into GitLab, and its issue into Jira; return its URL.
+
+    It has a pipeline that triggers CKI's.
+    """
+    services.jira.add_issue(
+        documents.jira_issue(
+            change.issue,
+            summary=change.summary or change.title,
+            components=[{"name": each} for each in change.components],
+            fixVersions=[{"name": tree.fix_version}],
+        )
+    )
+    gitlab, newest = services.gitlab, change.newer_pipeline or pipeline
+    url = gitlab.merge_request_url(tree.project, change.iid)
+    gitlab.add_merge_request(
         documents.merge_request(
             url,
             state=change.state,
-            draft=change.draft,
             labels=change.labels,
-            description=change.description,
-            title=f"Draft: {change.title}" if change.draft else change.title,
+            title=change.title,
+            description=f"{change.title}\n\nJIRA: {SITE}/browse/{change.issue}\n",
             target_branch=tree.branch,
-            head_pipeline=services.gitlab.pipeline_url(tree.project, newest - _UPSTREAM),
+            head_pipeline=gitlab.pipeline_url(tree.project, newest - _UPSTREAM),
         ),
-        [documents.bridge(services.gitlab.pipeline_url(_PIPELINES, newest))],
+        [documents.bridge(gitlab.pipeline_url(_PIPELINES, newest))],
     )
     return url

@@ -14,13 +14,12 @@ import msgspec
 from cki_notifier.message.contract import ReadyForTest
 from cki_notifier.notification.parse import event_id
 from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
-from tools.brokers.kafka import Record
+from tools.brokers.kafka import Reader, Record
 from tools.demo.bus import Letter
-from tools.demo.interrupts import Interrupts
-from tools.demo.scenes import Decision, Scene
+from tools.demo.interrupts import interrupts
+from tools.demo.scenario import Decision, Scene
 from tools.demo.screen import Screen
 from tools.demo.stage import QUEUE, Stage
-from tools.demo.topic import Reader
 
 T = TypeVar("T")
 
@@ -39,13 +38,10 @@ class UnexpectedError(Exception):
 class Play:
     """Plays scene after scene on a stage."""
 
-    def __init__(
-        self, stage: Stage, reader: Reader, screen: Screen, interrupts: Interrupts
-    ) -> None:
+    def __init__(self, stage: Stage, reader: Reader, screen: Screen) -> None:
         self._stage = stage
         self._reader = reader
         self._screen = screen
-        self._interrupts = interrupts
         self._delayed: list[tuple[int, Scene]] = []
         self._records: list[Record] = []
         #: Which of the daemon's decisions, by index, were found to be about a scene.
@@ -84,8 +80,18 @@ class Play:
             self._screen.scene(str(number), story, facts)
             self._follow(scene, scene.later)
             self._outcomes[scene.later.outcome] += 1
-        self._check_count()
-        return self._summary()
+        self._read(_TOO_MANY_SECONDS)
+        count, messages = self._outcomes, len(self._records)
+        if messages != count["sent"]:
+            raise UnexpectedError(f"{messages} messages instead of {count['sent']}")
+        decisions = len(self._stage.settled())
+        if decisions != len(self._assigned):
+            raise UnexpectedError(f"{decisions} decisions instead of {len(self._assigned)}")
+        return (
+            f"{self._number} notifications: {count['sent']} sent ({len(self._delayed)} of them "
+            f"after a delay), {count['ignored']} ignored, {count['dead-lettered']} dead-lettered. "
+            f"{messages} messages were read back from Kafka."
+        )
 
     def stop(self) -> None:
         """Stop the daemon; then nothing may be left in its queue.
@@ -136,17 +142,16 @@ class Play:
 
     def _show_letter(self, scene: Scene) -> None:
         queue = dead_letter_queue(QUEUE)
-        self._screen.letter(
-            queue, self._await(lambda: self._letter(scene, queue), f"the notification in {queue}")
-        )
 
-    def _letter(self, scene: Scene, queue: str) -> Letter | None:
-        letters = self._stage.bus.look(queue)
-        return next((letter for letter in letters if letter.body == scene.body), None)
+        def letter() -> Letter | None:
+            letters = self._stage.bus.look(queue)
+            return next((each for each in letters if each.body == scene.body), None)
+
+        self._screen.letter(queue, self._await(letter, f"the notification in {queue}"))
 
     def _decision_on(self, scene: Scene) -> dict[str, Any] | None:
         """Return the first decision in the logs that is about this scene and no other's."""
-        for index, settled in enumerate(self._stage.daemons.settled()):
+        for index, settled in enumerate(self._stage.settled()):
             about = (settled.get("checkout"), settled.get("status"))
             if index not in self._assigned and about == (scene.checkout, scene.status):
                 self._assigned.add(index)
@@ -167,7 +172,7 @@ class Play:
 
     def _show_delay(self) -> None:
         """Show why something was delayed, and where it waits."""
-        warnings = self._stage.daemons.warnings()
+        warnings = self._stage.warnings()
         self._screen.note(f"log: {warnings[-1]}" if warnings else "nothing of it is in the log")
         queue = delay_queue(QUEUE, DELAYS[0])
         self._screen.note(f"{self._stage.bus.waiting(queue)} waits in {queue}")
@@ -175,8 +180,8 @@ class Play:
     def _await(self, look: Callable[[], T | None], what: str) -> T:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (seen := look()) is None:
-            self._interrupts.check()
-            if not self._stage.daemons.running:
+            interrupts.check()
+            if not self._stage.running:
                 raise UnexpectedError(f"{what} did not come, because the daemon has ended")
             if time.monotonic() > deadline:
                 trouble = f"; Kafka's last error: {self._reader.trouble}"
@@ -186,21 +191,3 @@ class Play:
                 )
             time.sleep(_TICK_SECONDS)
         return seen
-
-    def _check_count(self) -> None:
-        """Make sure that there are as many messages and decisions as there should be."""
-        self._read(_TOO_MANY_SECONDS)
-        messages = len(self._records)
-        if messages != self._outcomes["sent"]:
-            raise UnexpectedError(f"{messages} messages instead of {self._outcomes['sent']}")
-        decisions = len(self._stage.daemons.settled())
-        if decisions != len(self._assigned):
-            raise UnexpectedError(f"{decisions} decisions instead of {len(self._assigned)}")
-
-    def _summary(self) -> str:
-        count = self._outcomes
-        return (
-            f"{self._number} notifications: {count['sent']} sent ({len(self._delayed)} of them "
-            f"after a delay), {count['ignored']} ignored, {count['dead-lettered']} dead-lettered. "
-            f"{len(self._records)} messages were read back from Kafka."
-        )

@@ -83,14 +83,10 @@ def _bodies(parsed: argparse.Namespace) -> list[bytes]:
         config = read_config(needs_rabbitmq=False, needs_kafka=False)
         with contextlib.closing(configured(config)) as services:
             return [scene.body for scene in scenario(services)]
-    return [_body(parsed)]
-
-
-def _body(parsed: argparse.Namespace) -> bytes:
     if parsed.file == "-":
-        return sys.stdin.buffer.read()
+        return [sys.stdin.buffer.read()]
     if parsed.file:
-        return Path(parsed.file).read_bytes()
+        return [Path(parsed.file).read_bytes()]
     notification = documents.notification(
         None,
         parsed.status,
@@ -98,7 +94,7 @@ def _body(parsed: argparse.Namespace) -> bytes:
         timestamp=datetime.now(UTC).isoformat(),
         misc={"checkout_outcome_changed": True} if parsed.outcome_changed else {},
     )
-    return json.dumps(notification).encode()
+    return [json.dumps(notification).encode()]
 
 
 if __name__ == "__main__":

@@ -8,26 +8,29 @@ from confluent_kafka import KafkaException
 from pika.exceptions import AMQPError
 
 from cki_notifier.notification.errors import ConfigurationError
-from tools.demo.interrupts import Interrupts
+from tools.brokers.kafka import Reader
+from tools.demo.interrupts import interrupts
 from tools.demo.keep import keep_up
 from tools.demo.play import Play, UnexpectedError
 from tools.demo.scenario import scenario
 from tools.demo.screen import Screen
-from tools.demo.stage import Builder, Stage
+from tools.demo.stage import Stage
 from tools.processes import ProcessError
 
 _OK, _FAILED = 0, 1
 
 #: Whatever ends the demo with a sentence instead of a traceback.
 _FAILURES = (
+    AMQPError,
     ConfigurationError,
+    KafkaException,
     OSError,
     ProcessError,
     UnexpectedError,
 )
 
 
-def run(interrupts: Interrupts, *, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
+def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
     """Run the demo and return its exit code: 0 when everything was seen that should be.
 
     Raises:
@@ -38,47 +41,39 @@ def run(interrupts: Interrupts, *, cluster: bool, real_kafka: bool, keep: bool, 
     started = time.monotonic()
     screen = Screen(full=full)
     with contextlib.ExitStack() as stack:
+        stage = Stage(stack, screen)
         try:
             screen.title("What runs, for this demo alone")
-            stage = Builder(stack, interrupts, screen).build(cluster=cluster, real_kafka=real_kafka)
-            code = _show(stage, screen, interrupts, started, keep=keep)
-        except KafkaException as error:
-            screen.failure(f"Kafka: {error.args[0].str()}")
-            code = _FAILED
+            stage.put_up(cluster=cluster, real_kafka=real_kafka)
+            summary = _play(stage, screen, stops=not keep)
+            screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
+            if keep:
+                keep_up(stage, screen)
         except _FAILURES as error:
-            screen.failure(str(error) or repr(error))
-            code = _FAILED
+            screen.failure(_told(error), stage.tail())
+            return _FAILED
         finally:
             interrupts.ignore()
-    return code
-
-
-def _show(
-    stage: Stage,
-    screen: Screen,
-    interrupts: Interrupts,
-    started: float,
-    *,
-    keep: bool,
-) -> int:
-    reader = stage.cluster.topic.reader(from_the_beginning=False)
-    screen.title("What happens at CKI, and what the notifier makes of it")
-    try:
-        # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
-        with contextlib.closing(reader):
-            play = Play(stage, reader, screen, interrupts)
-            for scene in scenario(stage.services):
-                play.play(scene)
-            summary = play.finish()
-        if not keep:
-            play.stop()
-        screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
-        if keep:
-            keep_up(stage, screen, interrupts)
-    except UnexpectedError as error:
-        screen.failure(str(error), stage.daemons.tail())
-        return _FAILED
-    except AMQPError as error:
-        screen.failure(f"RabbitMQ: {error!r}", stage.daemons.tail())
-        return _FAILED
     return _OK
+
+
+def _play(stage: Stage, screen: Screen, *, stops: bool) -> str:
+    """Play all scenes, and return the summary."""
+    screen.title("What happens at CKI, and what the notifier makes of it")
+    # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
+    with contextlib.closing(Reader(stage.topic, from_the_beginning=False)) as reader:
+        play = Play(stage, reader, screen)
+        for scene in scenario(stage.services):
+            play.play(scene)
+        summary = play.finish()
+    if stops:
+        play.stop()
+    return summary
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, KafkaException):
+        return f"Kafka: {error.args[0].str()}"
+    if isinstance(error, AMQPError):
+        return f"RabbitMQ: {error!r}"
+    return str(error) or repr(error)

@@ -1,15 +1,18 @@
 """The story that the demo tells, scene by scene, each route and the filters that matter.
 
-Every part is a generator: what happens at CKI before a scene happens when the scene is asked for.
+In a scene something happens at CKI, and the warehouse tells of it. Every part is a generator: what
+happens before a scene happens when the scene is asked for.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from cki_notifier.notification.models import Status
 from cki_notifier.notification.reasons import DeadLetterReason, IgnoreReason
-from tools.demo.kernels import ARK, C9S, C10S, RHEL, Change, Kernel, issue
-from tools.demo.scenes import Decision, Scene, ignored, post_test, pre_test, scene
+from tools.demo.kernels import ARK, C9S, C10S, RHEL, Change, Kernel
 from tools.stand_ins import Services, documents
 from tools.stand_ins import Status as Answer
 
@@ -17,6 +20,63 @@ BUILT = Status.BUILD_SETUPS_FINISHED
 TESTED = Status.READY_TO_REPORT
 UNKNOWN = Status.UNKNOWN
 TRIAGED = Status.ISSUEOCCURRENCES_CHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the daemon decides about a notification.
+
+    `outcome` and `reason` are the daemon's own words; `status` is the one that the message tells.
+    """
+
+    outcome: str
+    reason: str
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A notification, with the story behind it and the decision that it should lead to.
+
+    `checkout` and `status` are what the daemon's log knows it by, None for what can't be read.
+    `later` is how it ends when it is to be delayed first.
+    """
+
+    story: str
+    body: bytes
+    tree: str
+    checkout: str | None
+    status: str | None
+    expected: Decision
+    later: Decision | None = None
+
+
+_PRE_TEST = Decision("sent", "pre-test")
+
+
+def _scene(
+    story: str,
+    kernel: Kernel,
+    status: str,
+    expected: Decision,
+    *,
+    later: Decision | None = None,
+    thin: bool = False,
+    **changes: Any,
+) -> Scene:
+    """Return a scene with a notification of right now, which carries `changes`.
+
+    A `thin` one tells nothing of the checkout but its id.
+    """
+    body = documents.notification(
+        None if thin else kernel.checkout,
+        status,
+        checkout_id=kernel.id,
+        timestamp=datetime.now(UTC).isoformat(),
+        **changes,
+    )
+    sent = json.dumps(body).encode()
+    return Scene(story, sent, kernel.tree.name, str(body["id"]), status, expected, later)
 
 
 def scenario(services: Services) -> Iterator[Scene]:
@@ -32,163 +92,128 @@ def scenario(services: Services) -> Iterator[Scene]:
 
 
 def _a_merge_request(services: Services) -> Iterator[Scene]:
-    trailer = issue(
-        services,
-        "RHEL-61187",
-        "ice: link flaps after resume",
-        priority={"name": "Major"},
-        components=[{"name": "kernel / Networking / NIC Drivers"}],
-        fixVersions=[{"name": "rhel-10.1"}],
-    )
     change = Change(
         iid=1187,
         title="ice: fix link flap after resume",
         files=["drivers/net/ethernet/intel/ice/ice_main.c", "redhat/kernel.changelog-10.1"],
         labels=["Subsystem:net", "Subsystem:drivers-net", "ExternalCI::lnst::NeedsTesting"],
-        description=f"Backport of the upstream fix.\n\n{trailer}\n",
+        issue="RHEL-61187",
+        summary="ice: link flaps after resume",
+        components=["kernel / Networking / NIC Drivers"],
     )
     kernel = Kernel(services, C10S, 2167003491, change)
-    builds = kernel.built()
-    yield scene(
+    builds = kernel.builds
+    yield _scene(
         'Merge request !1187, "ice: fix link flap after resume", is built for four '
         "architectures, and for debugging. The testers of network drivers can begin.",
         kernel,
         BUILT,
-        pre_test(),
+        _PRE_TEST,
     )
     mtu = documents.test(builds[0], "networking.route.pmtu", "FAIL")
     ipv6 = documents.testresult(mtu, "pmtu_ipv6", "FAIL")
     tunnel = documents.test(builds[3], "networking.tunnel", "FAIL", waived=True)
-    boots = [documents.test(build, "boot") for build in builds]
-    kernel.tested([*boots, mtu, tunnel], [documents.testresult(mtu, "pmtu_ipv4"), ipv6])
+    kernel.tested(mtu, tunnel, results=[documents.testresult(mtu, "pmtu_ipv4"), ipv6])
     kernel.triaged(documents.issueoccurrence(test=mtu, testresult=ipv6, issue=3022))
-    yield scene(
+    yield _scene(
         "CKI has tested it. One test failed because of a known issue, another one is waived: "
         "nothing is left to worry about.",
         kernel,
         TESTED,
-        post_test("success"),
+        Decision("sent", "post-test", "success"),
     )
 
 
 def _an_official_build(services: Services) -> Iterator[Scene]:
     kernel = Kernel(services, RHEL, 2167010208, submitter="jdoe")
-    builds = kernel.built()
+    builds = kernel.builds
     stress = documents.test(builds[3], "storage.block.stress", "FAIL")
     panic = documents.test(builds[1], "kdump.crash", "FAIL")
-    boots = [documents.test(build, "boot") for build in builds]
-    kernel.tested([*boots, stress, panic])
-    yield scene(
+    kernel.tested(stress, panic)
+    yield _scene(
         "CKI has tested a RHEL 9.6 kernel that jdoe had built, without a merge request. "
         "Two tests failed, and nobody knows why yet.",
         kernel,
         TESTED,
-        post_test("fail"),
+        Decision("sent", "post-test", "fail"),
     )
     kernel.triaged(documents.issueoccurrence(test=stress, issue=3107))
-    yield scene(
+    yield _scene(
         "Somebody finds a known issue behind one of the two failures. The other one is left, so "
         "the outcome is what it was.",
         kernel,
         TRIAGED,
-        ignored(IgnoreReason.OUTCOME_UNCHANGED),
+        Decision("ignored", IgnoreReason.OUTCOME_UNCHANGED),
         misc={"checkout_outcome_changed": False},
     )
     kernel.triaged(documents.issueoccurrence(test=panic, issue=3111))
-    yield scene(
+    yield _scene(
         "The other failure is a known issue too. That changes the outcome, and testers who wait "
         "for good kernels learn of it.",
         kernel,
         TRIAGED,
-        post_test("success"),
+        Decision("sent", "post-test", "success"),
         misc={"checkout_outcome_changed": True},
     )
 
 
 def _leaving_draft(services: Services) -> Iterator[Scene]:
     """A merge request that leaves draft: thin notifications, and a status that tells nothing."""
-    building = Kernel(
-        services,
-        C9S,
-        2167021744,
-        _change(services, 5230, "xfs: take the inode lock for reflink", "Subsystem:fs"),
-    )
-    building.built(["s390x"], done=False)
-    yield scene(
+    change = _change(5230, "xfs: take the inode lock for reflink", "Subsystem:fs")
+    building = Kernel(services, C9S, 2167021744, change, architectures=["s390x"], complete=False)
+    yield _scene(
         "Merge request !5230 is no draft any more, but only the first of its kernels is built.",
         building,
         UNKNOWN,
-        ignored(IgnoreReason.STAGE_NOT_REACHED),
+        Decision("ignored", IgnoreReason.STAGE_NOT_REACHED),
         thin=True,
     )
-    built = Kernel(
-        services,
-        C9S,
-        2167020150,
-        _change(services, 5198, "scsi: lpfc: update to 14.4.0.9", "Subsystem:scsi"),
-    )
-    built.built()
-    yield scene(
+    change = _change(5198, "scsi: lpfc: update to 14.4.0.9", "Subsystem:scsi")
+    built = Kernel(services, C9S, 2167020150, change)
+    yield _scene(
         "Merge request !5198 is no draft any more. Its kernels are built, CKI tests them now.",
         built,
         UNKNOWN,
-        pre_test(),
+        _PRE_TEST,
         thin=True,
     )
-    tested = Kernel(
-        services,
-        C9S,
-        2167018302,
-        _change(services, 5021, "s390/dasd: fix path verification", "Subsystem:s390"),
-    )
-    builds = tested.built()
-    boots = [documents.test(build, "boot") for build in builds]
-    tested.tested([*boots, documents.test(builds[2], "storage.dasd", "ERROR")])
-    yield scene(
+    change = _change(5021, "s390/dasd: fix path verification", "Subsystem:s390")
+    tested = Kernel(services, C9S, 2167018302, change)
+    tested.tested(documents.test(tested.builds[2], "storage.dasd", "ERROR"))
+    yield _scene(
         "Merge request !5021 is no draft any more. CKI has tested it: a test of its own broke, "
         "so not all is known.",
         tested,
         UNKNOWN,
-        post_test("error"),
+        Decision("sent", "post-test", "error"),
         thin=True,
     )
 
 
 def _change(
-    services: Services,
-    iid: int,
-    title: str,
-    label: str,
-    *,
-    state: str = "opened",
-    newer_pipeline: int | None = None,
+    iid: int, title: str, label: str, *, state: str = "opened", newer_pipeline: int | None = None
 ) -> Change:
-    """Return a merge request with an issue of its own in Jira."""
-    trailer = issue(
-        services, f"RHEL-{70000 + iid}", title, fixVersions=[{"name": "rhel-9.7"}], components=[]
-    )
     return Change(
         iid=iid,
         title=title,
         files=[f"{title.partition(':')[0]}/Makefile"],
         labels=[label],
-        description=f"{title}\n\n{trailer}\n",
+        issue=f"RHEL-{70000 + iid}",
         state=state,
         newer_pipeline=newer_pipeline,
     )
 
 
 def _an_outage(services: Services) -> Iterator[Scene]:
-    kernel = Kernel(services, ARK, 2167030077)
-    kernel.built(("aarch64", "x86_64"))
+    kernel = Kernel(services, ARK, 2167030077, architectures=["aarch64", "x86_64"])
     services.warehouse.answer("", Answer(503))
-    yield scene(
+    yield _scene(
         "A kernel of the Always Ready Kernel is built, but the warehouse restarts just now and "
         "answers 503 to everything.",
         kernel,
         BUILT,
         Decision("delayed", "unavailable"),
-        later=pre_test(),
+        later=_PRE_TEST,
     )
     services.warehouse.clear()
 
@@ -196,28 +221,26 @@ def _an_outage(services: Services) -> Iterator[Scene]:
 def _not_for_testers(services: Services) -> Iterator[Scene]:
     """What is decided by the notification alone: the services aren't even asked."""
     retrigger = Kernel(services, C9S, 2167031500, retrigger=True)
-    retrigger.built()
-    yield scene(
+    yield _scene(
         "CKI's developers let a pipeline run again, to test a change of the pipeline itself.",
         retrigger,
         TESTED,
-        ignored(IgnoreReason.RETRIGGERED),
+        Decision("ignored", IgnoreReason.RETRIGGERED),
     )
     foreign = Kernel(services, ARK, 2167031611, origin="maestro")
-    foreign.built()
-    yield scene(
+    yield _scene(
         "Another test system, KernelCI's Maestro, has handed in a kernel of its own.",
         foreign,
         TESTED,
-        ignored(IgnoreReason.ORIGIN),
+        Decision("ignored", IgnoreReason.ORIGIN),
     )
     kernel = Kernel(services, C10S, 2167031702)
-    build = kernel.built()[0]
-    yield scene(
+    build = kernel.builds[0]
+    yield _scene(
         "The warehouse tells of a single build, not of a whole checkout.",
         kernel,
         BUILT,
-        ignored(IgnoreReason.OBJECT_TYPE),
+        Decision("ignored", IgnoreReason.OBJECT_TYPE),
         object_type="build",
         object=build,
         id=build["id"],
@@ -226,43 +249,34 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
 
 def _too_late(services: Services) -> Iterator[Scene]:
     """What only GitLab knows."""
-    merged = Kernel(
-        services,
-        C9S,
-        2167034018,
-        _change(services, 5102, "tools/power: support new CPUs", "Subsystem:power", state="merged"),
-    )
-    merged.built()
-    merged.tested([])
-    yield scene(
+    change = _change(5102, "tools/power: support new CPUs", "Subsystem:power", state="merged")
+    merged = Kernel(services, C9S, 2167034018, change)
+    merged.tested()
+    yield _scene(
         "CKI has tested merge request !5102, but a maintainer was faster and has merged it.",
         merged,
         TESTED,
-        ignored(IgnoreReason.MERGE_REQUEST_MERGED),
+        Decision("ignored", IgnoreReason.MERGE_REQUEST_MERGED),
     )
-    change = _change(
-        services, 5144, "mm: fix a leak in memcg", "Subsystem:mm", newer_pipeline=2167036990
-    )
+    change = _change(5144, "mm: fix a leak in memcg", "Subsystem:mm", newer_pipeline=2167036990)
     superseded = Kernel(services, C9S, 2167034502, change)
-    superseded.built()
-    yield scene(
+    yield _scene(
         "Merge request !5144 is built, but its author has pushed again meanwhile: another "
         "pipeline builds what counts now.",
         superseded,
         BUILT,
-        ignored(IgnoreReason.SUPERSEDED),
+        Decision("ignored", IgnoreReason.SUPERSEDED),
     )
 
 
 def _nothing_to_test(services: Services) -> Iterator[Scene]:
-    kernel = Kernel(services, RHEL, 2167037125, submitter="jdoe")
-    kernel.built(broken=True)
-    kernel.tested([])
-    yield scene(
+    kernel = Kernel(services, RHEL, 2167037125, submitter="jdoe", broken=True)
+    kernel.tested()
+    yield _scene(
         "A kernel does not compile, for any architecture.",
         kernel,
         TESTED,
-        ignored(IgnoreReason.NO_BUILDS),
+        Decision("ignored", IgnoreReason.NO_BUILDS),
     )
 
 

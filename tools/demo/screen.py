@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 from rich.console import Console
@@ -90,10 +91,15 @@ class Screen:
         body = letter.body[:40].decode(errors="replace")
         self._fields([*headers, ("body", f"{body}… ({len(letter.body)} bytes)")])
 
-    def settled(self, when: str, about: str, outcome: str, reason: str) -> None:
+    def happened(self, text: str | Text) -> None:
+        """Tell that something happened right now."""
+        now = datetime.now().astimezone().strftime("%H:%M:%S")
+        self._wrapped(Text.assemble(text), Text(f"{now}  "))
+
+    def settled(self, about: str, outcome: str, reason: str) -> None:
         """Show a decision about a notification of somebody else's in a line."""
         line = Text.assemble(about, "  ", (outcome.upper(), _STYLES.get(outcome, "bold")))
-        self._wrapped(line.append(f"  {explanation(outcome, reason)}"), Text(f"{when}  "))
+        self.happened(line.append(f"  {explanation(outcome, reason)}"))
 
     def command(self, purpose: str, command: str) -> None:
         """Show a command of the shell on a line of its own, to be copied."""

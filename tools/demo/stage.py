@@ -9,31 +9,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import KafkaException
 
 from tools import PROJECT
 from tools.brokers.clusters import KafkaCluster, RabbitMQCluster
-from tools.brokers.kafka import Kafka
+from tools.brokers.kafka import Kafka, MockKafka, Topic
 from tools.brokers.rabbitmq import RabbitMQ
-from tools.demo import clusters
 from tools.demo.bus import Bus
-from tools.demo.clusters import Cluster
 from tools.demo.control import SOCKET, Member
-from tools.demo.daemons import Daemons
-from tools.demo.interrupts import Interrupts
+from tools.demo.interrupts import interrupts
 from tools.demo.screen import Screen
+from tools.demo.topic import SERVERS, TOPIC, given_variables, topic_of
 from tools.notifier import Notifier
-from tools.processes import free_port
+from tools.processes import ProcessError, free_port
 from tools.stand_ins import Services
 from tools.stand_ins.jira import Kind
 
 #: The daemon's own default.
 QUEUE = "cki.queue.webhooks.cki_notifier"
-
-_GITLAB_TOKEN = "gitlab-token"  # noqa: S105 - the stand-in's own
-_JIRA_TOKEN = "jira-token"  # noqa: S105 - likewise
-_JIRA_EMAIL = "cki@example.com"
 
 #: How long the daemon has to finish what it does.
 _STOP_SECONDS = 30.0
@@ -45,38 +42,30 @@ _UNWIND_SECONDS = 5.0
 _REMOVE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, all of it private and on the loopback, except for a Kafka of the user's."""
+    """What runs, all of it private and on the loopback, except for a Kafka of the user's.
 
-    services: Services
-    bus: Bus
-    cluster: Cluster
-    daemons: Daemons
-    #: The status page of each process of the daemon.
-    pages: Sequence[str]
-    #: What a shell reads to have the daemon's configuration, and its commands.
-    env_file: Path
-    #: Where it is asked to play with its members, which are there if it has clusters.
-    control: Path
-    members: Mapping[str, Member]
+    Each thing that is put up has a line on the screen, and the stack takes it down.
 
-    def stop(self) -> list[int | None]:
-        """Ask the daemon to end, and return the exit code of each process."""
-        return self.daemons.stop(seconds=_STOP_SECONDS)
+    Attributes:
+        services, bus, topic: what the daemon asks, reads and writes.
+        daemons, pages: the processes of the daemon, which share a queue, and their status pages.
+        members: all that runs as processes, by name; with clusters they are played with through
+            the socket `control`.
+        env_file: what a shell reads to have the daemon's configuration, and its commands.
+    """
 
-
-class Builder:
-    """Puts things up, each with a line on the screen, and has the stack take them down."""
-
-    def __init__(self, stack: contextlib.ExitStack, interrupts: Interrupts, screen: Screen) -> None:
+    def __init__(self, stack: contextlib.ExitStack, screen: Screen) -> None:
         self._stack = stack
-        self._interrupts = interrupts
         self._screen = screen
         self._since = time.monotonic()
-        self._members: dict[str, Member] = {}
+        self._read: dict[Notifier, int] = {}
+        self._settled: list[dict[str, Any]] = []
+        self.daemons: list[Notifier] = []
+        self.pages: list[str] = []
+        self.members: dict[str, Member] = {}
 
-    def build(self, *, cluster: bool, real_kafka: bool) -> Stage:
+    def put_up(self, *, cluster: bool, real_kafka: bool) -> None:
         """Put everything up, the daemon last.
 
         Raises:
@@ -84,95 +73,121 @@ class Builder:
             ConfigurationError: there are faults in the user's `KAFKA_…` variables.
             KafkaException: the user's Kafka can't be reached, or refuses.
         """
-        folder = self._folder()
-        services = self._services()
-        rabbitmq = self._rabbitmqs(folder) if cluster else self._rabbitmq(folder / "rabbitmq")
-        kafka = self._kafkas(folder) if cluster else self._kafka(folder / "kafka", real=real_kafka)
-        self._is_up("its topic", kafka.topic.name)
-        environment = _environment(services, rabbitmq, kafka)
-        names = ("notifier-1", "notifier-2") if cluster else ("notifier",)
-        ports = [free_port() for _ in names]
-        pages = [f"http://127.0.0.1:{port}/" for port in ports]
-        notifiers = []
-        for name, port, page in zip(names, ports, pages, strict=True):
-            own = environment | {"CKI_METRICS_PORT": str(port)}
-            what = name if cluster else "python -m cki_notifier"
-            notifiers.append(notifier := self._notifier(folder / name, own, what))
-            self._is_up("its status page", page)
-            self._members[name] = Member(notifier, page)
-        env_file, control = folder / "env", folder / "control"
-        more = {"CKI_METRICS_PORT": str(ports[0])} | ({SOCKET: str(control)} if cluster else {})
-        _write_env_file(env_file, environment | more)
-        return Stage(
-            services,
-            Bus(*_addresses(rabbitmq)),
-            kafka,
-            Daemons(notifiers),
-            pages,
-            env_file,
-            control,
-            self._members if cluster else {},
-        )
-
-    def _folder(self) -> Path:
-        with self._interrupts.postponed():
+        with interrupts.postponed():
             folder = Path(tempfile.mkdtemp(prefix="cki-notifier-demo-"))
             self._stack.callback(_remove, folder)
-        return folder
+        self.env_file, self.control = folder / "env", folder / "control"
+        self.is_cluster = cluster
+        self.services = self._start_services()
+        rabbitmq = RabbitMQCluster(folder) if cluster else RabbitMQ(folder / "rabbitmq")
+        self._start("RabbitMQ", rabbitmq)
+        user = f"{RabbitMQ.user}:{RabbitMQ.password}"
+        hosts = rabbitmq.host.split()
+        self.bus = Bus(*(f"amqp://{user}@{host}:{rabbitmq.port}/%2F" for host in hosts))
+        if os.environ.get(SERVERS) and not cluster and not real_kafka:
+            variables = self._use_given_kafka()
+        else:
+            variables = self._start_kafka(folder, cluster=cluster, real=real_kafka)
+        self.topic = topic_of(variables)
+        self._is_up("its topic", self.topic.name)
+        environment = _environment(self.services, rabbitmq) | variables
+        for name in ("notifier-1", "notifier-2") if cluster else ("notifier",):
+            what = name if cluster else "python -m cki_notifier"
+            self._start_notifier(folder / name, environment, what)
+        more = {"CKI_METRICS_PORT": self.pages[0].rpartition(":")[2].rstrip("/")}
+        more |= {SOCKET: str(self.control)} if cluster else {}
+        _write_env_file(self.env_file, environment | more)
 
-    def _services(self) -> Services:
+    @property
+    def running(self) -> bool:
+        """Whether no process of the daemon has ended."""
+        return all(process.running for process in self.daemons)
+
+    def settled(self) -> list[dict[str, Any]]:
+        """Return the logs' lines about settled notifications; what is new is always at the end."""
+        for process in self.daemons:
+            lines = process.settled()
+            self._settled += lines[self._read.get(process, 0) :]
+            self._read[process] = len(lines)
+        return self._settled
+
+    def warnings(self) -> list[str]:
+        """Return the messages of all warnings in the order of time."""
+        lines = [line for process in self.daemons for line in process.lines()]
+        warnings = [line for line in lines if line["level"] == "WARNING"]
+        return [line["message"] for line in sorted(warnings, key=lambda line: str(line["time"]))]
+
+    def tail(self) -> str:
+        """Return the last lines of each log."""
+        return "\n".join(process.tail() for process in self.daemons)
+
+    def stop(self) -> list[int | None]:
+        """Ask the daemon to end, and return the exit code of each process."""
+        return [process.stop(seconds=_STOP_SECONDS) for process in self.daemons]
+
+    def _start_services(self) -> Services:
         services = self._stack.enter_context(Services())
-        services.gitlab.token = _GITLAB_TOKEN
+        services.gitlab.token = "gitlab-token"  # noqa: S105 - the stand-in's own
         services.jira.kind = Kind.CLOUD
-        services.jira.token, services.jira.email = _JIRA_TOKEN, _JIRA_EMAIL
+        services.jira.token = "jira-token"  # noqa: S105 - likewise
+        services.jira.email = "cki@example.com"
         self._is_up("DataWarehouse (a stand-in)", services.warehouse.url)
         self._is_up("GitLab (a stand-in)", services.gitlab.url)
         self._is_up("Jira Cloud (a stand-in)", services.jira.url)
         return services
 
-    def _rabbitmqs(self, folder: Path) -> RabbitMQCluster:
-        cluster = RabbitMQCluster(folder)
-        self._stack.callback(cluster.kill)
-        cluster.start()
-        self._are_up("RabbitMQ", cluster.nodes)
-        return cluster
+    def _start_kafka(self, folder: Path, *, cluster: bool, real: bool) -> dict[str, str]:
+        """Start a Kafka, and return the variables that lead there."""
+        kafka: Kafka | KafkaCluster | MockKafka
+        if cluster or real:
+            kafka = KafkaCluster(folder) if cluster else Kafka(folder / "kafka")
+            self._start("Kafka" if cluster else "Kafka (a real broker)", kafka)
+        else:
+            kafka = self._stack.enter_context(contextlib.closing(MockKafka()))
+            self._is_up("Kafka (librdkafka's mock cluster)", kafka.bootstrap)
+        kafka.create_topic(TOPIC)
+        return {SERVERS: kafka.bootstrap, "KAFKA_TOPIC": TOPIC}
 
-    def _kafkas(self, folder: Path) -> Cluster:
-        cluster = KafkaCluster(folder)
-        kafka = clusters.real(self._stack, cluster)
-        self._are_up("Kafka", cluster.nodes)
-        return kafka
+    def _use_given_kafka(self) -> dict[str, str]:
+        """Return the variables that lead to the Kafka that the environment names.
 
-    def _rabbitmq(self, folder: Path) -> RabbitMQ:
-        broker = RabbitMQ(folder)
+        The topic is `KAFKA_TOPIC`, or one with a name of its own, so that nobody's topic is written
+        to by surprise. When it isn't there it is made, and removed with the stack.
+        """
+        variables = {"KAFKA_TOPIC": f"cki-notifier-demo-{uuid4().hex[:8]}"} | given_variables()
+        topic = topic_of(variables)
+        is_missing = not topic.partitions()
+        self._is_up("Kafka (yours)", variables[SERVERS])
+        if is_missing:
+            with interrupts.postponed():
+                topic.create()
+                self._stack.callback(_delete, topic)
+            topic.wait()
+        return variables
+
+    def _start(self, what: str, broker: RabbitMQ | RabbitMQCluster | Kafka | KafkaCluster) -> None:
         # Before the start, so that it is ended however far the start came. Nothing has to be kept.
         self._stack.callback(broker.kill)
         broker.start()
-        self._is_up("RabbitMQ", f"{broker.host}:{broker.port}")
-        return broker
+        nodes: Sequence[RabbitMQ | Kafka] = (
+            broker.nodes if isinstance(broker, RabbitMQCluster | KafkaCluster) else [broker]
+        )
+        for node in nodes:
+            name, address = node.folder.name, f"{node.host}:{node.port}"
+            self.members[name] = Member(node, address)
+            self._is_up(f"{what} ({name})" if len(nodes) > 1 else what, address)
 
-    def _kafka(self, folder: Path, *, real: bool) -> Cluster:
-        if real:
-            cluster = clusters.real(self._stack, Kafka(folder))
-        elif clusters.is_given(os.environ):
-            cluster = clusters.given(self._stack, os.environ, self._interrupts)
-        else:
-            cluster = clusters.mock(self._stack)
-        self._is_up(cluster.title, cluster.bootstrap)
-        return cluster
-
-    def _notifier(self, folder: Path, environment: Mapping[str, str], what: str) -> Notifier:
-        notifier = Notifier(folder, environment)
+    def _start_notifier(self, folder: Path, environment: Mapping[str, str], what: str) -> None:
+        port = free_port()
+        notifier = Notifier(folder, {**environment, "CKI_METRICS_PORT": str(port)})
         self._stack.callback(notifier.stop, seconds=_UNWIND_SECONDS)
         notifier.start()
         self._is_up(f"the daemon ({what})", "consumes its queue")
-        return notifier
-
-    def _are_up(self, what: str, nodes: Sequence[RabbitMQ] | Sequence[Kafka]) -> None:
-        for node in nodes:
-            host = node.host if isinstance(node, RabbitMQ) else "127.0.0.1"
-            self._members[node.folder.name] = Member(node, address := f"{host}:{node.port}")
-            self._is_up(f"{what} ({node.folder.name})", address)
+        page = f"http://127.0.0.1:{port}/"
+        self._is_up("its status page", page)
+        self.daemons.append(notifier)
+        self.pages.append(page)
+        self.members[folder.name] = Member(notifier, page)
 
     def _is_up(self, what: str, where: str) -> None:
         now = time.monotonic()
@@ -180,23 +195,16 @@ class Builder:
         self._since = now
 
 
-def _addresses(rabbitmq: RabbitMQ | RabbitMQCluster) -> list[str]:
-    user = f"{RabbitMQ.user}:{RabbitMQ.password}"
-    return [f"amqp://{user}@{host}:{rabbitmq.port}/%2F" for host in rabbitmq.host.split()]
-
-
-def _environment(
-    services: Services, rabbitmq: RabbitMQ | RabbitMQCluster, cluster: Cluster
-) -> dict[str, str]:
-    """Return the daemon's configuration, all but a port; there's nothing of the user's own."""
+def _environment(services: Services, rabbitmq: RabbitMQ | RabbitMQCluster) -> dict[str, str]:
+    """Return the daemon's configuration but for Kafka; there's nothing of the user's own."""
     return {
         "DATAWAREHOUSE_URL": services.warehouse.url,
         "DATAWAREHOUSE_TOKEN": services.warehouse.token,
         "GITLAB_TOKENS": json.dumps({services.gitlab.url.partition("//")[2]: "GITLAB_TOKEN"}),
-        "GITLAB_TOKEN": _GITLAB_TOKEN,
+        "GITLAB_TOKEN": services.gitlab.token or "",
         "JIRA_SERVER": services.jira.url,
-        "JIRA_EMAIL": _JIRA_EMAIL,
-        "JIRA_TOKEN_AUTH": _JIRA_TOKEN,
+        "JIRA_EMAIL": services.jira.email or "",
+        "JIRA_TOKEN_AUTH": services.jira.token or "",
         # One in which messages are sent.
         "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
         "RABBITMQ_HOST": rabbitmq.host,
@@ -204,7 +212,6 @@ def _environment(
         # The default asks for checkouts alone, but the demo shows that others are ignored.
         "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
         "CKI_METRICS_ENABLED": "true",
-        **cluster.variables,
     }
 
 
@@ -215,6 +222,13 @@ def _write_env_file(path: Path, environment: Mapping[str, str]) -> None:
     programs = shlex.quote(str(Path(sys.executable).parent))
     path.touch(mode=0o600)
     path.write_text(f"export PATH={programs}:$PATH\n{''.join(lines)}")
+
+
+def _delete(topic: Topic) -> None:
+    try:
+        topic.delete()
+    except (KafkaException, ProcessError, TimeoutError) as error:
+        print(f"The topic {topic.name} could not be deleted: {error}")
 
 
 def _remove(folder: Path) -> None:

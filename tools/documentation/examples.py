@@ -3,9 +3,8 @@
 The samples are one merge request's checkout as the warehouse, GitLab and Jira show it.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,9 +17,8 @@ from cki_notifier.message.event import record_of
 from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, Stage, Status
 from cki_notifier.notification.parse import parse
 from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument
-from tools import PROJECT
+from tools.stand_ins.documents import SAMPLES, sample
 
-SAMPLES: Final = PROJECT / "tests" / "samples"
 #: The warehouse that the records come from.
 SOURCE: Final = "https://datawarehouse.example.com"
 #: What the warehouse announces a stage by, and when: the builds come hours before the outcome.
@@ -35,11 +33,6 @@ _LATENCY: Final = timedelta(seconds=1)
 def text(name: str) -> bytes:
     """Return a sample as it is."""
     return (SAMPLES / f"{name}.json").read_bytes()
-
-
-def sample(name: str) -> Any:
-    """Return what a sample says."""
-    return json.loads(text(name))
 
 
 def evidence() -> Evidence:

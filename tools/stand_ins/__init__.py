@@ -10,65 +10,34 @@ they were given, and misbehave when they're told to::
 As a program of its own, `python -m tools.stand_ins`, they have what the demo tells of.
 """
 
-from types import TracebackType
 from typing import Self
 
-from .connection import Answer, Connection, Seen
-from .faults import (
-    Dated,
-    Drip,
-    DripHeaders,
-    Exchange,
-    Fault,
-    Garbage,
-    Hang,
-    Html,
-    Late,
-    NoBackend,
-    Paced,
-    Redirect,
-    RedirectLoop,
-    Reset,
-    Status,
-    Swollen,
-    Truncated,
-)
-from .gitlab import Gitlab
-from .jira import Jira
-from .sentry import Sentry
-from .server import ANYWHERE, Place, Service
-from .warehouse import Warehouse
-
-__all__ = [
-    "ANYWHERE",
-    "Answer",
-    "Connection",
-    "Dated",
-    "Drip",
-    "DripHeaders",
-    "Exchange",
-    "Fault",
-    "Garbage",
-    "Gitlab",
-    "Hang",
-    "Html",
-    "Jira",
-    "Late",
-    "NoBackend",
-    "Paced",
-    "Place",
-    "Redirect",
-    "RedirectLoop",
-    "Reset",
-    "Seen",
-    "Sentry",
-    "Service",
-    "Services",
-    "Status",
-    "Swollen",
-    "Truncated",
-    "Warehouse",
-]
+from .faults import Dated as Dated
+from .faults import Drip as Drip
+from .faults import DripHeaders as DripHeaders
+from .faults import Garbage as Garbage
+from .faults import Hang as Hang
+from .faults import Html as Html
+from .faults import Late as Late
+from .faults import NoBackend as NoBackend
+from .faults import Paced as Paced
+from .faults import Redirect as Redirect
+from .faults import RedirectLoop as RedirectLoop
+from .faults import Reset as Reset
+from .faults import Status as Status
+from .faults import Swollen as Swollen
+from .faults import Truncated as Truncated
+from .gitlab import Gitlab as Gitlab
+from .jira import Jira as Jira
+from .sentry import Sentry as Sentry
+from .server import ANYWHERE as ANYWHERE
+from .server import Answer as Answer
+from .server import Exchange as Exchange
+from .server import Fault as Fault
+from .server import Place as Place
+from .server import Seen as Seen
+from .server import Service as Service
+from .warehouse import Warehouse as Warehouse
 
 
 class Services:
@@ -77,30 +46,20 @@ class Services:
     def __init__(
         self, warehouse: Place = ANYWHERE, gitlab: Place = ANYWHERE, jira: Place = ANYWHERE
     ) -> None:
-        """Reserve the ports."""
         self.warehouse = Warehouse(warehouse)
         self.gitlab = Gitlab(gitlab)
         self.jira = Jira(jira)
+        self.all: tuple[Service, ...] = (self.warehouse, self.gitlab, self.jira)
 
     def __enter__(self) -> Self:
-        """Listen."""
-        for service in self._all():
+        for service in self.all:
             service.up()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close them."""
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """End whatever still goes on, hanging requests included, and free the ports."""
-        for service in self._all():
+        for service in self.all:
             service.stop()
-
-    def _all(self) -> tuple[Service, ...]:
-        return self.warehouse, self.gitlab, self.jira

@@ -41,8 +41,7 @@ def main() -> int:
         return 2
     deque(scenario(services), maxlen=0)  # each scene brings the documents up to date
     with services:
-        up = (services.warehouse, services.gitlab, services.jira)
-        print("Standing in at", *(service.url for service in up), flush=True)
+        print("Standing in at", *(service.url for service in services.all), flush=True)
         signal.sigwait(_SIGNALS)
     return 0
 

@@ -2,6 +2,9 @@
 
 Import the module and not its names, of which one is `test`.
 
+What they show by default is the one merge request's checkout of the samples, JSON files of the same
+names in `samples/`; ids and numbers follow from what a factory is told.
+
 Every factory takes changes as keywords. They replace a top-level field, `misc` is merged into
 the default one, and the value `MISSING` takes a field away::
 
@@ -13,8 +16,10 @@ Nothing is shared between two documents, so each may be changed in place as well
 
 import copy
 import enum
+import json
 import zlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -37,23 +42,27 @@ Changes: TypeAlias = Mapping[str, object] | Missing | None
 
 UNCHANGED: Final[Mapping[str, object]] = MappingProxyType({})
 
+SAMPLES: Final = Path(__file__).with_name("samples")
+
+
+def sample(name: str) -> Any:
+    """Return what a sample says."""
+    return json.loads((SAMPLES / f"{name}.json").read_bytes())
+
+
+#: The first of each list in the sample document with everything, as JSON, to be read anew.
+_FIRST: Final = {
+    name: json.dumps(listed[0])
+    for name, listed in sample("checkout-all").items()
+    if name != "version"
+}
 CHECKOUT_ID: Final = "redhat:2167003491"
 PIPELINES: Final = (
     "https://gitlab.com/redhat/red-hat-ci-tools/kernel/cki-internal-pipelines"
     "/cki-trusted-contributors/-/pipelines"
 )
-PIPELINE: Final = f"{PIPELINES}/2167003491"
-COMMIT: Final = "8d6f2a1c9be04a7d3f5c6e7081920a3b4c5d6e7f"
-PACKAGE_RELEASE: Final = "503.5021_2167003491.el9"
 LABELS: Final = ("Subsystem:net", "ExternalCI::lnst::NeedsTesting", "readyForQA")
-DESCRIPTION: Final = (
-    "Backport of the ice fixes.\n"
-    "\n"
-    "JIRA: https://redhat.atlassian.net/browse/RHEL-40001\n"
-    "Bugzilla: https://bugzilla.redhat.com/2210001\n"
-    "\n"
-    "Signed-off-by: Somebody <somebody@example.com>\n"
-)
+DESCRIPTION: Final[str] = sample("merge-request")["description"]
 
 
 def changed(
@@ -80,7 +89,7 @@ def checkout(
     checkout_id: str = CHECKOUT_ID,
     *,
     merge_request: str | None = None,
-    pipeline: str | None = PIPELINE,
+    pipeline: str | None = f"{PIPELINES}/2167003491",
     misc: Changes = UNCHANGED,
     **changes: object,
 ) -> Document:
@@ -88,47 +97,19 @@ def checkout(
 
     `merge_request` and `pipeline` are URLs; None leaves the fact out of the checkout's misc.
     """
-    details: Document = {
-        "iid": number(checkout_id),
-        "is_public": True,
-        "kernel_version": f"5.14.0-{PACKAGE_RELEASE}",
-        "retrigger": False,
-        "ready_to_report": True,
-        "notification_sent_build_setups_finished": True,
-        "source_package_name": "kernel",
-        "source_package_version": "5.14.0",
-        "source_package_release": PACKAGE_RELEASE,
-        "patchset_modified_files": [
-            {"path": "drivers/net/ethernet/intel/ice/ice_main.c"},
-            {"path": "redhat/kernel.changelog-9.6"},
-        ],
-        "provenance": [],
-    }
-    document: Document = {
-        "id": checkout_id,
-        "origin": "redhat",
-        "tree_name": "c9s",
-        "git_repository_url": "https://gitlab.com/redhat/centos-stream/src/kernel/"
-        "centos-stream-9.git",
-        "git_repository_branch": "main",
-        "git_commit_hash": COMMIT,
-        "git_commit_name": "kernel-5.14.0-503.el9-12-g8d6f2a1c9be0",
-        "patchset_files": [],
-        "start_time": "2026-11-20T08:01:12.000000+00:00",
-        "contacts": ["kernel-dev@example.com"],
-        "valid": True,
-        "misc": details,
-    }
+    document = json.loads(_FIRST["checkouts"]) | {"id": checkout_id, "patchset_files": []}
+    details = document["misc"] | {"iid": number(checkout_id), "provenance": []}
+    del details["mr"]
     if merge_request is not None:
         diff = f"{merge_request}.diff"
         details["mr"] = {"url": merge_request, "diff_url": diff}
         document["patchset_files"].append({"name": diff.rpartition("/")[2], "url": diff})
     if pipeline is not None:
-        details["provenance"] += [
+        details["provenance"] = [
             _provenance("coordinator", pipeline),
             _provenance("executor", pipeline.replace("/pipelines/", "/jobs/")),
         ]
-    return changed(document, changes, misc)
+    return changed(document | {"misc": details}, changes, misc)
 
 
 def _provenance(function: str, url: str) -> Document:
@@ -143,7 +124,7 @@ def build(
     misc: Changes = UNCHANGED,
     **changes: object,
 ) -> Document:
-    """Return a valid build of a checkout, as schema v4 has it.
+    """Return a valid build of a checkout, with packages of its version, as schema v4 has it.
 
     For v5 pass `status="PASS", valid=MISSING`. A second build of the same architecture and kind
     needs an `id` of its own.
@@ -151,38 +132,21 @@ def build(
     package = "kernel-debug" if debug else "kernel"
     build_id = f"{checkout['id']}-{architecture}-{package}"
     job = number(build_id)
-    artifacts = f"https://s3.example.com/trusted/{number(checkout['id'])}/{job}/artifacts"
-    document: Document = {
+    document = json.loads(_FIRST["builds"]) | {
         "id": build_id,
         "checkout_id": checkout["id"],
-        "origin": "redhat",
         "architecture": architecture,
-        "command": "rpmbuild --rebuild",
-        "compiler": "gcc (GCC) 11.5.0",
-        "config_name": "fedora",
-        "start_time": "2026-11-20T08:09:40.000000+00:00",
-        "duration": 3120,
-        "valid": True,
-        "output_files": [
-            {
-                "name": "kernel_package_url",
-                "url": f"{artifacts}/repo/5.14.0-{PACKAGE_RELEASE}.{architecture}",
-            },
-            {"name": "kernel_browse_url", "url": "https://s3.example.com/trusted/index.html"},
-        ],
-        "misc": {
-            "iid": job,
-            "debug": debug,
-            "kpet_tree_name": "c9s",
-            "kpet_tree_family": "rhel9",
-            "package_name": package,
-            "package_version": "5.14.0",
-            "package_release": PACKAGE_RELEASE,
-            "provenance": [
-                _provenance("executor", PIPELINES.replace("pipelines", f"jobs/{job}")),
-            ],
-        },
     }
+    source, details = checkout.get("misc") or {}, document["misc"]
+    details |= {"iid": job, "debug": debug, "package_name": package}
+    for name in ("package_version", "package_release"):
+        details[name] = source.get(f"source_{name}", details[name])
+    details["provenance"] = [
+        _provenance("executor", PIPELINES.replace("/pipelines", f"/jobs/{job}"))
+    ]
+    version = f"{details['package_version']}-{details['package_release']}"
+    artifacts = f"https://s3.example.com/trusted/{number(checkout['id'])}/{job}/artifacts"
+    document["output_files"][0]["url"] = f"{artifacts}/repo/{version}.{architecture}"
     return changed(document, changes, misc)
 
 
@@ -200,22 +164,15 @@ def test(
     A second run of the same path on the same build needs an `id` of its own.
     """
     test_id = f"{build['id']}_upt_{path}"
-    document: Document = {
+    document = json.loads(_FIRST["tests"]) | {
         "id": test_id,
         "build_id": build["id"],
-        "origin": "redhat",
         "path": path,
         "comment": path,
         "status": status,
         "waived": waived,
-        "start_time": "2026-11-20T10:00:00.000000+00:00",
-        "duration": 60,
-        "environment": {"comment": "host-1.example.com"},
-        "misc": {
-            "iid": number(test_id),
-            "maintainers": [{"name": "Maintainer", "email": "maintainer@example.com"}],
-        },
     }
+    document["misc"]["iid"] = number(test_id)
     return changed(document, changes, misc)
 
 
@@ -226,12 +183,8 @@ def testresult(
     **changes: object,
 ) -> Document:
     """Return the result of one part of a test."""
-    document = {
-        "id": f"{test['id']}.{name}",
-        "test_id": test["id"],
-        "name": name,
-        "status": status,
-    }
+    result_id = f"{test['id']}.{name}"
+    document = {"id": result_id, "test_id": test["id"], "name": name, "status": status}
     return changed(document, changes)
 
 
@@ -279,17 +232,15 @@ def everything(
     **changes: object,
 ) -> Document:
     """Return the document behind `/checkouts/{id}/all`."""
-    document = _everything(checkout, builds, tests, testresults, occurrences)
-    return changed(copy.deepcopy(document), changes)
-
-
-def _everything(checkout: Mapping[str, Any], *parts: Iterable[Mapping[str, Any]]) -> Document:
-    lists = ("builds", "tests", "testresults", "issueoccurrences")
-    return {
+    document = {
         "version": {"major": 4, "minor": 2},
         "checkouts": [checkout],
-        **{name: list(part) for name, part in zip(lists, parts, strict=True)},
+        "builds": list(builds),
+        "tests": list(tests),
+        "testresults": list(testresults),
+        "issueoccurrences": list(occurrences),
     }
+    return changed(copy.deepcopy(document), changes)
 
 
 def large_all(
@@ -310,22 +261,14 @@ def large_all(
         for index in range(tests)
     ]
     parts = [testresult(run, f"part-{part}") for run in runs for part in range(results)]
-    # Not copied once more: that takes longer than all the rest.
-    return _everything(source, builds, runs, parts, ())
+    # Without a copy of the lists, which would take longer than all the rest.
+    return everything(source, builds) | {"tests": runs, "testresults": parts}
 
 
 def _test_with_logs(build: Mapping[str, Any], path: str) -> Document:
     directory = f"https://s3.example.com/trusted/{number(build['id'])}/tests/{path}/artifacts"
-    logs = [
-        {"name": name, "url": f"{directory}/{name}"}
-        for name in (
-            "console.log",
-            "dmesg.log",
-            "journal.log",
-            "output.log",
-            "resultoutputfile.log",
-        )
-    ]
+    names = ("console.log", "dmesg.log", "journal.log", "output.log", "resultoutputfile.log")
+    logs = [{"name": name, "url": f"{directory}/{name}"} for name in names]
     return test(build, path, log_url=f"{directory}/console.log", output_files=logs)
 
 
@@ -334,8 +277,6 @@ def merge_request(
     *,
     state: str = "opened",
     draft: bool = False,
-    labels: Iterable[str] = LABELS,
-    description: str | None = DESCRIPTION,
     head_pipeline: str | None = None,
     **changes: object,
 ) -> Document:
@@ -343,23 +284,19 @@ def merge_request(
 
     `head_pipeline` is the pipeline's URL, maybe in a fork; None for a merge request without.
     """
-    title = "ice: fix link flap on resume"
-    document: Document = {
+    document: Document = sample("merge-request")
+    document |= {
         "id": number(url),
         "iid": int(url.rpartition("/")[2]),
-        "project_id": number(url.partition("/-/")[0]),
-        "title": f"Draft: {title}" if draft else title,
-        "description": description,
+        "title": f"Draft: {document['title']}" if draft else document["title"],
         "state": state,
         "draft": draft,
-        "work_in_progress": draft,
-        "labels": list(labels),
-        "source_branch": "ice",
-        "target_branch": "main",
-        "sha": COMMIT,
         "web_url": url,
-        "head_pipeline": _pipeline(head_pipeline, sha=COMMIT) if head_pipeline else None,
+        "labels": list(LABELS),
+        "head_pipeline": None,
     }
+    if head_pipeline:
+        document["head_pipeline"] = _pipeline(head_pipeline) | {"sha": document["sha"]}
     return changed(document, changes)
 
 
@@ -374,21 +311,14 @@ def bridge(pipeline_url: str | None, **changes: object) -> Document:
     return changed(document, changes)
 
 
-def _pipeline(url: str, **more: object) -> Document:
-    return {"id": int(urlsplit(url).path.rpartition("/")[2]), "web_url": url, **more}
+def _pipeline(url: str) -> Document:
+    return {"id": int(urlsplit(url).path.rpartition("/")[2]), "web_url": url}
 
 
 def jira_issue(key: str, **fields: object) -> Document:
     """Return an issue as Jira's REST API v2 finds it; keywords change its `fields`."""
-    defaults = {
-        "summary": "ice: link flaps on resume",
-        "status": {"name": "In Progress"},
-        "priority": {"name": "Major"},
-        "components": [{"name": "kernel / Networking"}],
-        "fixVersions": [{"name": "rhel-9.6"}],
-        "labels": ["kernel"],
-    }
-    return {"id": str(number(key)), "key": key, "fields": changed(defaults, fields)}
+    issue = sample("jira-search")["issues"][0]
+    return {"id": str(number(key)), "key": key, "fields": changed(issue["fields"], fields)}
 
 
 def notification(

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from tools.stand_ins.documents import Document
 
-from .connection import Answer, Seen, json_answer
-from .server import ANYWHERE, Place, Service
+from .server import ANYWHERE, Answer, Place, Seen, Service, json_answer
 
 UNAUTHORIZED = json_answer({"message": "401 Unauthorized"}, 401)
 NO_PROJECT = json_answer({"message": "404 Project Not Found"}, 404)
@@ -18,6 +17,7 @@ FORBIDDEN = json_answer({"message": "403 Forbidden"}, 403)
 NOT_ALLOWED = json_answer({"error": "405 Not Allowed"}, 405, {"Allow": "GET, HEAD"})
 
 USER = {"id": 7, "username": "cki-bot", "name": "CKI Bot"}
+TOKEN = {"id": 11, "name": "notifier", "active": True, "revoked": False}
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
 #: What GitLab called the list of a pipeline's trigger jobs: until 19.1, now, and at last.
@@ -40,7 +40,6 @@ class Gitlab(Service):
     """
 
     def __init__(self, place: Place = ANYWHERE) -> None:
-        """Start without any project."""
         super().__init__(place)
         self.token: str | None = None
         #: When the token ends, as GitLab writes a day, and what it may be used for.
@@ -68,15 +67,13 @@ class Gitlab(Service):
         return f"{self.url}{self.path}/{project}/-/pipelines/{pipeline_id}"
 
     def add_merge_request(
-        self,
-        document: Mapping[str, Any],
-        bridges: Iterable[Mapping[str, Any]] = (),
+        self, document: Mapping[str, Any], bridges: Iterable[Mapping[str, Any]] = ()
     ) -> None:
         """Store a merge request, in place of an older one, and its head pipeline's bridges.
 
         Both are found where their `web_url` says; its host doesn't matter.
         """
-        project = self._project(document["web_url"])
+        project, _ = self._place(document["web_url"])
         self._projects.add(project)
         self._merge_requests[project, str(document["iid"])] = json_answer(document)
         if pipeline := document.get("head_pipeline"):
@@ -87,91 +84,60 @@ class Gitlab(Service):
         listed = [dict(bridge) for bridge in bridges]
         triggered = (it["downstream_pipeline"] for it in listed if it.get("downstream_pipeline"))
         for url in [pipeline_url, *(it["web_url"] for it in triggered if "web_url" in it)]:
-            project = self._project(url)
-            self._projects.add(project)
-            self._bridges.setdefault((project, url.rpartition("/")[2]), [])
-        self._bridges[self._project(pipeline_url), pipeline_url.rpartition("/")[2]] = listed
+            self._projects.add(self._place(url)[0])
+            self._bridges.setdefault(self._place(url), [])
+        self._bridges[self._place(pipeline_url)] = listed
 
-    def route(self, request: Seen) -> Answer:
+    def route(self, request: Seen) -> Answer:  # noqa: PLR0911  # a table of routes
         """Answer from what is stored."""
-        if not self._allowed(request):
+        sent = (request.headers.get("private-token"), request.headers.get("authorization"))
+        if self.token is not None and self.token != sent[0] and f"Bearer {self.token}" != sent[1]:
             return UNAUTHORIZED
         if request.method not in {"GET", "HEAD"}:
             return NOT_ALLOWED
-        parts, base = request.parts, [it for it in self.path.split("/") if it]
-        if parts[: len(base)] != base:
+        base = [*filter(None, self.path.split("/")), "api", "v4"]
+        if request.parts[: len(base)] != base:
             return NO_ROUTE
-        parts = parts[len(base) :]
-        return self._about_token(parts) or self._about_project(parts, request)
-
-    def _about_token(self, parts: list[str]) -> Answer | None:
-        match parts:
-            case ["api", "v4", "user"]:
+        match request.parts[len(base) :]:
+            case ["user"]:
                 return json_answer(USER)
-            case ["api", "v4", "personal_access_tokens", "self"]:
-                return json_answer(self._token())
-        return None
-
-    def _about_project(self, parts: list[str], request: Seen) -> Answer:
-        known = self._projects - self.private
-        match parts:
-            case ["api", "v4", "projects", project, *_] if project not in known:
+            case ["personal_access_tokens", "self"]:
+                ends, scopes = self.token_ends, self.token_scopes
+                return json_answer(TOKEN | {"scopes": scopes, "expires_at": ends})
+            case ["projects", project, *_] if project not in self._projects - self.private:
                 return NO_PROJECT
-            case ["api", "v4", "projects", project, "merge_requests", iid]:
+            case ["projects", project, "merge_requests", iid]:
                 return self._merge_requests.get((project, iid), NOT_FOUND)
-            case ["api", "v4", "projects", project, "pipelines", pipeline_id, name] if (
-                name in self.names
-            ):
+            case ["projects", project, "pipelines", pipeline_id, name] if name in self.names:
                 if project in self.members_only:
                     return FORBIDDEN
                 bridges = self._bridges.get((project, pipeline_id))
                 return NOT_FOUND if bridges is None else self._page(bridges, request)
         return NO_ROUTE
 
-    def _token(self) -> Document:
-        return {
-            "id": 11,
-            "name": "notifier",
-            "scopes": self.token_scopes,
-            "active": True,
-            "revoked": False,
-            "expires_at": self.token_ends,
-        }
-
-    def _allowed(self, request: Seen) -> bool:
-        sent = (request.headers.get("private-token"), request.headers.get("authorization"))
-        return self.token is None or sent[0] == self.token or sent[1] == f"Bearer {self.token}"
-
     def _page(self, items: list[Document], request: Seen) -> Answer:
         """Return a page with the headers of offset-based pagination, as GitLab documents them."""
-        size = min(_positive(request.first("per_page")) or PAGE_SIZE, LARGEST_PAGE)
-        page = _positive(request.first("page")) or 1
+        size = min(request.number("per_page") or PAGE_SIZE, LARGEST_PAGE)
+        page = request.number("page") or 1
         pages = max(1, -(-len(items) // size))
-        links = {"prev": page - 1, "next": page + 1, "first": 1, "last": pages}
-        links = {rel: number for rel, number in links.items() if 1 <= number <= pages}
+        numbers = {"prev": page - 1, "next": page + 1, "first": 1, "last": pages}
+        links = {
+            rel: self.url + request.target_with(page=number, per_page=size)
+            for rel, number in numbers.items()
+            if 1 <= number <= pages
+        }
         headers = {
-            "Link": ", ".join(
-                f'<{self._link(request, number, size)}>; rel="{rel}"'
-                for rel, number in links.items()
-            ),
-            "x-next-page": str(links.get("next", "")),
+            "Link": ", ".join(f'<{url}>; rel="{rel}"' for rel, url in links.items()),
+            "x-next-page": str(page + 1) if "next" in links else "",
             "x-page": str(page),
             "x-per-page": str(size),
-            "x-prev-page": str(links.get("prev", "")),
+            "x-prev-page": str(page - 1) if "prev" in links else "",
             "x-total": str(len(items)),
             "x-total-pages": str(pages),
         }
         return json_answer(items[(page - 1) * size : page * size], headers=headers)
 
-    def _link(self, request: Seen, page: int, size: int) -> str:
-        parameters = dict(parse_qsl(request.target.partition("?")[2]))
-        parameters |= {"page": str(page), "per_page": str(size)}
-        return f"{self.url}{request.path}?{urlencode(parameters)}"
-
-    def _project(self, url: str) -> str:
-        path = urlsplit(url).path.removeprefix(self.path)
-        return path.strip("/").partition("/-/")[0]
-
-
-def _positive(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    def _place(self, url: str) -> tuple[str, str]:
+        """Return the project and the number in a URL."""
+        project, _, place = urlsplit(url).path.removeprefix(self.path).strip("/").partition("/-/")
+        return project, place.rpartition("/")[2]

@@ -7,15 +7,13 @@ platform/rest/v2/ and https://docs.atlassian.com/software/jira/docs/api/REST/ ha
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
 from tools.stand_ins.documents import Document
 
-from .connection import Answer, Seen, json_answer
-from .server import ANYWHERE, Place, Service
+from .server import ANYWHERE, Answer, Place, Seen, Service, json_answer
 
 #: `key in (…)`, with or without an order.
 KEYS_IN = re.compile(
@@ -55,44 +53,16 @@ UNAUTHORIZED = json_answer(
 NO_SESSION = json_answer({"error": "Failed to parse Connect Session Auth Token"}, 403)
 #: What the gateway answers without a token that it knows.
 NO_SCOPE = json_answer({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
-#: The search that the Cloud no longer has.
-REMOVED = json_answer(
-    {
-        "errorMessages": [
-            "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API."
-        ],
-        "errors": {},
-    },
-    410,
-)
-NO_ISSUE = json_answer(
-    {
-        "errorMessages": ["Issue does not exist or you do not have permission to see it."],
-        "errors": {},
-    },
-    404,
-)
 NO_ROUTE = json_answer({"message": "null for uri", "status-code": 404}, 404)
 NOT_ALLOWED = json_answer({"message": "HTTP 405 Method Not Allowed", "status-code": 405}, 405)
 
 
 class _RefusedError(Exception):
-    """A search that is answered with 400 and this list of messages."""
+    """A request that is answered with this status and these messages."""
 
-    def __init__(self, *messages: str) -> None:
+    def __init__(self, status: int, *messages: str) -> None:
         super().__init__()
-        self.messages = messages
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """What is searched for."""
-
-    jql: str
-    validate: bool
-    fields: frozenset[str]
-    start: int
-    limit: int
+        self.answer = json_answer({"errorMessages": messages, "errors": {}}, status)
 
 
 class Jira(Service):
@@ -107,7 +77,6 @@ class Jira(Service):
     """
 
     def __init__(self, place: Place = ANYWHERE, kind: Kind = Kind.SERVER) -> None:
-        """Start without any issue."""
         super().__init__(place)
         self.kind = kind
         self.token: str | None = None
@@ -119,11 +88,7 @@ class Jira(Service):
     @property
     def address(self) -> str:
         """What clients are to be configured with: `url`, with the site's id at the gateway."""
-        return self.url + self._prefix
-
-    @property
-    def _prefix(self) -> str:
-        return f"/ex/jira/{CLOUD_ID}" if self.kind == Kind.GATEWAY else ""
+        return f"{self.url}/ex/jira/{CLOUD_ID}" if self.kind == Kind.GATEWAY else self.url
 
     def add_issue(self, document: Mapping[str, Any]) -> None:
         """Store an issue, in place of an older one with its key."""
@@ -136,126 +101,99 @@ class Jira(Service):
 
     def route(self, request: Seen) -> Answer:
         """Answer from what is stored."""
-        if not request.path.startswith(self._prefix):
+        prefix = self.address.removeprefix(self.url) + "/rest/api/2/"
+        if not request.path.startswith(prefix):
             return NO_ROUTE
-        path = request.path.removeprefix(self._prefix)
-        return self._refuse(request, path) or self._route(request, path)
+        resource = request.path.removeprefix(prefix)
+        try:
+            return self._refusal(request, resource) or self._route(request, resource)
+        except _RefusedError as refused:
+            return refused.answer
 
-    def _refuse(self, request: Seen, path: str) -> Answer | None:
+    def _refusal(self, request: Seen, resource: str) -> Answer | None:
         """Return how a request is refused that has not what it takes, None for one that has."""
         given = request.headers.get("authorization", "")
-        if self.token is None or given == self._expected():
+        pair = base64.b64encode(f"{self.email}:{self.token}".encode()).decode()
+        expected = f"Basic {pair}" if self.kind == Kind.CLOUD else f"Bearer {self.token}"
+        if self.token is None or given == expected:
             return None
         if self.kind == Kind.GATEWAY:
             return NO_SCOPE
-        if path == "/rest/api/2/serverInfo" and not given:
+        if resource == "serverInfo" and not given:
             return None  # everybody may know
         if self.kind == Kind.CLOUD and given.startswith("Bearer "):
             return NO_SESSION
         return UNAUTHORIZED
 
-    def _expected(self) -> str:
-        if self.kind == Kind.CLOUD:
-            pair = f"{self.email}:{self.token}"
-            return f"Basic {base64.b64encode(pair.encode()).decode()}"
-        return f"Bearer {self.token}"
-
-    def _route(self, request: Seen, path: str) -> Answer:
-        match request.method, path:
-            case "GET" | "POST", "/rest/api/2/search" | "/rest/api/2/search/jql":
-                return self._answer_search(request, path)
-            case "GET", "/rest/api/2/serverInfo" | "/rest/api/2/myself":
-                return json_answer(MYSELF if path.endswith("myself") else self._server_info())
-            case "GET", _ if path.startswith("/rest/api/2/issue/"):
-                return self._answer_issue(request, path.rpartition("/")[2])
-            case _, "/rest/api/2/search" | "/rest/api/2/serverInfo":
+    def _route(self, request: Seen, resource: str) -> Answer:  # a table
+        match request.method, resource.split("/"):
+            case "GET" | "POST", ["search", *jql]:
+                if jql == (["jql"] if self.kind.is_cloud else []):
+                    return json_answer(self._find(_asked(request)))
+                if self.kind.is_cloud:
+                    hint = "Please migrate to the /rest/api/3/search/jql API."
+                    raise _RefusedError(410, f"The requested API has been removed. {hint}")
+            case "GET", ["serverInfo"]:
+                return json_answer(self._server_info())
+            case "GET", ["myself"]:
+                return json_answer(MYSELF)
+            case "GET", ["issue", key]:
+                if (issue := self._issue(key.upper())) is not None:
+                    return json_answer(_narrow(issue, _asked(request)))
+                message = "Issue does not exist or you do not have permission to see it."
+                raise _RefusedError(404, message)
+            case _, ["search" | "serverInfo"]:
                 return NOT_ALLOWED
         return NO_ROUTE
-
-    def _answer_issue(self, request: Seen, key: str) -> Answer:
-        issue = self._issue(key.upper())
-        if issue is None:
-            return NO_ISSUE
-        return json_answer(_narrow(issue, _read_search(request).fields))
 
     def _issue(self, key: str) -> Document | None:
         return self._issues.get(self._moved.get(key, key))
 
-    def _answer_search(self, request: Seen, path: str) -> Answer:
-        if path.endswith("/jql") != self.kind.is_cloud:
-            return REMOVED if self.kind.is_cloud else NO_ROUTE
-        try:
-            return json_answer(self._find(_read_search(request)))
-        except _RefusedError as refused:
-            return json_answer({"errorMessages": refused.messages, "errors": {}}, 400)
-
-    def _find(self, search: _Search) -> Document:
-        keys = _read_keys(search.jql)
+    def _find(self, asked: Mapping[str, Any]) -> Document:
+        keys = _read_keys(str(asked.get("jql", "")))
         unknown = [
             f"An issue with key '{key}' does not exist for field 'key'."
             for key in keys
             if self._issue(key) is None
         ]
-        validates = self.names_unknown_keys if self.kind.is_cloud else search.validate
-        if unknown and validates:
-            raise _RefusedError(*unknown)
+        validates = str(asked.get("validateQuery", True)).lower() != "false"
+        if unknown and (self.names_unknown_keys if self.kind.is_cloud else validates):
+            raise _RefusedError(400, *unknown)
         # Without an order the newest issue comes first, whatever the order of the keys.
         found = {issue["key"]: issue for key in keys if (issue := self._issue(key))}
         order = sorted(found, key=_place, reverse=True)
-        page = order[search.start : search.start + search.limit]
-        issues = [_narrow(found[key], search.fields) for key in page]
+        start = int(asked.get("startAt", 0))
+        limit = min(int(asked.get("maxResults", 50)), LARGEST_PAGE)
+        page = order[start : start + limit]
+        issues = [_narrow(found[key], asked) for key in page]
         if self.kind.is_cloud:
             return {"issues": issues, "isLast": len(page) == len(order)}
-        document: Document = {
+        return {
             "expand": "schema,names",
-            "startAt": search.start,
-            "maxResults": search.limit,
+            "startAt": start,
+            "maxResults": limit,
             "total": len(found),
             "issues": issues,
+            **({"warningMessages": unknown} if unknown else {}),
         }
-        if unknown:
-            document["warningMessages"] = unknown
-        return document
 
     def _server_info(self) -> Document:
-        if self.kind.is_cloud:
-            return {
-                "baseUrl": SITE,
-                "version": "1001.0.0-SNAPSHOT",
-                "versionNumbers": [1001, 0, 0],
-                "deploymentType": "Cloud",
-                "buildNumber": 100287,
-                "serverTitle": "Jira",
-            }
+        cloud = self.kind.is_cloud
         return {
-            "baseUrl": self.url,
-            "version": "9.12.15",
-            "versionNumbers": [9, 12, 15],
-            "deploymentType": self.kind.value,
-            "buildNumber": 9120015,
+            "baseUrl": SITE if cloud else self.url,
+            "version": "1001.0.0-SNAPSHOT" if cloud else "9.12.15",
+            "versionNumbers": [1001, 0, 0] if cloud else [9, 12, 15],
+            "deploymentType": (Kind.CLOUD if cloud else self.kind).value,
             "serverTitle": "Jira",
         }
 
 
-def _read_search(request: Seen) -> _Search:
-    """Return the search in the query of a GET or in the body of a POST."""
-    asked: dict[str, Any]
-    try:
-        if request.method == "GET":
-            asked = {name: values[0] for name, values in request.query.items()}
-            asked["fields"] = ",".join(request.query.get("fields", [])).split(",")
-        else:
-            asked = dict(json.loads(request.body))
-        return _Search(
-            jql=str(asked.get("jql", "")),
-            validate=str(asked.get("validateQuery", True)).lower() != "false",
-            fields=frozenset(asked.get("fields") or ()) - {""},
-            start=max(0, int(asked.get("startAt", 0))),
-            limit=max(0, min(int(asked.get("maxResults", 50)), LARGEST_PAGE)),
-        )
-    except (TypeError, ValueError) as error:
-        message = "Invalid request payload. Refer to the REST API documentation and try again."
-        raise _RefusedError(message) from error
+def _asked(request: Seen) -> dict[str, Any]:
+    """Return what is searched for: the query of a GET, or the body of a POST."""
+    if request.method == "POST":
+        return dict(json.loads(request.body))
+    asked = {name: values[0] for name, values in request.query.items()}
+    return {**asked, "fields": ",".join(request.query.get("fields", [])).split(",")}
 
 
 def _read_keys(jql: str) -> list[str]:
@@ -263,12 +201,11 @@ def _read_keys(jql: str) -> list[str]:
     match = KEYS_IN.fullmatch(jql)
     if not match:
         message = f"Error in the JQL Query: this stand-in knows 'key in (…)' only, not '{jql}'."
-        raise _RefusedError(message)
+        raise _RefusedError(400, message)
     keys = [part.strip().strip("\"'").upper() for part in match[1].split(",")]
     if invalid := [key for key in keys if not KEY.fullmatch(key)]:
-        raise _RefusedError(
-            *(f"The issue key '{key}' for field 'key' is invalid." for key in invalid)
-        )
+        messages = (f"The issue key '{key}' for field 'key' is invalid." for key in invalid)
+        raise _RefusedError(400, *messages)
     return keys
 
 
@@ -277,10 +214,10 @@ def _place(key: str) -> tuple[str, int]:
     return project, int(number)
 
 
-def _narrow(issue: Document, names: Iterable[str]) -> Document:
+def _narrow(issue: Document, asked: Mapping[str, Any]) -> Document:
     """Return an issue with the fields asked for, or with all when none or `*all` is."""
-    wanted = set(names)
-    if not wanted or wanted & {"*all", "*navigable"}:
+    names = set(asked.get("fields", ())) - {""}
+    if not names or names & {"*all", "*navigable"}:
         return issue
-    fields = {name: value for name, value in issue["fields"].items() if name in wanted}
+    fields = {name: value for name, value in issue["fields"].items() if name in names}
     return {**issue, "fields": fields}

@@ -10,8 +10,7 @@ from itertools import pairwise
 
 from tools.stand_ins.documents import Document
 
-from .connection import Answer, Seen, json_answer
-from .server import Service
+from .server import Answer, Seen, Service, json_answer
 
 PROJECT = 42
 KEY = "hush-sentry-key"
@@ -23,7 +22,6 @@ class Sentry(Service):
     """Keeps what is reported with the right key."""
 
     def __init__(self) -> None:
-        """Start with nothing reported."""
         super().__init__()
         #: What clients are configured with.
         self.dsn = self.url.replace("://", f"://{KEY}@") + f"/{PROJECT}"
@@ -38,22 +36,17 @@ class Sentry(Service):
 
     def envelopes(self) -> list[str]:
         """Return the text of each envelope so far."""
-        return [_text(request) for request in list(self.requests)]
+        return [
+            (gzip.decompress(it.body) if "content-encoding" in it.headers else it.body).decode()
+            for it in list(self.requests)
+        ]
 
     def events(self) -> list[Document]:
         """Return the events in all envelopes so far."""
-        return [event for text in self.envelopes() for event in _events(text)]
-
-
-def _text(request: Seen) -> str:
-    is_packed = request.headers.get("content-encoding") == "gzip"
-    return (gzip.decompress(request.body) if is_packed else request.body).decode()
-
-
-def _events(envelope: str) -> list[Document]:
-    _, *lines = (json.loads(line) for line in envelope.splitlines() if line)
-    return [payload for header, payload in pairwise(lines) if _is_of_event(header)]
-
-
-def _is_of_event(header: Document) -> bool:
-    return header.get("type") == "event" and "event_id" not in header
+        events = []
+        for envelope in self.envelopes():
+            _, *lines = (json.loads(line) for line in envelope.splitlines() if line)
+            for header, payload in pairwise(lines):
+                if header.get("type") == "event" and "event_id" not in header:
+                    events.append(payload)
+        return events

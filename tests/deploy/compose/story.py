@@ -4,8 +4,7 @@ import contextlib
 
 from cki_notifier.configuration.settings import read_config
 from tests.deploy.compose import project
-from tools.demo.scenario import scenario
-from tools.demo.scenes import Decision, Scene
+from tools.demo.scenario import Decision, Scene, scenario
 from tools.stand_ins.configured import configured
 
 

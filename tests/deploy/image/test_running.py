@@ -160,7 +160,7 @@ def test_all_imports_come_from_it(image: Image) -> None:
     modules = found.stdout.split()
     ours = [path for path in modules if path.startswith(f"{PREFIX}/")]
     libraries = {Path(path).relative_to(folder).parts[0] for path in ours}
-    assert libraries > {"cki_notifier", "confluent_kafka", "jira", "pika", "pycurl", "sentry_sdk"}
+    assert libraries > {"cki_notifier", "confluent_kafka", "pika", "pycurl", "rich", "sentry_sdk"}
     for path in set(modules) - set(ours):
         assert re.search(r"/lib/python3\.\d+/(?!(site|dist)-packages/)", path), path
 

@@ -3,7 +3,6 @@
 import random
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from unittest.mock import patch
 from uuid import UUID
 
@@ -19,12 +18,12 @@ from cki_notifier.telemetry.unsettled import Delayed
 from cki_notifier.web.letters import Letter, Reading
 from tests.factories.environment import SECRETS, environment, read
 from tests.factories.website import Scene
+from tools.stand_ins import documents
 
 _TREES = ("centos-stream-9", "centos-stream-10", "rhel-8")
 _GROUP = "https://gitlab.com/redhat/centos-stream/src/kernel"
 _BUILT, _TESTED = "build_setups_finished", "ready_to_report"
 _TRIAGED = "checkout_issueoccurrences_changed"
-_SAMPLES = Path(__file__).parents[2] / "samples"
 _EVERYTHING = "/api/1/kcidb/checkouts/redhat%3A{}/all"
 #: Status, outcome, reason, error, and how often it happens.
 _USUAL = (
@@ -155,7 +154,7 @@ def _settle_twice(
         steps=steps[:6],
         next_try=now - timedelta(seconds=25),
     )
-    message = msgspec.json.decode((_SAMPLES / "message-pre-test.json").read_bytes())
+    message = documents.sample("message-pre-test")
     scene.settle(
         DELAYED_ONCE,
         status=status,
