@@ -216,6 +216,7 @@ class Transfers:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _KEPT_CONNECTIONS)
         self._sockets = select.epoll()
+        self._watched: set[int] = set()
         self._due: float | None = None
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._held: deque[_Transfer[Any]] = deque()
@@ -256,7 +257,8 @@ class Transfers:
         with self._lock:  # so that none begins behind the end, where it would wait for ever
             if not self._closed:
                 self._new.append(transfer)
-                os.eventfd_write(self._wake, 1)
+                if len(self._new) == 1:  # else who takes the one before takes this one, too
+                    os.eventfd_write(self._wake, 1)
                 return transfer.future
         transfer.end(TransferError(_STOPPING))
         return transfer.future
@@ -368,14 +370,16 @@ class Transfers:
     def _watch_socket(self, what: int, socket: int, _multi: object, _data: object) -> None:
         """Watch a socket for libcurl (its M_SOCKETFUNCTION)."""
         if what == pycurl.POLL_REMOVE:
+            self._watched.discard(socket)
             self._sockets.unregister(socket)
             return
         events = select.EPOLLIN if what & pycurl.POLL_IN else 0
         events |= select.EPOLLOUT if what & pycurl.POLL_OUT else 0
-        try:
-            self._sockets.register(socket, events)
-        except FileExistsError:
+        if socket in self._watched:
             self._sockets.modify(socket, events)
+        else:
+            self._watched.add(socket)
+            self._sockets.register(socket, events)
 
     def _set_timer(self, milliseconds: int) -> None:
         """Wake libcurl after a time, or never for -1 (its M_TIMERFUNCTION)."""
