@@ -56,11 +56,27 @@ def Redirect(location: str, code: int = 302) -> Status:
     return Status(code, b"", {"Location": location})
 
 
+class _Made:
+    """A fault that is called as it was made, `Drip(1)`."""
+
+    def __init__(self, name: str, deliver: Fault, *values: object) -> None:
+        self._name = f"{name}({', '.join(map(str, values))})"
+        self._deliver = deliver
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Deliver it."""
+        self._deliver(exchange)
+
+    def __repr__(self) -> str:
+        return self._name
+
+
 def _fault(deliver: Callable[Concatenate[Exchange, P], None]) -> Callable[P, Fault]:
     """Make a function of an exchange and more a function of the more, which returns the fault."""
 
     def make(*more: P.args, **named: P.kwargs) -> Fault:
-        return lambda exchange: deliver(exchange, *more, **named)
+        values = (*more, *named.values())
+        return _Made(deliver.__name__, lambda it: deliver(it, *more, **named), *values)
 
     return make
 
