@@ -2,17 +2,21 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import NackError
 
 EXCHANGE = "cki.exchange.webhooks"
 
 #: How long one node of several may take to let us in.
 _NODE_SECONDS = 5
+#: For so long a queue may have no leader, and so often it is asked for meanwhile, in seconds.
+_ELECTION_SECONDS, _AGAIN_SECONDS = 10, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +42,23 @@ class Bus:
     def publish(self, body: bytes) -> str:
         """Publish a notification as the warehouse does; return its routing key.
 
-        It is confirmed, and in a queue: raises `pika.exceptions.AMQPError` otherwise.
+        It is confirmed, and in a queue: raises `pika.exceptions.AMQPError` otherwise. A queue that
+        has just lost its leader takes nothing for a moment, so that is tried again.
         """
         key = routing_key(body)
+        properties = pika.BasicProperties(content_type="application/json", delivery_mode=2)
+        end = time.monotonic() + _ELECTION_SECONDS
         with self._channel() as channel:
             channel.confirm_delivery()
-            channel.basic_publish(
-                EXCHANGE,
-                key,
-                body,
-                pika.BasicProperties(content_type="application/json", delivery_mode=2),
-                mandatory=True,
-            )
-        return key
+            while True:
+                try:
+                    channel.basic_publish(EXCHANGE, key, body, properties, mandatory=True)
+                except NackError:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(_AGAIN_SECONDS)
+                else:
+                    return key
 
     def waiting(self, queue: str) -> int:
         """Return how many messages are in a queue, without those that are being handled."""
