@@ -16,7 +16,7 @@ EXCHANGE = "cki.exchange.webhooks"
 #: How long one node of several may take to let us in.
 _NODE_SECONDS = 5
 #: For so long a queue may have no leader, and so often it is asked for meanwhile, in seconds.
-_ELECTION_SECONDS, _AGAIN_SECONDS = 10, 0.2
+_ELECTION_SECONDS, _AGAIN_SECONDS = 20, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,17 @@ class Bus:
         key = routing_key(body)
         properties = pika.BasicProperties(content_type="application/json", delivery_mode=2)
         end = time.monotonic() + _ELECTION_SECONDS
-        with self._channel() as channel:
-            channel.confirm_delivery()
-            while True:
-                try:
+        while True:
+            try:
+                with self._channel() as channel:
+                    channel.confirm_delivery()
                     channel.basic_publish(EXCHANGE, key, body, properties, mandatory=True)
-                except NackError:
-                    if time.monotonic() > end:
-                        raise
-                    time.sleep(_AGAIN_SECONDS)
-                else:
-                    return key
+            except NackError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return key
 
     def waiting(self, queue: str) -> int:
         """Return how many messages are in a queue, without those that are being handled."""
