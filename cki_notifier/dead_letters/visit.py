@@ -20,6 +20,7 @@ from cki_notifier.rabbitmq.connection import (
     BlockingConnection,
     close,
     connect,
+    connected,
     ensure_accepting,
     publish_to_queue,
     ready_messages,
@@ -43,8 +44,7 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
     Raises:
         Unavailable: RabbitMQ can't be had, or has neither the main nor the dead-letter queue.
     """
-    connection = connect(config, _PURPOSE)
-    try:
+    with connected(config, _PURPOSE) as connection:
         with translated():
             visiting = Visit(connection, config)
         try:
@@ -58,8 +58,6 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
         finally:
             visiting.close()
             _tell_daemons(config, visiting.taken)
-    finally:
-        close(connection)
 
 
 def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:

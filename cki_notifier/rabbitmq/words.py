@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from cki_notifier.configuration.settings import RabbitMQConfig
 from cki_notifier.rabbitmq.connection import (
     BasicProperties,
-    close,
-    connect,
+    connected,
     publish_to_queue,
     translated,
 )
@@ -26,12 +25,9 @@ def tell_daemons(config: RabbitMQConfig, words: Iterable[bytes], purpose: str) -
     Raises:
         Unavailable: the last one that was asked for may not be there.
     """
-    connection = connect(config, purpose, blocked_seconds=_BLOCKED_SECONDS)
-    try:
+    with connected(config, purpose, blocked_seconds=_BLOCKED_SECONDS) as connection:
         with translated():
             channel = connection.channel()
             channel.confirm_delivery()
         for word in words:
             publish_to_queue(channel, config.queue, word, BasicProperties(delivery_mode=2))
-    finally:
-        close(connection)

@@ -31,7 +31,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -196,7 +195,7 @@ class Pending(Generic[T]):
         what = f"an answer of {self._server.name} {self._server.host}".rstrip()
         try:
             return self._deadline.wait_for(future, seconds, what)
-        except FutureTimeoutError as error:
+        except TimeoutError as error:
             text = f"no response to GET {self.path} in time"
             raise self._unavailable(text, hiccup=True) from error
 

@@ -12,7 +12,6 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
@@ -246,7 +245,7 @@ class _LookUp:
         future = self._jira.transfers.digest(wanted, digest)
         try:
             return self._deadline.wait_for(future, seconds, "an answer of jira")
-        except FutureTimeoutError as error:
+        except TimeoutError as error:
             raise _FailedError(f"no answer within {self._seconds:g} s") from error
 
 

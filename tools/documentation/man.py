@@ -1,31 +1,30 @@
-"""The man page, docs/cki-notifier.1, made from the parser of the command line."""
+"""The man page, docs/cki-notifier.1: the help text of each command, in a section of its own.
 
-import os
-from typing import Any
-
-from argparse_manpage.manpage import Manpage  # type: ignore[import-untyped]  # has no types
+By hand, because argparse-manpage has no wheel, and what is installed from the lock files has one.
+"""
 
 from cki_notifier import __version__
 from cki_notifier.cli import parser
+from tools.documentation.command_line import helps
 
-#: The width of the usage lines, in characters.
-_TERMINAL = {"COLUMNS": "100"}
 _DOCUMENTATION = "https://gitlab.com/cki-project/cki-notifier/-/blob/main/docs"
 
 
 def page() -> str:
-    """Return the page in roff."""
-    os.environ.update(_TERMINAL)
-    whole: Any = parser()
-    exit_status, whole.epilog = whole.epilog, None
-    whole._manpage = [  # noqa: SLF001  # how argparse-manpage is told of more sections
-        {"heading": "exit status", "content": exit_status},
-        {"heading": "environment", "content": f"See {_DOCUMENTATION}/configuration.md"},
-        {"heading": "see also", "content": f"{_DOCUMENTATION}/index.md"},
+    """Return the page in roff (groff_man(7))."""
+    lines = [
+        f'.TH CKI-NOTIFIER 1 "" "cki-notifier {__version__}" "User Commands"',
+        ".SH NAME",
+        rf"cki-notifier \- {_escaped(str(parser().description).partition('.')[0])}",
     ]
-    data = {
-        "date": f"version {__version__}",  # the same whenever it is made
-        "description": "tell outside testers over Kafka that a CKI kernel is ready for their tests",
-        "manual_title": "User Commands",
-    }
-    return str(Manpage(whole, data, format="single-commands-section"))
+    for command, text in helps(78):
+        name = " ".join(["cki-notifier", *command])
+        lines += [f'.SH "{name.upper()}"', ".nf", *map(_escaped, text.strip().split("\n")), ".fi"]
+    see_also = [f"{_DOCUMENTATION}/{it}.md" for it in ("index", "configuration", "command-line")]
+    return "\n".join([*lines, ".SH SEE ALSO", *(f".UR {it}\n.UE" for it in see_also), ""])
+
+
+def _escaped(line: str) -> str:
+    r"""Return a line that roff shows as it is: ``\&`` keeps a dot from being a request."""
+    shown = line.replace("\\", r"\e").replace("-", r"\-")
+    return rf"\&{shown}" if shown.startswith((".", "'")) else shown
