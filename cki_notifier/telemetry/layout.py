@@ -43,18 +43,24 @@ def lines(
 
 def _row(head: Text, text: str, indent: int, console: Console) -> Iterator[Text]:
     """Yield a row's lines, none of them wider than the terminal."""
-    needed = max(_NARROWEST, *map(cell_len, text.split()))
+    needed = max([_NARROWEST, *map(cell_len, text.split())])
     if head.cell_len > indent or console.width - indent < needed:
         head.rstrip()
-        head.truncate(console.width, overflow="ellipsis")
         if head:
-            yield head
+            yield from _wrapped(head, console, console.width)
+        if not text:
+            return
         head, indent = Text(GAP), len(GAP)
     room = max(console.width - indent, 1)
-    for line in Text(text).wrap(console, room, overflow="fold"):
-        line.rstrip()
+    for line in _wrapped(Text(text), console, room):
         yield head + line
         head = Text(" " * indent)
+
+
+def _wrapped(text: Text, console: Console, width: int) -> Iterator[Text]:
+    for line in text.wrap(console, width, overflow="fold"):
+        line.rstrip()
+        yield line
 
 
 @contextmanager

@@ -78,6 +78,15 @@ def test_no_line_is_wider_than_the_terminal(
     assert "\x1b" not in "".join(lines)
 
 
+def test_nothing_is_left_out_where_there_is_no_room() -> None:
+    """The other columns are broken, too, and a row without a text is there."""
+    with terminal(20) as (stream, _):
+        lines = list(
+            columns([("ignored", "none", ""), ("first", "second third fourth", "x")], stream)
+        )
+    assert lines == ["ignored  none", "first    second", "third fourth", "  x"]
+
+
 def test_a_wide_character_has_two_columns() -> None:
     """As a terminal shows it; a word that is too long is broken."""
     with terminal(30) as (stream, _):
