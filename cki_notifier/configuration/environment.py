@@ -82,8 +82,9 @@ class Reader:
                     return _secret(variable, text) if variable.is_secret else _value(variable, text)
             except ValueError as error:
                 self.fault(name, str(error))
-        # None for what is optional, or after a fault.
-        return variable.parse(variable.default) if variable.default else None  # type: ignore[return-value]
+        if variable.default:
+            return variable.parse(variable.default)
+        return None  # type: ignore[return-value]  # it is optional, or there is a fault
 
 
 def _check_text(text: str) -> None:

@@ -310,5 +310,5 @@ def test_looks_that_are_killed_again_and_again_lose_nothing(stage: Scene, kind: 
         process.send_signal(signal.SIGKILL)
         process.communicate()
     for queue in (f"{stage.queue}.retry.1h", f"{stage.queue}.dead-letter"):
-        eventually(lambda queue=queue: stage.waiting(queue) == MANY)  # type: ignore[misc]
+        eventually(lambda queue=queue: stage.waiting(queue) == MANY)  # type: ignore[misc]  # no type
         assert Counter(taken(stage, queue)) == Counter(bodies)
