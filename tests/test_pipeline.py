@@ -232,7 +232,7 @@ def test_a_decision_is_explained_from_the_first_rule_to_the_route() -> None:
 
     assert [step.rule for step in trail.steps] == [*(case.reason for case in CASES), "route"]
     assert trail.rows()[-1][-1].endswith(f"status {TRIAGED} leads to a post-test message")
-    assert not any(step.stops for step in trail.steps)
+    assert not trail.has_stopped
 
 
 def test_an_unknown_status_is_explained_by_the_flags() -> None:
@@ -240,7 +240,7 @@ def test_an_unknown_status_is_explained_by_the_flags() -> None:
     trail = Trail()
     decided(knowing(misc=NO_FLAGS), factories.notification("unknown"), trail)
 
-    assert trail.steps[-1].stops
+    assert trail.has_stopped
     assert trail.steps[-1].saw == (
         "misc.ready_to_report false, misc.notification_sent_build_setups_finished false"
     )

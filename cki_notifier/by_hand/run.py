@@ -209,7 +209,7 @@ def _explanation(
         Explanation,
         checkout_id=identity.checkout_id or "",
         status=identity.status or "",
-        steps=trail.explained(),
+        steps=tuple(trail.steps),
     )
     if isinstance(decided, Announcement):
         message = msgspec.Raw(encode(decided.message))

@@ -13,14 +13,6 @@ class Step(Struct, frozen=True, gc=False):
 
     rule: str
     saw: str
-    stops: bool
-
-
-class ExplainedStep(Struct, frozen=True):
-    """A step as it is shown to programs."""
-
-    rule: str
-    saw: str
     result: Literal["pass", "stop"]
 
 
@@ -34,22 +26,22 @@ class Trail:
     def note(self, rule: str, saw: str, *, stops: bool = False) -> None:
         """Add a step, when somebody wants to see it."""
         if self.wanted:
-            self.steps.append(Step(rule, saw, stops))
+            self.steps.append(Step(rule, saw, "stop" if stops else "pass"))
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return a row for each rule in order; those that were not reached share the last one."""
-        rows = [("stop" if step.stops else "pass", step.rule, step.saw) for step in self.steps]
+        rows: list[tuple[str, str, str]] = [
+            (step.result, step.rule, step.saw) for step in self.steps
+        ]
         missing = self.missing()
-        if missing and self.steps and self.steps[-1].stops:
+        if missing and self.has_stopped:
             rows.append(("", "not looked at", ", ".join(missing)))
         return rows
 
-    def explained(self) -> tuple[ExplainedStep, ...]:
-        """Return the steps as they are shown to programs."""
-        return tuple(
-            ExplainedStep(step.rule, step.saw, "stop" if step.stops else "pass")
-            for step in self.steps
-        )
+    @property
+    def has_stopped(self) -> bool:
+        """Whether a rule was the last one."""
+        return bool(self.steps) and self.steps[-1].result == "stop"
 
     def missing(self) -> list[IgnoreReason]:
         """Return the rules that no step is about."""
@@ -83,7 +75,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     outcome: Literal["sent", "ignored", "failed"]
     reason: ExplainedReason | None = None
     stage: Stage | None = None
-    steps: tuple[ExplainedStep, ...]
+    steps: tuple[Step, ...]
     not_looked_at: tuple[str, ...] = ()
     message: Raw | None = None
     error: str | None = None

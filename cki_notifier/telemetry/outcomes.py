@@ -143,7 +143,7 @@ def _brief(result: Result) -> Result:
     """Return a result without its message, and without what is too long to be kept."""
     steps = result.steps
     if any(len(it.saw) > _LONGEST for it in steps):
-        steps = tuple(Step(it.rule, _cut(it.saw), it.stops) for it in steps)
+        steps = tuple(replace(it, saw=_cut(it.saw)) for it in steps)
     about, error = _cut(result.merge_request), _cut(result.error)
     return replace(result, merge_request=about, error=error, steps=steps, message=b"")
 

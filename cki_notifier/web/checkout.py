@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Raw, Struct
 
-from cki_notifier.rules.explain import ExplainedStep, Trail
+from cki_notifier.rules.explain import Step, Trail
 from cki_notifier.telemetry.outcomes import Entry
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.web import rows
@@ -61,7 +61,7 @@ class Notice(rows.Row, frozen=True, kw_only=True):
     topic: str
     record_command: str
     letter_command: str
-    steps: tuple[ExplainedStep, ...]
+    steps: tuple[Step, ...]
     not_looked_at: tuple[str, ...]
     message: Raw | None
 
@@ -134,7 +134,6 @@ def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
         left -= len(message)
         trail = Trail()
         trail.steps.extend(entry.result.steps)
-        has_stopped = bool(trail.steps) and trail.steps[-1].stops
         letter = entry.result.letter
         show = rows.command("cki-notifier", "dead-letters", "show", letter) if letter else ""
         yield Notice(
@@ -142,10 +141,8 @@ def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
             topic=topic,
             record_command=rows.record_command(known.config.kafka, entry.result.position),
             letter_command=show,
-            steps=tuple(
-                ExplainedStep(it.rule, printable(it.saw), it.result) for it in trail.explained()
-            ),
-            not_looked_at=tuple(map(str, trail.missing())) if has_stopped else (),
+            steps=tuple(Step(it.rule, printable(it.saw), it.result) for it in trail.steps),
+            not_looked_at=tuple(map(str, trail.missing())) if trail.has_stopped else (),
             message=Raw(message) if message and left >= 0 else None,
         )
 

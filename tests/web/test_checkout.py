@@ -22,8 +22,8 @@ from tests.web.asking import document, page, show
 MERGE_REQUEST = "https://gitlab.com/group/kernel/-/merge_requests/7"
 MESSAGE = b'{"checkout":{"id":"redhat:1","tree":"<b>"}}'
 STEPS = (
-    Step("object-type", "checkout", stops=False),
-    Step("superseded", "pipeline 7 < 9", stops=True),
+    Step("object-type", "checkout", "pass"),
+    Step("superseded", "pipeline 7 < 9", "stop"),
 )
 
 
@@ -245,7 +245,7 @@ def test_any_text_stays_text(text: str) -> None:
             letter=text or "x",
             by=text or "x",
             message=message,
-            steps=(Step("status", text, stops=False),),
+            steps=(Step("status", text, "pass"),),
         )
         return scene
 

@@ -35,7 +35,7 @@ def fill(scene: Scene) -> None:
     scene.settle("redhat:1", merge_request="https://gitlab.com/group/kernel/-/merge_requests/7")
     scene.settle("redhat:2", "ignored", "superseded")
     scene.settle("redhat:3", "delayed", "unavailable", error="datawarehouse: answered 503")
-    steps = (Step("object-type", "checkout", stops=False), Step("superseded", "7", stops=True))
+    steps = (Step("object-type", "checkout", "pass"), Step("superseded", "7", "stop"))
     scene.settle("redhat:3", position=Position(0, 7), message=b'{"a": 1}', steps=steps, by="anna")
     scene.take(1, "redhat:3", work=Work())
     scene.delay("redhat:3", age=timedelta(hours=2))
