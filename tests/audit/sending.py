@@ -37,6 +37,7 @@ class Order(msgspec.Struct):
         dies_at: at which message it is killed, counted from 1; 0 for never.
         dies_after: so long after it was handed over, in seconds; None for after it was confirmed.
         unconfirmed_at: of which message the confirmation gets lost; 0 for none.
+        waits: with what it found missing, until it is told to go on by a line of standard input.
     """
 
     missing: list[Due]
@@ -44,6 +45,7 @@ class Order(msgspec.Struct):
     dies_at: int = 0
     dies_after: float | None = None
     unconfirmed_at: int = 0
+    waits: bool = False
 
 
 class Counted(Topic):
@@ -115,6 +117,10 @@ def main() -> None:
     topic.read_on(Deadline(30))
     missing = [it for it in order.missing if not topic.has(it.checkout_id, it.stage)]
     order.missing = missing
+    if order.waits:
+        sys.stderr.write("the topic is read\n")
+        sys.stderr.flush()
+        sys.stdin.readline()
     result = run(config, order, topic)
     topic.close()
     sys.stdout.buffer.write(msgspec.json.encode(result))

@@ -51,6 +51,7 @@ def started(
     with subprocess.Popen(
         [sys.executable, "-m", "tests.audit.sending", str(file)],
         env=complete(stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
@@ -220,7 +221,14 @@ def test_killed_ten_times_and_nothing_is_there_twice(stage: Scene) -> None:
 def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
     """One gets ahead, and the other one leaves alone what is there; at worst, an id comes twice."""
     missing = fill(stage, 15)
-    with started(stage, Order(missing)) as one, started(stage, Order(missing)) as other:
+    order = Order(missing, waits=True)
+    with started(stage, order) as one, started(stage, order) as other:
+        for process in (one, other):
+            seen(process, "the topic is read")
+        for process in (one, other):
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
         counts = [result_of(it)[0].counts for it in (one, other)]
     assert [it[Became.SENT] + it[Became.THERE] for it in counts] == [len(missing)] * 2
     sent = sum(it[Became.SENT] for it in counts)

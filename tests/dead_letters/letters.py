@@ -1,9 +1,12 @@
 """Dead letters as the daemon leaves them, and the command line that looks after them."""
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +19,7 @@ from cki_notifier.rabbitmq.connection import connect, ensure_queue
 from cki_notifier.rabbitmq.queues import retry_arguments
 from cki_notifier.rabbitmq.republish import copied_properties
 from cki_notifier.rabbitmq.retries import History, destination_of
-from tests.brokers.stage import Stage
+from tests.brokers.stage import Stage, eventually
 from tests.factories.terminal import run_on_terminal
 from tools.notifier import complete
 
@@ -49,6 +52,25 @@ def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def midway(stage: Stage, process: subprocess.Popen[str], count: int) -> Iterator[None]:
+    """Hold a process that puts letters back when so many are back in the queue, or some more."""
+    held = False
+
+    def is_midway() -> bool:
+        nonlocal held
+        if held:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        held = True
+        return stage.waiting(stage.queue) >= count
+
+    eventually(is_midway, what="letters put back")
+    yield
+    process.send_signal(signal.SIGCONT)
 
 
 def on_terminal(

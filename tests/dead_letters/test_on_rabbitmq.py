@@ -25,6 +25,7 @@ from tests.dead_letters.letters import (
     everything,
     invalid,
     listed,
+    midway,
     on_terminal,
     only_rabbitmq,
     operator_config,
@@ -446,8 +447,8 @@ def test_nothing_is_lost_when_it_is_killed_midway(stage: Stage, after: int) -> N
     declare(stage)
     dead_letter(stage, many())
     process = start(stage, "retry", "--all", "--yes")
-    eventually(lambda: stage.waiting(stage.queue) >= after, what="letters put back")
-    process.kill()
+    with midway(stage, process, after):
+        process.kill()
     process.communicate()
     assert process.returncode == -9, "it was midway"
     eventually(lambda: stage.waiting(dead(stage)) + stage.waiting(stage.queue) >= MANY)
@@ -507,8 +508,8 @@ def test_a_signal_lets_it_end_in_order(stage: Stage, number: signal.Signals) -> 
     declare(stage)
     dead_letter(stage, many())
     process = start(stage, "retry", "--all", "--yes")
-    eventually(lambda: stage.waiting(stage.queue) >= 20, what="letters put back")
-    process.send_signal(number)
+    with midway(stage, process, 20):
+        process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     put_back, gone = everything(stage, stage.queue), bodies(stage, dead(stage))
