@@ -13,7 +13,7 @@ import msgspec
 from cki_notifier.dead_letters.letter import Letter
 from cki_notifier.notification.reasons import DeadLetterReason
 from cki_notifier.rabbitmq.connection import BasicProperties
-from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.printable import cut, printable
 from cki_notifier.telemetry.terminal import columns
 
 _NONE = "-"
@@ -37,13 +37,8 @@ def table(rows: Iterable[Sequence[str]], stream: TextIO) -> Iterator[str]:
         stream: where they will be printed.
     """
     if stream.isatty():
-        rows = ((*cells, shortened(error)) for *cells, error in rows)
+        rows = ((*cells, cut(error, _LONGEST_ERROR)) for *cells, error in rows)
     return columns(chain([_HEADING], rows), stream, widths=_WIDTHS)
-
-
-def shortened(error: str) -> str:
-    """Cut an error that would fill the terminal."""
-    return error if len(error) <= _LONGEST_ERROR else f"{error[: _LONGEST_ERROR - 1]}…"
 
 
 def cells(letter: Letter) -> tuple[str, ...]:

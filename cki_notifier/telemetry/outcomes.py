@@ -13,11 +13,10 @@ from cki_notifier.notification.models import Position
 from cki_notifier.notification.parse import Identity
 from cki_notifier.notification.reasons import IgnoreReason
 from cki_notifier.rules.explain import Step
+from cki_notifier.telemetry.printable import LONGEST, cut
 
 #: So many are kept; and as many of those that concern a checkout.
 KEPT = 500
-#: A text longer than this is cut: bodies and services may hold any amount, in characters.
-_LONGEST = 500
 #: Of the messages that were sent so much is kept, in bytes.
 _MOST_MESSAGES = 4 * 1024 * 1024
 #: What is ignored for these is no checkout's affair, and there may be very many of them.
@@ -97,7 +96,7 @@ class Outcomes:
 
     def add(self, identity: Identity, result: Result, seconds: float) -> None:
         """Remember what became of a notification just now, and forget the oldest beyond 500."""
-        checkout_id, status = _cut(identity.checkout_id or ""), _cut(identity.status or "")
+        checkout_id, status = cut(identity.checkout_id or ""), cut(identity.status or "")
         identity, kept = replace(identity, checkout_id=checkout_id, status=status), _brief(result)
         with self._lock:
             now = self._clock()
@@ -126,7 +125,7 @@ class Outcomes:
         """Return those of one checkout, oldest first."""
         with self._lock:
             kept = list(self._of_checkouts)
-        return [it for it in kept if it.identity.checkout_id == _cut(checkout_id)]
+        return [it for it in kept if it.identity.checkout_id == cut(checkout_id)]
 
     def message(self, number: int) -> bytes:
         """Return the message that was sent, empty when it is not kept (any more)."""
@@ -142,11 +141,7 @@ class Outcomes:
 def _brief(result: Result) -> Result:
     """Return a result without its message, and without what is too long to be kept."""
     steps = result.steps
-    if any(len(it.saw) > _LONGEST for it in steps):
-        steps = tuple(replace(it, saw=_cut(it.saw)) for it in steps)
-    about, error = _cut(result.merge_request), _cut(result.error)
+    if any(len(it.saw) > LONGEST for it in steps):
+        steps = tuple(replace(it, saw=cut(it.saw)) for it in steps)
+    about, error = cut(result.merge_request), cut(result.error)
     return replace(result, merge_request=about, error=error, steps=steps, message=b"")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

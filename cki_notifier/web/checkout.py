@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from cki_notifier.rules.explain import Step, Trail
 from cki_notifier.telemetry.outcomes import Entry
-from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.printable import cut, printable
 from cki_notifier.web import rows
 from cki_notifier.web.markup import Markup, code, details, facts, fill, join, link, page, some, time
 from cki_notifier.web.status import Known
@@ -101,13 +101,9 @@ class History(Struct, frozen=True, kw_only=True):
 def history_of(known: Known, checkout_id: str) -> History:
     """Return what is known of a checkout."""
     now = datetime.now(UTC)
-    wanted, unsettled = rows.cut(checkout_id), known.unsettled
-    in_hand = [
-        it for it in unsettled.in_hand() if rows.cut(it.identity.checkout_id or "") == wanted
-    ]
-    delayed = [
-        it for it in unsettled.delayed() if rows.cut(it.identity.checkout_id or "") == wanted
-    ]
+    wanted, unsettled = cut(checkout_id), known.unsettled
+    in_hand = [it for it in unsettled.in_hand() if cut(it.identity.checkout_id or "") == wanted]
+    delayed = [it for it in unsettled.delayed() if cut(it.identity.checkout_id or "") == wanted]
     entries = known.outcomes.of(checkout_id)
     notices = list(_notices(known, entries[-_MOST:]))[::-1]
     about = next((it for it in reversed(notices) if it.merge_request), None)

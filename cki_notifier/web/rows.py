@@ -15,11 +15,9 @@ from cki_notifier.configuration.settings import Config, KafkaConfig
 from cki_notifier.notification.models import Position
 from cki_notifier.notification.reasons import sentence
 from cki_notifier.telemetry.outcomes import Entry
-from cki_notifier.telemetry.printable import printable
+from cki_notifier.telemetry.printable import cut, printable
 from cki_notifier.telemetry.unsettled import Delayed, Held
 
-#: A text longer than this is cut where it is shown, as :class:`Outcomes` does it, in characters.
-_LONGEST = 500
 #: What stands for an id where there is none.
 NAMELESS = "without an id"
 #: Settings of the Kafka client that somebody else needs as well, and that tell nothing secret.
@@ -191,11 +189,6 @@ def _note(settled: Entry) -> str:
 def iso(time: datetime) -> str:
     """Return a time as it is in our JSON: ISO 8601 in UTC, in whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def cut(text: str) -> str:
-    """Cut a text that may have any length."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def shown(text: str | None) -> str:

@@ -68,7 +68,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("`Retry-After` counts up to {:s}.", "workers.gate.LONGEST_PROBE_SECONDS"),
         ("no more than {} characters of a text", "telemetry.log._LONGEST"),
         ("an error in a message's header no more than {},", "rabbitmq.retries._LONGEST_ERROR"),
-        ("a text of the status page no more than {};", "telemetry.outcomes._LONGEST"),
+        ("a text of the status page no more than {};", "telemetry.printable.LONGEST"),
         ("(of {:word-} characters and more)", "telemetry.sentry._SHORTEST_SECRET"),
         ("{:s} and {:kB} for a request,", f"{HTTP}._REQUEST_SECONDS", f"{HTTP}._LONGEST"),
         ("for a request, {:s} for its answer", f"{HTTP}._ANSWER_SECONDS"),

@@ -7,8 +7,9 @@ from urllib.parse import quote
 import pytest
 
 from cki_notifier.rules.explain import Step
+from cki_notifier.telemetry.printable import cut
 from cki_notifier.web.letters import Letter, Reading
-from cki_notifier.web.rows import Row, cut
+from cki_notifier.web.rows import Row
 from tests.brokers.stage import eventually
 from tests.factories.website import Scene
 from tests.web.browser.view import View
