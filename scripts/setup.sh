@@ -295,21 +295,32 @@ need_chromium() {
         chromium chromium-driver fonts-dejavu-core
 }
 
-# need_asyncapi_parser: AsyncAPI's parser, which tests/docs/contract/asyncapi/package-lock.json pins by hashes, in .cache/asyncapi-parser.
-# Its Node.js and npm are those of the virtual environment (need_python_venv), the same everywhere.
+# need_asyncapi_parser: AsyncAPI's parser in .cache/asyncapi-parser.
 need_asyncapi_parser() {
-    asyncapi_files=$PROJECT_ROOT/tests/docs/contract/asyncapi
-    asyncapi_state=$(cat "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" | cksum)
-    is_made_of "$asyncapi_state" "$CACHE/asyncapi-parser/.lock" && return 0
-    [ -x "$VENV/bin/npm" ] || need_python_venv
-    make_of "$asyncapi_state" "$CACHE/asyncapi-parser/.lock" "fetching AsyncAPI's parser with npm" fetch_asyncapi_parser
+    need_node_packages asyncapi-parser tests/docs/contract/asyncapi "AsyncAPI's parser"
 }
 
-# The certificates that the system trusts count, too. Nothing that comes with a package is run.
-fetch_asyncapi_parser() {
-    mkdir "$CACHE/asyncapi-parser.new" &&
-        cp "$asyncapi_files/package.json" "$asyncapi_files/package-lock.json" "$CACHE/asyncapi-parser.new" &&
-        NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$CACHE/asyncapi-parser.new" --ignore-scripts --no-audit --no-fund \
+# need_textlint: the linter for prose in .cache/textlint.
+need_textlint() {
+    need_node_packages textlint tools/prose textlint
+}
+
+# need_node_packages NAME FOLDER WHAT: the packages that FOLDER/package-lock.json pins by hashes, in .cache/NAME.
+# Their Node.js and npm are those of the virtual environment (need_python_venv), the same everywhere.
+need_node_packages() {
+    node_name=$1
+    node_source=$PROJECT_ROOT/$2
+    node_state=$(cat "$node_source/package.json" "$node_source/package-lock.json" | cksum)
+    is_made_of "$node_state" "$CACHE/$node_name/.lock" && return 0
+    [ -x "$VENV/bin/npm" ] || need_python_venv
+    make_of "$node_state" "$CACHE/$node_name/.lock" "fetching $3 with npm" fetch_node_packages
+}
+
+# npm trusts the system's certificates, too, and runs no package's scripts.
+fetch_node_packages() {
+    mkdir "$CACHE/$node_name.new" &&
+        cp "$node_source/package.json" "$node_source/package-lock.json" "$CACHE/$node_name.new" &&
+        NODE_USE_SYSTEM_CA=1 "$VENV/bin/npm" ci --prefix "$CACHE/$node_name.new" --ignore-scripts --no-audit --no-fund \
             --no-update-notifier --cache "$PROJECT_ROOT/.cache/npm"
 }
 
