@@ -172,7 +172,6 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("`docker stop --timeout {}`", r"compose.yaml~stop_grace_period: (\d+)s"),
         ("at port {:0} (`CKI_METRICS_PORT`)", PORT),
     ],
-    "docs/index.md": [("{} ──▶ your lab", TOPIC)],
     "docs/kubernetes.md": [
         ("`terminationGracePeriodSeconds: {}`", f"{POD}.terminationGracePeriodSeconds"),
         ("take from those {:s}", f"{POD}.terminationGracePeriodSeconds"),
@@ -281,8 +280,8 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("started again after {} seconds", rf"{UNIT}~RestartSec=(\d+)s"),
     ],
     "README.md": [
-        ("{} ──▶ your lab", TOPIC),
-        ("with Python {} or newer", "tools.supply.locks.OLDEST_PYTHON"),
+        ("to the Kafka topic `{}` when", TOPIC),
+        ("Debian and Python {} or newer", "tools.supply.locks.OLDEST_PYTHON"),
     ],
     "pyproject.toml": [('requires-python = ">={}"', "tools.supply.locks.OLDEST_PYTHON")],
     "scripts/setup.sh": [

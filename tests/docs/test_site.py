@@ -1,8 +1,10 @@
 """The site: every link leads somewhere, nothing comes from elsewhere, and pages look as written."""
 
 import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 from markdown_it import MarkdownIt
@@ -14,6 +16,24 @@ from tests.web.browser.chromium import NARROW, WIDE, Chromium
 from tools import PROJECT
 from tools.documentation.site import on_page_markdown
 
+#: What people search for, and the page that answers.
+SEARCHES = {
+    "CKINotifierTokenRefused": "runbook.html",
+    "SASL": "configuration.html",
+    "duplicate": "delivery.html",
+    "lost": "audit.html",
+    "memory": "performance.html",
+    "proxy": "configuration.html",
+    "replay": "dead-letters.html",
+    "systemd": "systemd.html",
+    "upgrade": "upgrade.html",
+}
+#: The first pages that a search finds, without repetitions.
+RESULTS = """
+const links = [...document.querySelectorAll(".md-search-result__link")];
+return [...new Set(links.map(it => new URL(it.href).pathname.slice(1)))].slice(0, arguments[0]);
+"""
+MANY = 3
 REPOSITORY = "https://gitlab.com/cki-project/cki-notifier/-"
 PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
 
@@ -95,28 +115,32 @@ def test_the_site_shows_a_page_as_the_repository_does(
     assert Outline.of(shown.article) == Outline.of(Page(tmp_path / "page.html").article)
 
 
-def test_pages_can_be_read_in_a_browser(served: str, tmp_path: Path) -> None:
+def test_pages_can_be_read_in_a_browser(site: Site, served: str, tmp_path: Path) -> None:
     """On a desktop and on a phone: no error, no request to others, nothing wider than the screen.
 
-    The browser can't reach any other host, and complains of whatever it would ask one for.
+    The browser can't reach any other host, and complains about each request to one.
     """
-    pages = ("index", "configuration", "how-it-works", "status-page")
     with Chromium(tmp_path / "chromium") as chromium:
         for size, scheme in ((WIDE, "light"), (NARROW, "dark")):
             chromium.look(size, scheme)
-            for name in pages:
-                chromium.driver.get(f"{served}/{name}.html")
+            for path in site.pages:
+                chromium.driver.get(f"{served}/{path.name}")
                 too_wide = chromium.driver.execute_script(
                     "return document.documentElement.scrollWidth > window.innerWidth"
                 )
-                assert (name, chromium.complaints(), too_wide) == (name, [], False)
+                assert (path.name, chromium.complaints(), too_wide) == (path.name, [], False)
+
+
+def test_the_search_finds_what_people_type(served: str, tmp_path: Path) -> None:
+    """The page that answers is among the first results."""
+    with Chromium(tmp_path / "chromium") as chromium:
         chromium.look()
-        chromium.driver.get(f"{served}/index.html?q=CKINotifierTokenRefused")
-        script = "return [...document.querySelectorAll('.md-search-result a')].map(a => a.href)"
-        eventually(
-            lambda: any("runbook" in it for it in chromium.driver.execute_script(script)),
-            what="the page that was searched",
-        )
+        for words, page in SEARCHES.items():
+            chromium.driver.get(f"{served}/index.html?q={quote(words)}")
+            eventually(
+                lambda page=page: page in chromium.driver.execute_script(RESULTS, MANY),
+                what=f"{page} for {words}",
+            )
         assert chromium.complaints() == []
 
 
@@ -149,5 +173,6 @@ def test_readme_is_a_screen_and_leads_somewhere() -> None:
     """It has few lines, and each file that it links to is there."""
     assert len(README.read_text().splitlines()) <= 60
     inside = [link for link in links(README) if "://" not in link]
+    inside += re.findall(r'(?:src|srcset)="([^"]+)"', README.read_text())
     assert inside
     assert [link for link in inside if not (PROJECT / link.partition("#")[0]).exists()] == []
