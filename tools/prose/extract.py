@@ -13,7 +13,7 @@ import yaml
 
 #: What a comment tells a program, not a person.
 _ORDERS: Final = re.compile(r"\s*(?:#\s*)?(?:noqa|type: ignore|shellcheck (?:disable|source)).*")
-_COMMENT: Final = re.compile(r"(?:^|\s)#:? ?(.*)$")
+_COMMENT: Final = re.compile(r"(?:^|\s)#(?!!):? ?(.*)$")
 #: Words in a row make a text of a string; less may be a name or a pattern.
 _SOME_WORDS: Final = re.compile(r"[A-Za-z'\u2019]{2,}(?:,? [a-z'\u2019]{1,}){3,}")
 _INLINE_TAG: Final = re.compile(r"</?(?:a|b|code|em|span|strong|time)\b[^>]*>")
