@@ -8,14 +8,21 @@ from urllib.parse import quote
 
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from tests.brokers.stage import eventually
 from tests.docs.files import DOCS, README, links
 from tests.docs.site import Outline, Page, Site
 from tests.web.browser.chromium import NARROW, WIDE, Chromium
+from tests.web.browser.screenshots import picture
 from tools import PROJECT
 from tools.documentation.site import on_page_markdown
 
+#: The pages that a reader sees first, a desktop's window, and where the pictures go.
+FIRST = ("index", "tutorial", "read-the-topic", "deploy", "runbook")
+DESKTOP = (1440, 900)
+PICTURES = PROJECT / "build" / "screenshots"
+COLOURS = 256
 #: What people search for, and the page that answers.
 SEARCHES = {
     "CKINotifierTokenRefused": "runbook.html",
@@ -34,6 +41,15 @@ const links = [...document.querySelectorAll(".md-search-result__link")];
 return [...new Set(links.map(it => new URL(it.href).pathname.slice(1)))].slice(0, arguments[0]);
 """
 MANY = 3
+README_PAGE = """<!doctype html>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<base href="{base}/"><title>README</title>
+<style>
+  body {{ font: 16px/1.5 sans-serif; max-width: 980px; margin: 0 auto; padding: 16px }}
+  img {{ max-width: 100% }}
+  pre {{ background: #f6f8fa; padding: 16px; overflow: auto }}
+</style>
+{html}"""
 REPOSITORY = "https://gitlab.com/cki-project/cki-notifier/-"
 PAGE = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
 
@@ -131,16 +147,34 @@ def test_pages_can_be_read_in_a_browser(site: Site, served: str, tmp_path: Path)
                 assert (path.name, chromium.complaints(), too_wide) == (path.name, [], False)
 
 
+def test_first_pages_have_their_pictures_taken(
+    site: Site, served: str, readme: Path, tmp_path: Path
+) -> None:
+    """README and the pages that the home page's cards lead to: build/screenshots, for reviewers."""
+    urls = {name: f"{served}/{name}.html" for name in FIRST} | {"readme": readme.as_uri()}
+    home = (site.folder / "index.html").read_text()
+    with Chromium(tmp_path / "chromium") as chromium:
+        for name, url in urls.items():
+            assert name in {"index", "readme"} or f'<a href="{name}.html">' in home
+            for width, size in (("1440", DESKTOP), ("390", NARROW)):
+                file = PICTURES / f"docs-{name}-{width}.png"
+                picture(chromium, url, file, size=size, scheme="light")
+                with Image.open(file) as image:
+                    assert len(image.getcolors(COLOURS) or ()) > 10, "not blank"
+                assert chromium.complaints() == []
+
+
 def test_the_search_finds_what_people_type(served: str, tmp_path: Path) -> None:
     """The page that answers is among the first results."""
     with Chromium(tmp_path / "chromium") as chromium:
         chromium.look()
         for words, page in SEARCHES.items():
             chromium.driver.get(f"{served}/index.html?q={quote(words)}")
-            eventually(
-                lambda page=page: page in chromium.driver.execute_script(RESULTS, MANY),
-                what=f"{page} for {words}",
-            )
+
+            def is_found(page: str = page) -> bool:
+                return page in chromium.driver.execute_script(RESULTS, MANY)
+
+            eventually(is_found, what=f"{page} for {words}")
         assert chromium.complaints() == []
 
 
@@ -167,6 +201,15 @@ def test_a_link_to_no_file_fails_the_build(caplog: pytest.LogCaptureFixture) -> 
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("mkdocs.hooks.site", "WARNING")
     assert record.getMessage() == "a.md links to ../cki_notifier/nowhere.py, which is not there"
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    """README as a forge shows it: its column, its font and its tables' lines."""
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(README.read_text())
+    file = tmp_path / "readme.html"
+    file.write_text(README_PAGE.format(base=PROJECT.as_uri(), html=html))
+    return file
 
 
 def test_readme_is_a_screen_and_leads_somewhere() -> None:

@@ -48,6 +48,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         page: knows its file.
     """
     uri = page.file.src_uri
+    if uri == "index.md":
+        page.meta["hide"] = ["navigation", "toc"]
     if uri in _SEARCHED_LAST:
         page.meta["search"] = {"boost": 0.1}
     folder = PurePosixPath("." if uri in ROOT_PAGES.values() else "docs")

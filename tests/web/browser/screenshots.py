@@ -33,10 +33,11 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
         metrics.connected.works("gitlab", "gitlab.com")
         url = f"http://127.0.0.1:{port}/"
         taken = [
-            _picture(chromium, url, folder / "status-light.png"),
-            _picture(chromium, url, folder / "status-narrow.png", below="#q", size=NARROW),
-            _picture(chromium, url + checkout, folder / "checkout-light.png"),
-            _picture(
+            picture(chromium, url, folder / "status-light.png"),
+            picture(chromium, url, folder / "status-dark.png", scheme="dark"),
+            picture(chromium, url, folder / "status-narrow.png", below="#q", size=NARROW),
+            picture(chromium, url + checkout, folder / "checkout-light.png"),
+            picture(
                 chromium, f"{url}dead-letters", folder / "dead-letters-dark.png", scheme="dark"
             ),
         ]
@@ -44,16 +45,16 @@ def take(chromium: Chromium, folder: Path) -> list[Path]:
         metrics.in_flight.inc(32)
         url = f"http://127.0.0.1:{port}/"
         taken += [
-            _picture(chromium, url, folder / "outage-dark.png", scheme="dark"),
-            _picture(chromium, url, folder / "outage-narrow.png", size=NARROW),
-            _picture(chromium, f"{url}waiting", folder / "waiting-light.png"),
+            picture(chromium, url, folder / "outage-dark.png", scheme="dark"),
+            picture(chromium, url, folder / "outage-narrow.png", size=NARROW),
+            picture(chromium, f"{url}waiting", folder / "waiting-light.png"),
         ]
         metrics.in_flight.dec(32)
     chromium.look()
     return taken
 
 
-def _picture(chromium: Chromium, url: str, file: Path, below: str = "", **look: Any) -> Path:
+def picture(chromium: Chromium, url: str, file: Path, below: str = "", **look: Any) -> Path:
     """Take a picture of a page, or of what of it begins with an element."""
     chromium.look(**look)
     if url.endswith("/"):
@@ -65,8 +66,8 @@ def _picture(chromium: Chromium, url: str, file: Path, below: str = "", **look: 
             "document.querySelector(arguments[0]).scrollIntoView()", below
         )
     shot = base64.b64decode(chromium.do("Page.captureScreenshot", format="png")["data"])
-    picture = Image.open(io.BytesIO(shot)).convert("RGB")
-    picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+    image = Image.open(io.BytesIO(shot)).convert("RGB")
+    image.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         file, optimize=True
     )
     return file
