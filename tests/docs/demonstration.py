@@ -23,7 +23,7 @@ _COMMANDS = 7
 _COMMAND = re.compile(r"^    (.+)$", re.MULTILINE)
 #: Commands that run until Ctrl-C, and what they have said by then.
 _ENDLESS = {"tools.demo.watch": "read from Kafka", "consumer.py": "handled: "}
-#: What is another one each time.
+#: These differ in each run.
 _CHANGING = {
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "UUID",
     r"127\.0\.0\.1:\d+": "ADDRESS",
@@ -120,7 +120,7 @@ def shown(folder: Path) -> str:
 
 
 def _decided(decisions: str) -> bool:
-    """Tell whether all that was published is decided: as the tutorial says, in any order."""
+    """Tell whether all published notifications have the outcomes of the tutorial, in any order."""
     return decisions.count("SENT") > 1 and "(outcome-unchanged)" in decisions
 
 

@@ -46,5 +46,5 @@ def test_the_demo_runs_clusters_and_lets_them_be_played_with(tmp_path: Path) -> 
 
 
 def _states(text: str) -> dict[str, str]:
-    """Return how everything is that a command tells of, by its name."""
+    """Return the state of each process that a command prints, by its name."""
     return {name: state + more.rstrip() for name, state, more in _STATE.findall(text)}

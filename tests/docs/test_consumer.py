@@ -33,7 +33,7 @@ CONSUMER: Final = PROJECT / "docs" / "examples" / "consumer.py"
 PRE_TEST: Final = record(Stage.PRE_TEST)
 POST_TEST: Final = record(Stage.POST_TEST)
 PASSWORDS: Final = {"lab": "hush-lab", "stranger": "hush-stranger"}
-#: What the consumer says beside what happens to records.
+#: The time at the start of each line of the consumer.
 TIME: Final = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
 
 
@@ -207,7 +207,7 @@ def lab(guarded: Guarded, tmp_path: Path) -> Lab:
 
 
 def started(stage: str, *builds: str) -> list[str]:
-    """Return what is printed for builds when no command is given."""
+    """Return the lines for builds that the consumer prints without a command."""
     return [f"would start {stage}-test work for redhat:2167003491-{it}" for it in builds]
 
 
@@ -346,7 +346,7 @@ def test_what_is_not_done_at_the_end_comes_again(lab: Lab) -> None:
     assert failing[-1] == f"left for later: {name(PRE_TEST, 0)}"
     mark = lab.folder / "mark"
     hanging = f"/bin/sh -c 'touch {mark}; exec sleep 60'"
-    # Who is killed can't leave its group, which waits for it as long as it was told to.
+    # A killed consumer does not leave its group, so the group waits for its session timeout.
     with lab.consumer(f"--exec={hanging}", f"--config-file={short_session(lab)}") as consumer:
         eventually(mark.exists)
         consumer.kill()
@@ -362,7 +362,7 @@ def short_session(lab: Lab) -> Path:
 
 
 def quiet(*consumers: Consumer, lines: int) -> None:
-    """Make sure that so many lines is all they say, for five seconds."""
+    """Make sure that they print no more than these lines within five seconds."""
     time.sleep(5)
     for consumer in consumers:
         assert len(consumer.lines()) == lines, consumer.tail()

@@ -1,4 +1,4 @@
-"""What a reader copies into a terminal: commands that exist, and variables that can be used."""
+"""Commands and variables that a reader copies into a terminal: they exist and work."""
 
 import shlex
 import subprocess
@@ -12,7 +12,7 @@ from cki_notifier.configuration.settings import VARIABLES, read_config
 from tests.docs.files import DOCS, README, blocks
 from tools import PROJECT
 
-#: What of a shell's line is not the command's.
+#: These end a command in a shell's line.
 _END = {"|", "||", "&&", ";", ">", ">>"}
 PAGES = [README, *DOCS]
 
@@ -34,7 +34,7 @@ def commands(page: Path) -> list[tuple[str, ...]]:
 
 
 COMMANDS = sorted({command for page in PAGES for command in commands(page)})
-#: It sets up logging whatever its configuration, so it gets a process of its own.
+#: It always sets up logging, so it gets a process of its own.
 DOCTOR = [command for command in COMMANDS if command[:1] == ("doctor",)]
 
 

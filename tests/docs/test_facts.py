@@ -1,8 +1,12 @@
-"""Pages repeat numbers and names of the code and of what is deployed; here they are held to them.
+"""Numbers and names in pages are those of the code and the manifests.
 
-A row is a page's words with a mark in the place of each number or name, and where these come from:
-an attribute of a module of ours, a value in a YAML file (``file:path``), or what a pattern finds in
-any other file (``file~pattern``). Whoever changes one is told which words have become untrue.
+A row has some words of a page, with a mark in place of each number or name, and their sources:
+
+- an attribute of one of our modules,
+- a value in a YAML file (``file:path``),
+- the match of a pattern in any other file (``file~pattern``).
+
+When a source changes, the test names the words that became untrue.
 """
 
 import re
@@ -17,7 +21,7 @@ from cki_notifier.rabbitmq.queues import DELAYS, delay_queue
 from cki_notifier.workers.shares import shares_of
 from tools import PROJECT
 
-#: What is behind the colon of a mark: the unit of a number.
+#: The unit of a number, behind the colon of a mark.
 UNITS: Final = {
     "min": 60,
     "minutes": 60,
@@ -34,7 +38,7 @@ RETRY_HOURS: Final = "variable:CKI_NOTIFIER_RETRY_HOURS"
 SHUTDOWN: Final = "variable:CKI_NOTIFIER_SHUTDOWN_SECONDS"
 TOPIC: Final = "variable:KAFKA_TOPIC"
 CLOSING: Final = "configuration.shutdown.CLOSING_SECONDS"
-#: What a document may be, by default and for everything of a checkout.
+#: The limit of a document by default, and of the one with everything about a checkout.
 DOCUMENT, EVERYTHING = "sources.datawarehouse._CHECKOUT", "sources.datawarehouse._CHECKOUT_PAGE"
 HTTP: Final = "web.server"
 POD: Final = "deploy/kubernetes/base/deployment.yaml:spec.template.spec"

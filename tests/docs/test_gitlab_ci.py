@@ -15,7 +15,7 @@ EXAMPLE = PROJECT / "docs" / "examples" / "audit.gitlab-ci.yml"
 BIN = Path(sys.executable).parent
 JOB: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())["audit"]
 REPORT = "30 missing"
-#: Stands in for the command: shows what it was asked, and ends as it is told.
+#: Stands in for the command: checks its arguments, and exits with ``CODE``.
 COMMAND = """#!/bin/sh
 [ "$*" = 'audit --since 24h' ] || exit 99
 echo '30 missing'
@@ -51,7 +51,7 @@ def test_its_steps_are_clean_shell() -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3])
 def test_the_job_ends_as_the_audit_does(tmp_path: Path, code: int) -> None:
-    """Whatever it found, the report is in the log and among the artifacts."""
+    """With each result, the report is in the log and among the artifacts."""
     command = tmp_path / "bin" / "cki-notifier"
     command.parent.mkdir()
     command.write_text(COMMAND)

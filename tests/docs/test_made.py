@@ -1,4 +1,4 @@
-"""What is made from the code is up to date, and the check says when it is not."""
+"""Generated pages are up to date, and the check names a stale one."""
 
 import re
 import shutil

@@ -19,7 +19,7 @@ def rows() -> list[re.Match[str]]:
 
 
 def test_every_row_names_tests_that_are_there() -> None:
-    """What nobody tries is not claimed, and nothing but tests is in the last column."""
+    """Each claim has a test, and the last column has only tests."""
     assert rows()
     for row in rows():
         assert re.fullmatch(rf"{TEST.pattern}(, {TEST.pattern})*", row["tests"]), row["kind"]

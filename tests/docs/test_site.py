@@ -23,7 +23,7 @@ FIRST = ("index", "tutorial", "read-the-topic", "deploy", "runbook")
 DESKTOP = (1440, 900)
 PICTURES = PROJECT / "build" / "screenshots"
 COLOURS = 256
-#: What people search for, and the page that answers.
+#: People search for these words, and expect this page.
 SEARCHES = {
     "CKINotifierTokenRefused": "runbook.html",
     "SASL": "configuration.html",
@@ -134,7 +134,7 @@ def test_the_site_shows_a_page_as_the_repository_does(
 def test_pages_can_be_read_in_a_browser(site: Site, served: str, tmp_path: Path) -> None:
     """On a desktop and on a phone: no error, no request to others, nothing wider than the screen.
 
-    The browser can't reach any other host, and complains about each request to one.
+    The browser can reach no other host, and complains about each request to one.
     """
     with Chromium(tmp_path / "chromium") as chromium:
         for size, scheme in ((WIDE, "light"), (NARROW, "dark")):
@@ -188,7 +188,7 @@ def test_a_link_out_of_the_pages_leads_into_the_repository() -> None:
 
 
 def test_a_page_that_is_called_by_its_file_has_its_title_in_the_site() -> None:
-    """Whatever the anchor; a page that is called otherwise is left alone."""
+    """With or without an anchor. A link with other words stays as it is."""
     text = "[rules.md](rules.md), [delivery.md](delivery.md#order), [order](delivery.md#order)"
     shown = "[Rules](rules.md), [Delivery](delivery.md#order), [order](delivery.md#order)"
     assert on_page_markdown(text, page=PAGE) == shown
