@@ -1,1 +1,1 @@
-"""What is made from the code or from other files: pages, pictures, the dashboard, its rules."""
+"""Makes pages, pictures, the dashboard and the rules from the code and from templates."""

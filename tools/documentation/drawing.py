@@ -56,8 +56,8 @@ def picture(title: str, rows: Sequence[Sequence[Box]], gap: int, steps: int = 0)
         title: for those who can't see it.
         rows: from the top down.
         gap: between two rows.
-        steps: so many of the rows are steps: an arrow leads from the first box of one to that of
-            the next, and a line joins the boxes of each.
+        steps: the number of rows that are steps. An arrow leads from the first box of a step to
+            that of the next one, and a line joins the boxes of each.
     """
     heights = [max(len(box.lines()) for box in row) * _LINE_HEIGHT + 14 for row in rows]
     *tops, end = accumulate((height + gap for height in heights), initial=MARGIN)

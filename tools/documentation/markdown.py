@@ -1,4 +1,4 @@
-"""The little Markdown that is needed: tables, and parts of a page that are made."""
+"""Markdown: tables, and the generated parts of a page."""
 
 from collections.abc import Iterable, Sequence
 

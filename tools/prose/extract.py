@@ -1,4 +1,4 @@
-"""Finds the words in a file: whole pages, docstrings, comments, messages, alerts."""
+"""Finds the words in a file: docstrings, comments, messages, alerts."""
 
 import ast
 import io
@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 import yaml
 
-#: What a comment tells a program, not a person.
+#: Orders to a program in a comment.
 _ORDERS: Final = re.compile(r"\s*(?:#\s*)?(?:noqa|type: ignore|shellcheck (?:disable|source)).*")
-_COMMENT: Final = re.compile(r"(?:^|\s)#(?!!):? ?(.*)$")
+_COMMENT: Final = re.compile(r"(?P<code>^|.*?\s)#(?!!):? ?(?P<text>.*)$")
 #: Words in a row make a text of a string; less may be a name or a pattern.
 _SOME_WORDS: Final = re.compile(r"[A-Za-z'\u2019]{2,}(?:,? [a-z'\u2019]{1,}){3,}")
 _INLINE_TAG: Final = re.compile(r"</?(?:a|b|code|em|span|strong|time)\b[^>]*>")
@@ -41,9 +41,9 @@ def passages(path: Path) -> Iterator[Passage]:
         yield from _of_python(source)
     else:
         yield from _joined(
-            (number, found[1])
+            (number, bool(found["code"].strip()), found["text"])
             for number, line in enumerate(source.splitlines(), 1)
-            if (found := _COMMENT.search(line))
+            if (found := _COMMENT.match(line))
         )
     if path.suffix in {".yaml", ".yml"}:
         for document in yaml.compose_all(source):
@@ -52,7 +52,11 @@ def passages(path: Path) -> Iterator[Passage]:
 
 def _of_python(source: str) -> Iterator[Passage]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    yield from _joined((it.start[0], it.string) for it in tokens if it.type == tokenize.COMMENT)
+    yield from _joined(
+        (it.start[0], bool(it.line[: it.start[1]].strip()), it.string)
+        for it in tokens
+        if it.type == tokenize.COMMENT
+    )
     yield from _of_node(ast.parse(source))
 
 
@@ -91,18 +95,19 @@ def _of_string(line: int, text: str) -> Iterator[Passage]:
             yield Passage(line, re.sub(r"\{[^}]*\}", "`x`", " ".join(part.split())))
 
 
-def _joined(comments: Iterator[tuple[int, str]]) -> Iterator[Passage]:
-    """Make one passage of the comments in consecutive lines."""
-    begin, lines = 0, list[str]()
-    for number, comment in comments:
+def _joined(comments: Iterator[tuple[int, bool, str]]) -> Iterator[Passage]:
+    """Make one passage of the comments in consecutive lines, unless they are behind code."""
+    begin, lines, was_behind = 0, list[str](), False
+    for number, is_behind, comment in comments:
         text = _ORDERS.sub("", comment.removeprefix("#").removeprefix(":").rstrip())
         text = "" if text.startswith("    ") else text.strip()
-        if lines and number != begin + len(lines):
+        if lines and (is_behind or was_behind or number != begin + len(lines)):
             yield Passage(begin, "\n".join(lines))
             lines = []
         if not lines:
             begin = number
         lines.append(text)
+        was_behind = is_behind
     if lines:
         yield Passage(begin, "\n".join(lines))
 

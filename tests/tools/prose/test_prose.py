@@ -1,5 +1,6 @@
 """The linter for prose finds each kind of fault in each kind of file, and names its place."""
 
+import json
 import subprocess
 import sys
 from itertools import product
@@ -12,14 +13,8 @@ from tools.prose.lint import Complaint, LinterFailed, complaints
 
 SHORT = "RabbitMQ redelivers the notification."
 LONG = f"The daemon {'really ' * 23}waits."
-FAULTS = {
-    LONG: "26 words: split it, 25 are the most",
-    "The copy is confirmed before the message is acknowledged.": "2 passives: say who does what",
-    "What is refused goes to the dead-letter queue.": '"What …": start with the subject',
-    "The notification waits in a delay queue.": (
-        "Incorrect term: “delay queue”, use “retry queue” instead"
-    ),
-}
+#: Sentences, and the start of the complaint about each; in a file that the linter does not read.
+FAULTS = json.loads(Path(__file__).with_name("faults.json").read_text())
 #: Name, text, and in which line the fault is.
 PLACES = [
     ("page.md", "# Page\n\n{}\n", 3),
@@ -45,12 +40,13 @@ FINE = {
     "orders.py": f"x = 1  # noqa: {LONG}\n",
     "usage": f"#!/bin/sh\n#     {LONG}\n",
     "name.py": "x = 'delay queue'\n",
+    "behind.py": f"x = 1  # {'the first ' * 8}\ny = 2  # {'the second ' * 8}\n",
 }
 
 
 @pytest.fixture(scope="module", name="found")
 def _found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Complaint]]:
-    """What the linter says of all files: by their names, in one run."""
+    """The complaints about all files, by their names, from one run."""
     folder = tmp_path_factory.mktemp("prose")
     files = {f"{number}-{place[0]}": (text, place[1]) for number, (text, place) in enumerate(CASES)}
     texts = {name: form.format(text) for name, (text, form) in files.items()} | FINE
