@@ -1,4 +1,4 @@
-"""SECURITY.md claims what is tested, and all that is tested for it is claimed there."""
+"""Each claim of SECURITY.md has tests, and each test of this folder has a claim."""
 
 import ast
 import re
@@ -39,6 +39,6 @@ def test_every_test_that_is_named_is_there() -> None:
 
 
 def test_every_test_of_this_folder_is_named() -> None:
-    """What is worth a test here is worth a claim."""
+    """Each test here has a claim."""
     there = {test for file in Path(__file__).parent.glob("test_*.py") for test in written(file)}
     assert there - NAMED == set()
