@@ -82,8 +82,8 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("The daemon takes {:s} for what is in flight", SHUTDOWN),
     ],
     "deploy/monitoring/alerts.yaml": [
-        ("after {} hours it is dead-lettered", RETRY_HOURS),
-        ("tried again for {} hours", RETRY_HOURS),
+        ("After {} hours cki-notifier dead-letters it", RETRY_HOURS),
+        ("It retries each one for {} hours", RETRY_HOURS),
     ],
     "docs/audit.md": [
         ("once more, {} seconds after the audit began", "audit.command._ON_ITS_WAY_SECONDS"),
