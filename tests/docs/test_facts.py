@@ -282,6 +282,10 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("sends SIGTERM and waits {} seconds", rf"{UNIT}~TimeoutStopSec=(\d+)s"),
         ("started again after {} seconds", rf"{UNIT}~RestartSec=(\d+)s"),
     ],
+    "docs/upgrade.md": [
+        ("for up to `CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
+        ("`docker stop --timeout {} NAME`", r"compose.yaml~stop_grace_period: (\d+)s"),
+    ],
     "README.md": [
         ("{} ──▶ your lab", TOPIC),
         ("with Python {} or newer", "tools.supply.locks.OLDEST_PYTHON"),
