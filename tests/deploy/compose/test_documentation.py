@@ -14,7 +14,7 @@ _PAGE = (PROJECT / "docs" / "compose.md").read_text()
 def commands() -> list[list[str]]:
     """Return the page's commands, word by word, without the `docker compose` of each."""
     blocks = re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL)
-    lines = [line.split() for block in blocks for line in block.splitlines()]
+    lines = [line.split() for block in blocks for line in block.strip().splitlines()]
     assert all(words[:2] == ["docker", "compose"] for words in lines)
     return [words[2:] for words in lines]
 
@@ -57,7 +57,7 @@ def test_the_page_counts_right() -> None:
     """So many notifications, so many messages, and the topic's and the alerts' own names."""
     sent = [scene for scene in scenes() if decision(scene).outcome == "sent"]
     assert f"the {len(scenes())} notifications of the demo" in _PAGE
-    assert f"; {len(sent)} lead to a message" in _PAGE
+    assert f"Of these, {len(sent)} lead to a message" in _PAGE
     pipeline = (PROJECT / ".gitlab-ci.yml").read_text()
     assert f"--max-messages={len(sent)} " in pipeline
     assert f'build/messages)" -eq {len(sent)}\n' in pipeline

@@ -64,7 +64,7 @@ def test_every_variable_the_daemon_knows_is_set_or_left_out_for_a_reason(
     """A new variable has to be put into the manifests, or into the table of those left out."""
     left_out = {
         name: reason
-        for cells in rows("What is not set")
+        for cells in rows("Variables not set")
         for name in re.findall(r"`(\w+)`", cells[0])
         for reason in cells[1:]
     }
