@@ -79,7 +79,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "compose.yaml": [
         ("KAFKA_TOPIC: {}", TOPIC),
-        ("The daemon takes {:s} for what is in flight", SHUTDOWN),
+        ("The daemon has {:s} for notifications in flight", SHUTDOWN),
     ],
     "deploy/monitoring/alerts.yaml": [
         ("after {} hours it is dead-lettered", RETRY_HOURS),
