@@ -190,7 +190,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("replica runs for each {} notifications", f"{KEDA}.triggers.0.metadata.value"),
         ("never fewer than {},", f"{KEDA}.minReplicaCount"),
         ("never more than {}.", f"{KEDA}.maxReplicaCount"),
-        ("sends up to {} notifications' requests", IN_FLIGHT),
+        ("the requests of up to {} notifications", IN_FLIGHT),
         (
             "scrapes each replica every {:s}",
             r"deploy/kubernetes/base/service-monitor.yaml~interval: (\d+)s",
