@@ -86,7 +86,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "compose.yaml": [
         ("KAFKA_TOPIC: {}", TOPIC),
-        ("The daemon takes {:s} for what is in flight", SHUTDOWN),
+        ("The daemon has {:s} for notifications in flight", SHUTDOWN),
     ],
     "deploy/monitoring/alerts.yaml": [
         ("After {} hours cki-notifier dead-letters it", RETRY_HOURS),
@@ -175,36 +175,34 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     "docs/examples/consumer.py": [('TOPIC = "{}"', TOPIC)],
     "docs/image.md": [
         ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
-        ("within {:s} more", CLOSING),
+        ("connections within {:s} more", CLOSING),
         ("`docker stop --timeout {}`", r"compose.yaml~stop_grace_period: (\d+)s"),
         ("at port {:0} (`CKI_METRICS_PORT`)", PORT),
     ],
     "docs/kubernetes.md": [
         ("`terminationGracePeriodSeconds: {}`", f"{POD}.terminationGracePeriodSeconds"),
-        ("take from those {:s}", f"{POD}.terminationGracePeriodSeconds"),
         ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
-        ("then at most {:s} until all connections are closed", CLOSING),
+        ("at most {:s} to close all connections", CLOSING),
         ("liveness every {:s},", f"{PROBES}.livenessProbe.periodSeconds"),
-        ("has stood still for {:s},", "web.health._LONGEST_REST_SECONDS"),
+        ("has hung for {:s}:", "web.health._LONGEST_REST_SECONDS"),
         ("readiness every {:s},", f"{PROBES}.readinessProbe.periodSeconds"),
         (", timeout {:s} |", f"{PROBES}.readinessProbe.timeoutSeconds"),
         ("`/ready` waits up to {:s} for Kafka", "kafka.publish._CHECK_SECONDS"),
-        ("`minReadySeconds: {}`", "deploy/kubernetes/base/deployment.yaml:spec.minReadySeconds"),
         (
             "When it has been ready for {:s}",
             "deploy/kubernetes/base/deployment.yaml:spec.minReadySeconds",
         ),
-        ("has not finished after {:s} stays", SHUTDOWN),
-        ("there are {} of them", f"{KEDA}.triggers.0.metadata.value"),
+        ("After {:s}, it leaves the rest", SHUTDOWN),
+        ("replica runs for each {} notifications", f"{KEDA}.triggers.0.metadata.value"),
         ("never fewer than {},", f"{KEDA}.minReplicaCount"),
-        ("nor more than {}.", f"{KEDA}.maxReplicaCount"),
-        ("sends up to {} notifications' requests", IN_FLIGHT),
+        ("never more than {}.", f"{KEDA}.maxReplicaCount"),
+        ("the requests of up to {} notifications", IN_FLIGHT),
         (
             "scrapes each replica every {:s}",
             r"deploy/kubernetes/base/service-monitor.yaml~interval: (\d+)s",
         ),
         (
-            "memory {} MiB at most",
+            "memory limit {} MiB",
             r"deploy/kubernetes/base/deployment.yaml~limits:\s+memory: (\d+)Mi",
         ),
         (
@@ -284,9 +282,9 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/systemd.md": [
         ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
-        ("flight, {} for closing", CLOSING),
+        ("in flight, {} to close connections", CLOSING),
         ("sends SIGTERM and waits {} seconds", rf"{UNIT}~TimeoutStopSec=(\d+)s"),
-        ("started again after {} seconds", rf"{UNIT}~RestartSec=(\d+)s"),
+        ("restarts the daemon {} seconds after it ends", rf"{UNIT}~RestartSec=(\d+)s"),
     ],
     "docs/upgrade.md": [
         ("for up to `CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
