@@ -115,7 +115,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/contract.md": [
         ("teams that read the topic `{}`", TOPIC),
-        ("tried again, for up to {} hours", RETRY_HOURS),
+        ("retries for up to {} hours", RETRY_HOURS),
     ],
     "docs/dead-letters.md": [
         ("who did not answer for {} h;", RETRY_HOURS),
