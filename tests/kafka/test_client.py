@@ -75,8 +75,8 @@ def test_errors_of_the_client_are_said_in_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (KafkaError(error_number("_PURGE_QUEUE")), "it was waiting when the client was replaced"),
-        (KafkaError(error_number("_MSG_TIMED_OUT")), "it was not confirmed in time"),
+        (KafkaError(error_number("_PURGE_QUEUE")), "the client was replaced before it"),
+        (KafkaError(error_number("_MSG_TIMED_OUT")), "no confirmation in time"),
         (KafkaError(error_number("_TRANSPORT")), "the connection to a broker failed"),
         (KafkaError(error_number("_ALL_BROKERS_DOWN"), "2/2 brokers are down"), "(2/2 brokers"),
         (
