@@ -56,7 +56,7 @@ _REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # no
 _CAUSE_SECONDS = 2.0
 #: The words of librdkafka's errors about a refused login or a missing right.
 _REFUSAL = re.compile("authentication|authorization", re.IGNORECASE)
-_AGAIN = "the client retries until Kafka is back"
+_AGAIN = "the client retries until it is back"
 #: The first and the longest pause before a new producer, in seconds. The pause doubles until Kafka
 #: confirms a record: without the right to write, for example, Kafka refuses each new producer.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
