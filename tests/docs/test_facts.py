@@ -122,7 +122,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/contract.md": [
         ("teams that read the topic `{}`", TOPIC),
-        ("tried again, for up to {} hours", RETRY_HOURS),
+        ("retries for up to {} hours", RETRY_HOURS),
     ],
     "docs/dead-letters.md": [
         ("who did not answer for {} h;", RETRY_HOURS),
@@ -218,8 +218,8 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/read-the-topic.md": [
         ("on the topic `{}`", TOPIC),
-        ("up to {:minutes}, and what comes", "docs.examples.consumer.LONGEST_PAUSE"),
-        ("remembers for {:days}.", "docs.examples.consumer.MEMORY_SECONDS"),
+        ("up to {:minutes}. Later records wait", "docs.examples.consumer.LONGEST_PAUSE"),
+        ("remembers them for {:days}.", "docs.examples.consumer.MEMORY_SECONDS"),
     ],
     "docs/replicas.md": [
         ("at most {:word-} times `CKI_NOTIFIER_IN_FLIGHT`", "workers.shares._PREFETCH_EACH"),
