@@ -99,8 +99,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     whole = _Parser(
         prog="cki-notifier",
-        description="Tells outside testers over Kafka that a CKI kernel is ready for their tests. "
-        "Without arguments it is the daemon; its configuration comes from the environment.",
+        description="Publish a Kafka message when a CKI kernel is ready for outside labs to test. "
+        "Without arguments, run the daemon. All configuration comes from environment variables.",
         epilog=EPILOG,
     )
     whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "schema",
         help="print the JSON Schema of the ready-for-test message",
-        description="Prints the JSON Schema of the ready-for-test message. Needs no configuration.",
+        description="Print the JSON Schema of the ready-for-test message. Needs no configuration.",
     )
     add_explain(commands)
     add_audit(commands)
@@ -117,10 +117,11 @@ def parser() -> argparse.ArgumentParser:
     add_doctor(commands)
     completing = commands.add_parser(
         "completion",
-        help="print what lets a shell complete these commands",
-        description="Prints what lets a shell complete these commands. bash, in ~/.bashrc: "
-        'eval "$(cki-notifier completion bash)"; zsh: into a file _cki-notifier in a folder of '
-        "$fpath; fish: into ~/.config/fish/completions/cki-notifier.fish.",
+        help="print a completion script for a shell",
+        description="Print a completion script for a shell. For bash, add "
+        'eval "$(cki-notifier completion bash)" to ~/.bashrc. For zsh, save the script as '
+        "_cki-notifier in a folder of $fpath. For fish, save it as "
+        "~/.config/fish/completions/cki-notifier.fish.",
     )
     completing.add_argument("shell", choices=("bash", "zsh", "fish"))
     return whole
@@ -312,7 +313,9 @@ def _introduction(config: Config, rabbitmq: RabbitMQConfig) -> str:
     kafka = config.kafka
     queue = rabbitmq.queue if config.sends else "a temporary queue"
     hosts = " ".join(rabbitmq.hosts)
-    sends = f"to {kafka.topic} at {kafka.settings['bootstrap.servers']}" if kafka else "nowhere"
+    sends = (
+        f"to {kafka.topic} at {kafka.settings['bootstrap.servers']}" if kafka else "without Kafka"
+    )
     port = config.metrics_port
     return (
         f"cki-notifier {__version__} starts: environment {config.environment or 'none'}; "
@@ -336,12 +339,12 @@ def _watch(daemon: Daemon, seconds: float) -> None:
     thread = start_vital("rabbitmq", daemon.run)
     while not signal.sigtimedwait(endings, _WATCH_SECONDS):
         pass
-    logger.warning("stopping: no new work; what is in flight is finished, for %.0f s", seconds)
+    logger.warning("stopping: taking no new work; work in flight has %.0f s to finish", seconds)
     daemon.stop()
     end = time.monotonic() + seconds + GOODBYE_SECONDS
     while thread.is_alive() and time.monotonic() < end:
         # A terminal that goes away may send SIGHUP twice, which is no sign of hurry.
         if received := signal.sigtimedwait(signals.URGENT, _STOPPING_WATCH_SECONDS):
-            logger.error("a second signal: ending at once; what is in flight stays in the queue")
+            logger.error("second signal: ending at once; notifications in flight stay in the queue")
             streams.drain(_LAST_LINE_SECONDS)
             os._exit(128 + received.si_signo)
