@@ -72,13 +72,13 @@ def run(
             show("interrupted")
             return 128 + signal.SIGINT
         except Unavailable as error:
-            show(f"cki-notifier audit: it can't be decided: {error}")
+            show(f"cki-notifier audit: no result: {error}")
             code = UNDECIDED
         except OSError as error:
             show(f"cki-notifier: this can't be printed: {error}")
             code = UNDECIDED
         except Exception:  # Python's own exit code would say that something is missing
-            logger.exception("a bug")
+            logger.exception("the audit failed: a bug in cki-notifier")
             code = UNDECIDED
         if parsed.push:
             audit.push(parsed.push)
@@ -163,7 +163,7 @@ class _Audit:
         try:
             return look(self._config.rabbitmq, _QUEUES_SECONDS)
         except Unavailable as error:
-            text = "the retry and dead-letter queues can't be looked at"
+            text = "the retry and dead-letter queues can't be read"
             return Waiting(trouble=f"{text}: {error}")
 
     def _checkouts(self, warehouse: DataWarehouse) -> Iterator[Checkout]:
@@ -185,15 +185,15 @@ class _Audit:
         if self._topic.begins_late is not None:
             since = self._topic.begins_late.isoformat(timespec="minutes")
             notes.append(
-                f"the topic, or a part of it, has nothing from before {since}: what was announced "
-                "earlier may be called missing"
+                f"a partition of the topic has no records from before {since}: older messages may "
+                "be listed as missing"
             )
         if self._config.rabbitmq is None:
-            notes.append("RABBITMQ_HOST is not set: what is missing may wait in a queue")
-        notes += [f"not looked at: {text}" for text in queued.unseen]
+            notes.append("RABBITMQ_HOST is not set: missing notifications may wait in a queue")
+        notes += [f"not read: {text}" for text in queued.unseen]
         if queued.in_main:
             notes.append(
-                f"{queued.in_main:,} notifications wait in the main queue: what is missing may be "
+                f"{queued.in_main:,} notifications wait in the main queue: missing ones may be "
                 "among them"
             )
 
@@ -201,16 +201,15 @@ class _Audit:
 def _fault_of(config: Config, parsed: argparse.Namespace) -> str:
     """Return what keeps an audit from being made, nothing when nothing does."""
     if parsed.send and not (parsed.yes or sys.stdin.isatty()):
-        return "--send asks before it sends; where there is nobody to ask, say --yes"
+        return "--send asks for confirmation, but standard input is not a terminal: add --yes"
     if parsed.send and config.rabbitmq is None:
-        text = "--send has to look into the queues first, or it might send what waits there twice"
-        return f"{text}; set RABBITMQ_HOST"
+        return "--send reads the queues first, to publish no duplicate: set RABBITMQ_HOST"
     return ""
 
 
 def _kafka_of(config: Config) -> KafkaConfig:
     if config.kafka is None:
-        fault = "is none in which messages are sent; it has to be production or staging"
+        fault = "must be production or staging, where the daemon sends messages"
         raise ConfigurationError([f"CKI_DEPLOYMENT_ENVIRONMENT: {fault}"])
     return config.kafka
 
@@ -219,11 +218,11 @@ def _sum(sent: send.Result) -> str:
     """Say what became of those that were missing."""
     words = {
         send.Became.SENT: "sent",
-        send.Became.THERE: "in the topic by now",
+        send.Became.THERE: "already in the topic",
         send.Became.IGNORED: "ignored now",
         send.Became.FAILED: "failed",
     }
     counts = ((sent.counts[it], word) for it, word in words.items())
     told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
     text = f"{told or 'nothing was sent'}, of {sent.total:,}"
-    return f"{text}; run it again for the other {sent.left:,}" if sent.left else text
+    return f"{text}; run the audit again for the other {sent.left:,}" if sent.left else text

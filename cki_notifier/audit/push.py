@@ -25,13 +25,12 @@ JOB: Final = "cki-notifier-audit"
 #: For all of it, from the look-up of the gateway's name to its answer.
 _SECONDS: Final = 10.0
 _MEANINGS: Final = {
-    "missing": "Stages that checkouts reached within the audit's span, that should have been "
-    "announced, and were not.",
-    "undecided": "Stages of which the audit could not find out whether they should have been "
-    "announced.",
-    "compared": "Stages that checkouts reached within the audit's span: all that it looked for.",
-    "last_success_timestamp_seconds": "When an audit last came to a decision about everything, "
-    "whether or not something was missing, in seconds since 1970; missing until then.",
+    "missing": "Stages that a checkout reached in the audit's time span, but whose message is "
+    "missing.",
+    "undecided": "Stages in the audit's time span that the audit could not decide about.",
+    "compared": "All stages that checkouts reached in the audit's time span.",
+    "last_success_timestamp_seconds": "When an audit last decided about all stages, even if some "
+    "were missing. Seconds since 1970, absent before the first such audit.",
 }
 
 

@@ -101,7 +101,9 @@ class _Look:
             try:
                 hand = Hand(connection, queue, arguments)
                 if hand.wears_out():
-                    self.waiting.unseen.append(f"{queue}: it may drop what is looked at often")
+                    self.waiting.unseen.append(
+                        f"{queue}: it may drop notifications after many deliveries"
+                    )
                     return
                 try:
                     self._read(hand, found)
@@ -119,9 +121,9 @@ class _Look:
                 found.add(due.checkout_id, due.stage)
             late = time.monotonic() > self._end
             if seen < hand.count and (late or self._left <= 0 or self._left_bytes <= 0):
-                why = "the time is over" if late else "there is more than is looked at"
+                why = "the time is over" if late else "the limit is reached"
                 self.waiting.unseen.append(
-                    f"{hand.queue}: {why}; {seen:,} of {hand.count:,} were seen"
+                    f"{hand.queue}: {why} after {seen:,} of {hand.count:,} notifications"
                 )
                 return
 

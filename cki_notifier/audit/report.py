@@ -20,12 +20,12 @@ from cki_notifier.telemetry.terminal import columns
 
 #: Each verdict as people read it, and what it means.
 _WORDS = {
-    Verdict.ANNOUNCED: ("announced", "their records are in the topic"),
+    Verdict.ANNOUNCED: ("announced", "the topic has their messages"),
     Verdict.IGNORED: ("ignored", "by a rule"),
-    Verdict.MISSING: ("missing", "no record, and no rule that ignores them"),
-    Verdict.IGNORED_NOW: ("ignored now", "but perhaps not then"),
-    Verdict.UNDECIDED: ("undecided", "it could not be told"),
-    Verdict.WAITING: ("waiting", "not sent yet"),
+    Verdict.MISSING: ("missing", "the topic has no message, and no rule ignores them"),
+    Verdict.IGNORED_NOW: ("ignored now", "by a rule, but perhaps not at the time"),
+    Verdict.UNDECIDED: ("undecided", "the audit could not decide"),
+    Verdict.WAITING: ("waiting", "in a queue, not sent yet"),
 }
 _INDENT = " " * 4
 #: So many are shown that could not be decided.
@@ -83,7 +83,7 @@ class Found:
     def lines(self) -> Iterator[str]:
         """Yield the report for a person, as standard output has room for it."""
         count = f"{self.sums.total():,}"
-        yield f"{_moment(self.since)} to {_moment(self.until)}: {count} stages were reached"
+        yield f"{_moment(self.since)} to {_moment(self.until)}: {count} stages reached"
         yield ""
         yield from columns(self._sums(), sys.stdout, styles={"missing": "red"})
         for note in self.notes:
@@ -105,7 +105,7 @@ class Found:
     def _missing_lines(self) -> Iterator[str]:
         if self.missing:
             yield ""
-            yield "missing, each with the command that announces it alone:"
+            yield "missing, each with the command that sends its message:"
         for judged in self.missing:
             due = judged.due
             name = shlex.quote(due.checkout_id)
@@ -128,7 +128,7 @@ class Found:
         left = self.sums[Verdict.UNDECIDED] - len(self._undecided)
         if left:
             yield ""
-            yield f"… and {left:,} more; --json has them all"
+            yield f"… and {left:,} more: use --json to see all"
 
     def print_json(self, more: Mapping[str, Any]) -> None:
         """Print the report as one JSON object.

@@ -189,7 +189,7 @@ class _Sending:
         return Row(due, Became.SENT)
 
     def _there(self, due: Due) -> Row:
-        self._say(due, "is in the topic by now, so it is not sent")
+        self._say(due, "already in the topic, not sent again")
         return Row(due, Became.THERE)
 
     def _say(self, due: Due, text: str) -> None:

@@ -114,13 +114,13 @@ def read_body(name: str) -> bytes:
     """
     if name == "-":
         if sys.stdin.isatty():
-            show("reading a notification from standard input; Ctrl-D ends it")
+            show("reading the notification from standard input: end it with Ctrl-D")
         body = sys.stdin.buffer.read(_LARGEST_BODY + 1)
     else:
         with Path(name).open("rb") as file:
             body = file.read(_LARGEST_BODY + 1)
     if len(body) > _LARGEST_BODY:
-        raise ValueError("it is larger than 16 MiB, as no notification is")
+        raise ValueError("the body is larger than the limit of 16 MiB")
     return body
 
 
@@ -137,9 +137,9 @@ def find(loader: Loader, name: MergeRequestName) -> str | None:
         show(f"{name.text}: {error}")
         return None
     if checkout is None:
-        show(f"{name.text}: none of the newest checkouts is of this merge request; give its id")
+        show(f"{name.text}: no recent checkout belongs to this merge request: give a checkout's id")
         return None
-    show(f"{name.text}: its newest checkout is {checkout.id}")
+    show(f"{name.text}: the newest checkout is {checkout.id}")
     return checkout.id
 
 
@@ -176,8 +176,8 @@ def _fail(form: Form, trail: Trail, identity: Identity, error: NotifierError) ->
     show(f"not sent{reason}: {error}")
     if isinstance(error, NotFound):
         show(
-            "see whether the warehouse knows it: --checkout-id takes an id, an iid, the address of "
-            "a checkout's page there, or a merge request as project!123"
+            "check the checkout in DataWarehouse: --checkout-id takes a KCIDB id, an iid, the "
+            "address of a checkout's page, or a merge request as project!123"
         )
     return FAILED
 

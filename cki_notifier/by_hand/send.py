@@ -61,7 +61,7 @@ def persist(act: Callable[[], T], deadline: Deadline) -> T:
         except Unavailable as error:
             if not error.hiccup or not deadline.pause(_PAUSE_SECONDS):
                 raise
-            show(f"trying again: {error}")
+            show(f"retrying: {error}")
 
 
 def told_of(
@@ -80,7 +80,7 @@ def told_of(
     )
     fields = {"checkout": run.checkout_id, "status": run.status, "outcome": outcome}
     logger.warning(
-        "by hand, by %s: checkout=%s status=%s outcome=%s reason=%s event=%s",
+        "manual run by %s: checkout=%s status=%s outcome=%s reason=%s event=%s",
         *(run.who, run.checkout_id, run.status, outcome, reason, run.event_id),
         extra=fields | {"reason": reason},
     )
@@ -108,8 +108,8 @@ def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) 
     try:
         telling.result(_TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1))
     except (Unavailable, TimeoutError) as error:
-        what = "this run" if len(runs) == 1 else f"{len(runs) - told:,} of {len(runs):,} runs"
-        show(f"the daemons don't know of {what}: {str(error) or 'no answer in time'}")
+        missing = "this run" if len(runs) == 1 else f"{len(runs) - told:,} of {len(runs):,} runs"
+        show(f"no daemon counts {missing}: {str(error) or 'no answer in time'}")
 
 
 def _told(

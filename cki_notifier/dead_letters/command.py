@@ -99,8 +99,8 @@ def _show_body(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
     if code := _choose(walk, choice, lambda letter: letter.body):
         return code
     if walk.done > 1 and parsed.limit != 1:
-        show(f"cki-notifier: {report.letters(walk.done)} match, and --body shows that of one alone")
-        show("say which by the id that the list shows, or --limit 1 for the oldest of them")
+        show(f"cki-notifier: {report.letters(walk.done)} match, and --body shows only one")
+        show("give the id of one letter from the list, or --limit 1 for the oldest")
         return FAILED
     for body in choice.kept():
         is_shown = (
@@ -129,8 +129,9 @@ def _take(config: RabbitMQConfig, parsed: argparse.Namespace, deed: _Deed) -> in
     if parsed.yes and not parsed.limit:
         return _take_at_once(config, parsed, deed, selection_of(parsed))
     if not parsed.yes and not sys.stdin.isatty():
-        text = f"cki-notifier dead-letters {parsed.action}: where there is nobody to ask, say --yes"
-        show(f"{text}; show has the same arguments, and takes nothing away")
+        text = "standard input is not a terminal, so nobody can confirm: add --yes"
+        show(f"cki-notifier dead-letters {parsed.action}: {text}")
+        show("to see the letters first, run show with the same arguments")
         return WRONG
     walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
     with Output() as output:

@@ -23,7 +23,7 @@ _MOST_BODY = 16 * 1024
 _MOST_LETTERS, _MOST_BYTES = 10_000, 64 * 1024 * 1024
 #: Even where letters are not dropped, somebody who looks so often is a program.
 _MOST_LOOKS = 10_000
-_COMMAND = "look with cki-notifier dead-letters list"
+_COMMAND = "run cki-notifier dead-letters list instead"
 
 _reading = threading.Lock()
 
@@ -41,7 +41,9 @@ def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Re
             already; the text says so.
     """
     if not _reading.acquire(blocking=False):
-        raise Unavailable("rabbitmq", "the dead letters are being read already; try again soon")
+        raise Unavailable(
+            "rabbitmq", "another request is reading the dead letters: retry in some seconds"
+        )
 
     def read() -> Reading:
         try:
@@ -53,7 +55,9 @@ def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Re
         reading = beside("dead letters", read)
     except RuntimeError:
         _reading.release()
-        raise Unavailable("rabbitmq", "there is no thread left to read dead letters") from None
+        raise Unavailable(
+            "rabbitmq", "the process has no thread left to read dead letters"
+        ) from None
     try:
         return reading.result(seconds)
     except TimeoutError:
@@ -65,8 +69,8 @@ def _read(config: RabbitMQConfig, most: int, end: float) -> Reading:
     seen = size = 0
     with visit(config) as visiting:
         if visiting.wears_out():
-            text = f"{visiting.queue} may drop letters that are looked at often"
-            raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
+            text = f"{visiting.queue} may drop letters after many deliveries, and each look is one"
+            raise Unavailable("rabbitmq", f"{text}: {_COMMAND}")
         for letter in visiting.letters():
             _check(visiting, letter)
             choice.add(letter, _shown)
@@ -78,8 +82,8 @@ def _read(config: RabbitMQConfig, most: int, end: float) -> Reading:
 
 def _check(visiting: Visit, letter: Letter) -> None:
     if letter.looks >= _MOST_LOOKS:
-        text = f"letters in {visiting.queue} were looked at {letter.looks:,} times"
-        raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
+        text = f"letters in {visiting.queue} were delivered {letter.looks:,} times"
+        raise Unavailable("rabbitmq", f"{text}: {_COMMAND}")
 
 
 def _shown(letter: Letter) -> ShownLetter:

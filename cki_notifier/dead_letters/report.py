@@ -14,7 +14,7 @@ _MOST_REASONS = 9
 def overview(walk: Walk) -> str:
     """Say how many letters there are, and why."""
     if not walk.exists:
-        return f"no dead letters: there is no {walk.queue} yet, it is made when it is needed"
+        return f"no dead letters: the queue {walk.queue} does not exist yet"
     if not walk.count:
         return f"no dead letters in {walk.queue}"
     shown = f", {walk.done:,} {walk.deed}" if walk.done != walk.count else ""
@@ -31,7 +31,7 @@ def unmatched(walk: Walk, reason: str) -> Iterator[str]:
         reason: the one asked for, empty for none.
     """
     for name in sorted(walk.missing):
-        yield f"no dead letter has the id, or the checkout id, {printable(name)}"
+        yield f"no dead letter has the id or checkout id {printable(name)}"
     if not walk.done and reason:
         yield f"no dead letter has the reason {printable(reason)}"
     if not walk.done:
@@ -41,15 +41,15 @@ def unmatched(walk: Walk, reason: str) -> Iterator[str]:
 def broken_off(walk: Walk) -> str:
     """Say what a walk did that did not come to its end."""
     if walk.deed == SHOWN:
-        return "nothing was taken away"
-    return f"{letters(walk.done)} {walk.deed}, the others are where they were"
+        return "the queue is unchanged"
+    return f"{letters(walk.done)} {walk.deed}, the others stay in the queue"
 
 
 def worn(walk: Walk) -> str:
     """Warn of letters that were looked at so often that the broker may drop them."""
     return (
-        f"Careful: letters in {walk.queue} were looked at ten times and more. From RabbitMQ 4.0 "
-        "a queue may drop them after twenty times: see docs/dead-letters.md."
+        f"warning: letters in {walk.queue} were delivered ten times or more. RabbitMQ 4.0 and "
+        "later may drop them after 20 deliveries: see docs/dead-letters.md"
     )
 
 

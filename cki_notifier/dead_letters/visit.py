@@ -67,7 +67,9 @@ def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:
     try:
         tell_daemons(config, [word_of(taken)], _PURPOSE)
     except Unavailable as error:
-        text = "the daemons don't know that %d were taken out, and an alert may miss them: %s"
+        text = (
+            "no daemon counts the %d dead letters taken out, so an alert may report them lost: %s"
+        )
         logger.warning(text, taken, error)
 
 
@@ -83,7 +85,7 @@ class Visit(Hand):
         self._main = main = config.queue
         super().__init__(connection, dead_letter_queue(main), {})
         if not self.exists and ready_messages(connection, main) is None:
-            text = f"there is neither a queue {main} nor {self.queue}; is that the right name?"
+            text = f"neither {main} nor {self.queue} exists: check RABBITMQ_QUEUE"
             raise Unavailable("rabbitmq", text)
         self.taken = 0
         self._publisher: BlockingChannel | None = None
@@ -104,7 +106,8 @@ class Visit(Hand):
         if self._publisher is None:
             self._publisher = self._open_publisher()
         publish_to_queue(self._publisher, self._main, letter.body, fresh_properties(letter))
-        logger.info("%s: put into %s (%s)", letter.checkout_id, self._main, letter.id)
+        text = "dead letter %s of %s: put back into %s"
+        logger.info(text, letter.id, letter.checkout_id, self._main)
         self.remove(letter)
 
     def _open_publisher(self) -> BlockingChannel:
@@ -132,4 +135,5 @@ class Visit(Hand):
         """Take a letter out of the queue."""
         self.settle(letter.tag)
         self.taken += 1
-        logger.info("%s: taken out of %s (%s)", letter.checkout_id, self.queue, letter.id)
+        text = "dead letter %s of %s: taken out of %s"
+        logger.info(text, letter.id, letter.checkout_id, self.queue)

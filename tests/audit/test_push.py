@@ -235,7 +235,7 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
 )
 def test_what_is_no_address_is_wrong_usage(text: str) -> None:
     """It is told before the audit begins, and shown."""
-    with pytest.raises(argparse.ArgumentTypeError, match="no address like") as caught:
+    with pytest.raises(argparse.ArgumentTypeError, match="not an address like") as caught:
         gateway(text)
     assert text in str(caught.value)
 

@@ -177,7 +177,9 @@ def test_a_queue_that_would_be_worn_out_is_named(stage: Scene) -> None:
     for queue in (*worn, f"{stage.queue}.retry.1h"):
         put(stage, queue, body(queue))
     waiting = look(config_of(stage), 30)
-    assert waiting.unseen == [f"{it}: it may drop what is looked at often" for it in worn]
+    assert waiting.unseen == [
+        f"{it}: it may drop notifications after many deliveries" for it in worn
+    ]
     assert where(waiting, f"{stage.queue}.retry.1h") == (DELAYED, "")
     for queue in worn:
         (letter,) = stage.take(queue)
@@ -211,11 +213,13 @@ def test_only_so_many_are_looked_at(stage: Scene, monkeypatch: pytest.MonkeyPatc
     put(stage, f"{stage.queue}.dead-letter", *letters)
     monkeypatch.setattr(queues, "_MOST", 6)
     waiting = look(config_of(stage), 30)
-    text = f"{stage.queue}.dead-letter: there is more than is looked at; 2 of 9 were seen"
+    text = f"{stage.queue}.dead-letter: the limit is reached after 2 of 9 notifications"
     assert waiting.unseen == [text]
     assert where(waiting, "redhat:3") == (DELAYED, "")
     waiting = look(config_of(stage), 0)
-    assert waiting.unseen[0] == f"{stage.queue}.retry.1h: the time is over; 1 of 4 were seen"
+    assert (
+        waiting.unseen[0] == f"{stage.queue}.retry.1h: the time is over after 1 of 4 notifications"
+    )
     assert sorted(taken(stage, f"{stage.queue}.dead-letter")) == sorted(letters)
     assert stage.waiting(f"{stage.queue}.retry.1h") == 4
 

@@ -138,7 +138,7 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
     assert [(it.checkout_id, it.outcome, it.reason) for it in words if it] == [
         (it.checkout_id, "sent", it.stage.value) for it in missing
     ]
-    assert len(re.findall(r"by hand, by \S+@\S+: .* outcome=sent", told)) == 4
+    assert len(re.findall(r"manual run by \S+@\S+: .* outcome=sent", told)) == 4
     again, _ = send(stage, Order(missing))
     assert again.total == 0
 
@@ -155,7 +155,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
     result = within(stage, Order(missing), topic)
     assert [it.became for it in result.rows] == [Became.SENT, Became.THERE] * 2
     assert (result.counts[Became.SENT], result.counts[Became.THERE]) == (2, 2)
-    assert "redhat:1 post-test: is in the topic by now" in capfd.readouterr().err
+    assert "redhat:1 post-test: already in the topic" in capfd.readouterr().err
     records(stage, 4)
     assert topic.reads == 2
 
@@ -259,7 +259,7 @@ def test_a_signal_wakes_who_waits_for_a_service(stage: Scene) -> None:
     missing = fill(stage, 2)
     stage.services.warehouse.down()
     with started(stage, Order(missing)) as process:
-        seen(process, "trying again: datawarehouse: ")
+        seen(process, "retrying: datawarehouse: ")
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         result, _ = result_of(process)

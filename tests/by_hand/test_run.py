@@ -69,7 +69,7 @@ def test_what_kafka_confirms_too_late_is_not_sent_again(stage: Stage, kafka: Kaf
             kafka.thaw()
         run = running.result()
     assert run.returncode == 0, run.stderr
-    assert "trying again" in run.stderr
+    assert "retrying: " in run.stderr
     assert len(stage.records(2)) == 2
 
 
@@ -98,7 +98,9 @@ def test_a_checkout_nobody_knows_ends_with_one(stage: Stage) -> None:
     run = stage.command("--status", "unknown", "--checkout-id", "redhat:unknown")
     assert run.returncode == 1
     assert "not sent: datawarehouse: no such checkout: redhat:unknown\n" in run.stderr
-    assert "see whether the warehouse knows it: --checkout-id takes an id, an iid" in run.stderr
+    assert (
+        "check the checkout in DataWarehouse: --checkout-id takes a KCIDB id, an iid" in run.stderr
+    )
 
 
 def test_a_dry_run_needs_neither_broker_and_explains_itself(stage: Stage) -> None:
@@ -240,11 +242,11 @@ def test_the_warehouses_address_and_a_merge_request_name_a_checkout_too(stage: S
         run = stage.command("--dry-run", "--checkout-id", name)
         assert run.returncode == 0, run.stderr
         assert json.loads(run.stdout)["checkout_id"] == checkout_id
-        is_found = f"{name}: its newest checkout is redhat:2\n" in run.stderr
+        is_found = f"{name}: the newest checkout is redhat:2\n" in run.stderr
         assert is_found is (name != page)
     nobody = stage.command("--dry-run", "--checkout-id", "kernel!13")
     assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr.startswith("kernel!13: none of the newest checkouts is of this merge")
+    assert nobody.stderr.startswith("kernel!13: no recent checkout belongs to this merge")
     wrong = stage.command("--dry-run", "--checkout-id", "https://other.example/kcidb/checkouts/1")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "is at another warehouse than DATAWAREHOUSE_URL, http://" in wrong.stderr
@@ -349,7 +351,7 @@ def test_what_can_not_be_read_is_wrong_usage(stage: Stage, tmp_path: Path) -> No
     assert b"missing can't be read: " in missing.stderr
     large = explain(stage, b" " * (16 * 1024 * 1024 + 1))
     assert (large.returncode, large.stdout) == (2, b"")
-    assert b": - can't be read: it is larger than 16 MiB, as no notification is\n" in large.stderr
+    assert b": - can't be read: the body is larger than the limit of 16 MiB\n" in large.stderr
     most = explain(stage, b'{"object_type": "build", "status": "x", "id": "x"}'.ljust(2**24))
     assert most.returncode == 3
 
@@ -370,7 +372,7 @@ def test_a_run_that_sends_is_logged_and_the_daemons_are_told(stage: Stage) -> No
     assert told.who.endswith(f"@{socket.gethostname()}")
     assert abs(datetime.now(UTC) - told.when) < timedelta(minutes=5)
     assert word.properties.delivery_mode == 2
-    line = next(it for it in run.stderr.splitlines() if "by hand" in it)
+    line = next(it for it in run.stderr.splitlines() if "manual run by" in it)
     for text in ("redhat:1", "unknown", "sent", "post-test", told.who, told.event_id, "WARN"):
         assert text in line
     stage.command("--status", "unknown", "--checkout-id", "redhat:nobody")
@@ -389,7 +391,7 @@ def test_what_sends_nothing_is_not_told_of(stage: Stage) -> None:
     del environment["KAFKA_BOOTSTRAP_SERVERS"]
     nowhere = stage.command("--status=unknown", "--checkout-id=redhat:1", environment=environment)
     assert dry.returncode == nowhere.returncode == 0
-    assert "by hand" not in dry.stderr + nowhere.stderr
+    assert "manual run by" not in dry.stderr + nowhere.stderr
     assert stage.waiting(stage.queue) == 0
 
 
@@ -404,5 +406,5 @@ def test_daemons_that_can_not_be_told_cost_a_line_and_five_seconds(stage: Stage)
     assert run.returncode == 0
     assert time.monotonic() - started < 30
     last = run.stderr.splitlines()[-1]
-    assert last.startswith("the daemons don't know of this run: ")
+    assert last.startswith("no daemon counts this run: ")
     assert len(stage.records(1)) == 1
