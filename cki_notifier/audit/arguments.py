@@ -17,9 +17,9 @@ def add_audit(commands: Any) -> None:
     parser = commands.add_parser(
         "audit",
         help="find checkouts whose message is missing from the topic",
-        description="Compare DataWarehouse with the Kafka topic and report each lost message: a "
-        "checkout reached a stage, no rule ignores it, and neither the topic nor a queue has it. "
-        "Changes nothing without --send. Run it with the daemon's environment.",
+        description="Compare DataWarehouse with the Kafka topic and report lost messages: no rule "
+        "ignores them, and neither the topic nor a queue has them. Changes nothing without --send. "
+        "Run it with the daemon's environment.",
         epilog="Exit codes: 0 nothing is missing, 1 messages are missing, 2 wrong usage or "
         "configuration, 3 the audit could not decide about everything.",
     )

@@ -6,8 +6,8 @@ from typing import Any
 from cki_notifier.notification.models import Status
 
 EPILOG = (
-    "Exit codes with --checkout-id: 0 a message was sent (dry run: would be sent), 1 it failed, 2 "
-    "wrong usage or configuration, 3 a rule ignored the checkout."
+    "Exit codes of a manual run: 0 sent, 1 failed, 2 wrong usage or configuration, 3 a rule "
+    "ignored the checkout. A dry run has the same ones."
 )
 
 
@@ -47,8 +47,8 @@ def add_explain(commands: Any) -> None:
         help="show what the rules decide about a notification; sends nothing",
         description="Run the daemon's rules on a notification's body and show what each rule "
         "decides. The body can be a dead letter's, one from a log or your own. Sends nothing.",
-        epilog="Exit codes: 0 a message would be sent, 1 the body is malformed or a service does "
-        "not answer, 2 wrong usage or configuration, 3 a rule ignores the notification.",
+        epilog="Exit codes: 0 a message would follow, 1 failed, 2 wrong usage or configuration, 3 "
+        "a rule ignores the notification.",
     )
     file = parser.add_argument(
         "file", metavar="FILE", help="file with the body; - for standard input"

@@ -1,7 +1,7 @@
-"""Reads dead letters to show them to somebody else than the one at the command line.
+"""Reads dead letters for the status page, and takes none.
 
-Nothing is taken away. Each look counts as a delivery, though, and a queue that drops what is
-delivered too often would drop letters because somebody looks at a page: it is not looked at.
+Each look counts as a delivery. A queue that drops letters after many deliveries is not read: people
+who reload a page must not lose letters.
 """
 
 import threading
@@ -17,11 +17,11 @@ from cki_notifier.web.letters import Letter as ShownLetter
 from cki_notifier.web.letters import Reading
 from cki_notifier.workers.threads import beside
 
-#: Of a body, so much is kept, in bytes.
+#: The most of a body that is kept, in bytes.
 _MOST_BODY = 16 * 1024
-#: No more is looked at, in letters and in bytes.
+#: The most that is read, in letters and in bytes.
 _MOST_LETTERS, _MOST_BYTES = 10_000, 64 * 1024 * 1024
-#: Even where letters are not dropped, somebody who looks so often is a program.
+#: A guard against programs that reload the page, even if RabbitMQ drops nothing.
 _MOST_LOOKS = 10_000
 _COMMAND = "run cki-notifier dead-letters list instead"
 
@@ -29,16 +29,15 @@ _reading = threading.Lock()
 
 
 def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Reading:
-    """Read letters, and give all of them back; from any thread, for one at a time.
+    """Read the oldest dead letters and give them back, from any thread, one call at a time.
 
     Args:
-        config: where.
-        most: no more than so many.
-        seconds: for all of it. What has to be looked at after that is left out.
+        config: of RabbitMQ.
+        most: the most letters to return.
+        seconds: for the whole call. Later letters are left out.
 
     Raises:
-        Unavailable: RabbitMQ can't be had, or it may drop what is looked at, or somebody is reading
-            already; the text says so.
+        Unavailable: RabbitMQ does not answer, the queue may drop letters, or another call runs.
     """
     if not _reading.acquire(blocking=False):
         raise Unavailable(
