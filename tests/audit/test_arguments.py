@@ -65,7 +65,7 @@ def test_a_day_is_the_usual_span() -> None:
 def test_a_wrong_value_is_refused(
     arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With what it should be."""
+    """The error names the valid values."""
     with pytest.raises(SystemExit) as ended:
         parsed(*arguments)
     assert ended.value.code == 2
@@ -73,7 +73,7 @@ def test_a_wrong_value_is_refused(
 
 
 def test_what_can_not_be_meant_together_is_refused() -> None:
-    """A span has a length, and only what is sent is asked about."""
+    """An empty span, and ``--yes`` without ``--send``."""
     assert "not before --until" in fault_of(parsed("--since", "1h", "--until", "2h"))
     assert fault_of(parsed("--yes")) == "--yes needs --send"
     assert fault_of(parsed("--yes", "--send")) == ""

@@ -1,4 +1,4 @@
-"""The command: what keeps an audit from being made, and what it says when it can't decide."""
+"""The audit command: wrong usage, notes and undecided stages."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ def report_of(stage: Stage, **changes: str) -> tuple[int, dict[str, Any]]:
 def test_wrong_usage_is_told(
     stage: Stage, arguments: tuple[str, ...], changes: dict[str, str], text: str
 ) -> None:
-    """With what to do, and nothing is read."""
+    """The error says what to do, and the audit reads nothing."""
     result = stage.command("audit", *arguments, environment=stage.environment | changes)
     assert result.returncode == 2
     assert text in result.stderr
@@ -46,7 +46,7 @@ def test_wrong_usage_is_told(
 
 
 def test_a_rabbitmq_that_is_away_leaves_it_undecided(stage: Stage) -> None:
-    """What has no record may wait in a queue."""
+    """A message missing from the topic may wait in a queue."""
     fill(stage, 290)
     code, report = report_of(stage, RABBITMQ_PORT=str(free_port()))
     (undecided,) = report["undecided"]
@@ -55,7 +55,7 @@ def test_a_rabbitmq_that_is_away_leaves_it_undecided(stage: Stage) -> None:
 
 
 def test_without_rabbitmq_a_note_says_what_that_means(stage: Stage) -> None:
-    """Who audits from elsewhere may have no way to it."""
+    """An audit from elsewhere may have no access to RabbitMQ."""
     fill(stage, 290)
     code, report = report_of(stage, RABBITMQ_HOST="")
     assert (code, len(report["missing"])) == (1, 1)
@@ -65,7 +65,7 @@ def test_without_rabbitmq_a_note_says_what_that_means(stage: Stage) -> None:
 
 
 def test_a_service_that_fails_leaves_it_undecided(stage: Stage) -> None:
-    """What can't be read is named, and the others are judged."""
+    """The audit names the unreadable checkout and judges the others."""
     fill(stage, 290)
     fill(stage, 292)
     stage.services.warehouse.answer("redhat%3A290", Status(500))
@@ -77,7 +77,7 @@ def test_a_service_that_fails_leaves_it_undecided(stage: Stage) -> None:
 
 
 def test_what_waits_in_the_main_queue_is_noted(stage: Stage) -> None:
-    """It may be what is missing."""
+    """The missing one may be among them."""
     daemon = stage.daemon()
     assert daemon.stop() == 0
     stage.publish(fill(stage, 290))
@@ -87,7 +87,7 @@ def test_what_waits_in_the_main_queue_is_noted(stage: Stage) -> None:
 
 
 def test_a_list_that_can_not_be_read_is_exit_code_3(stage: Stage) -> None:
-    """Without it nothing can be told."""
+    """Without the list there is no report."""
     stage.services.warehouse.answer("/checkouts?", Status(503))
     result = stage.command("audit")
     assert result.returncode == 3
@@ -98,7 +98,7 @@ def test_a_list_that_can_not_be_read_is_exit_code_3(stage: Stage) -> None:
 def test_a_kafka_that_is_away_is_exit_code_3(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is waited for, but not for ever."""
+    """The audit waits for Kafka, but not for ever."""
     monkeypatch.setattr(command, "_TOPIC_SECONDS", 0.5)
     monkeypatch.setattr(
         "cki_notifier.telemetry.log.set_up", lambda *_: None

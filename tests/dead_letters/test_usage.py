@@ -1,4 +1,4 @@
-"""The command line of ``dead-letters``: usage, configuration, and what is said of a walk."""
+"""The command line of ``dead-letters``: usage, configuration and summaries."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def run(
     ],
 )
 def test_wrong_usage(arguments: tuple[str | bytes, ...], text: str) -> None:
-    """What can't be meant is explained, and no broker is asked."""
+    """The error explains it, and no connection is made."""
     result = run(*arguments, environ=LEAST)
     assert (result.returncode, result.stdout) == (WRONG, "")
     assert text in result.stderr
@@ -86,7 +86,7 @@ def test_the_help_tells_what_can_be_given(action: str) -> None:
 
 
 def test_only_faults_of_what_is_needed_are_faults() -> None:
-    """Neither the warehouse nor Kafka has to be known; what is wrong is told at once."""
+    """DataWarehouse and Kafka need no configuration. All faults come at once."""
     wrong = {"RABBITMQ_PORT": "x", "CKI_LOGGING_LEVEL": "LOUD", "GITLAB_TOKENS": "no JSON"}
     result = run("list", environ=wrong)
     assert (result.returncode, result.stdout) == (WRONG, "")
@@ -116,7 +116,7 @@ def test_without_a_host_nothing_can_be_looked_after() -> None:
 
 
 def walk(deed: str = "put back", names: frozenset[str] = frozenset()) -> Walk:
-    """Return a walk through 1,200 letters, of which 30 were meant."""
+    """Return a walk through 1,200 letters, of which 30 were selected."""
     walked = Walk(read_operator_config(LEAST).rabbitmq, Selection(names), deed)
     walked.queue, walked.count, walked.done = "q.dead-letter", 1200, 30
     walked.reasons.update({"malformed": 200, "not-found": 1000})
@@ -145,6 +145,6 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_a_walk_that_was_broken_off_says_what_it_did() -> None:
-    """Whoever only looked took nothing away."""
+    """A walk that only read changed nothing."""
     assert report.broken_off(walk("shown")) == "the queue is unchanged"
     assert report.broken_off(walk()) == "30 dead letters put back, the others stay in the queue"
