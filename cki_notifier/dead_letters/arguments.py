@@ -27,11 +27,19 @@ def add_dead_letters(commands: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     parser.set_defaults(action="list", names=[], reason=None, limit=0, json=False)
-    listing = actions.add_parser("list", help="list dead letters with their reasons (default)")
+    listing = actions.add_parser(
+        "list",
+        help="list dead letters with their reasons (default)",
+        description="List dead letters with their reasons, the oldest first. Changes nothing.",
+    )
     _add_reason(listing)
     listing.set_defaults(names=[])
     _add_json(listing)
-    showing = actions.add_parser("show", help="show dead letters in full, with headers and body")
+    showing = actions.add_parser(
+        "show",
+        help="show dead letters in full, with headers and body",
+        description="Show dead letters in full, with headers and body. Changes nothing.",
+    )
     form = showing.add_mutually_exclusive_group()
     _add_json(form)
     form.add_argument(
@@ -40,9 +48,16 @@ def add_dead_letters(commands: Any) -> None:
         help="print only the body, byte for byte; needs exactly one letter",
     )
     retrying = actions.add_parser(
-        "retry", help="put dead letters back into the main queue; asks first"
+        "retry",
+        help="put dead letters back into the main queue; asks first",
+        description="Put dead letters back into the main queue, for a daemon to handle again. Shows"
+        " them and asks first.",
     )
-    discarding = actions.add_parser("discard", help="delete dead letters for good; asks first")
+    discarding = actions.add_parser(
+        "discard",
+        help="delete dead letters for good; asks first",
+        description="Delete dead letters for good. Shows them and asks first.",
+    )
     for action in (retrying, discarding):
         action.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     for action in (showing, retrying, discarding):
