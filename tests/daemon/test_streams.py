@@ -64,7 +64,7 @@ def test_what_was_not_read_is_read_later_and_the_rest_told_of() -> None:
         assert end(process) == 0
         with os.fdopen(reading) as file:
             lines = file.read().splitlines()
-    assert lines[-1].endswith("stopping: no new work; what is in flight is finished, for 25 s")
+    assert lines[-1].endswith("stopping: taking no new work; work in flight has 25 s to finish")
     times = [line.partition(" ")[0] for line in lines]
     assert times == sorted(times)
     assert all(line.startswith("20") for line in lines)

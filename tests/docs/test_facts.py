@@ -94,8 +94,8 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/audit.md": [
         ("once more, {} seconds after the audit began", "audit.command._ON_ITS_WAY_SECONDS"),
-        ("Kafka is waited for for {:minutes};", "audit.command._TOPIC_SECONDS"),
-        ("and after {:word-} in a row", "audit.compare._MANY"),
+        ("It waits for Kafka for {:minutes}.", "audit.command._TOPIC_SECONDS"),
+        ("and after {:word-} failures in a row", "audit.compare._MANY"),
         ("in a row {:word-} seconds.", "audit.compare._SHORT_SECONDS"),
         ("or takes longer than {} seconds, a line on", "audit.push._SECONDS"),
         (
@@ -125,11 +125,11 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("retries for up to {} hours", RETRY_HOURS),
     ],
     "docs/dead-letters.md": [
-        ("who did not answer for {} h;", RETRY_HOURS),
-        ("while the delays and the {} h begin anew", RETRY_HOURS),
+        ("the service that failed for {} h.", RETRY_HOURS),
+        ("with all delays and {} h ahead", RETRY_HOURS),
         ("delivered more than {} times", "doctor.policies._USUAL_DELIVERIES"),
         ("with `x-delivery-limit` {}.", "rabbitmq.connection._MOST_DELIVERIES"),
-        ("looked at {:word-} times and more", "dead_letters.walk._MANY_LOOKS"),
+        ("delivered {:word-} times or more", "dead_letters.walk._MANY_LOOKS"),
     ],
     "docs/delivery.md": [
         ("heard from RabbitMQ within the last {:s}", "rabbitmq.consume._FENCE_SECONDS"),
