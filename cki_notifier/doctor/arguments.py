@@ -33,7 +33,7 @@ def _seconds(value: str) -> float:
     try:
         seconds = float(value)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{value!r} is no number") from error
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number") from error
     if not 0 < seconds <= _LONGEST_SECONDS:
         text = f"{value!r} is not between 0 and {_LONGEST_SECONDS:g}"
         raise argparse.ArgumentTypeError(text)

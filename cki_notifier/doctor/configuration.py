@@ -29,8 +29,8 @@ def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
     for fault in faults:
         variable, _, text = fault.partition(": ")
         held = holds(variable)
-        meaning = f": it has to hold {held}" if held else ""
-        advice = f"mend {variable}{meaning}; docs/configuration.md has all variables"
+        action = f"set {variable} to {held}" if held else f"correct {variable}"
+        advice = f"{action}; see docs/configuration.md"
         yield failed(f"{_NAME} {variable}", text, advice)
     if not faults:
         yield ok(_NAME, "every variable can be used")

@@ -346,7 +346,7 @@ def test_a_file_that_is_no_properties_file_is_a_fault(properties: Path) -> None:
     """The fault does not quote what may be a piece of a secret."""
     name, text = only_fault(with_file(properties, "sasl.password=a\\uhush"))
     assert name == "KAFKA_CONFIG_FILE"
-    assert "no properties file" in text
+    assert "not a properties file" in text
     assert "hush" not in text
 
 

@@ -86,7 +86,7 @@ def test_a_secret_file_that_is_no_text_is_a_fault(tmp_path: Path) -> None:
 def test_a_secret_set_twice_is_a_fault(tmp_path: Path, name: str) -> None:
     """With both the variable and the file nobody knows which one counts."""
     (fault,) = faults(full_environment(**{f"{name}_FILE": written(tmp_path, "hush")}))
-    assert fault == f"{name}: is set, and so is {name}_FILE; set one of them"
+    assert fault == f"{name}: is set, and so is {name}_FILE; unset one of them"
 
 
 def test_a_token_in_the_place_of_its_variables_name_is_not_shown() -> None:

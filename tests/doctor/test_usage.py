@@ -49,7 +49,7 @@ def states(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     ("arguments", "text"),
     [
         (("now",), "unrecognized arguments: now"),
-        (("--timeout", "soon"), "'soon' is no number"),
+        (("--timeout", "soon"), "'soon' is not a number"),
         (("--timeout", "0"), "'0' is not between 0 and 3600"),
         (("--timeout", "nan"), "'nan' is not between 0 and 3600"),
         (("--timeout", "1e9"), "'1e9' is not between 0 and 3600"),
