@@ -65,7 +65,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str, end: str) -> N
 def test_a_faulty_secret_file_is_one_fault(
     tmp_path: Path, name: str, content: str | None, text: str
 ) -> None:
-    """Only one line end is stripped; what is empty, missing or too long is told, and not shown."""
+    """The last line end doesn't count. The fault does not show the content."""
     path = str(tmp_path / "missing") if content is None else written(tmp_path, content)
     variable, found = only_fault(full_environment(**{name: None, f"{name}_FILE": path}))
     assert variable in {name, f"{name}_FILE"}

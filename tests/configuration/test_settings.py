@@ -76,7 +76,7 @@ def test_defaults() -> None:
 
 
 def test_a_part_has_the_defaults_of_its_variables() -> None:
-    """Whoever makes one without the environment gets what an empty one gives."""
+    """A part made without the environment equals that of an empty one."""
     assert RabbitMQConfig(hosts=("rabbitmq.example",)) == rabbitmq()
 
 
@@ -196,14 +196,14 @@ def test_empty_variables_count_as_unset() -> None:
     ],
 )
 def test_a_fault_names_its_variable(changes: dict[str, str | None], text: str) -> None:
-    """Each kind of fault is reported once, under the variable that has to be changed."""
+    """Each kind of fault is reported once, under the variable to change."""
     name, found = only_fault(environment(**changes))
     assert name == next(iter(changes))
     assert text in found
 
 
 def test_all_faults_are_reported_together() -> None:
-    """Whoever sets it up need not run it once for each fault."""
+    """An operator need not run it once for each fault."""
     environ = environment(
         DATAWAREHOUSE_URL=None,
         DATAWAREHOUSE_TOKEN=None,
@@ -244,7 +244,7 @@ def test_jira_can_be_read_anonymously() -> None:
     ],
 )
 def test_a_gitlab_is_named_as_its_merge_requests_name_it(key: str, host: str) -> None:
-    """What can only mean one host is understood."""
+    """Spellings that can only mean one host are accepted."""
     environ = environment(GITLAB_TOKENS=json.dumps({key: "ONE"}), ONE="1")
     assert read(environ).gitlab_tokens == {host: Secret("1")}
 
@@ -256,14 +256,14 @@ def test_each_host_that_is_none_is_named() -> None:
 
 
 def test_a_password_in_a_host_is_not_shown() -> None:
-    """Nor is a token that stands there."""
+    """Neither is a token in its place."""
     (fault,) = faults(environment(GITLAB_TOKENS='{"user:hush@gitlab.com": "ONE"}', ONE="1"))
     assert "is not a host like" in fault
     assert "hush" not in fault
 
 
 def test_gitlab_tokens_are_by_host_with_its_port() -> None:
-    """Several hosts may have tokens; a host is found whatever its letters' case."""
+    """Several hosts may have tokens; the case of a host doesn't matter."""
     hosts = {"GitLab.example:8443": "ONE", "gitlab.com": "other_name"}
     changes = {"GITLAB_TOKENS": json.dumps(hosts), "ONE": "1", "other_name": "2"}
     expected = {"gitlab.example:8443": Secret("1"), "gitlab.com": Secret("2")}
@@ -296,7 +296,7 @@ def test_a_manual_run_needs_no_rabbitmq() -> None:
 
 @pytest.mark.parametrize("name", ["production", "staging"])
 def test_production_and_staging_need_kafka(name: str) -> None:
-    """There messages are sent, so it has to be known where to."""
+    """These environments publish messages, so they need the brokers."""
     config = read(environment(CKI_DEPLOYMENT_ENVIRONMENT=name))
     assert config.sends
     assert config.kafka is not None

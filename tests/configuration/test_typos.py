@@ -254,7 +254,7 @@ def test_the_mark_of_an_editor_is_no_part_of_a_properties_file(tmp_path: Path) -
 
 @pytest.mark.parametrize("changes", [{}, {"RABBITMQ_PORT": "5672"}, {"RABBITMQ_PORT": "15671"}])
 def test_authorities_without_tls_are_a_fault(changes: dict[str, str | None]) -> None:
-    """Who names them does not expect plain text; the operators' commands say so too."""
+    """An operator who sets them does not expect plain text. Operators' commands agree."""
     environ = environment(RABBITMQ_CAFILE=certifi.where(), **changes)
     name, text = only_fault(environ)
     assert name == "RABBITMQ_CAFILE"
@@ -304,7 +304,7 @@ def test_nodes_that_nobody_could_reach_are_a_fault(value: str, text: str) -> Non
 
 @pytest.mark.parametrize("host", ["::1", "2001:db8::5672", "rabbit_1", "localhost", "a-b.c"])
 def test_nodes_have_names_and_addresses(host: str) -> None:
-    """What pika takes is taken."""
+    """The configuration accepts the names that pika accepts."""
     assert rabbitmq(RABBITMQ_HOST=host).hosts == (host,)
 
 
@@ -430,7 +430,7 @@ def test_the_protocol_of_a_broker_may_be_that_of_the_properties_file(tmp_path: P
 def test_what_a_protocol_does_without_is_a_fault(
     protocol: str | None, name: str, value: str, needed: str
 ) -> None:
-    """Who sets it does not expect to be nobody, or plain text."""
+    """An operator who sets it expects a login, or TLS."""
     found, text = only_fault(environment(KAFKA_SECURITY_PROTOCOL=protocol, **{name: value}))
     assert found == name
     assert needed in text

@@ -1,4 +1,4 @@
-"""The table of variables: exactly what is read, and what is told about each."""
+"""The table of variables: exactly those that the code reads, with their documentation."""
 
 from collections.abc import Iterator, Mapping
 
@@ -82,7 +82,7 @@ def test_the_doctor_says_what_a_faulty_variable_has_to_hold() -> None:
 
 
 def test_only_a_secret_has_a_file() -> None:
-    """What is no secret has no second variable, and what nobody knows has no meaning."""
+    """Other variables have no second one, and unknown variables have no text."""
     assert holds("RABBITMQ_PORT")
     assert not holds("RABBITMQ_PORT_FILE")
     assert not holds("PATH")

@@ -173,7 +173,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     "docs/doctor.md": [
         ("are over after {:s} (`--timeout", "doctor.arguments._SECONDS"),
         ("it takes longer than {:s}", "doctor.web._SLOW_SECONDS"),
-        ("it ends within {} days", "doctor.gitlab._SOON_DAYS"),
+        ("it expires within {} days", "doctor.gitlab._SOON_DAYS"),
     ],
     "docs/examples/consumer.py": [('TOPIC = "{}"', TOPIC)],
     "docs/image.md": [
