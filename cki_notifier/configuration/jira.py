@@ -22,16 +22,16 @@ class JiraConfig:
         "`https://api.atlassian.com/ex/jira/<cloudId>`, or a Jira Data Center: each "
         "[needs other variables](services.md#jira).",
         unset="none",
-        values="a URL",
+        values="`http://…` or `https://…`",
         example="https://redhat.atlassian.net",
     )
     email: str | None = setting(
         "JIRA_EMAIL",
         checks.email_address,
-        "the e-mail address of the user whose API token JIRA_TOKEN_AUTH is",
+        "the e-mail address of the user who owns JIRA_TOKEN_AUTH",
         "Only for Jira Cloud. A Jira Cloud site needs it with each token.",
         default="",
-        values="an e-mail address",
+        values="`name@domain`, in ASCII",
     )
     token: Secret | None = setting(
         "JIRA_TOKEN_AUTH",

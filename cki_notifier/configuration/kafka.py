@@ -24,7 +24,7 @@ class KafkaConfig:
         "the name of the topic",
         "cki-notifier never creates the topic.",
         default="kafka.tx.cki.ready-for-test",
-        values="1 to 249 characters: letters, digits, `.`, `_`, `-`",
+        values="up to 249 letters, digits, `.`, `_` and `-`",
     )
     settings: Mapping[str, str | Secret]
 
@@ -60,14 +60,15 @@ _BOOTSTRAP_SERVERS: Final = Variable(
     values="`host:port`, separated by commas",
     example="kafka-1.example.com:9093,kafka-2.example.com:9093",
 )
-_FILE, _NEEDED = "the path of a PEM file", "**required** with SASL"
+_FORMAT, _NEEDED = "in PEM format", "**required** with SASL"
 _LOGIN = "Used with `PLAIN` and SCRAM."
 _PASSED_ON: Final = (
     _variable(
         "KAFKA_SECURITY_PROTOCOL",
-        "the protocol: with or without TLS (SSL), with or without a login (SASL)",
+        "the security protocol of the brokers",
+        "`SSL` means TLS, `SASL` a login, and `SASL_SSL` both.",
         unset="`PLAINTEXT`",
-        values="`PLAINTEXT` (neither), `SSL`, `SASL_PLAINTEXT` or `SASL_SSL` (both)",
+        values="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
     ),
     _variable(
         "KAFKA_SASL_MECHANISM",
@@ -77,35 +78,39 @@ _PASSED_ON: Final = (
         unset=_NEEDED,
         values="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`",
     ),
-    _variable("KAFKA_SASL_USERNAME", "the user of the login", _LOGIN, values="a user name"),
-    _variable("KAFKA_SASL_PASSWORD", "the password of the login", _LOGIN, values="a password"),
+    _variable("KAFKA_SASL_USERNAME", "the user of the login", _LOGIN, values="any text"),
+    _variable("KAFKA_SASL_PASSWORD", "the password of the login", _LOGIN, values="any text"),
     _variable(
         "KAFKA_SSL_CA_LOCATION",
-        "the file with the certificate authorities (CA) that sign the brokers' certificates",
+        "the path of the file with the brokers' certificate authorities (CA)",
         unset="the system's",
-        values=_FILE,
+        values=_FORMAT,
         example="/etc/cki-notifier/kafka-ca.pem",
     ),
     _variable(
         "KAFKA_SSL_CERTIFICATE_LOCATION",
-        "the file with the client certificate",
+        "the path of the file with the client certificate",
         "For brokers that ask for one (mutual TLS).",
-        values=_FILE,
+        values=_FORMAT,
     ),
     _variable(
         "KAFKA_SSL_KEY_LOCATION",
-        "the file with the private key of the client certificate",
-        values=_FILE,
+        "the path of the file with the client certificate's private key",
+        values=_FORMAT,
     ),
-    _variable("KAFKA_SSL_KEY_PASSWORD", "the password of that private key", values="a password"),
+    _variable(
+        "KAFKA_SSL_KEY_PASSWORD",
+        "the password of the client certificate's private key",
+        values="any text",
+    ),
 )
 _CONFIG_FILE: Final = Variable(
     "KAFKA_CONFIG_FILE",
     _properties,
-    "the file with further settings of librdkafka",
+    "the path of the file with further settings of librdkafka",
     "See [Kafka settings from a file](#kafka-settings-from-a-file).",
     default="",
-    values="the path of a Java properties file",
+    values="in Java properties format",
     example="/etc/cki-notifier/kafka.properties",
 )
 #: All variables for Kafka.

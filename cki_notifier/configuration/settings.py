@@ -29,7 +29,7 @@ class DataWarehouseConfig:
         checks.warehouse_url,
         "the URL of DataWarehouse",
         "Leave out `/api/1`.",
-        values="a URL",
+        values="`http://…` or `https://…`",
         example="https://datawarehouse.example.com",
     )
     token: Secret = setting(
@@ -71,23 +71,23 @@ class RabbitMQConfig:
         values="up to 255 bytes",
     )
     user: str = setting(
-        "RABBITMQ_USER", str, "the RabbitMQ user", default="guest", values="a user name"
+        "RABBITMQ_USER", str, "the RabbitMQ user", default="guest", values="any text"
     )
     password: Secret = setting(
         "RABBITMQ_PASSWORD",
         Secret,
         "the password of the RabbitMQ user",
         default="guest",
-        values="a password",
+        values="any text",
     )
     ca_file: str | None = setting(
         "RABBITMQ_CAFILE",
         checks.ca_file,
-        "the file with the certificate authorities (CA) to trust",
+        "the path of the file with the certificate authorities (CA) to trust",
         "Needs a TLS port.",
         default="",
         unset="the system's",
-        values="the path of a PEM file",
+        values="in PEM format",
         example="/etc/cki-notifier/rabbitmq-ca.pem",
     )
     management_url: str | None = setting(
@@ -97,7 +97,7 @@ class RabbitMQConfig:
         "Only the [doctor](doctor.md#policies) uses it, with `RABBITMQ_USER` and its password. "
         "With `http://` the password is not encrypted: use it for `localhost` only.",
         default="",
-        values="a URL",
+        values="`http://…` or `https://…`",
         example="https://rabbitmq.example.com:15671",
     )
     exchange: str = setting(
@@ -112,7 +112,7 @@ class RabbitMQConfig:
         "RABBITMQ_QUEUE",
         checks.queue_name,
         "the name of the main queue",
-        "The names of the retry queues and the dead-letter queue begin with it.",
+        "The names of retry and dead-letter queues begin with it.",
         default="cki.queue.webhooks.cki_notifier",
         values="up to 200 bytes, not beginning with `amq.`",
     )
@@ -121,7 +121,7 @@ class RabbitMQConfig:
         checks.routing_keys,
         "the routing keys that bind the main queue to the exchange",
         default="datawarehouse.checkout.*",
-        values="routing keys, separated by spaces. `*` and `#` replace whole words",
+        values="separated by spaces, with `*` and `#` for whole words",
     )
 
     @property
@@ -147,7 +147,7 @@ class LogConfig:
         checks.log_format,
         "the format of the log",
         default="text",
-        values="`text`, or `json` for one JSON object per line",
+        values="`text`, or `json` with one object per line",
     )
 
 
@@ -178,7 +178,7 @@ class Config(LogConfig):
     metrics_enabled: bool = setting(
         "CKI_METRICS_ENABLED",
         checks.boolean,
-        "true to open the HTTP port for metrics, probes and the status page",
+        "true to open the HTTP port, CKI_METRICS_PORT",
         "See [monitoring](monitoring.md) and [status page](status-page.md).",
         default="false",
         values="`true` or `false`",
@@ -186,7 +186,7 @@ class Config(LogConfig):
     metrics_port: int | None = setting(
         "CKI_METRICS_PORT",
         checks.port,
-        "the number of that HTTP port",
+        "the HTTP port for metrics, probes and the status page",
         default="8000",
         values="1 to 65535",
     )
@@ -206,7 +206,7 @@ class Config(LogConfig):
         "The prefetch is four times this number, and at least 16. A notification that only waits "
         "does not count. See [memory](#memory).",
         default="32",
-        values="1 to 16383",
+        values="1 to 16383 notifications",
     )
     shutdown_seconds: float = setting(
         "CKI_NOTIFIER_SHUTDOWN_SECONDS",
@@ -214,14 +214,14 @@ class Config(LogConfig):
         "the seconds that notifications in flight may take after SIGTERM",
         "Closing the connections takes up to 10 s more, so kill the process no earlier.",
         default="25",
-        values="seconds above 0, with decimals if needed",
+        values="above 0, up to 1000000; decimals allowed",
     )
     retry_hours: float = setting(
         "CKI_NOTIFIER_RETRY_HOURS",
         checks.positive,
         "the hours that the daemon retries a notification before it becomes a dead letter",
         default="72",
-        values="hours above 0, with decimals if needed",
+        values="above 0, up to 1000000; decimals allowed",
     )
 
     @property
@@ -238,7 +238,7 @@ CKI_DEPLOYMENT_ENVIRONMENT: Final = Variable(
     "`production` and `staging` publish messages. Any other environment, or none, only prints "
     "them. Near misses (`Production`, `prod`, `stagging`) are faults.",
     default="",
-    values="`production`, `staging`, any other name",
+    values="`production`, `staging` or any other name",
 )
 GITLAB_TOKENS: Final = Variable(
     "GITLAB_TOKENS",
@@ -246,7 +246,7 @@ GITLAB_TOKENS: Final = Variable(
     "a JSON object from GitLab host to the name of the variable with its token",
     "See [GitLab tokens](#gitlab-tokens).",
     default="",
-    values="a JSON object of strings",
+    values="each host once",
     example='{"gitlab.com": "COM_GITLAB_TOKEN"}',
 )
 _DATAWAREHOUSE, _JIRA, _RABBITMQ = (

@@ -35,7 +35,7 @@ def run(parsed: argparse.Namespace) -> int:
         show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
-        show(f"cki-notifier: can't print the findings: {error}")
+        show(f"cki-notifier: this can't be printed: {error}")
         return WRONG if faults else FAILED
     if faults:
         return WRONG

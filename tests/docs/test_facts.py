@@ -110,7 +110,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
             "workers.shares._PREFETCH_EACH",
             "workers.shares._LEAST_PREFETCH",
         ),
-        ("| 1 to {:0} | The number of notifications", "configuration.checks._MOST_IN_FLIGHT"),
+        ("handles at once: 1 to {:0} notifications.", "configuration.checks._MOST_IN_FLIGHT"),
         ("Closing the connections takes up to {:s} more", CLOSING),
         ("`message.timeout.ms` | 1 to {:0} |", f"{KAFKA_RANGES}[delivery.timeout.ms][1]"),
         ("`message.max.bytes` | {:0} to", f"{KAFKA_RANGES}[message.max.bytes][0]"),
