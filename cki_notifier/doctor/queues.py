@@ -148,9 +148,7 @@ def _dead_letters(
     yield fault or ok(_DEAD, f"{name}: as the daemon declares it")
     if messages:
         text = f"{number(messages, 'dead letter')} in {name}"
-        yield warning(
-            _LETTERS, text, "list them, then retry or discard them: cki-notifier dead-letters list"
-        )
+        yield warning(_LETTERS, text, "list them with cki-notifier dead-letters list")
     elif messages is not None:
         yield ok(_LETTERS, f"no dead letters in {name}")
 
