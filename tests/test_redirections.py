@@ -134,4 +134,4 @@ def test_arguments_and_variables_are_utf_8_in_any_locale(
     )
     assert ended.returncode == (0 if arguments else 2), ended
     assert (ended.stdout + ended.stderr).isascii()
-    assert rb"redhat:\u00e9" in ended.stdout or rb"'\xe9' is no number" in ended.stderr
+    assert rb"redhat:\u00e9" in ended.stdout or rb"'\xe9' is not a number" in ended.stderr

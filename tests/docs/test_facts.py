@@ -112,13 +112,23 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("the topic is `{}`", TOPIC),
     ],
     "docs/configuration.md": [
-        ("{:word-} times as many, and at least", "workers.shares._PREFETCH_EACH"),
-        ("and at least {}, are fetched", "workers.shares._LEAST_PREFETCH"),
-        ("`delivery.timeout.ms` is at most {:0},", f"{KAFKA_RANGES}[delivery.timeout.ms][1]"),
-        ("`message.max.bytes` at least {:0}.", f"{KAFKA_RANGES}[message.max.bytes][0]"),
+        (
+            "The prefetch is {:word-} times this number, and at least {}.",
+            "workers.shares._PREFETCH_EACH",
+            "workers.shares._LEAST_PREFETCH",
+        ),
+        ("handles at once: 1 to {:0} notifications.", "configuration.checks._MOST_IN_FLIGHT"),
+        ("Closing the connections takes up to {:s} more", CLOSING),
+        ("`message.timeout.ms` | 1 to {:0} |", f"{KAFKA_RANGES}[delivery.timeout.ms][1]"),
+        ("`message.max.bytes` | {:0} to", f"{KAFKA_RANGES}[message.max.bytes][0]"),
+        ("to {:0} | ## HTTPS", f"{KAFKA_RANGES}[message.max.bytes][1]"),
+        (
+            "{} MiB suits the default",
+            r"deploy/kubernetes/base/deployment.yaml~limits:\s+memory: (\d+)Mi",
+        ),
         ("shorter than {:word-} characters", "telemetry.sentry._SHORTEST_SECRET"),
-        ("one is sent in {:word-minutes}", "telemetry.sentry._QUIET_SECONDS"),
-        ("but for {:word-} seconds at the end", "configuration.shutdown.SENTRY_SECONDS"),
+        ("one event of a kind in {:word-minutes}", "telemetry.sentry._QUIET_SECONDS"),
+        ("process ends, for {:word-} seconds", "configuration.shutdown.SENTRY_SECONDS"),
     ],
     "docs/contract.md": [
         ("teams that read the topic `{}`", TOPIC),
@@ -170,7 +180,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     "docs/doctor.md": [
         ("are over after {:s} (`--timeout", "doctor.arguments._SECONDS"),
         ("it takes longer than {:s}", "doctor.web._SLOW_SECONDS"),
-        ("it ends within {} days", "doctor.gitlab._SOON_DAYS"),
+        ("it expires within {} days", "doctor.gitlab._SOON_DAYS"),
     ],
     "docs/examples/consumer.py": [('TOPIC = "{}"', TOPIC)],
     "docs/image.md": [

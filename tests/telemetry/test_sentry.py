@@ -281,7 +281,7 @@ def test_a_bad_dsn_is_a_fault_of_the_configuration(dsn: str) -> None:
     """It is told before anything is started, and not shown; the library would refuse it, too."""
     name, text = only_fault(full_environment(SENTRY_DSN=dsn))
     assert name == "SENTRY_DSN"
-    assert text == "is no DSN of Sentry's like https://KEY@sentry.example.com/42"
+    assert text == "is not a Sentry DSN like https://KEY@sentry.example.com/42"
     with pytest.raises((BadDsn, ValueError)):
         Dsn(dsn)
 
