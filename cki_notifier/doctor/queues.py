@@ -31,7 +31,11 @@ _QUEUE, _CONSUMERS, _BINDINGS = "rabbitmq queue", "rabbitmq consumers", "rabbitm
 _DEAD, _LETTERS = "rabbitmq dead-letter queue", "rabbitmq dead letters"
 _DELAYS = "rabbitmq delay queues"
 _CHECK_EXCHANGE = "check WEBHOOK_RECEIVER_EXCHANGE"
-_ANEW = (
+_MAIN_QUEUE_STAYS = (
+    "the daemon uses the queue as it is. Don't delete it: notifications would be lost until the "
+    "daemon has declared and bound it again"
+)
+_RECREATE = (
     "the daemon uses the queue as it is. To recreate it, stop the daemon, wait until the queue is "
     "empty, delete it with rabbitmqctl delete_queue and start the daemon"
 )
@@ -123,7 +127,7 @@ def _kind(connection: BlockingConnection, config: RabbitMQConfig) -> Finding:
     for asked, finding in kinds:
         if compare_queue(connection, name, asked) is None:
             return finding
-    return _other(_QUEUE, name, unlike, _ANEW)
+    return _other(_QUEUE, name, unlike, _MAIN_QUEUE_STAYS)
 
 
 def _without_limit(connection: BlockingConnection, config: RabbitMQConfig, text: str) -> Finding:
@@ -155,7 +159,7 @@ def _dead_letters(
 
 def _delays(connection: BlockingConnection, queues: Mapping[str, Arguments]) -> Finding:
     """Return the worst finding about the retry queues."""
-    seen = [_beside(connection, _DELAYS, name, it, _ANEW) for name, it in queues.items()]
+    seen = [_beside(connection, _DELAYS, name, it, _RECREATE) for name, it in queues.items()]
     if faults := [fault for fault, _ in seen if fault]:
         return worst(faults)
     waiting = number(sum(messages or 0 for _, messages in seen), "notification")
