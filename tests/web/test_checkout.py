@@ -99,11 +99,11 @@ def test_its_page_says_the_same() -> None:
         "gitlab: answered &lt;503&gt;",
         "its merge request has a newer pipeline",
         '<th scope="row">superseded</th><td>stop</td><td>pipeline 7 &lt; 9</td></tr>',
-        "Not looked at: ",
+        "Rules not reached: ",
         "partition 3 offset 1234",
         "2026-11-20 03:12:09 UTC",
         "cki-notifier dead-letters show 3d64328b9c12",
-        "<dt>by hand by</dt><dd>anna &lt;a&gt;</dd>",
+        "<dt>sent by hand by</dt><dd>anna &lt;a&gt;</dd>",
         '"tree": "&lt;b&gt;"',
         "https://datawarehouse.example/kcidb/checkouts/redhat%3A1",
         MERGE_REQUEST,
@@ -111,7 +111,7 @@ def test_its_page_says_the_same() -> None:
     ):
         assert part in text
     assert "<script" not in text, "it needs none"
-    assert "Other replicas have pages of their own" in text
+    assert "Other replicas have their own pages" in text
 
 
 def test_what_is_not_settled_is_there_as_well() -> None:
@@ -127,10 +127,10 @@ def test_what_is_not_settled_is_there_as_well() -> None:
     assert (delayed["attempt"], delayed["reason"]) == (4, "unavailable")
     assert told["notifications"] == []
     text = shown(scene)
-    assert "In hand now" in text
+    assert "In flight now" in text
     assert "waits: an answer of gitlab" in text
     assert "Delayed now" in text
-    assert "try 4 failed, comes back" in text
+    assert "attempt 4 failed, next attempt" in text
     assert "redhat:2" not in text
 
 
@@ -142,7 +142,7 @@ def test_a_checkout_that_is_not_known_is_404(query: dict[str, list[str]]) -> Non
     for path in ("/checkout", "/checkout.json"):
         assert show(scene, path, query).code == HTTPStatus.NOT_FOUND
     text = page(scene, "/checkout", **query)
-    assert "This process knows nothing of this checkout" in text
+    assert "This process has no record of this checkout" in text
     assert "<b>" not in text
 
 
@@ -224,7 +224,7 @@ def test_a_page_does_not_grow_without_end() -> None:
     assert told["notifications"][-1]["message"]
     assert told["notifications"][0]["message"] is None
     text = shown(scene)
-    assert "3 more before these" in text
+    assert "3 older outcomes are not shown" in text
     assert len(text) < 700_000
 
 

@@ -185,8 +185,8 @@ def test_the_newest_wins_over_the_oldest(
     assert is_open(silent[-1])
     assert is_open(silent[-200])
     assert ask(port, "/live")[0].status == 200
-    told = [it for it in caplog.messages if "hanging up on the oldest" in it]
-    assert told == ["more than 256 connections send a request; hanging up on the oldest"]
+    told = [it for it in caplog.messages if "closes the oldest" in it]
+    assert told == ["more than 256 connections send a request; the HTTP port closes the oldest"]
 
 
 def test_probes_wait_for_no_page(port: int, crowd: Crowd, site: Site) -> None:

@@ -109,7 +109,7 @@ def test_a_letter_is_told_in_full() -> None:
         '<a href="checkout?id=redhat%3A1">redhat:1</a> ready_to_report',
         "even after the delays <code>not-found</code>",
         "gitlab: &lt;404&gt;",
-        "<dt>tries</dt><dd>7</dd>",
+        "<dt>attempts</dt><dd>7</dd>",
         "2026-11-20 03:12:09 UTC",
         "cki.exchange datawarehouse.checkout.new",
         "<code>cki-notifier dead-letters show 3d64328b9c12</code>",
@@ -118,7 +118,7 @@ def test_a_letter_is_told_in_full() -> None:
         "<code>cki-notifier dead-letters show 3d64328b9c12 --body | cki-notifier explain -</code>",
         "The body, 12 bytes",
         '  "a": "&lt;b&gt;"',
-        "1 letter, the oldest first",
+        "1 dead letter at ",
     ):
         assert part in text
     assert "<script" not in text
@@ -130,7 +130,7 @@ def test_a_letter_that_says_nothing_is_shown() -> None:
     text = shown(Letter(id="a", checkout_id=None, reason="unknown", body="\\xff\x1b[31m", bytes=6))
     assert ">without an id</a>" in text
     assert "\\xff\\x1b[31m" in text
-    assert "<dt>tries</dt>" not in text
+    assert "<dt>attempts</dt>" not in text
 
 
 def test_a_long_body_is_cut() -> None:
@@ -167,20 +167,20 @@ def test_they_are_filtered_by_reason_and_searched() -> None:
     assert 'href="dead-letters?q=REDHAT%3A2&amp;reason=malformed"' in text
     assert ids(shown(*many, reason=["not-found"])) == [letter(1).id]
     assert ids(shown(*many, reason=["malformed"], q=["redhat:21"])) == [letter(21).id]
-    assert "None of them matches." in shown(*many, q=["<nothing>"])
+    assert "No dead letter matches." in shown(*many, q=["<nothing>"])
     assert "<nothing>" not in shown(*many, q=["<nothing>"])
 
 
 def test_it_says_when_there_are_more_than_were_read() -> None:
     """What is shown is not taken for all there is."""
     text = shown(letter(1), letter(2), total=70_000)
-    assert "70,000 letters. 2 were looked at; here are 2 of them" in text
+    assert re.search(r"70,000 dead letters at .*\. The process read 2 of them, and shows 2\.", text)
 
 
 def test_where_nothing_is_read_the_page_says_so() -> None:
     """With the command that shows them."""
     text = page(Scene(), "/dead-letters")
-    assert "The dead letters are not shown: they are not read here." in text
+    assert "The dead letters are not shown: this process does not read them." in text
     assert "cki-notifier dead-letters list" in text
 
 
@@ -223,7 +223,7 @@ def test_who_comes_while_they_are_read_waits_for_nobody() -> None:
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(cache.look)
         assert queue.is_being_read.wait(30)
-        assert "being read just now" in cache.look().trouble
+        assert "still reading" in cache.look().trouble
         queue.may_answer.set()
         assert first.result(30).reading
     assert cache.look().reading
@@ -259,7 +259,7 @@ def test_reading_holds_up_no_other_page() -> None:
         first.sendall(b"GET /dead-letters HTTP/1.1\r\n\r\n")
         assert queue.is_being_read.wait(30)
         for _ in range(5):
-            assert "being read just now" in ask(port, "/dead-letters")[1]
+            assert "still reading" in ask(port, "/dead-letters")[1]
             for path in ("/", "/live", "/ready"):
                 assert ask(port, path)[0].status == HTTPStatus.OK
         queue.may_answer.set()

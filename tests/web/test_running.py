@@ -127,7 +127,7 @@ def test_a_daemon_that_is_alone_lives(stage: Stage, port: int) -> None:
     eventually(lambda: is_missing(port, "rabbitmq", "kafka"))
     assert queue_lengths(port) == {}
     page = get(port, "/")[1]
-    assert "The queue in RabbitMQ is not consumed" in page
+    assert "This process does not consume the main queue" in page
     assert "2 problems" in page
     assert daemon.stop() == 0
 

@@ -111,7 +111,7 @@ def test_before_the_first_connection_it_starts() -> None:
         ),
         (
             Trouble("GET /a answered 200 without a JSON object"),
-            "does not answer as it should",
+            "gives no valid answer",
             "ckinotifierservicefailing",
         ),
     ],
@@ -127,7 +127,7 @@ def test_a_service_is_told_of_by_what_it_answers(trouble: Trouble, says: str, se
     assert problem["says"] == f"DataWarehouse at datawarehouse.example {says}"
     assert datetime.now(UTC) - datetime.fromisoformat(problem["since"]) < timedelta(minutes=2)
     assert problem["answered"] == trouble.says
-    assert problem["means"] == "Notifications that need it wait, or are delayed: 12 since then."
+    assert problem["means"] == "Notifications that need it wait or are delayed: 12 since then."
     assert problem["runbook"] == f"{RUNBOOK}#{section}"
     (told,) = [it for it in document(scene)["connections"] if it["id"] == "datawarehouse"]
     assert (told["state"], told["says"]) == ("down", says)
@@ -139,7 +139,7 @@ def test_jira_delays_nothing() -> None:
     scene = Scene(read(full_environment()))
     metrics.connected.fails("jira", Trouble("answered 503"))
     problem = only_problem(scene)
-    assert problem["means"] == "Messages are sent without their issues."
+    assert problem["means"] == "Messages are sent without their Jira issues."
     assert problem["runbook"].endswith("#ckinotifierenrichmentfailing")
 
 
@@ -162,7 +162,7 @@ def test_kafka_that_confirms_nothing_is_not_called_well() -> None:
     scene = Scene()
     metrics.connected.fails("kafka", Trouble("not enough replicas in sync"))
     problem = only_problem(scene)
-    assert problem["says"] == "Kafka answers, and confirms no messages"
+    assert problem["says"] == "Kafka answers but confirms no messages"
     assert problem["answered"] == "not enough replicas in sync"
     (kafka,) = [it for it in document(scene)["connections"] if it["id"] == "kafka"]
     assert (kafka["state"], kafka["says"]) == ("down", "confirms nothing")
@@ -209,7 +209,7 @@ def test_nothing_settled_for_two_minutes_is_a_problem(clock: Clock) -> None:
     clock.now += 0.2 * MINUTE
     problem = only_problem(scene)
     assert problem["id"] == "standstill"
-    assert problem["says"] == "Nothing was settled, though 3 in hand"
+    assert problem["says"] == "No outcomes, with 3 in flight"
     assert problem["means"] == "2 of them: waits: Kafka's confirmation."
     since = datetime.now(UTC) - datetime.fromisoformat(problem["since"])
     assert timedelta(minutes=2) < since < timedelta(minutes=4)
@@ -226,7 +226,7 @@ def test_what_is_left_in_the_queue_is_a_problem_for_one_who_worked_before(clock:
     assert verdict(scene) == ("fine", "working")
     clock.now += 3 * MINUTE
     problem = only_problem(scene)
-    assert problem["says"] == "Nothing was settled, though 1,200 wait in the queue"
+    assert problem["says"] == "No outcomes, with 1,200 in the main queue"
     scene.waiting["main"] = 0
     assert verdict(scene) == ("fine", "working")
 

@@ -87,7 +87,7 @@ def test_a_checkout_or_merge_request_is_found(scene: Scene, view: View) -> None:
         view.search(text)
         view.shows(*found)
         assert view.text("#shown") == f"{len(found)} of 4 shown"
-        assert view.text("#none") == ("" if found else "None of them matches.")
+        assert view.text("#none") == ("" if found else "No outcome matches.")
 
 
 def test_outcomes_are_filtered_and_the_address_remembers(scene: Scene, view: View) -> None:
@@ -108,7 +108,7 @@ def test_outcomes_are_filtered_and_the_address_remembers(scene: Scene, view: Vie
     view.shows("redhat:3")
     view.find("input[value=delayed]").click()
     view.shows()
-    assert view.text("#none") == "None of them matches."
+    assert view.text("#none") == "No outcome matches."
 
 
 def test_it_refreshes_itself_and_disturbs_nobody(scene: Scene, view: View) -> None:
@@ -172,13 +172,13 @@ def test_what_is_wrong_is_said(scene: Scene, view: View) -> None:
     view.refresh_now()
     eventually(lambda: view.text("#verdict") == "1 problem")
     says, answered, means = view.text("#problems").split("\n")
-    assert says == "The queue in RabbitMQ is not consumed"
+    assert says == "This process does not consume the main queue"
     assert answered == "can't connect to one:5672"
-    assert means.startswith("Notifications wait in it. Run cki-notifier doctor")
+    assert means.startswith("Notifications wait in the queue. Run cki-notifier doctor")
     assert means.endswith(" Runbook")
     runbook = view.find("#problems .runbook").get_attribute("href")
     assert str(runbook).endswith("/docs/runbook.md#ckinotifiernotready")
-    assert "not consumed" in view.text("#connection-rabbitmq")
+    assert "not consuming" in view.text("#connection-rabbitmq")
     assert view.driver.title == "(!) cki-notifier: 1 problem"
     scene.liveness.missing = ""
     view.refresh_now()
@@ -217,7 +217,7 @@ def test_a_gitlab_that_was_not_known_before_appears(view: View) -> None:
     """Hosts come with the documents that name them; one that is down comes first, and is named."""
     with answering(datawarehouse=True):
         view.open()
-        assert "not asked yet" in view.text("#connection-gitlab")
+        assert "no request yet" in view.text("#connection-gitlab")
         metrics.connected.works("gitlab", "up.example")
         metrics.connected.fails("gitlab", Trouble("answered 503"), "down.example:8443")
         view.refresh_now()
@@ -242,7 +242,7 @@ def test_a_process_that_is_away_is_told_from_one_that_is_back(
         view.open()
         view.shows("redhat:2", "redhat:1")
     view.refresh_now()
-    eventually(lambda: "can't reach the process since" in view.text("#unreachable"))
+    eventually(lambda: "has not answered since" in view.text("#unreachable"))
     assert view.text("#verdict") == "not reachable"
     assert view.checkouts() == ["redhat:2", "redhat:1"], "what was there can still be read"
     another = Scene()
@@ -267,7 +267,7 @@ def test_it_is_handled_by_the_keyboard_alone(scene: Scene, view: View) -> None:
         outline = view.run("return getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", f"{order[-1]} shows that it has the focus"
     outcomes = ["sent", "ignored", "delayed", "dead-lettered"]
-    pages, work = ["What waits", "Dead letters"], ["in flight", "delayed", "dead letters"]
+    pages, work = ["Waiting", "Dead letters"], ["being processed", "delayed", "dead letters"]
     above = ["Skip to the outcomes", *pages, "pause", *work, "q", *outcomes]
     assert order == [*above, "redhat:4", "redhat:3"]
     view.run("document.querySelector('#q').focus()")
