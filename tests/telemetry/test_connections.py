@@ -108,7 +108,7 @@ def test_who_refuses_us_is_not_down(
     connections.affects("jira")
     connections.works("jira")
     assert told(caplog) == [
-        ("ERROR", "jira: refuses us: it answers 403: check JIRA_TOKEN_AUTH"),
+        ("ERROR", "jira: refuses access: it answers 403: check JIRA_TOKEN_AUTH"),
         ("WARNING", "jira: back after 0.0 s; messages sent without issues: 1"),
     ]
 

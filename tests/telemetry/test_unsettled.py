@@ -39,7 +39,7 @@ def test_what_is_in_hand_says_what_happens_to_it() -> None:
     unsettled.take(key, about(1), START)
     assert does() == "waits for its turn"
     unsettled.begin(key, work)
-    assert does() == "is being handled"
+    assert does() == "being processed"
     work.waits_for = "Kafka's confirmation"
     assert does() == "waits: Kafka's confirmation"
     unsettled.copy(key, "q.retry.5s")
