@@ -97,8 +97,8 @@ held_copies = Gauge(
 )
 rabbitmq_blocked = Gauge(
     "cki_notifier_rabbitmq_blocked",
-    "Whether RabbitMQ blocks all publishers (1 or 0), by the resource it is low on: memory, disk or "
-    "other. Notifications that fail stay in the main queue.",
+    "Whether RabbitMQ blocks all publishers (1 or 0), by the resource it is low on: memory, disk "
+    "or other. Notifications that fail stay in the main queue.",
     ["resource"],
 )
 connected = Connections()
