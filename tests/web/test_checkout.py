@@ -115,7 +115,7 @@ def test_its_page_says_the_same() -> None:
 
 
 def test_what_is_not_settled_is_there_as_well() -> None:
-    """In hand and for what it waits; delayed, why and until when."""
+    """In flight, with the cause of the wait; delayed, with reason and next attempt."""
     scene = Scene()
     scene.take(1, "redhat:1", work=Work())
     scene.take(2, "redhat:2", work=Work())
@@ -183,7 +183,7 @@ def test_where_nothing_is_sent_there_is_no_record() -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
 @PATIENT
 def test_a_shell_reads_the_words_that_were_meant(words: list[str]) -> None:
-    """Whatever is in them; what can't be shown is no command at all."""
+    """With any characters; unprintable ones give no command."""
     line = command("printf", r"%s\0", *words)
     if not line:
         assert not all(word.isprintable() for word in words)
@@ -202,7 +202,7 @@ def test_an_id_is_no_part_of_a_command(evil: str) -> None:
 
 
 def test_an_id_that_is_too_long_has_a_page() -> None:
-    """It is cut in the link, and found; nothing is made of the part that is left."""
+    """The link has the cut id and finds the checkout; no other link or command uses it."""
     scene = Scene()
     scene.settle("x" * 600)
     scene.take(1, "x" * 600)
@@ -231,7 +231,7 @@ def test_a_page_does_not_grow_without_end() -> None:
 @given(st.text(st.characters()))
 @PATIENT
 def test_any_text_stays_text(text: str) -> None:
-    """Whatever is in a notification, a rule's sight or a message, it adds no markup."""
+    """No text of a notification, a rule or a message adds markup."""
 
     def settled(text: str) -> Scene:
         scene = Scene()

@@ -21,7 +21,7 @@ from tools.processes import free_port
 
 #: More than the kernel takes of an answer that nobody reads.
 LARGE = Answer(b"x" * 1_000_000, "text/plain")
-#: So many clients, at most, of one test.
+#: The most clients of one test.
 MOST = 1_000
 
 
@@ -70,9 +70,9 @@ def _many() -> Iterator[None]:
 def _crowd(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[int, bytes], list[socket.socket]]]:
-    """Return what makes a crowd: so many clients, each of which says this, and reads nothing.
+    """Return a function that makes a crowd of clients, each of which sends this and reads nothing.
 
-    Nobody's time is ever over, so that room is not made by that.
+    No client times out, so that no timeout makes room.
     """
     monkeypatch.setattr(server, "_REQUEST_SECONDS", 10 * PATIENCE)
     monkeypatch.setattr(server, "_ANSWER_SECONDS", 10 * PATIENCE)
@@ -169,7 +169,7 @@ def test_whoever_drips_has_no_more_time_than_others(port: int) -> None:
 
 
 def test_nobody_keeps_a_connection_for_later(port: int, crowd: Crowd) -> None:
-    """Whoever asks to stay connected is answered and hung up on, so nothing is held."""
+    """A client that asks for keep-alive gets its answer and the end of the connection."""
     says = b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
     for _ in range(300):
         assert read_all(crowd(1, says)[0])
@@ -179,7 +179,7 @@ def test_nobody_keeps_a_connection_for_later(port: int, crowd: Crowd) -> None:
 def test_the_newest_wins_over_the_oldest(
     port: int, crowd: Crowd, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Beyond 256 silent ones the oldest is hung up on; that is told once, not for each."""
+    """For the 257th silent connection the server closes the oldest, and logs that only once."""
     silent = crowd(300, b"")
     assert silent[0].recv(1) == b""
     assert is_open(silent[-1])
@@ -243,7 +243,7 @@ def test_many_expensive_answers_leave_time_for_others() -> None:
 def test_no_thread_is_needed_later(
     port: int, crowd: Crowd, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none can be started any more, everybody is answered as before."""
+    """When no thread can start any more, the server answers as before."""
 
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -305,7 +305,7 @@ def probe_without_a_descriptor(port: int) -> None:
 
 
 def test_without_any_descriptor_nothing_spins(port: int) -> None:
-    """Whoever comes waits, no processor runs hot, and all is well once there is room."""
+    """New clients wait without using the processor, and get answers once there is room."""
     # Read to the end, so that the server has no connection left whose descriptor could be had.
     assert b"200 OK" in say(port, b"GET /live HTTP/1.1\r\n\r\n")
     with socket.socket() as waiting, no_descriptor() as taken:

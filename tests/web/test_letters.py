@@ -1,6 +1,6 @@
 """The page of dead letters: what is there, found and filtered; read seldom, and holding up nobody.
 
-What it shows is read by ``dead_letters/``; here somebody else does.
+In the daemon, ``dead_letters/`` reads them; here a stand-in does.
 """
 
 import re
@@ -35,7 +35,7 @@ def letter(number: int, reason: str = "not-found") -> Letter:
 
 
 class Later:
-    """The monotonic time in so many seconds."""
+    """The monotonic time this many seconds later."""
 
     def __init__(self, seconds: float) -> None:
         self._now = time.monotonic() + seconds
@@ -88,7 +88,7 @@ def ids(text: str) -> list[str]:
 
 
 def test_a_letter_is_told_in_full() -> None:
-    """What it is about, why it is there, and the commands that show, retry and discard it."""
+    """Its checkout, its reason, and the commands that show, retry and discard it."""
     text = shown(
         Letter(
             id="3d64328b9c12",
@@ -172,7 +172,7 @@ def test_they_are_filtered_by_reason_and_searched() -> None:
 
 
 def test_it_says_when_there_are_more_than_were_read() -> None:
-    """What is shown is not taken for all there is."""
+    """The page says that it shows only some of them."""
     text = shown(letter(1), letter(2), total=70_000)
     assert re.search(r"70,000 dead letters at .*\. The process read 2 of them, and shows 2\.", text)
 
@@ -185,7 +185,7 @@ def test_where_nothing_is_read_the_page_says_so() -> None:
 
 
 def test_what_can_not_be_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is tried again sooner than what could be."""
+    """A failure is retried sooner than a result."""
     queue = Queue([letter(1)], trouble="it is <down>\x1b")
     site = Scene(letters=queue.read).site()
     request = Request(path="/dead-letters", query={})
@@ -285,7 +285,7 @@ def test_a_bug_in_reading_is_not_remembered() -> None:
 @given(st.text(st.characters()))
 @PATIENT
 def test_any_text_stays_text(text: str) -> None:
-    """Whatever a letter holds, it adds no markup, and is no part of a command."""
+    """No text of a letter adds markup or becomes a part of a command."""
 
     def made(text: str) -> str:
         return shown(

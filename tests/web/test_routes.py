@@ -1,4 +1,4 @@
-"""What each address of the HTTP port shows."""
+"""The answers of all addresses of the HTTP port."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_every_address_shows_something(path: str, content_type: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "/page.html", "/metrics/", "/../server.py", "/%6cive", "*"])
 def test_any_other_address_shows_nothing(path: str) -> None:
-    """No file but those that are meant to be is served."""
+    """The port serves no other files."""
     assert show(Scene(), path).code == HTTPStatus.NOT_FOUND
 
 
@@ -72,7 +72,7 @@ def test_readiness_tells_what_is_missing() -> None:
 
 
 def test_metrics_have_what_waits_in_the_queues() -> None:
-    """What the broker says, without what is not known."""
+    """The numbers of the broker, without unknown ones."""
     scene = Scene(waiting={"main": 12, "dead-letter": 3})
     text = show(scene, "/metrics").body.decode()
     found = {
@@ -86,7 +86,7 @@ def test_metrics_have_what_waits_in_the_queues() -> None:
 
 
 def test_metrics_tell_since_when_the_oldest_notification_is_not_settled() -> None:
-    """Of those in hand and of those that are delayed, when it was first received; else nothing."""
+    """When it was first received, of those in flight and of those delayed; else nothing."""
     scene = Scene()
     name = "cki_notifier_oldest_notification_timestamp_seconds"
 
@@ -181,7 +181,7 @@ def test_what_failed_tells_when_it_is_tried_again_and_where_it_lies() -> None:
 
 
 def test_a_notification_without_a_checkout_has_no_link() -> None:
-    """Nor has one whose id is too long to be kept."""
+    """A notification with a cut id has no link to DataWarehouse either."""
     scene = Scene()
     scene.settle("", "dead-lettered", "malformed", error="not JSON")
     scene.settle("x" * 1000, "ignored", "status", merge_request="https://" + "x" * 1000)
@@ -379,7 +379,7 @@ def test_the_page_can_be_searched_by_its_address(query: dict[str, list[str]], fo
 @given(st.text(st.characters()))
 @PATIENT
 def test_any_text_stays_text(text: str) -> None:
-    """Whatever is in a notification or an error, it adds nothing to the page's markup."""
+    """No text of a notification or an error adds markup to the page."""
     scene = Scene()
     scene.settle(
         text, "delayed", "unavailable", status=text, merge_request=text, error=text, seconds=1

@@ -84,7 +84,7 @@ def say(port: int, data: bytes) -> bytes:
 
 
 def test_a_request_is_taken_apart(port: int) -> None:
-    """The path, the parameters and what is accepted reach whoever answers."""
+    """Path, parameters and the Accept header reach the function that answers."""
     response, body = ask(port, "/page?q=a%20b&outcome=sent&outcome=ignored&empty=")
     assert response.status == HTTPStatus.OK
     assert body == "/page {'q': ['a b'], 'outcome': ['sent', 'ignored']} any\n"
@@ -138,7 +138,7 @@ def test_what_makes_no_sense_is_a_bad_request(port: int, path: bytes) -> None:
 
 
 def test_a_request_that_is_too_long_is_hung_up_on(port: int) -> None:
-    """However much is sent, only so much is read, and the next one is served."""
+    """The server reads a bounded part of an endless request, and serves the next one."""
     for endless in (b"GET /" + b"a" * 100_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000):
         assert b"200" not in say(port, endless)
     assert ask(port)[0].status == HTTPStatus.OK
@@ -146,14 +146,14 @@ def test_a_request_that_is_too_long_is_hung_up_on(port: int) -> None:
 
 @pytest.mark.parametrize("data", [b"\r\n", b"\x00\xff" * 100 + b"\r\n\r\n", b"GET\r\n\r\n"])
 def test_garbage_disturbs_nobody(port: int, data: bytes) -> None:
-    """Whatever comes, the next request is served."""
+    """After any bytes, the server answers the next request."""
     assert b"200" not in say(port, data)
     assert ask(port)[0].status == HTTPStatus.OK
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"GET ", b"GET / HTTP/1.1\r\n", b"HEAD /?"]))
 def test_any_bytes_are_understood_or_refused(data: bytes, start: bytes) -> None:
-    """Nothing that can be sent is a bug, and what is refused is not answered as well."""
+    """No bytes raise a bug, and a refused request gets only one answer."""
     handler = Handler(start + data + b"\r\n\r\n", "127.0.0.1")
     assert handler.asked is None or handler.written == b""
 
@@ -257,7 +257,7 @@ def without_a_family(create: Any, socket_family: int) -> Callable[..., socket.so
 def test_without_ipv6_there_is_ipv4(
     echo: Echo, monkeypatch: pytest.MonkeyPatch, *, has_sockets: bool
 ) -> None:
-    """IPv6 is switched off: there are no such sockets, or they can't be bound."""
+    """IPv6 is off: the machine has no such sockets, or can't bind them."""
     if has_sockets:
         without = without_a_family(socket.create_server, socket.AF_INET6)
         monkeypatch.setattr(socket, "create_server", without)
@@ -289,7 +289,7 @@ def test_without_ipv4_there_is_ipv6(echo: Echo, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("host", [*ALL, *OWN])
 def test_a_port_that_is_taken_in_one_family_is_taken(host: str) -> None:
-    """Whoever has it there would get what is meant for us."""
+    """The other process would get requests that are meant for us."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     port = free_port()
     with socket.create_server((host, port), family=family), pytest.raises(ConfigurationError):

@@ -76,7 +76,7 @@ def verdict(scene: Scene) -> tuple[str, str]:
 
 
 def test_without_a_problem_it_works() -> None:
-    """With nothing to do, and with work in hand that has only begun."""
+    """With nothing to do, and with work in flight that has only begun."""
     scene = Scene(waiting={"main": 3, "delay": 7, "dead-letter": 0})
     assert verdict(scene) == ("fine", "working")
     for number in range(32):
@@ -135,7 +135,7 @@ def test_a_service_is_told_of_by_what_it_answers(trouble: Trouble, says: str, se
 
 
 def test_jira_delays_nothing() -> None:
-    """What comes of it is another thing than with the others."""
+    """Its consequence differs from that of the others."""
     scene = Scene(read(full_environment()))
     metrics.connected.fails("jira", Trouble("answered 503"))
     problem = only_problem(scene)
@@ -196,7 +196,7 @@ def test_dead_letters_are_a_problem(count: int, says: str) -> None:
 
 
 def test_nothing_settled_for_two_minutes_is_a_problem(clock: Clock) -> None:
-    """Of what is in hand, each or the last settled one is younger until then."""
+    """Until then, the last outcome or each notification in flight is younger."""
     scene = Scene()
     scene.settle()
     clock.now += 60 * MINUTE
@@ -232,7 +232,7 @@ def test_what_is_left_in_the_queue_is_a_problem_for_one_who_worked_before(clock:
 
 
 def test_what_waits_while_nothing_is_consumed_is_one_problem(clock: Clock) -> None:
-    """That the queue is not consumed says it all; what was in hand is handed out again."""
+    """The lost consumer is the only problem; RabbitMQ redelivers the notifications in flight."""
     scene = Scene(waiting={"main": 12, "delay": 0, "dead-letter": 0})
     scene.take(1, "redhat:1")
     scene.settle()
@@ -256,7 +256,7 @@ def test_what_is_delayed_for_more_than_an_hour_is_a_problem() -> None:
 
 
 def test_a_loop_that_hangs_is_a_problem(clock: Clock) -> None:
-    """What it said last is not believed any more."""
+    """Its last state is no longer trusted."""
     scene = Scene()
     scene.liveness.silent_for = lambda: clock.now  # type: ignore[method-assign]  # it hangs
     assert only_problem(scene)["id"] == "loop"
@@ -269,7 +269,7 @@ def test_an_onlooker_without_problems_works() -> None:
 
 
 def test_hostile_words_are_shown_as_they_are() -> None:
-    """Whoever answered them: they are escaped, and none is too long."""
+    """From any service: they are escaped and of bounded length."""
     scene = Scene()
     metrics.connected.fails(
         "gitlab", Trouble("<b>\x1b\u202e answered" + "x" * 5_000), "<i>.example"

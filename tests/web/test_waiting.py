@@ -46,7 +46,7 @@ def test_what_was_in_hand_when_the_connection_broke_is_no_more() -> None:
 
 
 def test_what_is_delayed_says_why_and_until_when() -> None:
-    """And how many others the delay queues hold."""
+    """And how many others the retry queues hold."""
     scene = Scene(waiting={"main": 0, "delay": 12, "dead-letter": 0})
     scene.delay("redhat:1", age=timedelta(hours=2), attempt=3, error="gitlab: <503>")
     (delayed,) = document(scene)["delayed"]

@@ -143,9 +143,7 @@ def _panels(source: Source) -> Iterator[dict[str, Any]]:
 
 def _panel(panel: Panel, grid: dict[str, int], options: dict[str, Any]) -> dict[str, Any]:
     kind = panel.kind
-    is_graph = (
-        kind == "timeseries"
-    )  # the others show the present value only
+    is_graph = kind == "timeseries"  # the others show the present value only
     defaults = _defaults(panel)
     shown: dict[str, Any] = {
         "type": kind,

@@ -170,7 +170,7 @@ def _settle_twice(
 
 
 def outage() -> Scene:
-    """Return a scene in which the warehouse is down for long, and all waits for it."""
+    """Return a scene of a long outage of DataWarehouse, for which all notifications wait."""
     down, refused = timedelta(minutes=42), timedelta(minutes=95)
     scene = night(down)
     chance = random.Random(9)  # noqa: S311  # no secret

@@ -1,4 +1,4 @@
-"""The status page shows whatever a notification or a service holds, and does none of it."""
+"""The status page shows hostile texts of notifications and services, and runs none of them."""
 
 import json
 from datetime import timedelta
@@ -145,7 +145,7 @@ def test_the_policy_is_in_force(view: View) -> None:
 
 
 def test_a_hostile_search_finds_nothing_and_does_nothing(scene: Scene, view: View) -> None:
-    """What the address asks for is looked for, literally."""
+    """The search of the address is literal."""
     scene.settle("redhat:1")
     view.open("?q=%3Cscript%3Ewindow.hacked%3Dtrue%3C/script%3E&outcome=%22%3E%3Cimg%20src=x%3E")
     assert view.find("#q").get_attribute("value") == "<script>window.hacked=true</script>"

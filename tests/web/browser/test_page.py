@@ -45,7 +45,7 @@ def test_an_outcome_is_told_in_full(scene: Scene, view: View) -> None:
 
 
 def test_without_scripts_the_same_is_shown(scene: Scene, view: View) -> None:
-    """What the server fills in is, but for the age, what the script makes of the JSON."""
+    """The server and the script make the same page, but for the ages."""
     settle_one_of_each(scene)
     scene.settle("redhat:5", error='<b title="a">&amp;</b>', outcome="delayed", reason="bug")
     view.open()
@@ -66,7 +66,7 @@ def test_without_scripts_it_searches_and_filters_by_its_address(scene: Scene, vi
     assert view.text(".checkout") == "redhat:2"
 
 
-#: What is typed into the search box, and the checkouts it finds.
+#: Searches, and the checkouts they find.
 SEARCHES = {
     "redhat:3": ["redhat:3"],
     "REDHAT": ["redhat:4", "redhat:3", "redhat:2", "redhat:1"],
@@ -112,7 +112,7 @@ def test_outcomes_are_filtered_and_the_address_remembers(scene: Scene, view: Vie
 
 
 def test_it_refreshes_itself_and_disturbs_nobody(scene: Scene, view: View) -> None:
-    """What is new comes on top by itself; search, focus and what is looked at stay."""
+    """New outcomes appear on top; search, focus and scroll position stay."""
     for number in range(60):
         scene.settle(f"redhat:{number}")
     view.open()
@@ -134,7 +134,7 @@ def test_it_refreshes_itself_and_disturbs_nobody(scene: Scene, view: View) -> No
 
 
 def test_it_can_be_paused(scene: Scene, view: View) -> None:
-    """While it is paused nothing changes; after that all is caught up with."""
+    """A paused page does not change; after the pause it shows all new outcomes."""
     view.open()
     view.find("#pause").click()
     assert view.find("#pause").get_attribute("aria-pressed") == "true"
@@ -257,7 +257,7 @@ def test_a_process_that_is_away_is_told_from_one_that_is_back(
 
 
 def test_it_is_handled_by_the_keyboard_alone(scene: Scene, view: View) -> None:
-    """Everything is reached by tab, in the order of the page, and seen to be reached."""
+    """The tab key reaches everything in the page's order, with a visible focus."""
     settle_one_of_each(scene)
     view.open()
     order = []
