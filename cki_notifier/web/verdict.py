@@ -92,7 +92,7 @@ def _standstill(moment: Moment) -> Iterator[Problem]:
         does = [it.does for it in moment.in_hand]
         usual = max(dict.fromkeys(does), key=does.count)
         says = f"No outcomes, with {len(held):,} in flight"
-        means = f"{does.count(usual):,} of them: {shown(usual)}."
+        means = f"{does.count(usual):,} of them: {shown(usual)}.".replace(": waits:", " wait:", 1)
         do = "Fix this cause. The process then continues by itself."
     else:
         says = f"No outcomes, with {waiting:,} in the main queue"

@@ -103,7 +103,7 @@ def test_what_flaps_is_told_of_when_it_lasts(
 def test_who_refuses_us_is_not_down(
     connections: Connections, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody has to do something: that is an error."""
+    """An operator has to act, so it is an error."""
     connections.fails("jira", Trouble("it answers 403: check JIRA_TOKEN_AUTH", refuses=True))
     connections.affects("jira")
     connections.works("jira")

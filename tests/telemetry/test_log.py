@@ -1,4 +1,4 @@
-"""Logging: a line for each record, ours at the level asked for, everybody else's quiet."""
+"""Logging: a line for each record, ours at the configured level, others from ERROR on."""
 
 import json
 import logging
@@ -154,7 +154,7 @@ def test_a_line_is_no_longer_than_so_much(capsys: pytest.CaptureFixture[str], fo
 def test_a_traceback_is_no_longer_than_so_much(
     capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    """The exception's own text stands at its end, and is told."""
+    """The end has the exception's own text, and stays."""
     log.set_up("INFO", form)
     try:
         fail("x" * 1_000_000 + "the end")
@@ -267,7 +267,7 @@ class Untellable:
 def test_what_can_not_be_told_in_full_is_told_in_part(
     capsys: pytest.CaptureFixture[str], form: str, values: tuple[object, ...]
 ) -> None:
-    """A bug in a line of the log concerns nobody who logs, and leaves a line all the same."""
+    """A bug in a log call does not reach the caller, and still gives a line."""
     log.set_up("DEBUG", form)
     (line,) = logged(capsys, "%s is %d", *values, extra={"reason": Untellable()})
     assert "%s is %d" in line

@@ -172,7 +172,7 @@ def test_two_bugs_in_one_place_are_two_events(sentry: Sentry, run: Run) -> None:
 
 
 def test_what_nobody_caught_is_reported_once(sentry: Sentry, run: Run) -> None:
-    """Neither a thread's end nor the process' own goes by unseen, and none is told twice."""
+    """The failure of a thread and of the process is reported once each."""
     ended = run("""
         def fail(): raise LookupError("in a thread")
         for _ in range(20):
@@ -217,7 +217,7 @@ def test_only_our_errors_are_reported(sentry: Sentry, run: Run) -> None:
 
 @pytest.mark.parametrize("state", ["down", "hanging", "refusing"])
 def test_a_sentry_that_is_away_costs_nothing(sentry: Sentry, run: Run, state: str) -> None:
-    """Nobody waits to report, and the end waits for two seconds at most."""
+    """No thread waits to report, and the process's end waits for two seconds at most."""
     if state == "down":
         sentry.down()
     sentry.answer("", Hang(PATIENCE) if state == "hanging" else Status(429))
@@ -238,7 +238,7 @@ def test_a_sentry_that_is_away_costs_nothing(sentry: Sentry, run: Run, state: st
 
 
 def test_without_a_dsn_the_library_is_not_even_imported() -> None:
-    """Those who have no Sentry pay nothing for it."""
+    """Without Sentry, it costs nothing."""
     program = "import sys; import cki_notifier.cli; print('sentry_sdk' in sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", program],

@@ -1,4 +1,4 @@
-"""Standard output and error: nobody waits for who reads them, and nothing goes wrong with them."""
+"""Standard output and error: no thread waits for a reader, and no error ends the process."""
 
 import errno
 import fcntl
@@ -24,7 +24,7 @@ _HIGH = 800
 
 
 def moved(descriptor: int) -> int:
-    """Move a descriptor to a number that nobody else gets when it is closed.
+    """Move a descriptor to a number that no other file gets after it is closed.
 
     Any thread of this process that opens a file gets the lowest free number.
     """

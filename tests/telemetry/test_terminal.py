@@ -70,7 +70,7 @@ def test_a_text_without_room_stands_below(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_line_is_wider_than_the_terminal(
     monkeypatch: pytest.MonkeyPatch, width: int, plain: dict[str, str]
 ) -> None:
-    """And none has a colour where nobody wants any, or the terminal has none."""
+    """Without colours if NO_COLOR is set or the terminal has none."""
     for name, value in plain.items():
         monkeypatch.setenv(name, value)
     lines = shown(width)

@@ -71,7 +71,7 @@ def test_a_lost_connection_leaves_nothing_in_hand() -> None:
 
 
 def test_what_is_delayed_is_so_until_it_comes_back() -> None:
-    """By the clock, or because it is handed out again."""
+    """By the clock, or because RabbitMQ delivers it again."""
     now = START
     unsettled = Unsettled(clock=lambda: now)
     for number in (3, 1, 2):

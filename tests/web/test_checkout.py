@@ -68,7 +68,7 @@ def shown(scene: Scene, checkout_id: str = "redhat:1") -> str:
 
 
 def test_a_checkout_has_its_notifications_in_order() -> None:
-    """The oldest first, each with all there is to say of it, and those of no other one."""
+    """The oldest first, each with its details, and none of another checkout."""
     scene = Scene()
     settle_all(scene)
     told = history(scene)
@@ -147,7 +147,7 @@ def test_a_checkout_that_is_not_known_is_404(query: dict[str, list[str]]) -> Non
 
 
 def test_what_has_no_id_shares_a_page() -> None:
-    """So a body that is no notification can be looked at as well."""
+    """So an unreadable body has a page too."""
     scene = Scene()
     scene.settle("", "dead-lettered", "malformed", error="not JSON", letter="3d64328b9c12")
     assert 'href="checkout?id=">without an id</a>' in page(scene)

@@ -1,4 +1,4 @@
-"""The page of dead letters: what is there, found and filtered; read seldom, and holding up nobody.
+"""The page of dead letters: found and filtered, read seldom, without blocking other requests.
 
 In the daemon, ``dead_letters/`` reads them; here a stand-in does.
 """
@@ -126,7 +126,7 @@ def test_a_letter_is_told_in_full() -> None:
 
 
 def test_a_letter_that_says_nothing_is_shown() -> None:
-    """A body that is no JSON, and no more known of it."""
+    """A body that is no JSON, and no other facts."""
     text = shown(Letter(id="a", checkout_id=None, reason="unknown", body="\\xff\x1b[31m", bytes=6))
     assert ">without an id</a>" in text
     assert "\\xff\\x1b[31m" in text
@@ -158,7 +158,7 @@ def test_there_are_50_on_a_page() -> None:
 
 
 def test_they_are_filtered_by_reason_and_searched() -> None:
-    """By plain links; each keeps what else is asked for."""
+    """By plain links; each keeps the other filters."""
     many = [letter(1), letter(2, "malformed"), letter(21, "malformed")]
     text = shown(*many, q=["REDHAT:2"])
     assert ids(text) == [letter(2).id, letter(21).id]
@@ -201,7 +201,7 @@ def test_what_can_not_be_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_look_of_ours_is_one_delivery_a_minute_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However many look; and nobody who only looks at the other pages is a reason to read."""
+    """With any number of readers; requests for other pages don't read them."""
     queue = Queue([letter(1)])
     site = Scene(letters=queue.read).site()
     for path in ("/", "/outcomes.json", "/waiting", "/metrics", "/checkout"):

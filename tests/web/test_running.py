@@ -98,7 +98,7 @@ def fill(stage: Stage, checkout_id: str, **changes: Any) -> dict[str, object]:
 def test_readiness_tells_what_is_missing_and_liveness_asks_nobody(
     stage: Stage, cluster: MockCluster, port: int
 ) -> None:
-    """Kafka, then RabbitMQ is away: each is named, back at once when it is, and restarts nobody."""
+    """Kafka, then RabbitMQ is down: the probe names each, recovers at once, and restarts no process."""
     with Proxy(stage.rabbitmq.port) as proxy:
         daemon = stage.daemon(RABBITMQ_PORT=str(proxy.port))
         eventually(lambda: is_missing(port))
@@ -133,7 +133,7 @@ def test_a_daemon_that_is_alone_lives(stage: Stage, port: int) -> None:
 
 
 def accepts(port: int) -> bool:
-    """Tell whether somebody listens."""
+    """Tell whether a process listens."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except OSError:
@@ -278,7 +278,7 @@ def _version(port: int) -> str:
 
 
 def test_a_daemon_without_file_descriptors_lives_and_ends(stage: Stage, port: int) -> None:
-    """A probe waits, and nothing spins; where somebody says nothing, the probe has that place."""
+    """A probe waits without a busy loop, or takes the place of a silent client."""
     daemon = stage.daemon()
     process = meter.find(daemon.log.parent)
     limits = leave_no_descriptor(process)

@@ -100,7 +100,7 @@ def test_head_is_get_without_the_body(port: int) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/bad?" + "a=1&" * 50, "//[", "/favicon.ico"])
 def test_every_answer_has_the_headers_that_protect_its_reader(port: int, path: str) -> None:
-    """Nothing is loaded from elsewhere, embedded, guessed, kept or told to others."""
+    """Browsers load nothing from other sites, and don't embed, guess, cache or leak."""
     for method in ("GET", "HEAD", "POST"):
         headers = ask(port, path, method)[0].headers
         policy = headers["Content-Security-Policy"].split("; ")
@@ -117,7 +117,7 @@ def test_every_answer_has_the_headers_that_protect_its_reader(port: int, path: s
     "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 )
 def test_only_reading_is_allowed(port: int, method: str) -> None:
-    """Any other method is refused, and told which are not."""
+    """Any other method is refused, with a list of the allowed ones."""
     response, _ = ask(port, "/", method)
     assert response.status == HTTPStatus.METHOD_NOT_ALLOWED
     assert response.headers["Allow"] == "GET, HEAD"
@@ -188,7 +188,7 @@ def test_a_bug_in_one_answer_ends_nothing_else(port: int, caplog: pytest.LogCapt
 
 
 def test_too_many_at_once_are_hung_up_on(port: int, echo: Echo) -> None:
-    """No more than 64 wait for an answer at a time; the oldest makes room for the newest."""
+    """At most 64 wait for an answer; the newest replaces the oldest."""
     echo.may_answer.clear()
     with contextlib.ExitStack() as opened:
         asking = []
@@ -306,7 +306,7 @@ def test_a_port_in_use_is_a_fault_of_the_configuration(port: int) -> None:
 
 
 def test_nothing_is_left_of_a_server_that_is_closed(echo: Echo) -> None:
-    """No thread, though somebody still holds a connection, and the port is free at once."""
+    """No thread stays, although a client holds a connection, and the port is free at once."""
     port, before = free_port(), set(threading.enumerate())
     server = Server(port, PROBES)
     server.start(echo.answer)

@@ -33,7 +33,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the time of outcomes, of what is not settled, and of the probes."""
+    """Return the clock of outcomes, unfinished notifications and probes."""
     clock = Clock()
     for module in (outcomes, unsettled, health):
         monkeypatch.setattr(module, "time", clock)
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def _nobody_else() -> Iterator[None]:
-    """Know nothing of those that other tests have asked."""
+    """Forget the connections of other tests."""
     with answering():
         yield
 
@@ -55,7 +55,7 @@ class Work:
 
 
 def only_problem(scene: Scene) -> Any:
-    """Return the one problem there is; the page, without scripts, says all of it as well."""
+    """Return the only problem; check that the page shows it without scripts."""
     told = document(scene)
     (problem,) = told["problems"]
     assert told["verdict"] == {"state": "problem", "says": "1 problem"}
@@ -210,7 +210,7 @@ def test_nothing_settled_for_two_minutes_is_a_problem(clock: Clock) -> None:
     problem = only_problem(scene)
     assert problem["id"] == "standstill"
     assert problem["says"] == "No outcomes, with 3 in flight"
-    assert problem["means"] == "2 of them: waits: Kafka's confirmation."
+    assert problem["means"] == "2 of them wait: Kafka's confirmation."
     since = datetime.now(UTC) - datetime.fromisoformat(problem["since"])
     assert timedelta(minutes=2) < since < timedelta(minutes=4)
     scene.settle()

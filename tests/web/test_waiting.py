@@ -37,7 +37,7 @@ def test_what_is_in_hand_says_for_what_it_waits() -> None:
 
 
 def test_what_was_in_hand_when_the_connection_broke_is_no_more() -> None:
-    """The page says so while nobody knows what will be handed out next."""
+    """The page says so until the process consumes again."""
     scene = Scene()
     scene.take(1, "redhat:1")
     assert "redelivers" not in page(scene, "/waiting")

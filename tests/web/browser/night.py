@@ -57,7 +57,7 @@ DELAYED_ONCE = "redhat:2167052000"
 
 
 class _Earlier:
-    """The monotonic time so long ago."""
+    """A monotonic clock that is this much behind."""
 
     def __init__(self, ago: timedelta) -> None:
         self._ago = ago.total_seconds()
@@ -206,7 +206,7 @@ def outage() -> Scene:
 
 
 class _ForTheWarehouse:
-    waits_for = "datawarehouse, which is down"
+    waits_for = "datawarehouse is down"
 
 
 def letters() -> Reading:

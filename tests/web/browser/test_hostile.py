@@ -30,7 +30,7 @@ HOSTILE = (
 
 
 def settle_hostile(scene: Scene) -> None:
-    """Have notifications settled that hold hostile texts in every field."""
+    """Add outcomes with hostile texts in every field."""
     for text in HOSTILE:
         scene.settle(
             *(text, "delayed", "unavailable"),
@@ -67,7 +67,7 @@ def test_hostile_text_is_shown_as_text(scene: Scene, view: View, *, scripts: boo
 
 
 class Work:
-    """Waits for what somebody else has named."""
+    """Waits for a service with a hostile name."""
 
     def __init__(self, waits_for: str) -> None:
         self.waits_for = waits_for
@@ -167,7 +167,7 @@ def test_nothing_comes_from_elsewhere(view: View) -> None:
 
 
 def test_every_field_of_a_row_is_covered_above() -> None:
-    """The fields that can hold a stranger's text are those that the tests fill."""
+    """The tests fill all fields that can hold text from outside."""
     strangers = {"checkout_id", "merge_request", "status", "error"}
     strangers |= {"event_id", "letter", "by", "note"}
     ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds", "attempt"}

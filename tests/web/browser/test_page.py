@@ -14,7 +14,7 @@ TAB, SPACE, ENTER = "\ue004", " ", "\ue007"
 
 
 def settle_one_of_each(scene: Scene) -> None:
-    """Have one notification of each outcome settled."""
+    """Add one outcome of each kind."""
     scene.settle("redhat:1", "sent", "pre-test", merge_request=MERGE_REQUEST)
     scene.settle("redhat:2", "ignored", "superseded", merge_request=MERGE_REQUEST + "1")
     scene.settle("redhat:3", "delayed", "unavailable", error="jira: answered 503", seconds=12.4)
