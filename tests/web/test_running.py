@@ -98,7 +98,7 @@ def fill(stage: Stage, checkout_id: str, **changes: Any) -> dict[str, object]:
 def test_readiness_tells_what_is_missing_and_liveness_asks_nobody(
     stage: Stage, cluster: MockCluster, port: int
 ) -> None:
-    """Kafka, then RabbitMQ is down: the probe names it, recovers at once, and restarts no process."""
+    """Kafka, then RabbitMQ is down: the probe names it, recovers at once, and restarts nothing."""
     with Proxy(stage.rabbitmq.port) as proxy:
         daemon = stage.daemon(RABBITMQ_PORT=str(proxy.port))
         eventually(lambda: is_missing(port))
