@@ -26,7 +26,10 @@ def test_many_failures_are_one_event_of_each_kind(
     stage.publish(documents.notification(checkout, "build_setups_finished"))
     eventually(lambda: len(sentry.events()) == 2, what="two events")
     assert daemon.stop() == 0
-    assert templates(sentry) == ["to be dead-lettered as %s: %s", "datawarehouse: refuses us: %s%s"]
+    assert templates(sentry) == [
+        "to be dead-lettered as %s: %s",
+        "datawarehouse: refuses access: %s%s",
+    ]
     assert {event["environment"] for event in sentry.events()} == {"staging"}
     for envelope in sentry.envelopes():
         assert "the-body" not in envelope

@@ -81,7 +81,7 @@ def test_a_token_that_is_refused(stage: Stage) -> None:
     assert len(stage.keys(MANY)) == MANY
     matches(
         story(daemon),
-        r"^ERROR   : datawarehouse: refuses us: GET \S+ answered 401; "
+        r"^ERROR   : datawarehouse: refuses access: GET \S+ answered 401; "
         r"check the token in DATAWAREHOUSE_TOKEN; it is asked about once a second",
         r"^WARNING : datawarehouse: back after \S+ s; notifications delayed: [1-9]",
     )

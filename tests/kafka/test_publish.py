@@ -286,7 +286,7 @@ def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
         if it.levelno > logging.WARNING and it.name != "librdkafka"
     ]
     assert len(lines) == 1
-    assert lines[0].startswith("kafka: refuses us: ")
+    assert lines[0].startswith("kafka: refuses access: ")
     assert "Cluster authorization failed" in lines[0]
 
 

@@ -57,7 +57,7 @@ DELAYED_ONCE = "redhat:2167052000"
 
 
 class _Earlier:
-    """The monotonic time so long ago."""
+    """A monotonic clock that is this much behind."""
 
     def __init__(self, ago: timedelta) -> None:
         self._ago = ago.total_seconds()
@@ -170,7 +170,7 @@ def _settle_twice(
 
 
 def outage() -> Scene:
-    """Return a scene in which the warehouse is down for long, and all waits for it."""
+    """Return a scene of a long outage of DataWarehouse, for which all notifications wait."""
     down, refused = timedelta(minutes=42), timedelta(minutes=95)
     scene = night(down)
     chance = random.Random(9)  # noqa: S311  # no secret
@@ -206,7 +206,7 @@ def outage() -> Scene:
 
 
 class _ForTheWarehouse:
-    waits_for = "datawarehouse, which is down"
+    waits_for = "datawarehouse is down"
 
 
 def letters() -> Reading:
