@@ -66,7 +66,7 @@ def test_a_memory_alarm_is_told_of_at_once(stage: Stage) -> None:
     assert {it.body for it in letters} == {b"no json", b"no json either"}
     eventually(lambda: watched.said("RabbitMQ accepts messages again after"))
     assert watched.said(REFUSAL) == [
-        f"{REFUSAL}memory; what fails is held, and stays in the main queue"
+        f"{REFUSAL}memory; failed notifications stay in the main queue"
     ]
     assert (watched.blocked("memory"), watched.problem()) == (0, "")
     stage.finish(watched.daemon)

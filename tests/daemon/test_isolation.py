@@ -148,7 +148,7 @@ def test_a_queue_that_somebody_else_consumes_alone_is_tried_ever_more_seldom(sta
         daemon = stage.daemon(waits=False)
         eventually(lambda: "ACCESS_REFUSED" in daemon.text(), what="the refusal")
         time.sleep(5)
-        assert 2 <= daemon.text().count("connecting anew") <= 4
+        assert 2 <= daemon.text().count("reconnecting") <= 4
     stage.publish(good)
     keys_in_time(stage, "redhat:1")
 

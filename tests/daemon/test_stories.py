@@ -127,7 +127,7 @@ def test_a_rabbitmq_that_is_stopped(kafka: Kafka, services: Services, tmp_path: 
         stage.records(1)
         matches(
             story(daemon),
-            r"^WARNING : rabbitmq: down: .*; connecting anew until it is back$",
+            r"^WARNING : rabbitmq: down: .*; reconnecting until it is back$",
             r"^WARNING : rabbitmq: back after \S+ s; notifications delayed: 0$",
         )
 

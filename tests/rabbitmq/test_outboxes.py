@@ -260,7 +260,7 @@ def test_a_confirm_that_never_comes_holds_up_only_its_queue(broker: Broker, copi
     copies.put(BAD, *(b"bad %d" % number for number in range(6)))
     eventually(lambda: copies.republisher.held == 6)
     (trouble,) = copies.republisher.troubles
-    assert "it confirms nothing" in trouble
+    assert "RabbitMQ confirms no copy" in trouble
     copies.republisher.relieve()
     eventually(lambda: copies.outcomes() == {"delayed": 3})
     go_on.set()
@@ -293,7 +293,7 @@ def test_while_the_broker_accepts_nothing_all_is_held_at_once(
     copies.republisher.relieve()
     go_on.set()
     eventually(lambda: broker.connects > 2, what="tried again")
-    assert caplog.messages == [f"{refusal}; what fails is held, and stays in the main queue"]
+    assert caplog.messages == [f"{refusal}; failed notifications stay in the main queue"]
     acceptance.unblocked(alarm)
     broker.answers.clear()
     eventually(lambda: not copies.republisher.waiting)
