@@ -187,7 +187,7 @@ def test_only_so_many_wait_before_a_host(caplog: pytest.LogCaptureFixture) -> No
         time.sleep(0.01)
     assert gate.is_full
     with pytest.raises(
-        Unavailable, match=r"gitlab\.example\.com:8443 is down, and enough wait"
+        Unavailable, match=r"gitlab\.example\.com:8443 is down, and too many notifications wait"
     ) as it:
         gate.enter(Deadline(PATIENCE))
     assert it.value.held
