@@ -268,7 +268,7 @@ def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
             began = time.monotonic()
             with pytest.raises(
                 Unavailable,
-                match=r"authorization failed|when the client was replaced|this notification is over",
+                match=r"authorization failed|when the client was replaced|notification is over",
             ):
                 sending.publish(RECORD, Deadline(1))
             assert time.monotonic() - began < PATIENCE / 3

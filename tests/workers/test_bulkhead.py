@@ -119,7 +119,7 @@ def test_any_number_waits_while_the_host_gets_people_ready(bulkhead: Bulkhead) -
 
 
 def test_a_place_is_given_back_after_an_error(bulkhead: Bulkhead) -> None:
-    """Whatever happens inside, nobody keeps a place for ever."""
+    """After any error inside, the place is free again."""
     for _ in range(5):
         with pytest.raises(ValueError, match="x"), bulkhead.place(Deadline(PATIENCE)):
             raise ValueError("x")
