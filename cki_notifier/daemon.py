@@ -124,7 +124,7 @@ class Daemon:
         )
 
     def is_overfull(self) -> bool:
-        """Tell whether unconfirmed copies take too much memory."""
+        """Return whether unconfirmed copies take too much memory."""
         return self._republisher.bytes > _MOST_BYTES
 
     def _interrupt(self) -> None:
@@ -133,11 +133,11 @@ class Daemon:
         self._interrupting.set()
 
     def has_emptied(self) -> bool:
-        """Tell whether all deliveries are handled."""
+        """Return whether all deliveries are handled."""
         return not self._lanes.left and not self._republisher.waiting
 
     def has_drained(self) -> bool:
-        """Tell whether nothing is in flight, or the time to stop is over.
+        """Return whether nothing is in flight, or the time to stop is over.
 
         Notifications that have not begun stay in the queue. If the queue is gone, the daemon
         finishes them.

@@ -119,7 +119,7 @@ class Properties(BasicProperties):
 
 
 def _can_be_copied(value: Any, levels: int = _DEEPEST_HEADERS) -> bool:
-    """Tell whether a header can be copied."""
+    """Return whether a header can be copied."""
     if isinstance(value, dict):
         names_are_text = all(isinstance(name, str) for name in value)
         return names_are_text and _can_be_copied(list(value.values()), levels)
@@ -318,7 +318,7 @@ def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Re
 
 
 def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
-    """Tell whether our user may declare a missing queue; create nothing."""
+    """Return whether our user may declare a missing queue; create nothing."""
     refusal = refused(
         connection, lambda it: it.queue_declare(name, durable=True, arguments=_NO_NEW_QUEUE)
     )

@@ -130,13 +130,13 @@ class Handler(Protocol):
         """Do the periodic work, twice a second."""
 
     def is_overfull(self) -> bool:
-        """Tell whether too much is in memory to read more."""
+        """Return whether too much is in memory to read more."""
 
     def has_emptied(self) -> bool:
-        """Tell whether all deliveries are handled."""
+        """Return whether all deliveries are handled."""
 
     def has_drained(self) -> bool:
-        """Tell whether the process can end, after the consumer has stopped."""
+        """Return whether the process can end, after the consumer has stopped."""
 
 
 class Consumer:
@@ -213,12 +213,12 @@ class Consumer:
             self._has_settled.set()
 
     def is_current(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery can still be settled."""
+        """Return whether a delivery can still be settled."""
         with self._lock:
             return self._channel is not None and delivery.connection == self._number
 
     def is_ours(self, delivery: Delivery) -> bool | None:
-        """Tell whether RabbitMQ still leaves a delivery to us, None when that is unknown."""
+        """Return whether RabbitMQ still leaves a delivery to us, None when that is unknown."""
         if not self.is_current(delivery):
             return False
         return True if time.monotonic() - self._heard_at < _FENCE_SECONDS else None

@@ -98,17 +98,17 @@ class Hand:
             self._channel.close()  # RabbitMQ answers after it has processed all of it
 
     def may_drop(self) -> bool:
-        """Tell whether the queue may drop messages after too many deliveries."""
+        """Return whether the queue may drop messages after too many deliveries."""
         with translated():
             ours = of_quorum(self._arguments)
             return compare_queue(self._connection, self.queue, ours) is not None
 
     def wears_out(self) -> bool:
-        """Tell whether reading the queue may, in the end, make it drop messages."""
+        """Return whether reading the queue may, in the end, make it drop messages."""
         return self.count > 0 and self.may_drop() and self._is_quorum()
 
     def _is_quorum(self) -> bool:
-        """Tell whether the queue is, or may be, a quorum queue.
+        """Return whether the queue is, or may be, a quorum queue.
 
         RabbitMQ names one differing argument at a time, so ask again with that one.
         """

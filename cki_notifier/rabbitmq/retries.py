@@ -109,7 +109,7 @@ def history_of(
 
 
 def may_be_repeat(headers: Mapping[str, Any] | None, *, redelivered: bool) -> bool:
-    """Tell whether a delivery may be a repeat of an earlier one.
+    """Return whether a delivery may be a repeat of an earlier one.
 
     Args:
         headers: of the delivery. Headers from us or from RabbitMQ are a sign: the notification

@@ -80,7 +80,7 @@ class Gate:
                     self._changed.notify_all()
 
     def may_ask(self) -> bool:
-        """Tell whether a caller that does not wait may send a request now."""
+        """Return whether a caller that does not wait may send a request now."""
         with self._changed:
             return self._admits(None)
 
@@ -92,7 +92,7 @@ class Gate:
             return self.is_down and most is not None and len(self._line) >= most
 
     def has_passed_since(self, moment: float) -> bool:
-        """Tell whether the service answered properly after a moment of ``time.monotonic()``."""
+        """Return whether the service answered properly after a moment of ``time.monotonic()``."""
         with self._changed:
             return self._passed_at > moment
 
@@ -150,7 +150,7 @@ class Gate:
         return Unavailable(self.service, text, held=True, host=self.host)
 
     def _admits(self, ticket: object | None) -> bool:
-        """Tell whether a caller may go on; one without a ticket is behind the line."""
+        """Return whether a caller may go on; one without a ticket is behind the line."""
         if not self.is_down:
             return True
         now = time.monotonic()
