@@ -39,7 +39,7 @@ def test_many_failures_are_one_event_of_each_kind(
 def test_a_sentry_that_is_down_does_not_keep_the_daemon_from_its_work(
     stage: Stage, sentry: Sentry
 ) -> None:
-    """Messages are sent, errors are logged, and the process ends as it should."""
+    """The daemon sends messages, logs errors, and ends as usual."""
     sentry.down()
     checkout = documents.checkout("redhat:1")
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))

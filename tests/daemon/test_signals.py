@@ -75,7 +75,7 @@ def test_each_ends_the_daemon_in_order(number: signal.Signals) -> None:
 
 
 def test_nohup_keeps_sighup_out() -> None:
-    """Who asks for that keeps a daemon that goes on."""
+    """Under nohup the daemon ignores SIGHUP."""
     with started(script='trap "" HUP; exec "$@"', stderr=subprocess.PIPE) as process:
         until(lambda: is_up(process))
         process.send_signal(signal.SIGHUP)

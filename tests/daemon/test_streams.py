@@ -24,8 +24,8 @@ from tests.factories.alone import (
 from tools.processes import free_port
 from tools.stand_ins import documents
 
-#: What the daemon may take to end when nothing is in flight and nobody reads, in seconds: two for
-#: the last lines, and a slow machine's.
+#: The time to stop without work in flight and without a reader, in seconds: two for the last lines,
+#: and some for a slow machine.
 SOON = 15.0
 #: How long it is looked at, in seconds, and how busy it may be meanwhile.
 WATCHED, BUSY = 2.0, 1.0
@@ -82,7 +82,7 @@ def silent(broker: socket.socket, **changes: str) -> dict[str, str]:
 
 
 def test_a_second_signal_ends_at_once_though_nobody_reads(silent_broker: socket.socket) -> None:
-    """Who is in a hurry does not wait for a reader either."""
+    """A second signal does not wait for a reader either."""
     environ = silent(silent_broker)
     with (
         silent_broker,
@@ -169,7 +169,7 @@ def counted(port: int, name: str) -> float:
 
 
 def test_an_onlooker_whom_nobody_reads_goes_on(stage: Stage) -> None:
-    """Where messages are shown, they are dropped and counted, and their notifications settled."""
+    """A dry run drops and counts the messages that it can't print, and goes on."""
     checkouts = [documents.checkout(f"redhat:{number}") for number in range(50)]
     for checkout in checkouts:
         stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
