@@ -23,7 +23,7 @@ from cki_notifier.notification.models import Stage
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.sources.datawarehouse import DataWarehouse, Unreadable
 from cki_notifier.telemetry.output import Output
-from cki_notifier.telemetry.terminal import agreed, progress, show
+from cki_notifier.telemetry.terminal import agreed, progress, show, show_unprintable
 from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def run(
             show(f"cki-notifier audit: no result: {error}")
             code = UNDECIDED
         except OSError as error:
-            show(f"cki-notifier: this can't be printed: {error}")
+            show_unprintable(error)
             code = UNDECIDED
         except Exception:  # Python's own exit code 1 would mean that messages are missing
             logger.exception("the audit failed: a bug in cki-notifier")

@@ -15,7 +15,7 @@ from cki_notifier.dead_letters.visit import Visit
 from cki_notifier.dead_letters.walk import Act, Choice, Walk
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.telemetry.output import Output, Piece, print_lines, separated
-from cki_notifier.telemetry.terminal import agreed, show, show_bytes, show_text
+from cki_notifier.telemetry.terminal import agreed, show, show_bytes, show_text, show_unprintable
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def run(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
         show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
-        show(f"cki-notifier: this can't be printed: {error}")
+        show_unprintable(error)
         return FAILED
 
 

@@ -15,7 +15,7 @@ from cki_notifier.kafka.client import setting_faults
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log
 from cki_notifier.telemetry.output import print_lines
-from cki_notifier.telemetry.terminal import show
+from cki_notifier.telemetry.terminal import show, show_unprintable
 
 FINE, FAILED, WRONG = 0, 1, 2
 
@@ -35,7 +35,7 @@ def run(parsed: argparse.Namespace) -> int:
         show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
-        show(f"cki-notifier: this can't be printed: {error}")
+        show_unprintable(error)
         return WRONG if faults else FAILED
     if faults:
         return WRONG

@@ -43,8 +43,13 @@ def show_bytes(data: bytes) -> bool:
 def _is_printed(error: OSError | None) -> bool:
     if error is None or isinstance(error, BrokenPipeError):
         return True
-    show(f"cki-notifier: this can't be printed: {error}")
+    show_unprintable(error)
     return False
+
+
+def show_unprintable(error: OSError) -> None:
+    """Report that standard output takes no text."""
+    show(f"cki-notifier: can't print to standard output: {error}")
 
 
 def show(text: str) -> None:

@@ -2,8 +2,10 @@
 
 import re
 
-from tests.security.test_documented import TEST, written
+from tests.security.test_documented import written
 from tools import PROJECT
+
+TEST = re.compile(r"`(tests/[\w/]+\.py::test_\w+)`")
 from tools.stand_ins.jira import Kind
 
 ROW = re.compile(
