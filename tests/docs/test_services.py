@@ -4,9 +4,9 @@ import re
 
 from tests.security.test_documented import written
 from tools import PROJECT
+from tools.stand_ins.jira import Kind
 
 TEST = re.compile(r"`(tests/[\w/]+\.py::test_\w+)`")
-from tools.stand_ins.jira import Kind
 
 ROW = re.compile(
     r"^\| (?P<service>[A-Z]\w+) \| (?P<kind>[^|]+) \| (?P<tried>[^|]+) \| (?P<configure>[^|]+) \|"
