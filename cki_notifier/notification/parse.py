@@ -107,7 +107,7 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     except UnicodeDecodeError as error:
         raise Malformed(f"the body is not UTF-8: {error}") from error
     except msgspec.ValidationError as error:
-        raise Malformed(f"the body is no notification: {error}") from error
+        raise Malformed(f"the body is not a valid notification: {error}") from error
     except msgspec.DecodeError as error:
         raise Malformed(f"the body is not JSON: {error}") from error
     except RecursionError as error:

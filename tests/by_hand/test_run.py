@@ -170,7 +170,7 @@ def test_an_ignored_checkout_is_explained_to_programs(stage: Stage) -> None:
     assert (told["outcome"], told["stage"], told["message"]) == ("ignored", None, None)
     assert told["reason"] == {
         "code": "invalid",
-        "sentence": "the checkout itself is broken: its patches do not apply",
+        "sentence": "the checkout is broken: its patches do not apply",
     }
     assert told["steps"][-1] == {
         "rule": "invalid",
