@@ -108,18 +108,20 @@ def issue_key(url: str) -> str | None:
 
 def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
     if " " in url or not url.isprintable():  # urlsplit would pass over some of these
-        raise ValueError(f"{url!r} is no address of a {what}: it has spaces or control characters")
+        raise ValueError(
+            f"{url!r} is not the address of a {what}: it has spaces or control characters"
+        )
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
     except ValueError as error:
-        raise ValueError(f"{url!r} is no address of a {what}: {error}") from error
+        raise ValueError(f"{url!r} is not the address of a {what}: {error}") from error
     found = form.fullmatch(parts.path)
     safe = re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", parts.netloc)
     if parts.scheme not in {"http", "https"} or not safe or not found:
-        raise ValueError(f"{url!r} is no address of a {what}")
+        raise ValueError(f"{url!r} is not the address of a {what}")
     if {".", "..", "-"} & set(found["project"].split("/")):
-        raise ValueError(f"{url!r} is no address of a {what}: its path names no project")
+        raise ValueError(f"{url!r} is not the address of a {what}: its path names no project")
     host = parts.netloc.lower()
     if parts.scheme == "https":
         host = host.removesuffix(":443")

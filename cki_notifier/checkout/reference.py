@@ -71,7 +71,7 @@ def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
         place, base = urlsplit(text), urlsplit(warehouse)
         is_ours = _host(place) == _host(base)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no address: {error}") from error
+        raise ValueError(f"{text!r} is not an address: {error}") from error
     if found := _MERGE_REQUEST.fullmatch(text):
         link = merge_request_link(found["url"])
         return MergeRequestName(text, link.project, link.number, link.host)
@@ -80,8 +80,10 @@ def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
     if is_ours and found:
         return unquote(found["id"], errors="strict")
     if not is_ours and "/kcidb/checkouts/" in path:
-        raise ValueError(f"{text!r} is at another warehouse than DATAWAREHOUSE_URL, {warehouse}")
-    raise ValueError(f"{text!r} is the address of no checkout and no merge request")
+        raise ValueError(
+            f"{text!r} is at another DataWarehouse than DATAWAREHOUSE_URL, {warehouse}"
+        )
+    raise ValueError(f"{text!r} is not the address of a checkout or a merge request")
 
 
 def _host(place: SplitResult) -> tuple[str, int | None]:

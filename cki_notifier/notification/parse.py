@@ -111,7 +111,7 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     except msgspec.DecodeError as error:
         raise Malformed(f"the body is not JSON: {error}") from error
     except RecursionError as error:
-        raise Malformed("the body is nested too deeply to be read") from error
+        raise Malformed("the body is nested too deeply") from error
     about = raw.object or _Object()
     identifier = _identifier(raw.id, about.id)
     if identifier is None:

@@ -43,7 +43,7 @@ BEFORE_LOADING: tuple[Rule[Notification], ...] = (
         lambda it: (
             f"notification's misc.checkout_outcome_changed {_said(it.outcome_changed)}"
             if it.status == Status.ISSUEOCCURRENCES_CHANGED
-            else f"does not concern {it.status}"
+            else f"does not apply to {it.status}"
         ),
     ),
 )
@@ -115,7 +115,7 @@ def _pipelines_seen(loaded: Loaded, merge_request: MergeRequest | None) -> str:
         return "no merge request"
     ids = merge_request.downstream_pipeline_ids
     known = ", ".join(map(str, sorted(ids or ()))) or "none known"
-    downstream = "unknown, as it is refused" if ids is None else known
+    downstream = "unknown, GitLab refuses" if ids is None else known
     return (
         f"checkout's pipeline {own_pipeline_id(loaded.checkout) or 'unknown'}, head pipeline "
         f"{merge_request.head_pipeline_id or 'unknown'}, downstream of it {downstream}"

@@ -99,7 +99,7 @@ class GitLab:
         """
         link = self._needed.get(checkout_id)
         if link and self._http.is_full(link.origin):
-            text = f"{link.host} is out of reach, and enough wait for it"
+            text = f"{link.host} is down, and enough notifications wait for it"
             raise Unavailable("gitlab", text, held=True)
 
     def place(self, checkout_id: str, url: str, deadline: Deadline) -> AbstractContextManager[None]:
@@ -167,8 +167,10 @@ class GitLab:
                 if wanted in found:
                     break
         except (NotFound, Refused, InvalidDocument) as error:
-            text = "%s; what is downstream of the merge request's pipeline %d is unknown, so the "
-            text += "checkout of pipeline %d is not held to be superseded"
+            text = (
+                "%s; the pipelines downstream of the merge request's pipeline %d are unknown, so "
+            )
+            text += "the checkout of pipeline %d counts as not superseded"
             logger.warning(text, error, head.id, wanted)
             return None
         return frozenset(found)
@@ -194,18 +196,21 @@ class GitLab:
                     yield pipelines
                     pages, pipelines_seen = pages + 1, pipelines_seen + len(pipelines)
                     if pages == MOST_PAGES or pipelines_seen > MOST_PAGES * _PER_PAGE:
-                        raise Refused("gitlab", f"the pages of what {head.id} triggered never end")
+                        raise Refused("gitlab", f"the list of pipelines below {head.id} never ends")
                     below |= {it.id: it for it in pipelines if it.id not in seen}
             if depth < _LEVELS:
                 if len(below) > _MOST_PIPELINES:
-                    raise Refused("gitlab", f"{head.id} triggered {len(below)} pipelines")
+                    raise Refused(
+                        "gitlab",
+                        f"pipeline {head.id} triggered {len(below)} pipelines, too many to check",
+                    )
                 level = {it.id: self._project(it, hosts) for it in below.values()}
 
     def _project(self, pipeline: Pipeline, hosts: set[str]) -> str:
         """Return the path of a pipeline's project."""
         link = pipeline_link(pipeline.web_url)
         if link is None or link.host not in hosts:
-            raise Refused("gitlab", f"pipeline {pipeline.id} is at no address of its own GitLab")
+            raise Refused("gitlab", f"pipeline {pipeline.id} has an address on another host")
         return self._based(link).project
 
     def _triggered(
@@ -269,7 +274,7 @@ class GitLab:
         """
         token = self._tokens.get(link.host)
         if token is not None and link.origin.startswith("http://") and not link.has_port:
-            logger.warning("gitlab: no token is sent to %s, only over https", link.origin)
+            logger.warning("gitlab: %s gets no token, because it does not use https", link.origin)
             token = None
         return server_of(link.origin, link.host, token)
 

@@ -221,7 +221,7 @@ class Pending(Generic[T]):
 
     def _broken(self, error: TransferError) -> Unavailable:
         """Return what it means that there is no whole response."""
-        what = "no whole response" if error.has_begun else "no response"
+        what = "incomplete response" if error.has_begun else "no response"
         text = f"{what} to GET {self.path}: {error}"
         failed = self._failed(text, whole=not error.has_begun, hiccup=not error.is_bound)
         is_refusal = error.is_bound and not self._reading.is_needed
@@ -232,9 +232,9 @@ class Pending(Generic[T]):
         code, text = response.code, f"GET {self.path} answered {response.code}"
         elsewhere = other_server(response, self._server)
         if elsewhere:
-            text = f"GET {self.path} is redirected to {elsewhere}, where no token is sent"
+            text = f"GET {self.path} redirects to {elsewhere}, which gets no token"
         elif response.redirected_to:
-            text = f"{text} again and again"
+            text = f"{text} too many times"
         elif code == HTTPStatus.NOT_FOUND:
             if is_object(response.body):
                 self._gate.passed()
@@ -289,13 +289,13 @@ class Pending(Generic[T]):
             return decode(response.body, self._reading.type_)
         except msgspec.ValidationError as error:
             if _ROOT_MISMATCH.fullmatch(str(error)):
-                text = f"GET {self.path} answered JSON of another kind: {error}"
+                text = f"GET {self.path} answered JSON of another type: {error}"
                 raise self._unavailable(text) from None
             raise InvalidDocument(f"{where} can't be used: {error}") from None
         except RecursionError:
-            raise InvalidDocument(f"{where} is nested too deeply to be read") from None
+            raise InvalidDocument(f"{where} is nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            text = f"GET {self.path} answered no JSON: {error}"
+            text = f"GET {self.path} answered invalid JSON: {error}"
             raise self._unavailable(text, hiccup=True) from None
 
 

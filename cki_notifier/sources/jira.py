@@ -302,13 +302,15 @@ def _digest(
 def _what_to_do(config: JiraConfig, error: _FailedError) -> str:
     """Say what an answer means that Jira will give again and again, ``""`` for one that passes."""
     if error.leads_to:
-        text = f"JIRA_SERVER leads to {error.leads_to}, where no token is sent; name what is right"
+        text = (
+            f"JIRA_SERVER redirects to {error.leads_to}, which gets no token; set the final address"
+        )
     elif error.code in TOKEN_REFUSED:
-        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
-        text += ", a Data Center the token alone"
+        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud needs both"
+        text += ", a Data Center only the token"
     elif error.code in LASTING:
-        text = "check JIRA_SERVER: there is no search"
-        text += ", nor should JIRA_EMAIL be set if it is no Jira Cloud" if config.email else ""
+        text = "check JIRA_SERVER: it has no search"
+        text += ". Unset JIRA_EMAIL if it is no Jira Cloud" if config.email else ""
     else:
         return ""
     return f"it answers {error.code}: {text}"

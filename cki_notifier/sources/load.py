@@ -41,7 +41,7 @@ class Loader:
                 if name.host:
                     break
         if len(found) > 1:
-            raise AmbiguousError(f"it may be any of: {', '.join(sorted(found))}")
+            raise AmbiguousError(f"several merge requests match: {', '.join(sorted(found))}")
         return next(iter(found.values()), None)
 
     def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:

@@ -159,7 +159,7 @@ class _Transfer(Generic[T]):
         if len(self.body) > most:
             text = f"the body is larger than {most} bytes"
         elif len(self.body) > most_grown:
-            text = f"the body grows more than {_MOST_GROWTH} times by being decompressed"
+            text = f"the body grows more than {_MOST_GROWTH} times when decompressed"
         else:
             return True
         self.fault = TransferError(text, has_begun=True, is_bound=True)
@@ -170,7 +170,7 @@ class _Transfer(Generic[T]):
         if fault := self.fault or error:
             return fault
         if self._gunzip and (not self._gunzip.eof or self._gunzip.unused_data):
-            return TransferError("the compressed body is not whole", has_begun=True)
+            return TransferError("the compressed body is incomplete", has_begun=True)
         return Response(
             curl.getinfo(pycurl.RESPONSE_CODE),
             _headers(self.head or []),
@@ -310,7 +310,7 @@ class Transfers:
         while self._held and (self._most is None or len(self._transfers) < self._most):
             transfer = self._held.popleft()
             if transfer.wanted_until < time.monotonic():
-                self._end(transfer, TransferError("nobody waits for it any more", has_begun=True))
+                self._end(transfer, TransferError("its deadline is over", has_begun=True))
             else:
                 self._ask(transfer)
 

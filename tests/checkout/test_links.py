@@ -76,7 +76,7 @@ def test_a_merge_requests_address_is_taken_apart(url: str, expected: ProjectLink
 )
 def test_no_other_address_is_a_merge_requests(url: str) -> None:
     """The error names the address."""
-    with pytest.raises(ValueError, match="is no address of a merge request") as caught:
+    with pytest.raises(ValueError, match="is not the address of a merge request") as caught:
         merge_request_link(url)
     assert repr(url) in str(caught.value)
 

@@ -252,7 +252,7 @@ def test_a_refusal_is_no_answer_and_no_fault(
     assert look() is None
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "not held to be superseded" in record.getMessage()
+    assert "counts as not superseded" in record.getMessage()
     assert "token in" not in record.getMessage()
     assert refusals() == before
 

@@ -67,7 +67,7 @@ def test_json_of_another_kind_is_unavailable(get: Get, service: Warehouse, body:
     """A list where an object belongs is no document of this service; asking again won't help."""
     service.answer("", Garbage(body))
     with pytest.raises(
-        Unavailable, match=f"datawarehouse: GET {PATH} answered JSON of another kind"
+        Unavailable, match=f"datawarehouse: GET {PATH} answered JSON of another type"
     ):
         get()
     assert len(service.requests) == 1

@@ -155,7 +155,7 @@ def test_a_redirect_s_address_is_not_logged(
     port = free_port()
     issues.answer("", Redirect(f"http://127.0.0.1:{port}/made-up-path"))
     assert find(*LINKS) is None
-    assert f"JIRA_SERVER leads to http://127.0.0.1:{port}, where no token is sent" in caplog.text
+    assert f"JIRA_SERVER redirects to http://127.0.0.1:{port}, which gets no token" in caplog.text
     assert "made-up-path" not in caplog.text
 
 

@@ -252,7 +252,7 @@ def test_an_address_that_leads_to_another_is_to_be_replaced(
     services.warehouse.answer("", Redirect(f"{issues.address}/rest/api/2/search/jql"))
     jira = client(JiraConfig(url=services.warehouse.url, token=Secret("jira-token"), email=None))
     assert find(jira, *LINKS) is None
-    assert f"JIRA_SERVER leads to {issues.url}, where no token is sent" in caplog.text
+    assert f"JIRA_SERVER redirects to {issues.url}, which gets no token" in caplog.text
     assert not [seen for seen in issues.requests if "authorization" in seen.headers]
 
 
