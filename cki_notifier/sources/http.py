@@ -10,8 +10,8 @@
 - A redirect to the same server: followed, a few times.
 - A redirect to another server, and anything else: :class:`Unavailable`.
 
-An optional document can be :class:`Refused`, without an ERROR. The causes are 4xx except 408, 425 and
-429, an answer beyond a size limit, and a redirect to another server.
+An optional document can be :class:`Refused`, without an ERROR. The causes are 4xx except 408, 425
+and 429, an answer beyond a size limit, and a redirect to another server.
 
 A service is down if it can't be reached, sends no first byte, or answers 429. Other failures may be
 about the requested object.

@@ -104,7 +104,7 @@ def test_any_text_is_an_address_or_a_value_error(text: str) -> None:
     ],
 )
 def test_a_pipelines_address_names_its_project(url: str | None, project: str | None) -> None:
-    """What is no address of a pipeline names none."""
+    """Any other address gives no pipeline."""
     link = pipeline_link(url)
     assert (link.project if link else None) == project
 

@@ -1,4 +1,4 @@
-"""What people call a checkout by, taken apart."""
+"""A person's name for a checkout is parsed."""
 
 import pytest
 
@@ -28,7 +28,7 @@ WAREHOUSE = "https://datawarehouse.example"
     ],
 )
 def test_an_id_or_an_address_is_a_checkout(text: str, checkout_id: str) -> None:
-    """What is no address is taken as it is."""
+    """Any text other than an address stays as it is."""
     assert checkout_reference(text, WAREHOUSE) == checkout_id
 
 
@@ -123,6 +123,6 @@ def test_a_checkout_of_another_one_is_not_meant(name: str) -> None:
 
 @pytest.mark.parametrize("url", [None, "", "nonsense", "https://gitlab.com/"])
 def test_a_checkout_may_be_of_none(url: str | None) -> None:
-    """What the warehouse holds may be anything."""
+    """DataWarehouse may hold any address."""
     assert MergeRequestName("x", "kernel", 12).address_in(of(url)) == ""
     assert MergeRequestName("x", "kernel", 12).address_in(Checkout(id="x")) == ""

@@ -104,7 +104,7 @@ def test_a_redirect_may_be_spelled_anyhow(get: Get, service: Warehouse, location
 def test_a_redirect_to_a_name_that_is_no_text_ends_nothing(
     get: Get, service: Warehouse, host: str
 ) -> None:
-    """Whoever may name a host of ours may send any bytes from there; the next is answered."""
+    """A hostile host may redirect with any bytes; the next request is answered."""
     service.answer("/moved", Redirect(f"http://{host}/"))
     with pytest.raises(Unavailable, match=r"redirects to .*, which gets no token"):
         get(path=f"{CHECKOUTS}/moved")
