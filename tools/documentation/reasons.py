@@ -43,7 +43,7 @@ def part() -> str:
     """Return a section for each outcome."""
     sections = {
         outcome: table(
-            ("code", "meaning", "more"),
+            ("code", "meaning", "see"),
             [
                 (code(it.value), it.sentence, _ELSEWHERE.get(it, _SECTIONS[outcome]))
                 for it in reasons
