@@ -172,7 +172,7 @@ def test_an_ignored_checkout_is_explained_to_programs(stage: Stage) -> None:
     assert (told["outcome"], told["stage"], told["message"]) == ("ignored", None, None)
     assert told["reason"] == {
         "code": "invalid",
-        "sentence": "the checkout itself is broken: its patches do not apply",
+        "sentence": "the checkout is broken: its patches do not apply",
     }
     assert told["steps"][-1] == {
         "rule": "invalid",
@@ -249,7 +249,7 @@ def test_the_warehouses_address_and_a_merge_request_name_a_checkout_too(stage: S
     assert nobody.stderr.startswith("kernel!13: no recent checkout belongs to this merge")
     wrong = stage.command("--dry-run", "--checkout-id", "https://other.example/kcidb/checkouts/1")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "is at another warehouse than DATAWAREHOUSE_URL, http://" in wrong.stderr
+    assert "is at another DataWarehouse than DATAWAREHOUSE_URL, http://" in wrong.stderr
 
 
 def test_a_short_name_of_two_merge_requests_is_no_name(stage: Stage) -> None:
@@ -263,7 +263,7 @@ def test_a_short_name_of_two_merge_requests_is_no_name(stage: Stage) -> None:
     assert (run.returncode, run.stdout) == (1, "")
     host = stage.services.gitlab.url
     assert run.stderr == (
-        f"kernel!12: it may be any of: {host}/a/kernel/-/merge_requests/12, "
+        f"kernel!12: several merge requests match: {host}/a/kernel/-/merge_requests/12, "
         f"{host}/b/kernel/-/merge_requests/12\n"
     )
 

@@ -205,7 +205,7 @@ def test_show_tells_all_and_nothing_reaches_the_terminal_raw(stage: Stage) -> No
         assert not [it for it in seen if not it.isprintable() and it not in "\r\n"]
     shown = run(stage, "show", "redhat:\x1b[2J").stdout
     assert r'  "id": "redhat:\u001b[2J",' in shown, "the JSON body, indented"
-    assert "reason       malformed: the body is no notification\n" in shown
+    assert "reason       malformed: the body is not a valid notification\n" in shown
     assert f"exchange     {stage.exchange}\n" in shown
     assert "first seen   2026-11-20 10:15:00\n" in shown
 

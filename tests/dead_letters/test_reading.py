@@ -51,7 +51,7 @@ def test_letters_are_read_and_all_given_back(stage: Stage) -> None:
         checkout_id="redhat:1",
         status="build_setups_finished",
         reason="malformed",
-        sentence="the body is no notification",
+        sentence="the body is not a valid notification",
         error="the body is no notification",
         attempts=1,
         first_seen=BEGAN,

@@ -132,7 +132,7 @@ def test_details_show_json_indented_and_headers_beside() -> None:
     for line in (
         f"id           {read.id}",
         "checkout     -",
-        "reason       malformed: the body is no notification",
+        "reason       malformed: the body is not a valid notification",
         "tries        3",
         "first seen   2026-11-20 10:15:00",
         "exchange     hooks",

@@ -255,7 +255,12 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("--topic {}", TOPIC),
         ("Ended by its time limit ({:minutes})", f"{AUDIT}.activeDeadlineSeconds"),
     ],
-    "docs/services.md": [("tried again every {:s}.", "workers.gate.LONGEST_PROBE_SECONDS")],
+    "docs/services.md": [("is retried every {:s}.", "workers.gate.LONGEST_PROBE_SECONDS")],
+    "docs/why-no-message.md": [
+        ("-t {} -f", TOPIC),
+        (":{:0}/?q=", PORT),
+        ("Each process shows its last {} outcomes", "telemetry.outcomes.KEPT"),
+    ],
     "docs/tutorial.md": [("with Python {} or newer", "tools.supply.locks.OLDEST_PYTHON")],
     "docs/status-page.md": [
         ("`CKI_METRICS_PORT` ({:0})", PORT),

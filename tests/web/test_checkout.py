@@ -97,7 +97,7 @@ def test_its_page_says_the_same() -> None:
     assert text.count("<article ") == 5
     for part in (
         "gitlab: answered &lt;503&gt;",
-        "its merge request has a newer pipeline",
+        "the checkout&#x27;s merge request has a newer pipeline",
         '<th scope="row">superseded</th><td>stop</td><td>pipeline 7 &lt; 9</td></tr>',
         "Rules not reached: ",
         "partition 3 offset 1234",

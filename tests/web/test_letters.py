@@ -95,7 +95,7 @@ def test_a_letter_is_told_in_full() -> None:
             checkout_id="redhat:1",
             status="ready_to_report",
             reason="not-found",
-            sentence="a service does not know the object, even after the delays",
+            sentence="a service still does not know the object after all retries",
             error="gitlab: <404>",
             attempts=7,
             first_seen=datetime(2026, 11, 20, 3, 12, 9, tzinfo=UTC),
@@ -107,7 +107,7 @@ def test_a_letter_is_told_in_full() -> None:
     )
     for part in (
         '<a href="checkout?id=redhat%3A1">redhat:1</a> ready_to_report',
-        "even after the delays <code>not-found</code>",
+        "after all retries <code>not-found</code>",
         "gitlab: &lt;404&gt;",
         "<dt>attempts</dt><dd>7</dd>",
         "2026-11-20 03:12:09 UTC",

@@ -148,7 +148,7 @@ def test_an_outcome_is_told_in_full() -> None:
         "outcome": "sent",
         "reason": "pre-test",
         "stage": "pre-test",
-        "sentence": "its builds are ready for testing",
+        "sentence": "the checkout's builds are ready for testing",
         "error": "",
         "seconds": 0.123,
         "event_id": "e-1",
@@ -191,7 +191,7 @@ def test_a_notification_without_a_checkout_has_no_link() -> None:
         "",
         "not JSON",
     )
-    assert malformed["sentence"] == "the body is no notification"
+    assert malformed["sentence"] == "the body is not a valid notification"
     assert (cut["checkout_url"], cut["merge_request_url"]) == ("", "")
 
 

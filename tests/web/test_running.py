@@ -174,7 +174,7 @@ def test_outcomes_are_told_with_their_reasons(stage: Stage, port: int) -> None:
         "": ("dead-lettered", "malformed"),
     }
     assert rows["redhat:1"]["merge_request_url"] == gitlab.merge_request_url("group/project", 1)
-    assert rows["redhat:2"]["sentence"] == "its merge request is merged already"
+    assert rows["redhat:2"]["sentence"] == "the checkout's merge request is already merged"
     assert rows["redhat:2"]["merge_request"] == "project!2"
     assert "answered 500" in rows["redhat:3"]["error"]
     assert rows["redhat:1"]["checkout_url"] == (

@@ -55,7 +55,7 @@ def test_what_is_delayed_says_why_and_until_when() -> None:
     assert delayed["first_seen"] < delayed["until"]
     shown = page(scene, "/waiting")
     for part in (
-        "a service did not answer as it should",
+        "a service failed or did not answer",
         "gitlab: &lt;503&gt;",
         "attempt 3 failed, next attempt",
         "The retry queues hold about 11 more.",

@@ -10,6 +10,7 @@ import msgspec
 
 from cki_notifier.notification.models import Position
 from cki_notifier.notification.parse import Identity
+from cki_notifier.notification.reasons import sentence
 from cki_notifier.rules.explain import Step
 from cki_notifier.telemetry import metrics, outcomes, unsettled
 from cki_notifier.telemetry.connections import Trouble
@@ -226,18 +227,13 @@ def letters() -> Reading:
             if is_lost
             else f"datawarehouse: the answer to GET {_EVERYTHING}: Expected `str`, got `int`"
         )
-        sentence = "a service {}"
         found.append(
             Letter(
                 id=f"{chance.getrandbits(48):012x}",
                 checkout_id=f"redhat:{pipeline}",
                 status=_TESTED,
                 reason=reason,
-                sentence=sentence.format(
-                    "does not know the object, even after the delays"
-                    if is_lost
-                    else "answered a document that can't be used"
-                ),
+                sentence=sentence("dead-lettered", reason),
                 error=error.format(pipeline),
                 attempts=8 if is_lost else 1,
                 first_seen=now - timedelta(hours=90 - number),

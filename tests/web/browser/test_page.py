@@ -35,7 +35,7 @@ def test_an_outcome_is_told_in_full(scene: Scene, view: View) -> None:
     for part in ("build_setups_finished", "ignored", "0.50 s"):
         assert part in text
     assert re.match(r"\d\d-\d\d \d\d:\d\d:\d\d UTC \d+ (s|min) ago", text)
-    assert view.text(".reason") == "its merge request has a newer pipeline superseded"
+    assert view.text(".reason") == "the checkout's merge request has a newer pipeline superseded"
     checkout, merge_request = view.find(".checkout a"), view.find(".merge-request a")
     assert checkout.text == "redhat:1/2"
     own = f"http://127.0.0.1:{view.port}/checkout?id=redhat%3A1%2F2"
