@@ -377,7 +377,7 @@ def test_what_the_daemon_reads_is_read(look: Look, services: Services) -> None:
         ("/all", NoBackend(), "without a JSON object"),
         ("/all", Garbage(b'{"checkouts": []}'), "can't be used"),
         ("/builds", Status(500), "answered 500"),
-        ("redhat%3A1", Html(), "no JSON"),
+        ("redhat%3A1", Html(), "invalid JSON"),
     ],
 )
 def test_a_checkout_that_can_not_be_read_has_failed(
