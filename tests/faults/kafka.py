@@ -226,7 +226,7 @@ FAULTS = (
         patience=180.0,
     ),
     Fault("Kafka", "connections cut, four times", _cut, tries=_connections),
-    Fault("Kafka", "topic deleted and made again", _delete_topic, tries=_connections, swift=False),
+    Fault("Kafka", "topic deleted and recreated", _delete_topic, tries=_connections, swift=False),
     Fault("Kafka", "not enough replicas", _ask_for_replicas, tries=_connections),
     Fault("Kafka", "authorisation refused, then granted", _refuse, tries=_connections),
     Fault("Kafka", "response lost after the append", _lose_responses, tries=_connections),

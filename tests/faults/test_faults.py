@@ -78,7 +78,7 @@ def test_nothing_is_lost_in_a_sequence(
     with set_scene(seed=own_seed) as scene:
         verdict = run(scene, sequence(name, faults))
     judged(verdict)
-    note(f"- sequence {name}: {'; '.join(fault.id for fault in faults)}")
+    note("\n    1. ".join([f"- Sequence {name}:", *(fault.id for fault in faults)]))
     assert verdict.is_good, verdict
 
 

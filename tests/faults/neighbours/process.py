@@ -65,7 +65,7 @@ NEIGHBOURS = (
     _silent(300),
     Neighbour(
         "process",
-        "what it prints at DEBUG is not read",
+        "nothing reads its output at DEBUG",
         partial(Company.bring, count=_TALKATIVE, make=kinds.pre_test),
         prepare=_print_for_nobody,
         settings={"CKI_LOGGING_LEVEL": "DEBUG"},

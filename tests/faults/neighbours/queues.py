@@ -127,19 +127,19 @@ NEIGHBOURS = (
     ),
     Neighbour(
         "RabbitMQ",
-        f"the delay queue of 5 s is full, {_COUNT} notifications of unknown checkouts",
+        f"the retry queue of 5 s is full, {_COUNT} notifications of unknown checkouts",
         _fill_short_delay,
         _empty_short_delay,
         claims=_delays_are_held,
     ),
     Neighbour(
         "RabbitMQ",
-        f"the dead-letter queue is deleted and may not be made, {_COUNT} malformed notifications",
+        f"no dead-letter queue and no right to declare one, {_COUNT} malformed notifications",
         _delete_dead_letters,
         _give_dead_letters_back,
         _take_rights_away,
         settings={"RABBITMQ_USER": _USER, "RABBITMQ_PASSWORD": _USER},
         claims=_dead_letters_are_held,
     ),
-    Neighbour("RabbitMQ", "the exchange is deleted and made again", _make_exchange_again),
+    Neighbour("RabbitMQ", "the exchange is deleted and recreated", _make_exchange_again),
 )

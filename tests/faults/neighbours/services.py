@@ -81,7 +81,7 @@ def _hosts() -> Iterator[Neighbour]:
         ("host hangs without a byte", _silence, 1, 200),
         ("host refuses connections", _refuse, 1, 1000),
         ("host hangs without a byte", _silence, 1, 1000),
-        ("of three hosts each refuses connections", _refuse, 3, 300),
+        ("each of three hosts refuses connections", _refuse, 3, 300),
     ):
         hangs = come is _silence
         yield Neighbour(
@@ -295,7 +295,7 @@ NEIGHBOURS = (
     _object("is truncated", ("", Truncated())),
     Neighbour(
         "DataWarehouse",
-        "two documents of 30 MiB at once, from a server without patience",
+        "two documents of 30 MiB at once, from a server that gives up a slow reader after 3 s",
         _two_large,
         _heal_warehouse,
         claims=_large_ones_are_sent,
@@ -303,7 +303,7 @@ NEIGHBOURS = (
     ),
     Neighbour(
         "Jira",
-        "hangs, among what is ignored",
+        "hangs, among notifications to be ignored",
         _hang_jira,
         _heal_jira,
         good=_JIRA_GOOD,
