@@ -1,6 +1,7 @@
 """The pages as the repository has them."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 def blocks(page: Path, language: str) -> list[str]:
     """Return a page's blocks of code in a language."""
-    return [text for _, found, text in _BLOCK.findall(page.read_text()) if found == language]
+    found = _BLOCK.findall(page.read_text())
+    return [textwrap.dedent(text) for _, of, text in found if of == language]
 
 
 def links(page: Path) -> Iterator[str]:

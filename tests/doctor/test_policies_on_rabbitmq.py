@@ -344,7 +344,7 @@ def test_the_commands_of_the_runbook_help_the_queues_with_the_usual_names(
     config = configured(node, RABBITMQ_QUEUE="cki.queue.webhooks.cki_notifier")
     MainQueue(config, is_temporary=False).declare(broker)
     section = RUNBOOK.read_text().partition("\n## CKINotifierDeadLettersVanished")[2]
-    lines = section.partition("\n## ")[0].splitlines()
+    lines = map(str.strip, section.partition("\n## ")[0].splitlines())
     commands = [shlex.split(it)[1:] for it in lines if it.startswith("rabbitmqctl ")]
     assert [it[0] for it in commands] == [
         *("list_queues", "list_policies", "list_operator_policies"),

@@ -1,8 +1,8 @@
-"""A machine without a container engine that runs what compose.yaml says.
+"""Run the services of compose.yaml on a machine without a container engine.
 
-The commands and variables are the file's own; only the names of containers and their ports are led
-to ports of this machine's loopback. The brokers, which are images of others there, are the private
-ones of `tools/`, with the file's settings.
+Commands and variables are those of the file. Names and ports of containers are replaced by ports of
+this machine's loopback. Private brokers of `tools/` replace the images of RabbitMQ and Kafka, with
+the settings of the file.
 """
 
 import json
@@ -22,33 +22,33 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier, complete
 from tools.processes import Process, free_port, listens
 
-#: An address in a container and its port, and the addresses that are the container itself.
+#: An address in a container with its port, and the addresses of the container itself.
 _HOSTS = "|".join([*project.names(), r"0\.0\.0\.0", r"127\.0\.0\.1"])
 _PLACE = re.compile(rf"\b({_HOSTS})(:|/|', )(\d{{4,5}})\b")
 
-#: What a variable says by itself of a port.
+#: The variables whose values are ports.
 _PORT_VARIABLES = ("CKI_METRICS_PORT", "RABBITMQ_PORT")
 
-#: How long a command may take that is to come to its end.
+#: The time limit of a command that ends by itself, in seconds.
 _COMMAND_SECONDS = 60.0
 
 
 class Laptop:
-    """Where each container port is one of the loopback; everything it starts lives in a folder."""
+    """Maps each container port to a port of the loopback, and keeps all files in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ports: dict[int, int] = {}
 
     def port(self, container_port: int) -> int:
-        """Return the loopback's port for one of a container; each service has its own ones."""
+        """Return the loopback's port for a port of a service's container."""
         if container_port not in self._ports:
             self._ports[container_port] = free_port()
         return self._ports[container_port]
 
     def led(self, text: str) -> str:
-        """Return a text with all addresses led to the loopback."""
-        if text in {"0.0.0.0", *project.names()}:  # noqa: S104  # to listen on nothing but the loopback
+        """Return a text with all addresses replaced by those of the loopback."""
+        if text in {"0.0.0.0", *project.names()}:  # noqa: S104  # listens on the loopback only
             return "127.0.0.1"
         return _PLACE.sub(lambda it: f"127.0.0.1{it[2]}{self.port(int(it[3]))}", text)
 
@@ -60,11 +60,11 @@ class Laptop:
         }
 
     def command(self, words: list[str]) -> list[str]:
-        """Return a command of a container, with this Python for the image's."""
+        """Return a container's command, with this Python instead of the image's."""
         return [sys.executable if word == "python" else self.led(word) for word in words]
 
     def rabbitmq(self) -> RabbitMQ:
-        """Return RabbitMQ with the image's plugin for Prometheus, not started yet."""
+        """Return RabbitMQ with the plugin for Prometheus, not started yet."""
         broker = RabbitMQ(self.folder / "rabbitmq")
         self._ports[5672] = broker.port
         (broker.folder / "enabled_plugins").write_text("[rabbitmq_prometheus].\n")
@@ -75,7 +75,7 @@ class Laptop:
 
     def kafka(self) -> Kafka:
         """Return Kafka with the settings of its service, not started yet."""
-        # As the image does: KAFKA_NODE_ID is node.id.
+        # The image maps KAFKA_NODE_ID to node.id in the same way.
         settings = {
             name.removeprefix("KAFKA_").lower().replace("_", "."): value
             for name, value in self.environment("kafka").items()
@@ -140,7 +140,7 @@ class Laptop:
         return self.run(project.healthcheck(service), service)
 
     def get(self, container_port: int, path: str, **query: str) -> Any:
-        """Return a JSON document that a service shows."""
+        """Return a JSON document from a service."""
         text = urllib.parse.urlencode(query)
         address = f"http://127.0.0.1:{self.port(container_port)}{path}?{text}"
         with urllib.request.urlopen(address, timeout=30) as answer:

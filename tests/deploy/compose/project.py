@@ -1,4 +1,4 @@
-"""compose.yaml, and what it mounts, as the tests read them."""
+"""Read compose.yaml and the files that it mounts."""
 
 import functools
 import re
@@ -35,18 +35,18 @@ class Port(NamedTuple):
 
 @functools.cache
 def services() -> dict[str, dict[str, Any]]:
-    """Return the services by their names, anchors and merges resolved; not to be changed."""
+    """Return the services by name, with anchors and merges resolved. Don't change the result."""
     found: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
     return found
 
 
 def own() -> dict[str, dict[str, Any]]:
-    """Return the services that are built of this project."""
+    """Return the services whose images are built from this project."""
     return {name: service for name, service in services().items() if "build" in service}
 
 
 def names() -> dict[str, str]:
-    """Return by each name that a container answers to in the network the service that it is."""
+    """Return the service of each network name."""
     found = {name: name for name in services()}
     for name, service in services().items():
         for network in service.get("networks", {}).values():
@@ -55,33 +55,33 @@ def names() -> dict[str, str]:
 
 
 def environment(service: str) -> dict[str, str]:
-    """Return the variables of a service, none of them from this machine's own environment."""
+    """Return the variables of a service, without this machine's environment."""
     variables: dict[str, str] = services()[service].get("environment", {})
     assert all(isinstance(value, str) for value in variables.values()), variables
     return variables
 
 
 def command(service: str, *arguments: str) -> list[str]:
-    """Return what a service runs; arguments take the place of its own, as in `compose run`."""
+    """Return a service's command; arguments replace its own, as in `compose run`."""
     definition = services()[service]
     return [*definition["entrypoint"], *(arguments or definition["command"])]
 
 
 def healthcheck(service: str) -> list[str]:
-    """Return the command that tells whether a service is healthy."""
+    """Return the command of a service's health check."""
     test: list[str] = services()[service]["healthcheck"]["test"]
     assert test[0] == "CMD", test
     return test[1:]
 
 
 def seconds(duration: str) -> float:
-    """Return how long a duration is, as compose writes it (`1m30s`)."""
+    """Return the seconds of a duration of compose, such as `1m30s`."""
     assert re.fullmatch(r"(\d+[smh])+", duration), duration
     return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)(\w)", duration))
 
 
 def mounts() -> Iterator[Mount]:
-    """Yield all mounts; each is written as `source:target:options`."""
+    """Yield all mounts, which the file writes as `source:target:options`."""
     for name, service in services().items():
         for text in service.get("volumes", []):
             source, target, options = text.split(":")
@@ -96,7 +96,7 @@ def mounted(service: str) -> dict[PurePosixPath, Path]:
 
 
 def ports() -> Iterator[Port]:
-    """Yield all published ports; each is written as `address:port:port`."""
+    """Yield all published ports, which the file writes as `address:port:port`."""
     for name, service in services().items():
         for text in service.get("ports", []):
             host, published, target = text.split(":")
@@ -104,7 +104,7 @@ def ports() -> Iterator[Port]:
 
 
 def lay_out(service: str, folder: Path) -> None:
-    """Put the project's files into a folder as they are in a container."""
+    """Copy the mounted files into a folder, as a container sees them."""
     for target, source in mounted(service).items():
         file = folder / target.relative_to("/")
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the demo's notifications should lead to, told by the addresses of compose.yaml."""
+"""The expected outcomes of the demo's notifications, with the addresses of compose.yaml."""
 
 import contextlib
 
@@ -17,5 +17,5 @@ def scenes() -> list[Scene]:
 
 
 def decision(scene: Scene) -> Decision:
-    """Return what becomes of a notification when the services are as at the demo's end: up."""
+    """Return a notification's outcome while all services are up, as at the demo's end."""
     return scene.later or scene.expected

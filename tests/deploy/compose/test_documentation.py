@@ -1,4 +1,4 @@
-"""docs/compose.md: what it tells to type, and what it says that one will see."""
+"""docs/compose.md: its commands work, and its numbers and addresses are right."""
 
 import re
 from itertools import dropwhile
@@ -12,15 +12,15 @@ _PAGE = (PROJECT / "docs" / "compose.md").read_text()
 
 
 def commands() -> list[list[str]]:
-    """Return the page's commands, word by word, without the `docker compose` of each."""
+    """Return the page's commands as words, without `docker compose`."""
     blocks = re.findall(r"```sh\n(.*?)```", _PAGE, re.DOTALL)
-    lines = [line.split() for block in blocks for line in block.splitlines()]
+    lines = [line.split() for block in blocks for line in block.strip().splitlines()]
     assert all(words[:2] == ["docker", "compose"] for words in lines)
     return [words[2:] for words in lines]
 
 
 def arguments(subcommand: str) -> list[list[str]]:
-    """Return what comes after a subcommand and its options: a service, and what it is to run."""
+    """Return the service and its command, which follow a subcommand and its options."""
     return [
         list(dropwhile(lambda word: word.startswith("--"), words))
         for name, *words in commands()
@@ -29,7 +29,7 @@ def arguments(subcommand: str) -> list[list[str]]:
 
 
 def test_every_command_is_about_services_that_there_are() -> None:
-    """Tools are run, services are looked at, asked, stopped and started."""
+    """`run` names only tools. `exec`, `logs`, `start` and `stop` name only other services."""
     tools = {
         name for name, service in project.services().items() if service.get("profiles") == ["tools"]
     }
@@ -41,23 +41,23 @@ def test_every_command_is_about_services_that_there_are() -> None:
 
 
 def test_every_checkout_is_one_of_the_demo() -> None:
-    """The stand-ins know it, so its notification can be followed."""
+    """The stand-ins know only the demo's checkouts."""
     named = set(re.findall(r"--checkout-id (\S+)", _PAGE))
     assert named
     assert named <= {scene.checkout for scene in scenes()}
 
 
 def test_the_addresses_are_those_that_are_published() -> None:
-    """Each published port is on the page, and no other."""
+    """The page names each published port, and no other."""
     named = set(re.findall(r"\b(127\.0\.0\.1):(\d+)", _PAGE))
     assert named == {(port.host, str(port.published)) for port in project.ports()}
 
 
 def test_the_page_counts_right() -> None:
-    """So many notifications, so many messages, and the topic's and the alerts' own names."""
+    """The numbers of notifications and messages and the names of topic and alerts are right."""
     sent = [scene for scene in scenes() if decision(scene).outcome == "sent"]
     assert f"the {len(scenes())} notifications of the demo" in _PAGE
-    assert f"; {len(sent)} lead to a message" in _PAGE
+    assert f"Of these, {len(sent)} lead to a message" in _PAGE
     pipeline = (PROJECT / ".gitlab-ci.yml").read_text()
     assert f"--max-messages={len(sent)} " in pipeline
     assert f'build/messages)" -eq {len(sent)}\n' in pipeline

@@ -1,4 +1,4 @@
-"""compose.yaml: what the specification wants, and what this project wants besides."""
+"""compose.yaml follows the compose specification and the rules of this project."""
 
 import contextlib
 import re
@@ -16,12 +16,12 @@ from tools.stand_ins.configured import configured
 
 _SCHEMA = "vendor.compose-spec"
 
-#: What does its work before the others start, and ends.
+#: The services that end before the others start.
 ONCE = frozenset({"topic"})
 
 
 def schema_faults(file: Path) -> str:
-    """Return what the compose specification's schema has against a file, nothing when it fits."""
+    """Return the errors of the compose specification's schema, or an empty text."""
     checker = Path(sys.executable).with_name("check-jsonschema")
     result = subprocess.run(
         [checker, "--builtin-schema", _SCHEMA, file],
@@ -39,28 +39,28 @@ def of_daemon() -> Config:
 
 
 def test_it_is_what_the_compose_specification_says() -> None:
-    """The specification's own schema takes the file."""
+    """The specification's schema accepts the file."""
     assert schema_faults(project.FILE) == ""
 
 
 def test_the_check_against_the_specification_can_fail(tmp_path: Path) -> None:
-    """A word that the specification does not know is a fault."""
+    """An unknown word is an error."""
     file = tmp_path / "compose.yaml"
     file.write_text(project.FILE.read_text().replace("healthcheck:", "health-check:"))
     assert "health-check" in schema_faults(file)
 
 
 def test_every_mounted_file_is_there_and_only_read() -> None:
-    """Else the engine would make a folder of the name; and no container changes the project."""
+    """The engine would create a folder for a missing file. No container changes the project."""
     mounts = list(project.mounts())
     assert mounts
     for mount in mounts:
         assert mount.source.exists(), mount
-        assert {"ro", "z"} <= mount.options, mount  # z: SELinux lets the container read it
+        assert {"ro", "z"} <= mount.options, mount  # z: SELinux allows the access
 
 
 def test_nothing_is_published_but_to_this_machine() -> None:
-    """Each port is one of the loopback, and no two are the same."""
+    """Each port belongs to the loopback, and all differ."""
     ports = list(project.ports())
     assert {port.host for port in ports} == {"127.0.0.1"}
     assert len({port.published for port in ports}) == len(ports)
@@ -68,7 +68,7 @@ def test_nothing_is_published_but_to_this_machine() -> None:
 
 
 def test_images_of_others_have_exact_versions() -> None:
-    """Renovate moves them, and nothing else does; Kafka's tools are of Kafka's version."""
+    """Only Renovate updates the versions. Kafka's tools have the broker's version."""
     images = {
         name: service["image"] for name, service in project.services().items() if "image" in service
     }
@@ -79,23 +79,23 @@ def test_images_of_others_have_exact_versions() -> None:
 
 
 def test_nobody_gets_more_rights_than_needed() -> None:
-    """No container gains privileges; ours have none, no user of their own, and write nothing."""
+    """No container gains privileges. Our images also have no capabilities and write no files."""
     for name, service in project.services().items():
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not service.get("privileged")
-        # RabbitMQ's image begins as root and steps down.
+        # RabbitMQ's image starts as root and then drops its privileges.
         assert service.get("cap_drop") == (None if name == "rabbitmq" else ["ALL"]), name
     for name, service in project.own().items():
         assert service["read_only"] is True, name
         assert service["user"] == "12345:0", name
         assert service["build"] == ".", name
-        assert "image" not in service, name  # images of one name, built at once, collide
+        assert "image" not in service, name  # two builds at once can't export one name
 
 
 def test_who_waits_for_another_waits_until_it_is_healthy() -> None:
-    """Each dependency has a health check, which gives up some day, or comes to an end.
+    """Each dependency has a health check with a limit, or ends by itself.
 
-    Only what another service waits for may end: else `up --wait` takes it for a failure.
+    A service that ends needs another one that waits for it: otherwise `up --wait` fails.
     """
     services = project.services()
     for name, service in services.items():
@@ -112,7 +112,7 @@ def test_who_waits_for_another_waits_until_it_is_healthy() -> None:
 
 
 def test_what_runs_comes_back_after_a_crash() -> None:
-    """Every service restarts, but what comes to an end."""
+    """Every service restarts, except those that end by themselves."""
     for name, service in project.services().items():
         ends = service.get("profiles") == ["tools"] or name in ONCE
         restart = None if ends else "unless-stopped"
@@ -120,13 +120,13 @@ def test_what_runs_comes_back_after_a_crash() -> None:
 
 
 def test_the_daemon_has_time_to_end() -> None:
-    """The engine kills it later than its own shutdown takes, with closing the connections."""
+    """The engine waits longer than the daemon needs to shut down and close its connections."""
     grace = project.seconds(project.services()["cki-notifier"]["stop_grace_period"])
     assert grace >= of_daemon().shutdown_seconds + 10
 
 
 def test_the_daemon_reads_its_configuration_and_sends() -> None:
-    """Its own loader takes the variables, and they lead to services of this file."""
+    """The daemon's loader accepts the variables, and they name services of this file."""
     config = of_daemon()
     assert config.sends
     assert config.rabbitmq is not None
@@ -147,7 +147,7 @@ def test_the_daemon_reads_its_configuration_and_sends() -> None:
 
 @pytest.mark.parametrize("service", ["stand-ins", "publish"])
 def test_all_agree_on_where_the_services_are(service: str) -> None:
-    """The daemon asks where the stand-ins are, with their tokens, about what is published."""
+    """The daemon, the stand-ins and `publish` have the same addresses and tokens."""
     config = of_daemon()
     known = project.environment("cki-notifier")
     assert project.environment(service).items() <= known.items()
@@ -160,7 +160,7 @@ def test_all_agree_on_where_the_services_are(service: str) -> None:
 
 
 def test_all_agree_on_rabbitmq() -> None:
-    """What is published goes to the exchange, the broker and the user that the daemon has."""
+    """`publish` uses the daemon's exchange, broker and user."""
     config = of_daemon().rabbitmq
     assert config is not None
     words = project.command("publish")
@@ -169,14 +169,14 @@ def test_all_agree_on_rabbitmq() -> None:
     assert address == f"amqp://{user}@{config.hosts[0]}:{config.port}/%2F"
     assert config.virtual_host == "/"
     assert config.exchange == EXCHANGE
-    # What the image makes of no variables: guest with the password guest.
+    # Without variables, the image creates the user guest with the password guest.
     assert user == "guest:guest"
     assert project.environment("rabbitmq") == {}
     assert project.healthcheck("rabbitmq")[-1] == str(config.port)
 
 
 def test_all_agree_on_kafka() -> None:
-    """Daemon and reader ask the address that the broker tells them; the laptop has its own."""
+    """The daemon and `read` use the broker's advertised address. The laptop has its own."""
     config = of_daemon().kafka
     assert config is not None
     inside = revealed(config.settings)["bootstrap.servers"]

@@ -12,25 +12,25 @@ import pytest
 from tests.deploy.compose import project
 from tools import PROJECT
 
-#: What is installed in the image.
+#: The packages in the image.
 _LOCK = PROJECT / "requirements/run.txt"
-#: msgspec imports it where it is.
+#: msgspec imports it if it is installed.
 _OPTIONAL = {"typing-extensions"}
 
 
 def libraries() -> set[str]:
-    """Return the distributions that the image has besides the daemon."""
+    """Return the image's distributions, without the daemon's."""
     names = re.findall(r"^([\w.-]+)==", _LOCK.read_text(), re.MULTILINE)
     return {normal(name) for name in names}
 
 
 def normal(name: str) -> str:
-    """Return a distribution's name as registries compare it."""
+    """Return a distribution's normalized name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def imported(*arguments: str) -> set[str]:
-    """Return the top-level modules that Python imports when it is run with these arguments."""
+    """Return the top-level modules that Python imports with these arguments."""
     result = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments],
         cwd=PROJECT,
@@ -44,7 +44,7 @@ def imported(*arguments: str) -> set[str]:
 
 
 def foreign(modules: set[str]) -> set[str]:
-    """Return the distributions, but this project's, that modules come from."""
+    """Return the distributions of modules, without this project's."""
     owners = packages_distributions()
     found = {normal(owner) for module in modules for owner in owners.get(module, [])}
     return found - {"cki-notifier"}
@@ -52,7 +52,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("service", ["stand-ins", "publish"])
 def test_the_image_has_what_the_tools_need(service: str) -> None:
-    """The program is mounted where Python looks, and imports the image's libraries at most."""
+    """Python finds the mounted program, which imports only libraries of the image."""
     folder = PurePosixPath(project.services()[service]["working_dir"])
     assert project.mounted(service)[folder / "tools"] == PROJECT / "tools"
     python, switch, module, *_ = project.command(service)
@@ -63,5 +63,5 @@ def test_the_image_has_what_the_tools_need(service: str) -> None:
 
 
 def test_a_library_that_the_image_lacks_is_noticed() -> None:
-    """The check before this one can fail: the benchmarks need one that is not there."""
+    """The benchmarks need a library that the image lacks, so the check can fail."""
     assert "psutil" in foreign(imported("-c", "import tools.benchmarks.meter")) - libraries()

@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana of compose.yaml are given."""
+"""The configuration of Prometheus and Grafana in compose.yaml."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from tests.deploy.monitoring.promql import promtool
 
 _PROVISIONING = PurePosixPath("/etc/grafana/provisioning")
 
-#: What Grafana 12 draws by itself; the panels of Angular, which it lacks, have other names.
+#: The panels that Grafana 12 contains. Angular panels, which it lacks, have other names.
 _PANELS = {"row", "stat", "table", "timeseries"}
 
-#: The newest form of a dashboard that Grafana 12.0 knows; it brings older ones up to date.
+#: The newest version of a dashboard's schema in Grafana 12.0, which migrates older ones.
 _NEWEST_SCHEMA = 41
 
 
@@ -31,7 +31,7 @@ def prometheus() -> dict[str, Any]:
 
 
 def provisioned(folder: str) -> dict[str, Any]:
-    """Return the one file that Grafana finds in a folder of its provisioning."""
+    """Return the only file in a folder of Grafana's provisioning."""
     (file,) = (
         source
         for path, source in project.mounted("grafana").items()
@@ -43,14 +43,14 @@ def provisioned(folder: str) -> dict[str, Any]:
 
 
 def datasource() -> dict[str, Any]:
-    """Return the only datasource of Grafana."""
+    """Return Grafana's only data source."""
     (found,) = provisioned("datasources")["datasources"]
     assert isinstance(found, dict)
     return found
 
 
 def references(part: object) -> list[object]:
-    """Return whatever a part of the dashboard calls a datasource, however deep."""
+    """Return all data sources that a part of the dashboard names, at any depth."""
     if isinstance(part, list):
         return [found for item in part for found in references(item)]
     if not isinstance(part, dict):
@@ -60,7 +60,7 @@ def references(part: object) -> list[object]:
 
 
 def test_prometheus_takes_its_files(tmp_path: Path) -> None:
-    """Laid out as in the container, promtool accepts the configuration and finds the rules."""
+    """Promtool accepts the configuration and finds the rules, at the container's paths."""
     project.lay_out("prometheus", tmp_path)
     result = promtool("check", "config", tmp_path / "etc" / "prometheus" / "prometheus.yml")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -77,12 +77,12 @@ def test_a_rule_file_that_is_not_there_is_noticed(tmp_path: Path) -> None:
 
 
 def test_prometheus_has_the_alerts_that_are_deployed() -> None:
-    """They are the same file."""
+    """Both use the same file."""
     assert ALERTS in project.mounted("prometheus").values()
 
 
 def test_prometheus_looks_where_the_services_are() -> None:
-    """Each target is a service, or Prometheus itself; the daemon's is the port of its metrics."""
+    """Each target is a service or Prometheus. The daemon's target has its metrics port."""
     found = {
         job["job_name"]: target
         for job in prometheus()["scrape_configs"]
@@ -91,14 +91,14 @@ def test_prometheus_looks_where_the_services_are() -> None:
     }
     port = project.environment("cki-notifier")["CKI_METRICS_PORT"]
     assert found.pop("cki-notifier") == f"cki-notifier:{port}"
-    # The port that the image's plugin has by default.
+    # The default port of the image's plugin.
     assert found.pop("rabbitmq") == "rabbitmq:15692"
     assert found.pop("prometheus") == "127.0.0.1:9090"
     assert found == {}
 
 
 def test_grafana_asks_prometheus() -> None:
-    """Its one datasource is Prometheus where it listens, and knows how often that one scrapes."""
+    """The only data source is Prometheus, with its address and its scrape interval."""
     source = datasource()
     (port,) = (port.target for port in project.ports() if port.service == "prometheus")
     assert source["type"] == "prometheus"
@@ -108,7 +108,7 @@ def test_grafana_asks_prometheus() -> None:
 
 
 def test_grafana_finds_the_dashboard_that_is_deployed() -> None:
-    """It lies in the folder where Grafana looks, and is what one sees first."""
+    """The dashboard is in Grafana's folder, and is the home page."""
     (path,) = (path for path, source in project.mounted("grafana").items() if source == DASHBOARD)
     (provider,) = provisioned("dashboards")["providers"]
     assert provider["type"] == "file"
@@ -118,7 +118,7 @@ def test_grafana_finds_the_dashboard_that_is_deployed() -> None:
 
 
 def test_all_of_the_dashboard_asks_the_datasource_that_there_is() -> None:
-    """Panels, queries and variables take the one that is chosen, which is one of Prometheus'."""
+    """Panels, queries and variables use the selected data source, a Prometheus."""
     chosen, *others = dashboard()["templating"]["list"]
     assert (chosen["type"], chosen["query"]) == ("datasource", datasource()["type"])
     asked = references([others, dashboard()["panels"]])
@@ -128,12 +128,12 @@ def test_all_of_the_dashboard_asks_the_datasource_that_there_is() -> None:
 
 
 def test_grafana_12_can_draw_the_dashboard() -> None:
-    """Nothing in it is refused: its form, its uid, the kinds of its panels, the queries' names."""
+    """Grafana accepts the schema version, the uid, the panels and the names of queries."""
     document = dashboard()
     assert document["schemaVersion"] <= _NEWEST_SCHEMA
     assert re.fullmatch(r"[a-zA-Z0-9_-]{1,40}", document["uid"])
     assert document["title"]
-    assert "id" not in document  # Grafana's own, by which it would look for another one
+    assert "id" not in document  # with an id, Grafana would look for another dashboard
     assert {panel["type"] for panel in document["panels"]} <= _PANELS
     for panel in document["panels"]:
         names = [target["refId"] for target in panel.get("targets", [])]
@@ -142,12 +142,12 @@ def test_grafana_12_can_draw_the_dashboard() -> None:
 
 @pytest.mark.parametrize("name", ["REPORTING_ENABLED", "CHECK_FOR_UPDATES"])
 def test_grafana_asks_nothing_of_the_network(name: str) -> None:
-    """It works without one, and tells nobody that it is used."""
+    """Grafana works without a network and reports no usage."""
     assert json.loads(project.environment("grafana")[f"GF_ANALYTICS_{name}"]) is False
 
 
 def test_grafana_has_no_password() -> None:
-    """Everybody may look and nobody may log in: there is no user who could do more."""
+    """Visitors can look but not log in, and there is no user with more rights."""
     variables = project.environment("grafana")
     assert variables["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
     assert variables["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"

@@ -1,4 +1,4 @@
-"""The programs of `tools/` beside the daemon: what they refuse, and how they say so."""
+"""The programs of `tools/` in compose.yaml report wrong arguments and variables."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tools.notifier import complete
 
 
 def run(*words: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
-    """Run a module with the variables of the stand-ins, changed; None takes a variable out."""
+    """Run a module with changed variables of the stand-ins; None removes a variable."""
     variables = project.environment("stand-ins") | changes
     given = {name: value for name, value in variables.items() if value is not None}
     return subprocess.run(
@@ -41,7 +41,7 @@ def run(*words: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_stand_ins_say_where_they_cannot_stand(name: str, value: str | None, said: str) -> None:
-    """Variables that lead to no stand-in are a fault that is named, with exit code 2."""
+    """For variables without an address of a stand-in, the program ends with exit code 2."""
     result = run("tools.stand_ins", **{name: value})
     assert result.returncode == 2
     assert said in result.stderr
@@ -49,7 +49,7 @@ def test_stand_ins_say_where_they_cannot_stand(name: str, value: str | None, sai
 
 
 def test_stand_ins_say_that_an_address_is_not_theirs() -> None:
-    """An address that this machine does not have is a fault, too."""
+    """An address that this machine does not have is an error."""
     result = run("tools.stand_ins", "--listen", "192.0.2.1")
     assert result.returncode == 2
     assert "can't be started" in result.stderr
@@ -67,7 +67,7 @@ def test_stand_ins_say_that_an_address_is_not_theirs() -> None:
     ],
 )
 def test_what_is_to_be_published_is_said_once(words: tuple[str, ...]) -> None:
-    """All of the demo, a file or a checkout with a status; else nothing is connected."""
+    """`publish` takes the demo, a file, or a checkout with a status, and otherwise fails."""
     result = run("tools.demo.publish", "--amqp", "amqp://192.0.2.1", *words)
     assert result.returncode == 2
     assert "usage: " in result.stderr

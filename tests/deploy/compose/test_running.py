@@ -1,7 +1,6 @@
-"""Everything of compose.yaml at work, as far as that goes without a container engine.
+"""Run the services of compose.yaml without a container engine.
 
-Its commands, variables and files are used as they are; see `laptop.py` for what is in the place of
-the images. What is seen here is what its user would see.
+The tests use the file's commands, variables and files. `laptop.py` replaces the images.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ from tests.factories.contract import VALIDATOR
 from tools.brokers.kafka import read_topic
 from tools.processes import listens
 
-#: Far longer than any of it takes: Prometheus looks every 5 s.
+#: A generous time limit: Prometheus scrapes every 5 s.
 _SECONDS = 60.0
 
 _NOTIFIER, _PROMETHEUS = 8000, 9090
@@ -31,24 +30,24 @@ _NOTIFIER, _PROMETHEUS = 8000, 9090
 _OLDEST = "cki_notifier_oldest_notification_timestamp_seconds"
 _AUDIT = "cki_notifier_audit_"
 
-#: A checkout of which the demo knows nothing.
+#: A checkout that is not part of the demo.
 _STRANGER = "nobody:1"
 
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """All services are up, and all notifications of the demo are settled."""
+    """Start all services, and settle all notifications of the demo."""
     machine = Laptop(tmp_path_factory.mktemp("laptop"))
     with contextlib.ExitStack() as stack:
         for broker in (machine.rabbitmq(), machine.kafka()):
-            stack.callback(broker.kill)  # nothing has to be kept
+            stack.callback(broker.kill)  # no data to keep
             broker.start()
-        for _ in range(2):  # it may be started again, as by another `up`
+        for _ in range(2):  # a second `up` starts it again
             made = machine.run(project.command("topic"), "topic")
             assert made.returncode == 0, made.stderr
         for process in (machine.prometheus(), machine.stand_ins(), machine.notifier()):
             stack.enter_context(process)
-        # Prometheus sees no increase in what it never saw before.
+        # Prometheus calculates no increase for a new series.
         eventually(lambda: _targets(machine) == {"up"}, seconds=_SECONDS)
         published = machine.run(project.command("publish"), "publish")
         assert published.returncode == 0, published.stderr
@@ -58,13 +57,13 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 
 
 def outcomes(laptop: Laptop) -> list[dict[str, Any]]:
-    """Return what the status page shows of the notifications."""
+    """Return the outcomes on the status page."""
     found: list[dict[str, Any]] = laptop.get(_NOTIFIER, "/outcomes.json")["outcomes"]
     return found
 
 
 def ask(laptop: Laptop, query: str) -> list[Any]:
-    """Return what Prometheus answers, which must not be an error."""
+    """Return Prometheus' answer, which must not be an error."""
     answer = laptop.get(_PROMETHEUS, "/api/v1/query", query=query)
     assert answer["status"] == "success", answer
     assert not answer.get("warnings"), answer
@@ -80,7 +79,7 @@ def _targets(laptop: Laptop) -> set[str]:
 def _as_grafana_asks(laptop: Laptop, query: str) -> str:
     """Return a query of the dashboard with its variables filled in."""
     values = {
-        "$__rate_interval": "20s",  # four times the datasource's interval
+        "$__rate_interval": "20s",  # four times the data source's interval
         "$environment": "staging",
         "$namespace": ".*",
         "$job": "cki-notifier",
@@ -92,7 +91,7 @@ def _as_grafana_asks(laptop: Laptop, query: str) -> str:
 
 
 def test_each_notification_of_the_demo_ends_as_it_should(laptop: Laptop) -> None:
-    """The daemon finds what it needs at the stand-ins: its decisions are those of the story."""
+    """The outcomes are those of the demo."""
     expected = Counter(
         (scene.checkout or "", decision(scene).outcome, decision(scene).reason)
         for scene in scenes()
@@ -107,7 +106,7 @@ def test_each_notification_of_the_demo_ends_as_it_should(laptop: Laptop) -> None
 
 @pytest.mark.parametrize("address", ["kafka:9092", "127.0.0.1:9094"])
 def test_the_messages_are_in_the_topic(laptop: Laptop, address: str) -> None:
-    """Who reads it, in a container or on the laptop, gets each message that was sent, no more."""
+    """Readers in a container and on the laptop get all sent messages, and no others."""
     expected = Counter(scene.checkout for scene in scenes() if decision(scene).outcome == "sent")
     count = expected.total()
     assert count > 0
@@ -124,25 +123,25 @@ def test_the_messages_are_in_the_topic(laptop: Laptop, address: str) -> None:
 
 
 def test_one_more_is_published_as_described(laptop: Laptop) -> None:
-    """What docs/compose.md tells to type takes the place of the command, as `compose run` does."""
+    """The arguments in docs/compose.md replace the command, as in `compose run`."""
     words = project.command("publish", "--checkout-id", _STRANGER, "--status", "ready_to_report")
     published = laptop.run(words, "publish")
     assert published.returncode == 0, published.stderr
     eventually(lambda: any(row["checkout_id"] == _STRANGER for row in outcomes(laptop)))
 
 
-#: Those whose health checks need no more than there is on any machine.
+#: The services whose health checks run on any machine.
 _CHECKED = ("cki-notifier", "kafka", "stand-ins")
 
 
 @pytest.mark.parametrize("service", _CHECKED)
 def test_what_is_up_is_healthy(laptop: Laptop, service: str) -> None:
-    """The health check's own command says so, the daemon's once the topic was made."""
+    """The health check succeeds, the daemon's after the topic exists."""
     eventually(lambda: laptop.check(service).returncode == 0, what=f"a healthy {service}")
 
 
 def test_prometheus_is_healthy_where_its_check_looks(laptop: Laptop) -> None:
-    """It answers at the address that the image's wget is to fetch."""
+    """Prometheus answers at the address of its health check."""
     *_, address = laptop.command(project.healthcheck("prometheus"))
     with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  # the loopback
         assert answer.status == 200
@@ -150,12 +149,12 @@ def test_prometheus_is_healthy_where_its_check_looks(laptop: Laptop) -> None:
 
 @pytest.mark.parametrize("service", _CHECKED)
 def test_what_is_not_there_is_not_healthy(tmp_path: Path, service: str) -> None:
-    """On a machine where nothing listens each health check fails."""
+    """Each health check fails if no service listens."""
     assert Laptop(tmp_path).check(service).returncode
 
 
 def test_a_daemon_that_is_not_ready_is_not_healthy(laptop: Laptop) -> None:
-    """It answers, but has no RabbitMQ: nobody would take what is published now."""
+    """Without RabbitMQ, the daemon answers but is not healthy."""
     machine = Laptop(laptop.folder)
     kafka = {"KAFKA_BOOTSTRAP_SERVERS": laptop.led("kafka:9092")}
     with machine.notifier(kafka, waits=False):
@@ -164,25 +163,25 @@ def test_a_daemon_that_is_not_ready_is_not_healthy(laptop: Laptop) -> None:
 
 
 def test_the_doctor_finds_nothing_wrong(laptop: Laptop) -> None:
-    """Asked as docs/compose.md says, it has warnings at most: the demo leaves a dead letter."""
+    """The doctor reports no errors, only a warning about the demo's dead letter."""
     result = laptop.run(["python", "-m", "cki_notifier", "doctor", "--json"], "cki-notifier")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_stand_ins_end_when_asked_to(laptop: Laptop) -> None:
-    """SIGTERM, which the engine sends first, ends them at once and well."""
+    """SIGTERM ends the stand-ins at once, with exit code 0."""
     with Laptop(laptop.folder).stand_ins() as stand_ins:
         assert stand_ins.stop() == 0
 
 
 def test_prometheus_scrapes_every_target(laptop: Laptop) -> None:
-    """The daemon, RabbitMQ and Prometheus itself are up under the names that the file gives."""
+    """The daemon, RabbitMQ and Prometheus are up, under their job names."""
     up = {"cki-notifier", "rabbitmq", "prometheus"}
     eventually(lambda: {series["metric"]["job"] for series in ask(laptop, "up == 1")} == up)
 
 
 def test_prometheus_evaluates_every_alert(laptop: Laptop) -> None:
-    """Each rule is loaded, and its query is one that can be answered."""
+    """Prometheus loads each rule and answers its query."""
     names = {alert["alert"] for alert in alerts()}
 
     def health() -> dict[str, str]:
@@ -195,7 +194,7 @@ def test_prometheus_evaluates_every_alert(laptop: Laptop) -> None:
 
 
 def test_no_alert_says_that_the_daemon_is_down(laptop: Laptop) -> None:
-    """The job's name is the one that the alerts look for."""
+    """The job has the name that the alerts select."""
     (alert,) = (alert for alert in alerts() if alert["alert"] == "CKINotifierDown")
     eventually(lambda: ask(laptop, alert["expr"]) == [])
 
@@ -205,18 +204,18 @@ def test_no_alert_says_that_the_daemon_is_down(laptop: Laptop) -> None:
     [target["expr"] for panel in panels() for target in panel["targets"]],
 )
 def test_every_query_of_the_dashboard_is_answered(laptop: Laptop, query: str) -> None:
-    """Prometheus takes it, and after the demo's notifications there is something to be shown."""
-    # An alert waits for a minute at least before it fires.
+    """Prometheus answers each query, and has data after the demo's notifications."""
+    # An alert fires after a minute at the earliest.
     asked = _as_grafana_asks(laptop, query).replace('="firing"', '=~"pending|firing"')
     assert "$" not in asked
-    if _OLDEST in query or _AUDIT in query:  # all is settled, and nobody audits a laptop
+    if _OLDEST in query or _AUDIT in query:  # empty: no notification waits, and no audit runs
         ask(laptop, asked)
         return
     eventually(lambda: ask(laptop, asked), seconds=_SECONDS, what=asked)
 
 
 def test_the_choices_of_the_dashboard_have_values(laptop: Laptop) -> None:
-    """Environment, job and instance are found as Grafana looks for them; there's no namespace."""
+    """Grafana's queries find environment, job and instance. There is no namespace."""
     found = []
     for query in variable_queries():
         selector, label = query.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
@@ -230,7 +229,7 @@ def test_the_choices_of_the_dashboard_have_values(laptop: Laptop) -> None:
 
 
 def test_the_dead_letter_of_the_demo_raises_alerts(laptop: Laptop) -> None:
-    """Both are there to be seen in Prometheus, as docs/compose.md says, with texts filled in."""
+    """Prometheus shows both alerts of docs/compose.md, with their texts filled in."""
     expected = {"CKINotifierNewDeadLetters", "CKINotifierDeadLettersWaiting"}
 
     def raised() -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
-"""Bubblewrap: processes in a file system of their own.
+"""Run processes in their own file system with bubblewrap.
 
-In place of the base image there are this machine's Debian and the Python that runs the tests.
+This machine's Debian and the tests' Python replace the base image.
 """
 
 import os
@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-#: What the base image sets.
+#: The environment of the base image.
 BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: What the base image has, where this machine has it; of /etc only what a program looks for.
+#: The base image's folders, if this machine has them, and the files of /etc that programs read.
 _BASE = (
     *("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"),
     *("/etc/alternatives", "/etc/ld.so.cache", "/etc/pki", "/etc/ssl"),
@@ -23,15 +23,15 @@ def building(
     """Return the command line that runs a shell command as root in a stage, without network.
 
     Args:
-        root: of the stage; what is written goes there.
-        environment: all of it; ``python`` and pip are those of the tests.
-        folder: to run it in.
-        wheels: where pip finds packages, in place of an index.
-        command: for the shell.
+        root: the stage's files, which the command changes.
+        environment: the whole environment. ``python`` and pip are those of the tests.
+        folder: the current folder.
+        wheels: the folder of packages that replaces the index.
+        command: the shell command.
     """
     user = [] if os.geteuid() == 0 else ["--unshare-user", "--uid", "0", "--gid", "0"]
     path = f"{sys.prefix}/bin:{environment.get('PATH', BASE_PATH)}"
-    # A container engine gives root its home, which pip looks for.
+    # pip needs the home that a container engine gives root.
     given = {"HOME": "/root", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
     return [
         *("bwrap", *user, "--unshare-net", "--unshare-pid", "--die-with-parent"),
@@ -52,15 +52,15 @@ def running(
 ) -> list[str]:
     """Return the command line that runs a command as a platform runs a container.
 
-    As process 1 with any user id and group 0, no capabilities, no way to get any, and no file or
-    folder that can be written to, not even /tmp or /dev/shm. The network is this machine's.
+    The command is process 1, with any user id, group 0 and no capabilities. It can't write to any
+    file or folder, not even to /tmp or /dev/shm. It uses this machine's network.
 
     Args:
         root: the image's files.
-        environment: all of it.
-        command: the program, looked for in the environment's PATH, and its arguments.
-        user_id: an account that exists nowhere.
-        files: what a platform mounts: where it is seen, and where it is here.
+        environment: the whole environment.
+        command: a program in the environment's PATH, and its arguments.
+        user_id: an account that does not exist.
+        files: the mounted files: their path in the container, and here.
     """
     if os.geteuid() == 0:
         user, dropping = [], _dropping(user_id)
@@ -76,7 +76,7 @@ def running(
 
 
 def _dropping(user_id: int) -> list[str]:
-    """Return what root puts before a command, so that it is as good as nobody."""
+    """Return the prefix that removes root's privileges from a command."""
     return [
         *("setpriv", f"--reuid={user_id}", "--regid=0", "--clear-groups", "--no-new-privs"),
         *("--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--"),
@@ -84,12 +84,12 @@ def _dropping(user_id: int) -> list[str]:
 
 
 def _unprivileged(user_id: int) -> list[str]:
-    """Return what anybody else can have: a user namespace, in which the ids are these."""
+    """Return the options for other users: a user namespace with these ids."""
     return ["--unshare-user", "--uid", str(user_id), "--gid", "0", "--cap-drop", "ALL"]
 
 
 def _base() -> Iterator[str]:
-    """Yield the mounts that stand in for the base image, all of them read-only."""
+    """Yield the read-only mounts that replace the base image."""
     yield from ("--proc", "/proc", "--dev", "/dev")
     for name in (*_BASE, sys.base_prefix):
         path = Path(name)
@@ -98,9 +98,9 @@ def _base() -> Iterator[str]:
 
 
 def _mount(source: Path, place: str = "") -> Iterator[str]:
-    """Yield what mounts a file or folder read-only, by default where it is."""
+    """Yield the options that mount a file or folder read-only, by default at its own path."""
     target = Path(place or source)
-    for folder in [*target.parents][-2::-1]:  # left to itself, it makes them for root alone
+    for folder in [*target.parents][-2::-1]:  # by default, bubblewrap makes them for root only
         yield from ("--perms", "0755", "--dir", str(folder))
     yield from ("--ro-bind", str(source), str(target))
 

@@ -1,6 +1,6 @@
-"""The image, built from the project's own Dockerfile without a container engine.
+"""Build the image from the project's Dockerfile without a container engine.
 
-Each instruction is carried out as it stands there, but for those that change the base image.
+The builder runs each instruction, except those that change the base image.
 """
 
 import json
@@ -14,18 +14,18 @@ from tests.deploy.image import bubblewrap
 from tests.deploy.image.context import context
 from tests.deploy.image.dockerfile import Instruction, Stage, read
 
-#: However slow the machine is, one step does not take longer, in seconds.
+#: The time limit of a step, in seconds, also on a slow machine.
 _STEP_SECONDS = 300
 
 
 @dataclass
 class Image:
-    """What one stage made.
+    """The result of one stage.
 
     Attributes:
         root: its files, without those of the base image.
-        arguments: of the build, which do not outlive it.
-        skipped: what it would have run to change the base image, which here is this machine.
+        arguments: the build's arguments, which are not part of the image.
+        skipped: the commands that would change the base image, which is this machine.
     """
 
     root: Path
@@ -40,14 +40,14 @@ class Image:
     skipped: list[str] = field(default_factory=list)
 
     def variables(self) -> dict[str, str]:
-        """Return what an instruction can refer to."""
+        """Return the variables that an instruction can use."""
         return self.arguments | self.environment
 
     def note(self, instruction: Instruction) -> None:
-        """Keep what an instruction says of the image; it changes no files.
+        """Store an instruction that changes no files.
 
         Raises:
-            ValueError: it is not known here.
+            ValueError: the builder does not know the instruction.
         """
         match instruction.name:
             case "ENV":
@@ -66,19 +66,19 @@ class Image:
                 raise ValueError(f"{unknown} is not known here")
 
     def copy(self, root: Path) -> "Image":
-        """Return a stage that begins as this one ended, with its files at another place."""
+        """Return a copy of this stage with its files in another folder."""
         shutil.copytree(self.root, root, symlinks=True)
         return Image(root, dict(self.environment), dict(self.arguments), self.folder)
 
 
 class Builder:
-    """Builds an image in a folder of its own.
+    """Builds an image in a folder.
 
     Args:
-        project: whose Dockerfile and .dockerignore count.
-        folder: an empty one.
-        wheels: where pip finds what the lock files name.
-        arguments: the build's.
+        project: the folder of the Dockerfile and .dockerignore.
+        folder: an empty folder.
+        wheels: the folder of the locked packages.
+        arguments: the build's arguments.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Builder:
         self._stages: dict[str, Image] = {}
 
     def build(self) -> Image:
-        """Build all stages; return the last one.
+        """Build all stages, and return the last one.
 
         Raises:
-            ValueError: an instruction is not known here.
-            subprocess.CalledProcessError: a command ended with another exit code than 0.
+            ValueError: the builder does not know an instruction.
+            subprocess.CalledProcessError: the exit code of a command was not 0.
         """
         stages = read(self._project / "Dockerfile")
         for number, stage in enumerate(stages):
@@ -133,7 +133,7 @@ class Builder:
         line = bubblewrap.building(
             image.root, image.variables(), image.folder, self._wheels, command
         )
-        subprocess.run(line, check=True, timeout=_STEP_SECONDS, umask=0o022)  # as engines have it
+        subprocess.run(line, check=True, timeout=_STEP_SECONDS, umask=0o022)  # the engines' default
 
     def _copy(self, words: list[str], image: Image) -> None:
         *sources, target = words

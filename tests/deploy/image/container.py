@@ -1,4 +1,4 @@
-"""The image's command, run as a platform runs it."""
+"""Run the image's command as a platform does."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from tests.deploy.image import bubblewrap
 from tests.deploy.image.build import Image
 from tools.notifier import Notifier
 
-#: No account of this number is known in the image, nor is its owner's home.
+#: The image has no account and no home with this id.
 USER_ID = 1_000_670_000
-#: However slow the machine is, a command does not take longer, in seconds.
+#: The time limit of a command, in seconds, also on a slow machine.
 _SECONDS = 120
 _NONE: Mapping[str, Path] = MappingProxyType({})
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -26,12 +26,12 @@ def run(
     environment: Mapping[str, str] = _NOTHING,
     entrypoint: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run the image to its end.
+    """Run the image until it ends, without this process' environment.
 
     Args:
-        image: with nothing of this process' environment.
-        arguments: for its command.
-        environment: on top of the image's.
+        image: the image.
+        arguments: the arguments of its command.
+        environment: variables besides the image's.
         entrypoint: another command.
     """
     command = [entrypoint] if entrypoint else image.entrypoint
@@ -46,13 +46,13 @@ def run(
 
 
 class Container(Notifier):
-    """A daemon that is the image's process 1.
+    """A daemon that is process 1 of the image.
 
     Args:
-        image: to be run.
-        folder: for what it logs.
-        environment: on top of the image's.
-        files: what is mounted: where it is seen, and where it is here.
+        image: the image.
+        folder: the folder of its logs.
+        environment: variables besides the image's.
+        files: the mounted files: their path in the container, and here.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Container(Notifier):
         self.command = ["/bin/sh", "-c", say, str(self._told), *line]
 
     def end(self, number: signal.Signals, *, seconds: float) -> int | None:
-        """Send process 1 a signal; wait for the end, and return the exit code.
+        """Send process 1 a signal, wait until it ends, and return the exit code.
 
         Raises:
-            subprocess.TimeoutExpired: it still runs.
+            subprocess.TimeoutExpired: the process still runs.
         """
         os.kill(json.loads(self._told.read_text())["child-pid"], number)
         return self.wait(seconds=seconds)

@@ -1,4 +1,4 @@
-"""What a build of the image is given of the project: all that .dockerignore lets through."""
+"""The context of the image's build: the project's files that .dockerignore includes."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def context(project: Path) -> Iterator[Path]:
-    """Yield every file that a build sees, relative to the project.
+    """Yield every file of the build's context, relative to the project.
 
-    Of .dockerignore's language it knows what the project uses: ``*``, ``!name`` and ``**/name``.
+    Understands the patterns of the project's .dockerignore: ``*``, ``!name`` and ``**/name``.
 
     Raises:
-        ValueError: there is another pattern.
+        ValueError: the file has another pattern.
     """
     first, *patterns = (project / ".dockerignore").read_text().split()
     if first != "*":

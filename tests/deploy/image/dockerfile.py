@@ -1,4 +1,4 @@
-"""A Dockerfile, read: stages and their instructions, as far as the project's own goes."""
+"""Read the project's Dockerfile: its stages and their instructions."""
 
 import re
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-#: What a value may be written in; the inside is the value.
+#: The quotes around a value.
 _QUOTED = re.compile(r'"([^"]*)"')
 _PAIR = re.compile(r'([A-Za-z0-9_.-]+)=("[^"]*"|\S*)')
 
 
 class Instruction(NamedTuple):
-    """One instruction, with lines that go on joined, and without comments."""
+    """One instruction, with continued lines joined and without comments."""
 
     name: str
     text: str
 
     def pairs(self, variables: dict[str, str]) -> dict[str, str]:
-        """Return what an ENV, ARG or LABEL sets, with variables filled in as a build does.
+        """Return the values of an ENV, ARG or LABEL, with variables filled in.
 
-        A name without a value has an empty one.
+        A name without a value has an empty value.
         """
         found = {name: _QUOTED.sub(r"\1", text) for name, text in _PAIR.findall(self.text)}
         bare = {name: "" for name in self.text.split() if "=" not in name and self.name == "ARG"}
@@ -28,23 +28,23 @@ class Instruction(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One stage: what it is built from, its name (``""`` for none), and its instructions."""
+    """One stage: its base, its name (``""`` for none), and its instructions."""
 
     base: str
     name: str
     instructions: tuple[Instruction, ...]
 
     def only(self, name: str) -> str:
-        """Return the text of the one instruction of this name."""
+        """Return the text of the only instruction with this name."""
         (found,) = (it.text for it in self.instructions if it.name == name)
         return found
 
 
 def read(path: Path) -> list[Stage]:
-    """Return the stages of a Dockerfile, in their order.
+    """Return the stages of a Dockerfile in order.
 
     Raises:
-        ValueError: it begins with something that is no stage.
+        ValueError: the file does not begin with a stage.
     """
     stages: list[Stage] = []
     for instruction in _instructions(path.read_text()):

@@ -1,4 +1,4 @@
-"""The Dockerfile, as it stands."""
+"""The Dockerfile's text."""
 
 import json
 import re
@@ -14,17 +14,17 @@ from tools import PROJECT
 DOCKERFILE = PROJECT / "Dockerfile"
 BIN = Path(sys.executable).parent
 LABEL = "org.opencontainers.image."
-#: What scripts/build-image gives.
+#: The arguments that scripts/build-image sets.
 ARGUMENTS = {"VERSION": "1.2.3", "REVISION": "0" * 40, "CREATED": "2026-11-22T12:00:00Z"}
 
 
 def last() -> Stage:
-    """Return the stage that is the image."""
+    """Return the last stage, which is the image."""
     return read(DOCKERFILE)[-1]
 
 
 def test_hadolint_finds_nothing() -> None:
-    """Whatever its severity is."""
+    """Hadolint reports nothing of any severity."""
     found = subprocess.run(
         [BIN / "hadolint", "--no-color", "--failure-threshold=style", DOCKERFILE],
         capture_output=True,
@@ -35,14 +35,14 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_the_base_image_is_one_and_named_by_its_digest() -> None:
-    """The same Dockerfile is the same base, today and in a year."""
+    """The same Dockerfile always has the same base."""
     base, *others = read(DOCKERFILE)
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base.base)
     assert {stage.base for stage in others} == {base.name}
 
 
 def test_the_labels_say_what_it_is() -> None:
-    """Every label one looks for is there; what the project says of itself elsewhere is the same."""
+    """The image has all usual labels, with the values of pyproject.toml."""
     (labels,) = (it for it in last().instructions if it.name == "LABEL")
     said = labels.pairs(ARGUMENTS)
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -58,14 +58,14 @@ def test_the_labels_say_what_it_is() -> None:
 
 
 def test_every_argument_is_given_by_the_script() -> None:
-    """An argument nobody gives would be an empty label."""
+    """A missing argument would leave a label empty."""
     script = (PROJECT / "scripts" / "build-image").read_text()
     arguments = {it.text for it in last().instructions if it.name == "ARG"}
     assert set(re.findall(r'--build-arg "(\w+)=', script)) == arguments
 
 
 def test_a_numbered_user_of_group_zero_starts_the_command_itself() -> None:
-    """Kubernetes can tell only from a number that it is not root; a shell would keep SIGTERM."""
+    """Kubernetes needs a numeric user to see that it is not root. A shell would keep SIGTERM."""
     user, _, group = last().only("USER").partition(":")
     assert int(user) > 0
     assert group == "0"
@@ -74,7 +74,7 @@ def test_a_numbered_user_of_group_zero_starts_the_command_itself() -> None:
 
 
 def test_the_context_is_what_is_copied() -> None:
-    """No test, no history and no secret of a working folder gets near the build."""
+    """The context has no tests, no history and no secrets."""
     copied = {
         PurePosixPath(name)
         for stage in read(DOCKERFILE)

@@ -1,7 +1,6 @@
-"""The image, built by the steps of the Dockerfile and run as a platform runs it.
+"""Build the image by the steps of the Dockerfile, and run it as a platform does.
 
-Bubblewrap takes the place of a container engine, and this machine's Debian and Python that of the
-base image.
+Bubblewrap replaces a container engine. This machine's Debian and Python replace the base image.
 """
 
 import json
@@ -27,12 +26,12 @@ from tools.stand_ins import Sentry, documents
 
 WHEELS = PROJECT / ".cache" / "image"
 PREFIX = "/opt/cki-notifier"
-#: The dependencies have 49 MB, two thirds of it libraries in C.
+#: The dependencies have 49 MB, of which two thirds are C libraries.
 MOST_BYTES = 60_000_000
-#: Says at the start of a compiled file that it holds whatever its source's time or content is.
+#: The flag of a compiled file that Python does not compare with its source.
 UNCHECKED = 0b01
 
-#: Prints where all that the command may import comes from.
+#: Prints the files of all modules that the command may import.
 IMPORTS = """
 import importlib, pkgutil, sys
 import cki_notifier
@@ -44,7 +43,7 @@ for module in list(sys.modules.values()):
         print(module.__file__)
 """
 
-#: Prints where something can be written.
+#: Prints the writable places.
 WRITES = """
 import os
 for place, folders, _ in os.walk("/"):
@@ -60,39 +59,39 @@ for place, folders, _ in os.walk("/"):
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The image."""
+    """Build the image."""
     arguments = {"VERSION": "1.2.3", "REVISION": "0" * 40, "CREATED": "2026-11-22T12:00:00Z"}
     return Builder(PROJECT, tmp_path_factory.mktemp("image"), WHEELS, arguments).build()
 
 
 @pytest.fixture
 def unwritten(image: Image) -> Iterator[Image]:
-    """The image, in which a test changes nothing."""
+    """Return the image, and check afterwards that the test changed no file."""
     before = look(image)
     yield image
     assert look(image) == before
 
 
 def look(image: Image) -> dict[Path, tuple[int, int, int]]:
-    """Return the mode, size and time of all that the image adds to its base."""
+    """Return the mode, size and time of all files that the image adds to its base."""
     found = {path: path.lstat() for path in (image.root / "opt").rglob("*")}
     return {path: (it.st_mode, it.st_size, it.st_mtime_ns) for path, it in found.items()}
 
 
 def installed(image: Image) -> Path:
-    """Return where the image has its libraries."""
+    """Return the folder of the image's libraries."""
     (folder,) = image.root.glob(f".{PREFIX}/lib/python3*/site-packages")
     return folder
 
 
 def files(image: Image) -> list[Path]:
-    """Return all the image's files that are no links."""
+    """Return all files of the image, without links."""
     found = (image.root / PREFIX.lstrip("/")).rglob("*")
     return [path for path in found if path.is_file() and not path.is_symlink()]
 
 
 def fill(stage: Stage) -> str:
-    """Have each service know of one checkout, whose merge request names an issue; return its id."""
+    """Give each service the data of one checkout with an issue, and return the checkout's id."""
     url = stage.services.gitlab.merge_request_url("redhat/kernel", 1)
     description = "JIRA: https://issues.redhat.com/browse/RHEL-1"
     stage.services.gitlab.add_merge_request(documents.merge_request(url, description=description))
@@ -103,7 +102,7 @@ def fill(stage: Stage) -> str:
 
 
 def test_what_is_installed_is_what_is_locked(image: Image) -> None:
-    """The lock file's packages in its versions, the project, and nothing else."""
+    """The image has the locked versions, the project, and no other package."""
     locked = re.findall(r"(?m)^([\w.-]+)==(\S+)", (PROJECT / "requirements/run.txt").read_text())
     found = [
         (re.sub(r"[-_.]+", "-", it.name).lower(), it.version)
@@ -113,13 +112,13 @@ def test_what_is_installed_is_what_is_locked(image: Image) -> None:
 
 
 def test_only_the_base_image_is_changed_where_it_can_not_be_shown(image: Image) -> None:
-    """Every step was carried out but for the one that takes pip out of the base image."""
+    """The builder skips only the step that removes pip from the base image."""
     (step,) = image.skipped
     assert step.startswith("python -m pip uninstall")
 
 
 def test_nothing_is_in_it_that_only_builds_or_tests(image: Image) -> None:
-    """No pip, no compiler, no header, no cache of downloads, no tests; and nothing beside it."""
+    """The image has no pip, compiler, headers, downloads or tests, and no other folders."""
     names = {path.name for path in image.root.rglob("*")}
     tools = {"pip", "setuptools", "wheel", "hatchling", "gcc", "cc", "tests", "test", "conftest.py"}
     assert not names & tools
@@ -129,7 +128,7 @@ def test_nothing_is_in_it_that_only_builds_or_tests(image: Image) -> None:
 
 
 def test_any_user_can_read_it_and_none_can_change_it(image: Image) -> None:
-    """Also one that is neither the owner nor in the group."""
+    """Other users than the owner and the group can read the files. No user can write."""
     for path in [*(image.root / "opt").rglob("*")]:
         mode = path.lstat().st_mode
         if not stat.S_ISLNK(mode):
@@ -139,7 +138,7 @@ def test_any_user_can_read_it_and_none_can_change_it(image: Image) -> None:
 
 
 def test_everything_is_compiled_and_no_time_is_in_it(image: Image) -> None:
-    """With a read-only root what is not compiled would be at each start; a time would differ."""
+    """Otherwise Python would compile at each start, and timestamps would differ by build."""
     sources = [path for path in files(image) if path.suffix == ".py"]
     compiled = [path for path in files(image) if path.suffix == ".pyc"]
     assert len(compiled) == len(sources) > 500
@@ -148,12 +147,12 @@ def test_everything_is_compiled_and_no_time_is_in_it(image: Image) -> None:
 
 
 def test_it_is_small(image: Image) -> None:
-    """What is added to the base image has a bound."""
+    """The files that the image adds to its base have a size limit."""
     assert sum(path.stat().st_size for path in files(image)) < MOST_BYTES
 
 
 def test_all_imports_come_from_it(image: Image) -> None:
-    """Every module of the package can be imported; none comes from a library elsewhere."""
+    """Python imports every module of the package, with libraries of the image only."""
     folder = f"/{installed(image).relative_to(image.root)}"
     found = container.run(image, "-c", IMPORTS, entrypoint="python")
     assert found.returncode == 0, found.stderr
@@ -166,7 +165,7 @@ def test_all_imports_come_from_it(image: Image) -> None:
 
 
 def test_the_container_of_the_tests_lets_nothing_be_written(unwritten: Image) -> None:
-    """Without this the tests below would show little: no place, no privilege, no account."""
+    """The container has no writable place, no privileges and no account."""
     written = container.run(unwritten, "-c", WRITES, entrypoint="python")
     assert (written.returncode, written.stdout) == (0, ""), written.stderr
     mounts = container.run(unwritten, "/proc/self/mounts", entrypoint="cat").stdout.splitlines()
@@ -184,20 +183,20 @@ def test_the_container_of_the_tests_lets_nothing_be_written(unwritten: Image) ->
 
 
 def test_it_tells_its_version_and_the_schema(unwritten: Image) -> None:
-    """The commands that need no configuration."""
+    """`--version` and `schema` need no configuration."""
     assert container.run(unwritten, "--version").stdout == f"cki-notifier {__version__}\n"
     assert json.loads(container.run(unwritten, "schema").stdout) == schema()
 
 
 def test_a_fault_in_the_configuration_ends_it(unwritten: Image) -> None:
-    """The daemon is what starts without arguments; it says what it misses."""
+    """Without arguments the daemon starts, and names the missing variables."""
     started = container.run(unwritten)
     assert started.returncode == 2
     assert "DATAWAREHOUSE_URL" in started.stderr
 
 
 def test_the_doctor_finds_everything_well(stage: Stage, unwritten: Image) -> None:
-    """Every dependency is reached, with all the libraries that takes."""
+    """The doctor reaches every service, so the image has all libraries for them."""
     fill(stage)
     stage.daemon()
     seen = container.run(unwritten, "doctor", environment=stage.environment)
@@ -205,7 +204,7 @@ def test_the_doctor_finds_everything_well(stage: Stage, unwritten: Image) -> Non
 
 
 def test_a_dry_run_shows_the_message(stage: Stage, unwritten: Image) -> None:
-    """With what warehouse, GitLab and Jira know."""
+    """The message has data of DataWarehouse, GitLab and Jira."""
     checkout_id = fill(stage)
     shown = container.run(
         unwritten, "--dry-run", "--checkout-id", checkout_id, environment=stage.environment
@@ -217,7 +216,7 @@ def test_a_dry_run_shows_the_message(stage: Stage, unwritten: Image) -> None:
 def test_the_daemon_sends_a_message_and_ends(
     stage: Stage, unwritten: Image, tmp_path: Path
 ) -> None:
-    """With a secret in a file for group 0, Sentry, and probes; the image's signal is its end."""
+    """The daemon reads a secret as group 0, reports to Sentry, and ends at the image's signal."""
     checkout_id = fill(stage)
     port = free_port()
     token = tmp_path / "token"
@@ -254,7 +253,7 @@ def test_the_daemon_sends_a_message_and_ends(
 
 
 def probe(port: int) -> list[str]:
-    """Return the arguments of the probe that the documentation tells, for this port."""
+    """Return the arguments of the probe in docs/image.md, with this port."""
     text = (PROJECT / "docs" / "image.md").read_text()
     (code,) = re.findall(r'(?m)python -c "(.*)"$', text)
     assert ":8000/" in code

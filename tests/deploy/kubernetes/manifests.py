@@ -1,4 +1,4 @@
-"""The manifests as Kustomize prints them, and what the tests want to know of them."""
+"""Build the manifests with Kustomize, and read them."""
 
 import functools
 import os
@@ -20,7 +20,7 @@ Object = dict[str, Any]
 
 
 class Manifests:
-    """What one overlay is made of."""
+    """The objects of one overlay."""
 
     def __init__(self, objects: Sequence[Object]) -> None:
         self.objects = tuple(objects)
@@ -49,7 +49,7 @@ class Manifests:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The container's environment: from the ConfigMap, and what is set over it."""
+        """The container's environment: the ConfigMap's, and the variables that override it."""
         (source,) = self.container["envFrom"]
         name = source["configMapRef"]["name"]
         (data,) = [
@@ -60,7 +60,7 @@ class Manifests:
 
     @property
     def secrets_folder(self) -> str:
-        """Where the Secret's keys are files."""
+        """The folder of the Secret's files."""
         return next(
             str(mount["mountPath"])
             for mount in self.container["volumeMounts"]
@@ -69,7 +69,7 @@ class Manifests:
 
     @property
     def secret_keys(self) -> set[str]:
-        """Return the keys that the Secret has to have."""
+        """Return the keys that the Secret needs."""
         prefix = self.secrets_folder + "/"
         return {
             path.removeprefix(prefix) for path in self.settings.values() if path.startswith(prefix)
@@ -77,7 +77,7 @@ class Manifests:
 
     @property
     def secret_name(self) -> str:
-        """The name of the Secret that is mounted."""
+        """The name of the mounted Secret."""
         return next(
             str(volume["secret"]["secretName"])
             for volume in self.pod["volumes"]
@@ -86,7 +86,7 @@ class Manifests:
 
 
 def kustomize(folder: Path) -> str:
-    """Return what ``kustomize build`` prints for a folder."""
+    """Return the output of ``kustomize build`` for a folder."""
     result = subprocess.run(
         [TOOLS / "bin" / "kustomize", "build", folder],
         capture_output=True,
@@ -95,23 +95,23 @@ def kustomize(folder: Path) -> str:
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
-    assert not result.stderr, result.stderr  # what is deprecated
+    assert not result.stderr, result.stderr  # warnings about deprecated fields
     return result.stdout
 
 
 @functools.cache
 def overlay(name: str) -> Manifests:
-    """Return what an overlay is made of."""
+    """Return the objects of an overlay."""
     return Manifests(list(yaml.safe_load_all(kustomize(DEPLOY / "overlays" / name))))
 
 
 def with_component(name: str, component: str, folder: Path) -> Manifests:
-    """Return what an overlay is made of with a component more, as an operator would add it.
+    """Return the objects of an overlay with a component that an operator adds.
 
     Args:
-        name: the overlay's.
-        component: one of ``components/``.
-        folder: an empty one, for the operator's own overlay.
+        name: the overlay's name.
+        component: a folder of ``components/``.
+        folder: an empty folder for the operator's overlay.
     """
     resource = os.path.relpath(DEPLOY / "overlays" / name, folder)
     part = os.path.relpath(DEPLOY / "components" / component, folder)
@@ -121,9 +121,9 @@ def with_component(name: str, component: str, folder: Path) -> Manifests:
 
 
 def environment(manifests: Manifests, folder: Path) -> dict[str, str]:
-    """Return the environment that the container gets, with the Secret's keys as files in a folder.
+    """Return the container's environment, and write the Secret's keys into a folder as files.
 
-    Each holds ``secret of <key>``.
+    Each file contains ``secret of <key>``.
     """
     for key in manifests.secret_keys:
         (folder / key).write_text(f"secret of {key}\n")

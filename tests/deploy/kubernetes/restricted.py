@@ -1,12 +1,12 @@
-"""The rules of Pod Security's level "restricted", which OpenShift's restricted-v2 shares.
+"""The rules of the Pod Security level "restricted" and of OpenShift's restricted-v2.
 
-From https://kubernetes.io/docs/concepts/security/pod-security-standards/. On top of these,
-OpenShift chooses the user and the group of the files, and refuses a pod that does.
+From https://kubernetes.io/docs/concepts/security/pod-security-standards/. OpenShift also sets the
+user and the group of the files, and refuses a pod that sets them.
 """
 
 from typing import Any
 
-#: The kinds of volumes that a pod may have.
+#: The allowed kinds of volumes.
 VOLUMES = frozenset(
     {
         "configMap",
@@ -25,7 +25,7 @@ _CHOSEN_BY_OPENSHIFT = ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroup
 
 
 def faults(pod: dict[str, Any]) -> list[str]:
-    """Return which rules the spec of a pod breaks."""
+    """Return the rules that a pod's spec breaks."""
     context = pod.get("securityContext", {})
     containers = [*pod.get("initContainers", []), *pod["containers"]]
     return [

@@ -1,4 +1,4 @@
-"""The schemas of Kubernetes' kinds, and of KEDA's and the Prometheus operator's, taken strictly."""
+"""The strict schemas of Kubernetes, KEDA and the Prometheus operator."""
 
 import functools
 import json
@@ -11,12 +11,12 @@ from referencing import Registry, Resource
 
 from tests.deploy.kubernetes.manifests import TOOLS, Object
 
-#: The releases of Kubernetes whose schemas there are.
+#: The releases of Kubernetes that have schemas here.
 RELEASES = sorted(path.name for path in (TOOLS / "schemas").glob("v*"))
 
 
 def faults(item: Object, release: str) -> list[str]:
-    """Return what a release of Kubernetes has against an object, field by field."""
+    """Return the errors of an object's fields by the schemas of a release of Kubernetes."""
     group, _, version = item["apiVersion"].rpartition("/")
     definitions = _definitions()
     if (group, item["kind"], version) in definitions:
@@ -63,8 +63,8 @@ def _specs() -> Iterator[dict[str, Any]]:
 def _as_cluster(version: dict[str, Any]) -> dict[str, Any]:
     """Return a definition's schema as a cluster reads it.
 
-    A cluster drops a field that the definition lacks, which is a fault here. ``metadata`` is its
-    own.
+    A cluster drops unknown fields. Here, an unknown field is an error. ``metadata`` has the
+    cluster's own schema.
     """
     schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
     _close(schema)
@@ -73,7 +73,7 @@ def _as_cluster(version: dict[str, Any]) -> dict[str, Any]:
 
 
 def _close(schema: Any) -> None:
-    """Forbid whatever is not named, all the way down."""
+    """Forbid unknown fields at every depth."""
     if isinstance(schema, list):
         for inner in schema:
             _close(inner)

@@ -1,6 +1,6 @@
-"""The audit as a CronJob: switched on as the overlays say, it is the daemon's own image and rights.
+"""The audit's CronJob has the daemon's image, settings and rights.
 
-What it runs with is compared with the Deployment's, whose own tests say that it is right.
+The tests compare it with the Deployment, which has tests of its own.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tests.deploy.kubernetes.schemas import RELEASES, faults
 from tests.factories.environment import read
 from tools import PROJECT
 
-#: The lines of an overlay that somebody takes the # from.
+#: The lines of an overlay that an operator uncomments.
 SWITCH = re.compile(r"^( *)# ?( *- \.\./\.\./components/audit|components:)$", re.MULTILINE)
 PRIVATE_CA = "../../components/private-ca"
 each_overlay: Callable[..., Any] = pytest.mark.parametrize("name", OVERLAYS)
@@ -39,11 +39,11 @@ each_overlay: Callable[..., Any] = pytest.mark.parametrize("name", OVERLAYS)
 
 @functools.cache
 def switched_on(name: str, *more: str) -> Manifests:
-    """Return what an overlay is made of once its lines about the audit are no comments.
+    """Return the objects of an overlay whose lines about the audit are uncommented.
 
     Args:
-        name: the overlay's.
-        more: components that are added after it.
+        name: the overlay's name.
+        more: components after the audit.
     """
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(shutil.copytree(PROJECT / "deploy", Path(folder) / "deploy"))
@@ -94,7 +94,7 @@ def address(manifests: Manifests) -> str:
 
 @each_overlay
 def test_it_is_off_until_it_is_switched_on(name: str) -> None:
-    """Without a Pushgateway it would fail to push once an hour; and it changes nothing else."""
+    """The audit is off by default, because it needs a Pushgateway, and changes no other object."""
     before, after = overlay(name), switched_on(name)
     assert not before.all("CronJob")
     added = [it for it in after.objects if it not in before.objects]
@@ -107,7 +107,7 @@ def test_it_is_off_until_it_is_switched_on(name: str) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 @each_overlay
 def test_every_object_fits_its_schema(name: str, release: str) -> None:
-    """In the oldest and the newest release; a field that is misspelt is noticed."""
+    """The schemas of the oldest and the newest release accept the objects, and find a typo."""
     for manifests in (switched_on(name), switched_on(name, PRIVATE_CA)):
         found = {it["kind"]: faults(it, release) for it in manifests.objects}
         assert not any(found.values()), found
@@ -119,7 +119,7 @@ def test_every_object_fits_its_schema(name: str, release: str) -> None:
 
 @each_overlay
 def test_it_runs_as_the_daemon_does(name: str) -> None:
-    """The same image, settings, Secret, rights and bounds; and it is restricted."""
+    """The audit has the daemon's image, settings, Secret, rights and limits, and is restricted."""
     manifests = switched_on(name)
     daemon, audit = manifests.container, container(manifests)
     for key in ("image", "securityContext", "terminationMessagePolicy", "volumeMounts"):
@@ -139,18 +139,18 @@ def test_it_runs_as_the_daemon_does(name: str) -> None:
 
 @each_overlay
 def test_it_asks_about_a_day_and_pushes_to_the_gateway(name: str) -> None:
-    """Kubernetes fills the address in, from the one setting; it is one that is taken."""
+    """Kubernetes fills in the address, and the audit accepts it."""
     manifests = switched_on(name)
     args = container(manifests)["args"]
     assert args == ["audit", "--since", "24h", "--push", "$(PUSHGATEWAY_URL)"]
     assert gateway(address(manifests)) == address(manifests)
     with pytest.raises(argparse.ArgumentTypeError):
-        gateway(args[-1])  # what is not filled in is noticed
+        gateway(args[-1])  # fails for an address that is not filled in
 
 
 @each_overlay
 def test_one_that_fails_is_no_crash_loop(name: str) -> None:
-    """It ends once, one way or the other, before the next begins; the last reports are kept."""
+    """A Job ends before the next one starts, is not retried, and keeps its report for a while."""
     manifests = switched_on(name)
     cron = manifests.one("CronJob")["spec"]
     minute, *others = cron["schedule"].split()
@@ -167,7 +167,7 @@ def test_one_that_fails_is_no_crash_loop(name: str) -> None:
 
 @each_overlay
 def test_nothing_of_the_daemon_s_is_about_its_pods(name: str) -> None:
-    """Neither its Service, which Prometheus asks, nor its budget, policy or Deployment."""
+    """The daemon's Service, budget, policy and Deployment do not select the audit's pods."""
     manifests = switched_on(name)
     labels = job(manifests)["template"]["metadata"]["labels"]
     selectors = [
@@ -184,7 +184,7 @@ def test_nothing_of_the_daemon_s_is_about_its_pods(name: str) -> None:
 
 @each_overlay
 def test_it_reaches_what_the_daemon_does_and_the_gateway(name: str, tmp_path: Path) -> None:
-    """The same ports and names, and the gateway's pods where its address leads; nobody gets in."""
+    """The audit reaches the daemon's ports, DNS and the gateway. Nothing reaches the audit."""
     manifests = switched_on(name)
     ours = policy(manifests, "cki-notifier-audit")
     assert ours["policyTypes"] == ["Ingress", "Egress"]
@@ -198,13 +198,13 @@ def test_it_reaches_what_the_daemon_does_and_the_gateway(name: str, tmp_path: Pa
     service, namespace, _ = place.hostname.split(".")
     assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": namespace}
     assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": service}
-    # What it audits is what the daemon of the same overlay sends.
+    # The audit and the daemon of an overlay have the same topic.
     assert read(environment(manifests, tmp_path)).sends
 
 
 @each_overlay
 def test_it_trusts_a_private_authority(name: str) -> None:
-    """As the daemon does, when both components are used."""
+    """With both components, the audit trusts the private authority."""
     manifests = switched_on(name, PRIVATE_CA)
     daemon, audit = manifests.container, container(manifests)
     assert daemon["env"]

@@ -1,4 +1,4 @@
-"""KEDA asks about our queue, as our user, and keeps within the numbers that were thought over."""
+"""KEDA reads the length of our queue as our user, and keeps its limits."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from tests.factories.environment import read
 
 
 def production() -> Manifests:
-    """Return what production is made of."""
+    """Return the objects of production."""
     return overlay("production")
 
 
 @pytest.fixture(name="rabbitmq")
 def _rabbitmq(tmp_path: Path) -> RabbitMQConfig:
-    """Return how production reaches RabbitMQ."""
+    """Return production's settings of RabbitMQ."""
     config = read(environment(production(), tmp_path)).rabbitmq
     assert config is not None
     return config
@@ -40,21 +40,21 @@ def trigger() -> dict[str, Any]:
 
 
 def test_it_looks_at_the_queue_that_is_consumed(rabbitmq: RabbitMQConfig) -> None:
-    """Same queue, virtual host and port as the daemon's, at one of its nodes, with its TLS."""
+    """KEDA has the daemon's queue, virtual host, port and TLS, and one of its nodes."""
     asked = trigger()["metadata"]
     address = urlsplit(asked["host"])
     assert address.scheme == ("amqps" if rabbitmq.tls else "amqp")
     assert address.hostname in rabbitmq.hosts
     assert address.port == rabbitmq.port
-    assert address.path == ""  # the virtual host comes from its own field
+    assert address.path == ""  # the virtual host has its own field
     assert asked["vhostName"] == rabbitmq.virtual_host
     assert asked["queueName"] == rabbitmq.queue
     assert asked["protocol"] == "amqp"
-    assert asked["mode"] == "QueueLength"  # by AMQP it can do no other
+    assert asked["mode"] == "QueueLength"  # the only mode with AMQP
 
 
 def test_it_logs_in_as_the_daemon_does(rabbitmq: RabbitMQConfig) -> None:
-    """The user comes from the container's environment, the password from the same Secret."""
+    """The user comes from the container's environment, the password from the Secret."""
     variable = trigger()["metadata"]["usernameFromEnv"]
     assert production().settings[variable] == rabbitmq.user
     authentication = production().one("TriggerAuthentication")
@@ -67,7 +67,7 @@ def test_it_logs_in_as_the_daemon_does(rabbitmq: RabbitMQConfig) -> None:
 
 
 def test_it_scales_the_deployment_and_nobody_else_does() -> None:
-    """A number of replicas in the manifest would undo KEDA's with each apply."""
+    """With `replicas` in the manifest, each apply would reset KEDA's number."""
     deployment = production().one("Deployment")
     assert scaled()["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"]
@@ -76,17 +76,17 @@ def test_it_scales_the_deployment_and_nobody_else_does() -> None:
 
 
 def test_there_are_always_some_and_never_too_many() -> None:
-    """Never none, which would set CKINotifierDown off; and no more than the services can bear."""
+    """At least two replicas run, and at most as many as the services can bear."""
     assert scaled()["minReplicaCount"] == 2
     assert scaled()["maxReplicaCount"] == 4
     assert "idleReplicaCount" not in scaled()
 
 
 def test_a_replica_more_is_worth_its_start() -> None:
-    """What waits for each is over in a moment, or takes longer than a pod's start: slow services.
+    """A replica needs longer for its share of the backlog than a pod's start if reads are slow.
 
-    A pod takes half a minute to be there. At the rates of docs/performance.md what waits takes
-    seconds, and where each read takes a second, so that all that is fetched waits at once, longer.
+    A pod starts within half a minute. At the rates of docs/performance.md, a replica processes its
+    share within seconds. If each read takes a second, it needs longer.
     """
     waiting = int(trigger()["metadata"]["value"])
     shares = shares_of(int(production().settings["CKI_NOTIFIER_IN_FLIGHT"]))

@@ -1,4 +1,4 @@
-"""Prometheus and Grafana get in the cluster what they get elsewhere."""
+"""Prometheus and Grafana get the same alerts and dashboard in a cluster."""
 
 import json
 import re
@@ -14,7 +14,7 @@ each_overlay = pytest.mark.parametrize("name", OVERLAYS)
 
 @each_overlay
 def test_the_rules_are_those_of_the_alerts(name: str) -> None:
-    """Each rule is there as it is, with the address of its section in the runbook."""
+    """The rules are identical, each with the address of its section in the runbook."""
     spec = overlay(name).one("PrometheusRule")["spec"]
     assert spec == yaml.safe_load(ALERTS.read_text())
     rules = [rule for group in spec["groups"] for rule in group["rules"]]
@@ -23,7 +23,7 @@ def test_the_rules_are_those_of_the_alerts(name: str) -> None:
 
 @each_overlay
 def test_the_job_is_the_one_the_alerts_ask_for(name: str) -> None:
-    """The operator names the job by the Service, and the first alert misses it by that name."""
+    """The operator names the job after the Service. CKINotifierDown selects this name."""
     manifests = overlay(name)
     monitor = manifests.one("ServiceMonitor")["spec"]
     assert "jobLabel" not in monitor
@@ -33,7 +33,7 @@ def test_the_job_is_the_one_the_alerts_ask_for(name: str) -> None:
 
 @each_overlay
 def test_metrics_are_scraped_often_enough_and_from_every_replica(name: str) -> None:
-    """At least once a minute, of each pod by itself, be it ready or not."""
+    """Prometheus scrapes each pod at least once a minute, ready or not."""
     (endpoint,) = overlay(name).one("ServiceMonitor")["spec"]["endpoints"]
     assert endpoint["path"] == "/metrics"
     assert int(endpoint["interval"].removesuffix("s")) <= 60
@@ -44,7 +44,7 @@ def test_metrics_are_scraped_often_enough_and_from_every_replica(name: str) -> N
 
 
 def test_grafana_s_sidecar_finds_one_dashboard() -> None:
-    """It is the project's, once for both environments, and small enough for ``kubectl apply``."""
+    """There is one dashboard for both environments, small enough for ``kubectl apply``."""
     found = [
         item
         for name in OVERLAYS
@@ -54,5 +54,5 @@ def test_grafana_s_sidecar_finds_one_dashboard() -> None:
     (dashboard,) = found
     (text,) = dashboard["data"].values()
     assert json.loads(text) == json.loads(DASHBOARD.read_text())
-    assert len(text.encode()) < 250_000  # what an annotation may hold is 256 KiB
+    assert len(text.encode()) < 250_000  # an annotation has at most 256 KiB
     assert dashboard["metadata"]["name"] == "cki-notifier-dashboard"

@@ -1,4 +1,4 @@
-"""The NetworkPolicy lets through what the daemon needs, and nothing else."""
+"""The NetworkPolicy allows only the daemon's connections."""
 
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,13 @@ def web_port(address: str) -> int:
 
 @each_overlay
 def test_both_directions_are_closed_but_for_what_is_named(name: str) -> None:
-    """A direction that the policy does not list would be open."""
+    """The policy lists both directions, because an unlisted one would be open."""
     assert policy(name)["policyTypes"] == ["Ingress", "Egress"]
 
 
 @each_overlay
 def test_only_prometheus_gets_in(name: str) -> None:
-    """One rule: Prometheus' pods, where plain clusters and OpenShift have them."""
+    """The only rule allows Prometheus' pods, in the namespaces of Kubernetes and OpenShift."""
     (rule,) = policy(name)["ingress"]
     (peer,) = rule["from"]
     assert peer["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}
@@ -44,7 +44,7 @@ def test_only_prometheus_gets_in(name: str) -> None:
 
 @each_overlay
 def test_every_configured_port_can_be_reached_and_no_other(name: str, tmp_path: Path) -> None:
-    """RabbitMQ's, the brokers of Kafka, and the web services': these and nothing else."""
+    """The policy allows exactly the ports of RabbitMQ, Kafka and the web services."""
     config = read(environment(overlay(name), tmp_path))
     assert config.rabbitmq is not None
     assert config.kafka is not None
@@ -64,7 +64,7 @@ def test_every_configured_port_can_be_reached_and_no_other(name: str, tmp_path: 
 
 @each_overlay
 def test_names_can_be_looked_up_in_the_cluster_alone(name: str) -> None:
-    """DNS goes to the cluster's own servers: by both protocols, and to OpenShift's port."""
+    """The policy allows DNS to the cluster's servers only, by UDP and TCP, also on OpenShift."""
     rule, _ = policy(name)["egress"]
     ports = {(port["port"], port["protocol"]) for port in rule["ports"]}
     assert ports == {(53, "UDP"), (53, "TCP"), (5353, "UDP"), (5353, "TCP")}

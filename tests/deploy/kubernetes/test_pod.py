@@ -1,4 +1,4 @@
-"""The pod: what it may do, when it is alive and ready, how it ends, where it runs."""
+"""The pod: its rights, probes, shutdown and placement."""
 
 import copy
 import re
@@ -17,25 +17,25 @@ from tests.factories.environment import read
 from tests.factories.website import Scene
 from tools import PROJECT
 
-#: For what no constant says (threads that look about, the interpreter's own end), in seconds.
+#: The time for steps without a constant (threads, the interpreter's end), in seconds.
 SPARE_SECONDS = 5
 
 each_overlay = pytest.mark.parametrize("name", OVERLAYS)
 
 
 def selected(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    """Tell whether labels are those that a selector asks for."""
+    """Tell whether a selector selects labels."""
     return bool(selector) and selector.items() <= labels.items()
 
 
 @each_overlay
 def test_the_pod_is_restricted(name: str) -> None:
-    """It breaks no rule of Pod Security's level "restricted", nor of OpenShift's restricted-v2."""
+    """The pod meets Pod Security's level "restricted" and OpenShift's restricted-v2."""
     assert restricted.faults(overlay(name).pod) == []
 
 
 def test_the_pod_with_a_private_authority_is_restricted(tmp_path: Path) -> None:
-    """What an operator may add breaks no rule either."""
+    """The component private-ca breaks no rule."""
     assert restricted.faults(with_component("staging", "private-ca", tmp_path).pod) == []
 
 
@@ -51,7 +51,7 @@ def test_the_pod_with_a_private_authority_is_restricted(tmp_path: Path) -> None:
     ],
 )
 def test_a_pod_that_breaks_a_rule_is_noticed(change: dict[str, Any], fault: str) -> None:
-    """The check before this one can fail."""
+    """The check finds a pod that breaks a rule."""
     broken = copy.deepcopy(overlay("production").pod) | change
     assert any(text.startswith(fault) for text in restricted.faults(broken))
 
@@ -72,7 +72,7 @@ def test_a_pod_that_breaks_a_rule_is_noticed(change: dict[str, Any], fault: str)
     ],
 )
 def test_a_container_that_breaks_a_rule_is_noticed(setting: dict[str, Any], fault: str) -> None:
-    """The check before can fail for what a container sets, too."""
+    """The check finds a container that breaks a rule."""
     broken = copy.deepcopy(overlay("production").pod)
     broken["containers"][0]["securityContext"] |= setting
     assert fault in restricted.faults(broken)
@@ -80,7 +80,7 @@ def test_a_container_that_breaks_a_rule_is_noticed(setting: dict[str, Any], faul
 
 @each_overlay
 def test_the_pod_has_no_more_than_it_needs(name: str) -> None:
-    """Nothing can be written, no token of the cluster is there, no other Service's address."""
+    """The pod has no writable files, no token of the cluster, and no other Service's address."""
     manifests = overlay(name)
     assert manifests.container["securityContext"]["readOnlyRootFilesystem"] is True
     assert all(mount["readOnly"] for mount in manifests.container["volumeMounts"])
@@ -93,7 +93,7 @@ def test_the_pod_has_no_more_than_it_needs(name: str) -> None:
 
 @each_overlay
 def test_the_image_s_user_can_read_the_secrets(name: str) -> None:
-    """Elsewhere than in OpenShift the files are root's, so it takes the image's group 0."""
+    """Outside OpenShift, the files belong to root, and the image's group 0 can read them."""
     (user,) = re.findall(r"^USER (\d+):(\d+)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
     assert user[0] != "0"
     assert user[1] == "0"
@@ -103,29 +103,29 @@ def test_the_image_s_user_can_read_the_secrets(name: str) -> None:
 
 @each_overlay
 def test_nothing_of_the_secrets_is_pinned_by_a_sub_path(name: str) -> None:
-    """Else a Secret that is changed would never reach a running pod."""
+    """With a subPath, a changed Secret would never reach a running pod."""
     assert all("subPath" not in mount for mount in overlay(name).container["volumeMounts"])
 
 
 @each_overlay
 def test_the_image_is_named_by_its_digest(name: str) -> None:
-    """What runs is what was tested: no tag that may move."""
+    """A digest names the tested image. A tag could move."""
     assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", overlay(name).container["image"])
 
 
 @each_overlay
 def test_the_daemon_has_time_to_end(name: str, tmp_path: Path) -> None:
-    """The kill comes after its own time for what is in flight, all that follows, and some more."""
+    """The grace period covers notifications in flight, closing, and a reserve."""
     manifests = overlay(name)
     config = read(environment(manifests, tmp_path))
     needed = config.shutdown_seconds + CLOSING_SECONDS + SPARE_SECONDS
     assert manifests.pod["terminationGracePeriodSeconds"] >= needed
-    assert "lifecycle" not in manifests.container  # a preStop hook would take of that time
+    assert "lifecycle" not in manifests.container  # a preStop hook would use some of that time
 
 
 @each_overlay
 def test_every_port_is_the_one_the_daemon_listens_on(name: str, tmp_path: Path) -> None:
-    """Container, probes, Service, ServiceMonitor and NetworkPolicy mean the port of the metrics."""
+    """Container, probes, Service, ServiceMonitor and NetworkPolicy use the metrics port."""
     manifests = overlay(name)
     (port,) = manifests.container["ports"]
     assert port["containerPort"] == read(environment(manifests, tmp_path)).metrics_port
@@ -142,14 +142,14 @@ def test_every_port_is_the_one_the_daemon_listens_on(name: str, tmp_path: Path) 
 @each_overlay
 @pytest.mark.parametrize("probe", ["livenessProbe", "readinessProbe"])
 def test_the_daemon_answers_where_it_is_probed(name: str, probe: str) -> None:
-    """A process that works gives each probe the answer it waits for, at the address it asks."""
+    """A working process answers each probe with success."""
     path = overlay(name).container[probe]["httpGet"]["path"]
     assert Scene().site().answer(Request(path=path, query={})).code == HTTPStatus.OK
 
 
 @each_overlay
 def test_selectors_find_the_pod(name: str) -> None:
-    """Deployment, Service, ServiceMonitor, budget, policy and spread are about our pods."""
+    """Deployment, Service, ServiceMonitor, budget, policy and spread select our pods."""
     manifests = overlay(name)
     deployment = manifests.one("Deployment")["spec"]
     labels = deployment["template"]["metadata"]["labels"]
@@ -170,7 +170,7 @@ def test_selectors_find_the_pod(name: str) -> None:
 
 @each_overlay
 def test_a_node_can_always_be_drained(name: str) -> None:
-    """One pod may always go, however many there are, and whether they are ready or not."""
+    """One pod can always be evicted, for any number of pods, ready or not."""
     budget = overlay(name).one("PodDisruptionBudget")["spec"]
     assert "minAvailable" not in budget
     assert budget["maxUnavailable"] == 1
@@ -179,7 +179,7 @@ def test_a_node_can_always_be_drained(name: str) -> None:
 
 @each_overlay
 def test_a_roll_out_keeps_the_old_pods_until_the_new_ones_work(name: str) -> None:
-    """A version that can't consume or send does not replace one that can."""
+    """A version that can't consume or send does not replace a working one."""
     spec = overlay(name).one("Deployment")["spec"]
     assert spec["strategy"]["type"] == "RollingUpdate"
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
@@ -189,17 +189,16 @@ def test_a_roll_out_keeps_the_old_pods_until_the_new_ones_work(name: str) -> Non
 
 @each_overlay
 def test_a_change_of_the_settings_rolls_the_pods(name: str) -> None:
-    """The ConfigMap is called by its content, so the pod's template changes with it."""
+    """The ConfigMap's name has a hash of its content, so a change replaces the pods."""
     (source,) = overlay(name).container["envFrom"]
     assert re.fullmatch(r"cki-notifier-[a-z0-9]{10}", source["configMapRef"]["name"])
 
 
 @each_overlay
 def test_memory_is_bounded_and_enough(name: str, tmp_path: Path) -> None:
-    """The limit holds a MiB for each notification in flight, one big document, and the rest.
+    """The limit covers the process, the notifications in flight, big documents, and a quarter more.
 
-    The numbers are those of docs/performance.md: a document has at most 256 MiB, and without any
-    the process takes 60 MiB.
+    In MiB: 60 for the process, 1 for each notification, 256 for the documents.
     """
     manifests = overlay(name)
     resources = manifests.container["resources"]
@@ -212,13 +211,13 @@ def test_memory_is_bounded_and_enough(name: str, tmp_path: Path) -> None:
 
 @each_overlay
 def test_everything_is_in_the_overlay_s_namespace(name: str) -> None:
-    """Each environment has a namespace of its own, by which alerts tell them apart."""
+    """Each environment has its own namespace, by which alerts differ."""
     namespaces = {item["metadata"]["namespace"] for item in overlay(name).objects}
     assert namespaces == {f"cki-notifier-{name}"}
 
 
 def test_every_file_is_used() -> None:
-    """No manifest lies about that no kustomization names."""
+    """Kustomize uses every manifest."""
     folder = PROJECT / "deploy" / "kubernetes"
     named = set()
     for file in folder.rglob("kustomization.yaml"):

@@ -1,4 +1,4 @@
-"""The daemon with the environment that Kubernetes gives it, asked as Kubernetes and KEDA ask."""
+"""Run the daemon with staging's environment, and query it as Kubernetes and KEDA do."""
 
 import contextlib
 import json
@@ -27,9 +27,9 @@ MANIFESTS = overlay("staging")
 def _settings(
     rabbitmq: RabbitMQ, kafka: Kafka, services: Services, tmp_path: Path
 ) -> Iterator[dict[str, str]]:
-    """Return staging's environment, with nothing changed but where the others are.
+    """Return staging's environment with the addresses of the test's services.
 
-    RabbitMQ has staging's virtual host and user; the secrets are files.
+    RabbitMQ has staging's virtual host and user. The secrets are files.
     """
     settings = environment(MANIFESTS, tmp_path) | {
         "CKI_METRICS_PORT": str(free_port()),
@@ -56,13 +56,13 @@ def _settings(
 
 
 def password(settings: dict[str, str]) -> str:
-    """Return what the Secret holds for RabbitMQ."""
+    """Return RabbitMQ's password in the Secret."""
     return Path(settings["RABBITMQ_PASSWORD_FILE"]).read_text().rstrip("\n")
 
 
 @contextlib.contextmanager
 def channel(settings: dict[str, str]) -> Iterator[BlockingChannel]:
-    """Open a channel to staging's virtual host, as its user."""
+    """Open a channel to staging's virtual host as staging's user."""
     connection = pika.BlockingConnection(
         pika.ConnectionParameters(
             settings["RABBITMQ_HOST"],
@@ -78,7 +78,7 @@ def channel(settings: dict[str, str]) -> Iterator[BlockingChannel]:
 
 
 def publish(settings: dict[str, str], notification: object, count: int = 1) -> None:
-    """Publish a notification as the warehouse's side does."""
+    """Publish a notification as DataWarehouse does."""
     with channel(settings) as opened:
         opened.confirm_delivery()
         for _ in range(count):
@@ -91,7 +91,7 @@ def publish(settings: dict[str, str], notification: object, count: int = 1) -> N
 
 
 def probed(settings: dict[str, str], probe: str) -> bool:
-    """Ask as the kubelet does; tell whether the answer counts as success."""
+    """Send a probe as the kubelet does, and tell whether it succeeds."""
     path = MANIFESTS.container[probe]["httpGet"]["path"]
     address = f"http://127.0.0.1:{settings['CKI_METRICS_PORT']}{path}"
     try:
@@ -105,7 +105,7 @@ def probed(settings: dict[str, str], probe: str) -> bool:
 def test_the_daemon_works_as_deployed(
     settings: dict[str, str], services: Services, tmp_path: Path
 ) -> None:
-    """It starts, passes its probes, sends what is announced, and ends by itself at SIGTERM."""
+    """The daemon starts, passes its probes, sends a message, and ends at SIGTERM."""
     checkout = documents.checkout("redhat:1")
     services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     with Notifier(tmp_path / "notifier", settings) as daemon:
@@ -123,7 +123,7 @@ def test_the_daemon_works_as_deployed(
 
 
 def test_keda_sees_what_waits(settings: dict[str, str], tmp_path: Path) -> None:
-    """By the name in the ScaledObject, a passive declaration tells what nobody holds."""
+    """A passive declaration of the ScaledObject's queue returns the backlog."""
     with Notifier(tmp_path / "notifier", settings) as daemon:
         assert daemon.stop() == 0
     publish(settings, documents.notification(documents.checkout("redhat:1"), "new"), count=3)

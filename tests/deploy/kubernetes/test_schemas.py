@@ -1,4 +1,4 @@
-"""What Kustomize prints is what Kubernetes, KEDA and the Prometheus operator take."""
+"""The schemas of Kubernetes, KEDA and the Prometheus operator accept the manifests."""
 
 import copy
 from collections.abc import Callable
@@ -16,14 +16,14 @@ each_release: Callable[..., Any] = pytest.mark.parametrize("release", RELEASES)
 @each_release
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_object_fits_its_schema(name: str, release: str) -> None:
-    """No field is unknown, missing or of another type, in the oldest and the newest release."""
+    """The oldest and the newest release know all fields and their types."""
     found = {item["kind"]: faults(item, release) for item in overlay(name).objects}
     assert not any(found.values()), found
 
 
 @each_release
 def test_the_private_authority_fits_too(release: str, tmp_path: Path) -> None:
-    """The component that an operator may add makes a Deployment that is one."""
+    """The schema accepts the Deployment with the component private-ca."""
     assert (
         faults(with_component("production", "private-ca", tmp_path).one("Deployment"), release)
         == []
@@ -31,7 +31,7 @@ def test_the_private_authority_fits_too(release: str, tmp_path: Path) -> None:
 
 
 def test_there_is_an_old_and_a_new_release() -> None:
-    """The schemas were installed."""
+    """The schemas of two releases are installed."""
     assert len(RELEASES) > 1
 
 
@@ -61,5 +61,5 @@ def _misspell(item: Object, *path: str | int) -> Object:
     ],
 )
 def test_a_misspelt_field_is_noticed(kind: str, path: tuple[str | int, ...], release: str) -> None:
-    """The check before can fail, deep down as well."""
+    """The check finds a misspelt field at any depth."""
     assert faults(_misspell(overlay("production").one(kind), *path), release)

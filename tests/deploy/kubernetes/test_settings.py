@@ -1,4 +1,4 @@
-"""The configuration in the manifests is one the daemon understands, and means what it should."""
+"""The daemon accepts the configuration in the manifests, and it has the intended meaning."""
 
 import os
 import re
@@ -28,7 +28,7 @@ from tests.deploy.kubernetes.manifests import (
 from tests.factories.environment import read
 from tools import PROJECT
 
-#: Read by OpenSSL, not by the daemon's own code; docs/configuration.md names them.
+#: Variables that OpenSSL reads. docs/configuration.md names them.
 OF_LIBRARIES = {"SSL_CERT_FILE"}
 
 
@@ -40,20 +40,20 @@ FILES |= {f"{TOKEN}_FILE": TOKEN}
 
 
 def variables(manifests: Manifests) -> set[str]:
-    """Return the variables that manifests set, be it by a file."""
+    """Return the variables that manifests set, directly or by a file."""
     return {FILES.get(name, name) for name in manifests.settings}
 
 
 @pytest.fixture(name="everything")
 def _everything(tmp_path: Path) -> Manifests:
-    """Return production with all that can be added to it."""
+    """Return production with every component."""
     folder = tmp_path / "overlay"
     folder.mkdir()
     return with_component("production", "private-ca", folder)
 
 
 def test_every_variable_in_the_manifests_is_one_the_daemon_knows(everything: Manifests) -> None:
-    """No setting is misspelt, or left over from a variable that is gone."""
+    """The daemon knows every variable in the manifests."""
     ours = variables(everything) | variables(overlay("staging"))
     assert ours - KNOWN == OF_LIBRARIES
 
@@ -61,10 +61,10 @@ def test_every_variable_in_the_manifests_is_one_the_daemon_knows(everything: Man
 def test_every_variable_the_daemon_knows_is_set_or_left_out_for_a_reason(
     everything: Manifests,
 ) -> None:
-    """A new variable has to be put into the manifests, or into the table of those left out."""
+    """Each new variable belongs into the manifests or into the page's table."""
     left_out = {
         name: reason
-        for cells in rows("What is not set")
+        for cells in rows("Variables not set")
         for name in re.findall(r"`(\w+)`", cells[0])
         for reason in cells[1:]
     }
@@ -73,13 +73,13 @@ def test_every_variable_the_daemon_knows_is_set_or_left_out_for_a_reason(
 
 
 def test_the_variables_of_libraries_are_documented() -> None:
-    """What the daemon's own code does not ask for is in the list of variables all the same."""
+    """docs/configuration.md also names the variables of libraries."""
     text = (PROJECT / "docs" / "configuration.md").read_text()
     assert all(f"`{name}`" in text for name in OF_LIBRARIES)
 
 
 def test_production_is_configured_whole(tmp_path: Path) -> None:
-    """The daemon's own loader makes of it what is meant, with each secret from its file."""
+    """The daemon's loader reads the intended configuration, with each secret from its file."""
 
     def secret(key: str) -> Secret:
         return Secret(f"secret of {key}")
@@ -129,7 +129,7 @@ def test_production_is_configured_whole(tmp_path: Path) -> None:
 
 
 def test_staging_shares_nothing_with_production(tmp_path: Path) -> None:
-    """It is called staging, sends, and has another queue, topic, warehouse, Jira and Secret."""
+    """Staging sends, and has another queue, topic, DataWarehouse, Jira and Secret."""
     staging, production = (
         read(environment(overlay(name), tmp_path)) for name in ("staging", "production")
     )
@@ -152,7 +152,7 @@ def test_staging_shares_nothing_with_production(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_no_secret_is_in_the_manifests(name: str) -> None:
-    """The Secret is made by somebody else; the environment only says where its files are."""
+    """The manifests contain no Secret, only the paths of its files."""
     manifests = overlay(name)
     assert not manifests.all("Secret")
     secrets = {"TOKEN", "PASSWORD", "DSN", "AUTH"}
@@ -163,7 +163,7 @@ def test_no_secret_is_in_the_manifests(name: str) -> None:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_page_makes_the_secret_with_every_key(name: str) -> None:
-    """Who follows docs/kubernetes.md has all files, and no others."""
+    """The command in docs/kubernetes.md creates all keys, and no others."""
     page = PAGE.read_text().replace("\\\n", " ")
     commands = re.findall(r"^ *kubectl .* create secret generic (\S+) (.*)$", page, re.MULTILINE)
     keys = {secret: set(re.findall(r"--from-file=(\w+)", rest)) for secret, rest in commands}
@@ -171,7 +171,7 @@ def test_the_page_makes_the_secret_with_every_key(name: str) -> None:
 
 
 def test_a_private_authority_is_trusted_by_all(tmp_path: Path, everything: Manifests) -> None:
-    """RabbitMQ, Kafka and HTTPS: each gets the bundle, where it is mounted."""
+    """RabbitMQ, Kafka and HTTPS use the mounted bundle."""
     settings = environment(everything, tmp_path)
     places = {
         settings[name] for name in ("RABBITMQ_CAFILE", "KAFKA_SSL_CA_LOCATION", "SSL_CERT_FILE")

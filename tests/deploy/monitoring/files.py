@@ -1,4 +1,4 @@
-"""The files for Prometheus and Grafana, and the documentation of them, as the tests read them."""
+"""The files for Prometheus and Grafana, and their documentation, as the tests read them."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def cases() -> Iterator[tuple[str, bool]]:
-    """Return for each case of promtool the alert it is about, and whether it expects it to fire."""
+    """Return the alert of each promtool case, and whether the case expects it to fire."""
     for file in CASES:
         for test in yaml.safe_load(file.read_text())["tests"]:
             (expected,) = test["promql_expr_test"]
@@ -70,12 +70,12 @@ def panel_queries() -> list[str]:
 
 
 def annotations() -> list[dict[str, Any]]:
-    """Return what the dashboard marks in its graphs by queries of Prometheus."""
+    """Return the annotations of the dashboard that come from Prometheus queries."""
     return [item for item in dashboard()["annotations"]["list"] if "expr" in item]
 
 
 def variable_queries() -> list[str]:
-    """Return the selectors that the dashboard's variables take their values from."""
+    """Return the selectors that give the dashboard's variables their values."""
     variables = dashboard()["templating"]["list"]
     return [item["definition"] for item in variables if item["type"] == "query"]
 
@@ -98,7 +98,7 @@ def _rows(text: str) -> set[Documented]:
 
 
 def documented_values() -> dict[str, set[str]]:
-    """Return the values of each label; those of a label of which not all are told are left out."""
+    """Return the values of each label whose values the page lists completely."""
     return {
         label: set(re.findall(r"`([^`]+)`", values))
         for label, values in _VALUES.findall(METRICS.read_text())

@@ -1,4 +1,4 @@
-"""What queries of Prometheus mention, and whether promtool takes them."""
+"""Find the metrics and labels in Prometheus queries, and run promtool."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import yaml
 
-#: What Prometheus adds to all that it scrapes, and what histograms and label_replace() bring.
+#: Labels from Prometheus itself, from histograms and from label_replace().
 TARGET_LABELS = frozenset({"job", "instance", "namespace", "le"})
 _SELECTOR = re.compile(
     r"\b((?:cki_notifier|process|python)_\w+|(?:ALERTS|up)(?=\{))(?:\{([^}]*)\})?"

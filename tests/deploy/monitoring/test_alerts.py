@@ -23,21 +23,21 @@ def test_promtool_takes_the_rules() -> None:
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.name)
 def test_alerts_fire_when_they_should(file: object) -> None:
-    """Every case, with the course of the metrics written out, ends as it says."""
+    """Every case, with its series of metrics, ends as it says."""
     result = promtool("test", "rules", str(file))
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @each_alert
 def test_each_alert_has_a_case_that_fires_it_and_one_that_does_not(alert: dict[str, Any]) -> None:
-    """Nobody adds an alert that was never seen to fire, or never seen to be silent."""
+    """Each alert has a case in which it fires and one in which it stays silent."""
     seen = {fires for name, fires in cases() if name == alert["alert"]}
     assert seen == {True, False}
 
 
 @each_alert
 def test_each_alert_says_what_is_wrong_and_what_to_do(alert: dict[str, Any]) -> None:
-    """It waits a little, has a severity, explains itself, and names its own runbook section."""
+    """It has a delay, a severity, a summary, a description, and the link to its section."""
     assert re.fullmatch(r"\d+[mh]", alert["for"])
     assert alert["labels"]["severity"] in {"critical", "warning"}
     notes = alert["annotations"]
@@ -49,6 +49,6 @@ def test_each_alert_says_what_is_wrong_and_what_to_do(alert: dict[str, Any]) -> 
 
 
 def test_the_runbook_has_no_section_for_an_alert_that_is_gone() -> None:
-    """Who renames an alert renames its section."""
+    """Each section about an alert belongs to an alert that exists."""
     names = {alert["alert"].lower() for alert in alerts()}
     assert {anchor for anchor in sections(RUNBOOK) if anchor.startswith("ckinotifier")} == names

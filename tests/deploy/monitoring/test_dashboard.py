@@ -23,19 +23,19 @@ SELECTOR: Final = re.compile(r"\w+\{[^}]*\}")
 
 
 def test_promtool_takes_every_query(tmp_path: Path) -> None:
-    """Those of panels and of annotations are ones that Prometheus understands."""
+    """Prometheus understands the queries of panels and annotations."""
     marks = [item["expr"] for item in annotations()]
     assert len(marks) == 3
     assert faults([*panel_queries(), *marks], tmp_path) == ""
 
 
 def test_a_query_that_is_wrong_is_noticed(tmp_path: Path) -> None:
-    """The check before this one can fail."""
+    """The check above can fail."""
     assert "parse error" in faults(["rate(cki_notifier_in_flight[5m)"], tmp_path)
 
 
 def test_every_panel_can_be_read() -> None:
-    """It has a title, a unit and a word on what to think of it, and is asked of the chosen ones."""
+    """It has a title, a unit and an explanation, and selects by the dashboard's variables."""
     titles = [panel["title"] for panel in panels()]
     assert len(set(titles)) == len(titles)
     for panel in panels():
@@ -57,7 +57,7 @@ def test_every_panel_can_be_read() -> None:
 
 
 def test_every_metric_is_on_it() -> None:
-    """Nothing is counted that nobody looks at, and what the process takes is seen, too."""
+    """The dashboard shows every metric of the daemon, and the resources of its process."""
     asked = {use.metric for query in panel_queries() for use in uses(query)}
     shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked}
     assert {metric.name for metric in documented() | documented_of_audit()} - shown == set()
@@ -72,14 +72,14 @@ def test_every_metric_is_on_it() -> None:
 
 
 def test_health_comes_first() -> None:
-    """Rows go from whether it works to what the processes take of their machines."""
+    """The rows begin with health and end with the resources of the processes."""
     rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
     assert (rows[0], rows[-1]) == ("Is it working?", "Processes")
     assert dashboard()["panels"][0]["type"] == "row"
 
 
 def test_its_links_lead_somewhere() -> None:
-    """To files of the repository that are there, with the anchor; or to a status page."""
+    """Links lead to an anchor in a file of the repository, or to a status page."""
     document = dashboard()
     links = [*document["links"]]
     for panel in panels():
@@ -97,7 +97,7 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_variables_narrow_each_other_down() -> None:
-    """The source of data, then environment, namespace, job and instance, each within the last."""
+    """The data source, then environment, namespace, job and instance, each within the last."""
     variables = dashboard()["templating"]["list"]
     names = [variable["name"] for variable in variables]
     assert names == ["datasource", "environment", "namespace", "job", "instance"]
@@ -107,7 +107,7 @@ def test_variables_narrow_each_other_down() -> None:
 
 
 def test_panels_lie_side_by_side() -> None:
-    """Within Grafana's grid of 24 columns no panel covers another, and no two have one id."""
+    """In Grafana's grid of 24 columns no panels overlap, and each has its own id."""
     taken: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:
         place = panel["gridPos"]

@@ -1,4 +1,4 @@
-"""Dashboard, alerts and documentation speak of the metrics that a running daemon really shows."""
+"""The dashboard, the alerts and the pages use only metrics that a running daemon has."""
 
 import re
 import urllib.request
@@ -25,14 +25,14 @@ from tests.deploy.monitoring.promql import TARGET_LABELS, groupings, uses
 from tools.processes import free_port
 from tools.stand_ins import Status, documents
 
-#: What an audit pushes, with the labels of the push as a whole; no daemon shows it.
+#: The metrics that an audit pushes, with the labels of the push. No daemon has them.
 _PUSHED = {
     f"cki_notifier_audit_{name}": frozenset({"job", "environment"})
     for name in ("missing", "undecided", "compared", "last_success_timestamp_seconds")
 }
 _QUEUES = {"main", "delay", "dead-letter"}
 Labels = dict[str, frozenset[str]]
-#: What Prometheus knows by itself.
+#: The metrics of Prometheus itself.
 _ITS_OWN: Labels = {
     "ALERTS": frozenset({"alertname", "alertstate", "severity", "environment"}),
     "up": frozenset(),
@@ -67,7 +67,7 @@ def of_a_day(stage: Stage) -> list[Metric]:
 
 
 def _complete(families: list[Metric]) -> list[Metric]:
-    """Return metrics that know all queues, nothing when they don't yet."""
+    """Return the metrics once they have all queues, until then nothing."""
     known = {
         sample.labels["queue"]
         for family in families
@@ -128,7 +128,7 @@ def test_dashboard_and_alerts_ask_for_what_a_daemon_shows(stage: Stage) -> None:
 
 
 def test_what_no_daemon_shows_is_noticed() -> None:
-    """The check of queries sees a wrong metric, a wrong label in a selector and in a grouping."""
+    """The check finds a wrong metric, and a wrong label in a selector or a grouping."""
     shown = {"cki_notifier_in_flight": frozenset({"lane"})}
     assert unknown("cki_notifier_inflight", shown) == {"cki_notifier_inflight"}
     assert unknown('cki_notifier_in_flight{lane="1", job="a", way="b"}', shown) == {"way"}
@@ -169,7 +169,7 @@ def test_the_audit_s_table_is_what_it_pushes() -> None:
 
 
 def test_what_is_rare_begins_at_0(stage: Stage) -> None:
-    """Prometheus sees no increase in a counter's first sample, so a 0 comes before the event."""
+    """Counters have a 0 first: Prometheus sees no increase in a first sample."""
     port = free_port()
     stage.daemon(CKI_METRICS_ENABLED="true", CKI_METRICS_PORT=str(port))
     samples = {

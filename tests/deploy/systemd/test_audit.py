@@ -1,4 +1,4 @@
-"""The audit's unit and timer for systemd: its tools take them, and they are as the daemon's."""
+"""systemd accepts the audit's unit and timer, and they have the daemon's restrictions."""
 
 import subprocess
 from pathlib import Path
@@ -14,7 +14,7 @@ AUDIT = FOLDER / "cki-notifier-audit.service"
 TIMER = FOLDER / "cki-notifier-audit.timer"
 ENVIRONMENT = FOLDER / "cki-notifier-audit.env"
 PAGE = PROJECT / "docs" / "audit.md"
-#: What makes a service that stays of a command that ends.
+#: The settings of a service that does not end by itself.
 OF_THE_DAEMON = {
     *("Type", "ExecStart", "EnvironmentFile", "Description", "Documentation", "WantedBy"),
     *("Restart", "RestartSec", "RestartPreventExitStatus", "StartLimitIntervalSec"),
@@ -23,7 +23,7 @@ OF_THE_DAEMON = {
 
 
 def test_systemd_takes_the_unit_and_the_timer(tmp_path: Path) -> None:
-    """It has nothing to say about any line; a setting that there is not is noticed."""
+    """systemd-analyze accepts every line, and finds an unknown setting."""
     assert analyze(tmp_path, "verify", "--man=no", unit=AUDIT) == (0, "")
     assert analyze(tmp_path, "verify", "--man=no", unit=TIMER) == (0, "")
     wrong = TIMER.read_text().replace("OnCalendar=", "OnCalender=")
@@ -31,7 +31,7 @@ def test_systemd_takes_the_unit_and_the_timer(tmp_path: Path) -> None:
 
 
 def test_it_is_as_confined_as_the_daemon(tmp_path: Path) -> None:
-    """By each setting of the daemon's unit, and by systemd's own reckoning."""
+    """The audit has each restriction of the daemon's unit, and a good score of systemd."""
     audit, daemon = settings(AUDIT), settings()
     assert daemon.keys() - audit.keys() <= OF_THE_DAEMON
     for name in daemon.keys() & audit.keys() - OF_THE_DAEMON:
@@ -42,7 +42,7 @@ def test_it_is_as_confined_as_the_daemon(tmp_path: Path) -> None:
 
 
 def test_it_runs_once_an_hour_and_ends_before_the_next() -> None:
-    """At an odd minute; the timer is for the unit of its name, and starts with the machine."""
+    """The timer starts its unit at minute 23 of every hour, and itself at each boot."""
     assert (setting("Type", AUDIT), setting("TimeoutStartSec", AUDIT)) == ("oneshot", "30min")
     assert TIMER.stem == AUDIT.stem
     assert setting("WantedBy", TIMER) == "timers.target"
@@ -58,7 +58,7 @@ def test_it_runs_once_an_hour_and_ends_before_the_next() -> None:
 
 
 def test_it_has_the_daemon_s_environment_with_secrets_of_its_own(tmp_path: Path) -> None:
-    """The second file says of each secret where systemd shows it to this unit, and no other."""
+    """The second file names the path of each secret in this unit, and no other secrets."""
     files = [it.rpartition("/")[2] for it in settings(AUDIT)["EnvironmentFile"]]
     assert files == ["cki-notifier.env", ENVIRONMENT.name]
     daemon, audit = environment(), environment(ENVIRONMENT)
@@ -75,14 +75,14 @@ def test_it_has_the_daemon_s_environment_with_secrets_of_its_own(tmp_path: Path)
 
 
 def test_it_asks_about_a_day_and_pushes() -> None:
-    """With the daemon's own command; systemd fills the address in."""
+    """The unit runs the daemon's command, and systemd fills in the address."""
     program, *words = setting("ExecStart", AUDIT).split()
     assert program == setting("ExecStart")
     assert words == ["audit", "--since", "24h", "--push", "${PUSHGATEWAY_URL}"]
 
 
 def test_the_page_installs_every_file() -> None:
-    """Units where systemd looks for them, the environment where the unit does."""
+    """The page installs the units and the environment into the right folders."""
     text = PAGE.read_text()
     assert f"deploy/systemd/{ENVIRONMENT.name} /etc/cki-notifier/" in text
     units = " ".join(f"deploy/systemd/{it.name}" for it in (AUDIT, TIMER))

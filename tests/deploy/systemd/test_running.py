@@ -1,4 +1,4 @@
-"""What the daemon asks of the kernel is what the unit lets it have."""
+"""The unit allows all system calls and sockets of the daemon."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tools.stand_ins import documents
 
 
 def calls(group: str) -> set[str]:
-    """Return the system calls of one of systemd's groups, with those of the groups in it."""
+    """Return the system calls of a group of systemd, and of the groups in it."""
     told = subprocess.run(
         ["systemd-analyze", "syscall-filter", group],  # noqa: S607  # wherever it is installed
         capture_output=True,
@@ -30,14 +30,14 @@ def calls(group: str) -> set[str]:
 
 
 def allowed() -> set[str]:
-    """Return the system calls that the unit allows: a list, and another one off it."""
+    """Return the system calls that the unit allows: one list without another."""
     (kept, refused) = settings()["SystemCallFilter"]
     assert refused.startswith("~")
     return calls(kept).difference(*map(calls, refused[1:].split()))
 
 
 def traced(stage: Stage) -> str:
-    """Have a daemon send a message, with all it asks, and end; return its system calls."""
+    """Run a daemon that sends a message and ends, and return its system calls."""
     services = stage.services
     url = services.gitlab.merge_request_url("group/kernel", 1)
     services.gitlab.add_merge_request(documents.merge_request(url))
@@ -57,14 +57,14 @@ def traced(stage: Stage) -> str:
         stage.publish(documents.notification(checkout, "build_setups_finished"), b"no json")
         outcomes = {"sent", "dead-lettered"}
         eventually(lambda: {line["outcome"] for line in daemon.settled()} == outcomes)
-        # strace keeps a signal for itself, but ends as the daemon does.
+        # strace does not forward a signal, but ends with the daemon's exit code.
         os.kill(int(trace.read_text().partition(" ")[0]), signal.SIGTERM)
         assert daemon.wait(seconds=PATIENCE) == 0
     return trace.read_text()
 
 
 def test_the_daemon_asks_for_nothing_that_the_unit_refuses(stage: Stage) -> None:
-    """No system call, no kind of socket, no memory to run what was written, no file to write."""
+    """The unit refuses none of the daemon's system calls, sockets, memory and files."""
     trace = traced(stage)
     made = set(re.findall(r"^\d+ +(\w+)\(", trace, re.MULTILINE))
     assert {"execve", "socket", "exit_group"} <= made

@@ -1,4 +1,4 @@
-"""The unit for systemd: its own tools take it, and it is what the image and Kubernetes have."""
+"""systemd accepts the unit, which has the restrictions of the image and of Kubernetes."""
 
 import os
 import re
@@ -20,27 +20,27 @@ from tests.deploy.systemd.unit import (
 from tests.factories.environment import read
 from tools import PROJECT
 
-#: In tenths: systemd calls what is below 2 OK.
+#: The highest score, in tenths: systemd calls scores below 2 OK.
 MOST_EXPOSED = 15
-#: Between the end of all the daemon waits for, and the kill.
+#: The reserve between the daemon's last step and the kill, in seconds.
 SPARE_SECONDS = 5
 #: The token that GITLAB_TOKENS names.
 TOKEN = "COM_GITLAB_TOKEN"
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    """It has nothing to say about any line."""
+    """systemd-analyze accepts every line."""
     assert analyze(tmp_path, "verify", "--man=no") == (0, "")
 
 
 def test_a_setting_that_there_is_not_is_noticed(tmp_path: Path) -> None:
-    """The check before this one can fail."""
+    """The check finds an unknown setting."""
     wrong = UNIT.read_text().replace("ProtectHome=", "ProtectHouse=")
     assert "ProtectHouse" in analyze(tmp_path, "verify", "--man=no", text=wrong)[1]
 
 
 def test_the_daemon_is_hardly_exposed(tmp_path: Path) -> None:
-    """By systemd's own reckoning; a unit that lets go of one thing is noticed."""
+    """Systemd gives the unit a good score, and a worse one without one of its settings."""
     security = ("security", "--offline=true", f"--threshold={MOST_EXPOSED}")
     code, said = analyze(tmp_path, *security)
     assert code == 0, said
@@ -52,7 +52,7 @@ def test_the_daemon_is_hardly_exposed(tmp_path: Path) -> None:
 
 
 def test_it_is_as_confined_as_in_the_image() -> None:
-    """Not root, nothing to write to, no privileges, and as much memory as on Kubernetes."""
+    """The unit has no root, no writable files, no privileges, and Kubernetes' memory limit."""
     container, pod = overlay("production").container, overlay("production").pod
     assert pod["securityContext"]["runAsNonRoot"]
     assert setting("DynamicUser") == "yes"
@@ -71,7 +71,7 @@ def test_it_is_as_confined_as_in_the_image() -> None:
 
 
 def test_it_has_time_to_end(tmp_path: Path) -> None:
-    """As on Kubernetes: its own time, all that follows, and some more; by the image's signal."""
+    """The timeout is that of Kubernetes: for notifications in flight, closing, and a reserve."""
     config = read(with_secrets(tmp_path))
     seconds = int(setting("TimeoutStopSec").removesuffix("s"))
     assert seconds >= config.shutdown_seconds + CLOSING_SECONDS + SPARE_SECONDS
@@ -82,14 +82,14 @@ def test_it_has_time_to_end(tmp_path: Path) -> None:
 
 
 def test_it_is_started_again_unless_that_is_no_use() -> None:
-    """For ever, with a pause; but not with a configuration that can't be used."""
+    """Systemd restarts the daemon without a limit, after a pause, but not after exit code 2."""
     assert (setting("Restart"), setting("StartLimitIntervalSec")) == ("always", "0")
     assert int(setting("RestartSec").removesuffix("s")) >= 1
     assert setting("RestartPreventExitStatus") == "2"
 
 
 def with_secrets(folder: Path) -> dict[str, str]:
-    """Return the example's variables with files that are there."""
+    """Return the example's variables with existing files."""
     (folder / "secret").write_text("hush")
     return {
         name: str(folder / "secret") if name.endswith("_FILE") else value
@@ -98,7 +98,7 @@ def with_secrets(folder: Path) -> dict[str, str]:
 
 
 def test_the_environment_is_one_that_the_daemon_takes(tmp_path: Path) -> None:
-    """Each variable is known, all that is needed is there, and messages would be sent."""
+    """The daemon knows all variables of the example, misses none, and would send messages."""
     secret = {variable.name for variable in VARIABLES if variable.is_secret} | {TOKEN}
     known = {variable.name for variable in VARIABLES} | {f"{name}_FILE" for name in secret}
     assert environment().keys() - known == set()
@@ -109,7 +109,7 @@ def test_the_environment_is_one_that_the_daemon_takes(tmp_path: Path) -> None:
 
 
 def test_secrets_are_where_systemd_puts_them() -> None:
-    """Each file is a credential of the unit, called like its variable."""
+    """Each file is a credential of the unit, named like its variable."""
     name, _, folder = setting("LoadCredential").partition(":")
     files = {key: value for key, value in environment().items() if key.endswith("_FILE")}
     assert files == {
@@ -122,7 +122,7 @@ def test_secrets_are_where_systemd_puts_them() -> None:
 
 
 def test_a_shell_reads_the_environment_as_systemd_does() -> None:
-    """The page has root read it with a shell, and quotes mean the same to both."""
+    """A shell reads the quotes in the file as systemd does, as the page needs."""
     done = subprocess.run(
         ["/bin/sh", "-c", f"set -a; . {ENVIRONMENT}; env"],
         env={"PATH": os.defpath},

@@ -1,4 +1,4 @@
-"""The unit for systemd and its environment, as the tests read them."""
+"""Read the unit of systemd and its environment."""
 
 import shlex
 import subprocess
@@ -13,7 +13,7 @@ PAGE: Final = PROJECT / "docs" / "systemd.md"
 
 
 def settings(unit: Path = UNIT) -> dict[str, list[str]]:
-    """Return the values of each of a unit's settings, in their order."""
+    """Return the values of each setting of a unit, in order."""
     found: dict[str, list[str]] = {}
     for line in unit.read_text().splitlines():
         name, equals, value = line.partition("=")
@@ -23,7 +23,7 @@ def settings(unit: Path = UNIT) -> dict[str, list[str]]:
 
 
 def setting(name: str, unit: Path = UNIT) -> str:
-    """Return the value of a setting that is there once."""
+    """Return the value of a setting that occurs once."""
     (value,) = settings(unit)[name]
     return value
 
@@ -31,13 +31,13 @@ def setting(name: str, unit: Path = UNIT) -> str:
 def analyze(
     folder: Path, *arguments: str, text: str | None = None, unit: Path = UNIT
 ) -> tuple[int, str]:
-    """Run systemd-analyze on a unit, with a command that is there, and return what it said.
+    """Run systemd-analyze on a unit with an existing command, and return its exit code and output.
 
     Args:
-        folder: for a copy; what else is in there is not looked at.
-        arguments: what it is to do.
-        text: of the unit, where it is not its own.
-        unit: the file.
+        folder: the folder for a copy.
+        arguments: the arguments of systemd-analyze.
+        text: another text of the unit.
+        unit: the unit's file.
     """
     text = text or unit.read_text()
     for command in settings(unit).get("ExecStart", []):
@@ -56,7 +56,7 @@ def analyze(
 
 
 def environment(file: Path = ENVIRONMENT) -> dict[str, str]:
-    """Return the variables of an example, without the quotes."""
+    """Return the variables of an example, without quotes."""
     lines = file.read_text().splitlines()
     words = [shlex.split(line) for line in lines if line and not line.startswith("#")]
     assert all(len(word) == 1 for word in words)

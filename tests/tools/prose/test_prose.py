@@ -33,6 +33,7 @@ PLACES = [
 CASES = list(product(FAULTS, PLACES))
 FINE = {
     "page.md": f"{SHORT} {SHORT}\n",
+    "number.md": f"The probe {'really ' * 8}waits for 3. Then {'again ' * 9}it answers 200. At last.\n",
     "question.md": "## What is refused?\n\nWhat is refused? The topic.\n",
     "code.md": f"Run `cki-notifier {'--option ' * 25}`.\n\n```text\n{LONG}\n```\n",
     "literal.py": f'"""Do it.\n\n::\n\n    {LONG}\n"""\n',

@@ -15,7 +15,8 @@ module.exports = (context) => {
     const { Syntax, RuleError, locator, report } = context;
     const check = (node) => {
         const source = new StringSource(node, { replacer: codeAsOneWord });
-        for (const sentence of split(source.toString())) {
+        // The splitter takes "3. Then" for one sentence.
+        for (const sentence of split(source.toString().replace(/\d(?=\.\s)/g, "x"))) {
             if (sentence.type !== "Sentence") continue;
             const text = sentence.raw.trim();
             const counted = text.match(/[\p{L}\p{N}][^\s]*/gu) ?? [];
