@@ -203,7 +203,7 @@ def test_another_build_backend_is_found(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "there is nothing in it"),
+        ("", "the file is empty"),
         ("--index-url https://example.com/simple\n", "is an option"),
         ("pika==1.3.2\n", "has no hash"),
         ("pika==1.3.2 --hash=md5:00\n", "not sha256"),
