@@ -1,4 +1,4 @@
-"""What the daemon does while nothing goes: how often it tries, how much it says, when it ends."""
+"""The daemon while nothing works: its attempts, the length of its log, its end."""
 
 import time
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from tools.stand_ins import Hang, Late
 
 pytestmark = pytest.mark.full
 
-#: For the end of the process beyond what it waits for, in seconds.
+#: Time for the end of the process beyond its waiting, in seconds.
 _CLOSING_SECONDS = 8.0
-#: For telling that the queue is gone, while something is in hand, in seconds.
+#: Time until the metric shows the lost queue, in seconds.
 _TOLD_SECONDS = 4.0
 _PATIENCE = 60.0
 _CONNECTED = 'cki_notifier_connected{dependency="rabbitmq"}'
@@ -36,7 +36,7 @@ def test_a_deleted_queue_does_not_delay_the_end(
     set_scene: Callable[..., SceneToBe],
     neighbour_note: Callable[[str], None],
 ) -> None:
-    """Its queue is gone and something is in hand: the metric says so, and SIGTERM is heeded."""
+    """With a deleted queue and a notification in flight, the metric is 0 and SIGTERM works."""
     port = free_port()
     settings = {
         "CKI_METRICS_ENABLED": "true",
@@ -73,7 +73,7 @@ def test_a_deleted_queue_does_not_delay_the_end(
 def test_attempts_to_consume_become_rare(
     set_scene: Callable[..., SceneToBe], neighbour_note: Callable[[str], None]
 ) -> None:
-    """Somebody else holds the queue: it is tried less and less often, and consumed afterwards."""
+    """With an exclusive consumer, the daemon tries less and less often, and consumes later."""
     with set_scene(waits=False) as scene:
         with scene.stage.channel() as channel:
             channel.queue_declare(scene.stage.queue, durable=True)
@@ -97,7 +97,7 @@ def test_attempts_to_consume_become_rare(
 def test_missing_rights_in_kafka_are_told_of_briefly(
     set_scene: Callable[..., SceneToBe], neighbour_note: Callable[[str], None]
 ) -> None:
-    """It may not write at first: few lines tell of it, and what waited is sent once it may."""
+    """Without the right to write, the log is short. With the right, the daemon sends all."""
     with set_scene() as scene, scene.daemon:
         kafka.forbid(scene)
         scene.stream.run_for(20)

@@ -51,7 +51,8 @@ def _stand_in(options: Options) -> Part:
         )
         for connections, seconds in ((many, 0.0), (many, latency), (1, latency))
     ]
-    return Part("stand-in", "The stand-in for DataWarehouse alone", speeds, [Program("the probe", ())])
+    probe = Program("the probe", ())
+    return Part("stand-in", "The stand-in for DataWarehouse alone", speeds, [probe])
 
 
 def _backlog(options: Options) -> Part:
