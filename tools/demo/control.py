@@ -54,7 +54,7 @@ class Member:
 
     @property
     def state(self) -> str:
-        """up, frozen or down; with its exit code if this program ended the process."""
+        """The state: up, frozen or down, with an exit code if this program ended the process."""
         if self.process.running:
             return "frozen" if self.frozen else "up"
         return "down" if self.code is None else f"down, exit code {self.code}"

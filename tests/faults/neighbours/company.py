@@ -43,7 +43,7 @@ class Company:
 
 @contextmanager
 def gathered(scene: Scene, port: int) -> Iterator[Company]:
-    """Add publishers and hosts to a scene; delete the queues of the daemon, at `port`, at the end."""
+    """Add publishers and hosts to a scene with the daemon at `port`; delete its queues at last."""
     good, bad, aside = publishers = [
         Publisher(scene.stage.rabbitmq, scene.stage.exchange) for _ in range(3)
     ]

@@ -1,4 +1,4 @@
-"""The benchmark of look-ups, with a few records."""
+"""The benchmark of lookups, with a few records."""
 
 import re
 

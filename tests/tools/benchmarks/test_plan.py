@@ -1,4 +1,4 @@
-"""What is measured, and with how much."""
+"""The parts of the benchmark, and their numbers of notifications."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tools.benchmarks.plan import notifications, parts
 
 
 def test_by_default_a_backlog_and_a_rate_with_and_without_merge_requests() -> None:
-    """What takes a few minutes."""
+    """The default takes a few minutes."""
     planned = parts(read([]))
 
     assert [part.name for part in planned] == ["backlog", "rate"]
