@@ -46,7 +46,7 @@ ARG VERSION
 ARG REVISION
 ARG CREATED
 LABEL org.opencontainers.image.title="cki-notifier" \
-      org.opencontainers.image.description="Tells outside testers over Kafka that a CKI kernel is ready for their tests" \
+      org.opencontainers.image.description="Publishes a Kafka message when a CKI kernel is ready for outside labs to test" \
       org.opencontainers.image.licenses="GPL-3.0-or-later" \
       org.opencontainers.image.source="https://gitlab.com/cki-project/cki-notifier" \
       org.opencontainers.image.version="$VERSION" \

@@ -1,3 +1,3 @@
-"""Tells outside testers over Kafka that a CKI kernel is ready for their tests."""
+"""Publishes a Kafka message when a CKI kernel is ready for outside labs to test."""
 
 __version__ = "0.1.0"

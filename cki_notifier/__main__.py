@@ -1,4 +1,4 @@
-"""``python -m cki_notifier``, and the command ``cki-notifier``: what comes before all else."""
+"""The entry point of ``python -m cki_notifier`` and of the command ``cki-notifier``."""
 
 import signal
 import sys
@@ -7,12 +7,12 @@ from cki_notifier.workers import signals
 
 
 def main() -> int:
-    """Make the process ready for the command line, and run it; return the exit code."""
+    """Prepare the process, run the command line, and return the exit code."""
     try:
         is_daemon = len(sys.argv) == 1
         if is_daemon:
             signals.block()
-        # What these import takes a second, in which a signal may come.
+        # These imports take a second, and a signal may arrive meanwhile.
         from cki_notifier import cli  # noqa: PLC0415  # see above
         from cki_notifier.telemetry import streams  # noqa: PLC0415  # see above
 
@@ -22,7 +22,7 @@ def main() -> int:
         try:
             return cli.main()
         finally:
-            # What can't be written now can't be at the interpreter's end either.
+            # Flush here: a failure at the interpreter's end would change the exit code.
             streams.write(sys.stdout, "")
             streams.write(sys.stderr, "")
     except KeyboardInterrupt:

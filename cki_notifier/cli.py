@@ -60,11 +60,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OK, _UNSHOWN, _FAULTY = 0, 1, 2
-#: The main thread looks after the daemon's so often, in seconds; and so often when it is stopping.
+#: Between two looks of the main thread at the daemon's, in seconds: running, and stopping.
 _WATCH_SECONDS, _STOPPING_WATCH_SECONDS = 1.0, 0.05
-#: So many dead letters are shown, and read within so long, in seconds: an answer as a whole has 10.
+#: For the status page: the most dead letters, and the seconds to read them. An answer has 10.
 _MOST_LETTERS, _LETTERS_SECONDS = 1000, 8.0
-#: For the last line of who is in a hurry, in seconds.
+#: For writing the last line after a second signal, in seconds.
 _LAST_LINE_SECONDS = 0.2
 
 
@@ -85,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose help fails where it can't be printed, as all else that is only printed."""
+    """A parser that ends with exit code 1 if it can't print its help."""
 
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
-        """Print a text of argparse's, which itself would not say that it couldn't."""
+        """Print a text of argparse, which ignores errors itself."""
         if file is not sys.stdout:
             streams.write(sys.stderr, message)
         elif not show_text(message):
@@ -99,8 +99,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     whole = _Parser(
         prog="cki-notifier",
-        description="Tells outside testers over Kafka that a CKI kernel is ready for their tests. "
-        "Without arguments it is the daemon; its configuration comes from the environment.",
+        description="Publish a Kafka message when a CKI kernel is ready for outside labs to test. "
+        "Without arguments, run the daemon. All configuration comes from environment variables.",
         epilog=EPILOG,
     )
     whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "schema",
         help="print the JSON Schema of the ready-for-test message",
-        description="Prints the JSON Schema of the ready-for-test message. Needs no configuration.",
+        description="Print the JSON Schema of the ready-for-test message. Needs no configuration.",
     )
     add_explain(commands)
     add_audit(commands)
@@ -117,10 +117,11 @@ def parser() -> argparse.ArgumentParser:
     add_doctor(commands)
     completing = commands.add_parser(
         "completion",
-        help="print what lets a shell complete these commands",
-        description="Prints what lets a shell complete these commands. bash, in ~/.bashrc: "
-        'eval "$(cki-notifier completion bash)"; zsh: into a file _cki-notifier in a folder of '
-        "$fpath; fish: into ~/.config/fish/completions/cki-notifier.fish.",
+        help="print a completion script for a shell",
+        description="Print a completion script for a shell. For bash, add "
+        'eval "$(cki-notifier completion bash)" to ~/.bashrc. For zsh, save the script as '
+        "_cki-notifier in a folder of $fpath. For fish, save it as "
+        "~/.config/fish/completions/cki-notifier.fish.",
     )
     completing.add_argument("shell", choices=("bash", "zsh", "fish"))
     return whole
@@ -135,7 +136,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if fault:
         whole.error(fault)
     if parsed.dry_run and parsed.status is None:
-        parsed.status = Status.UNKNOWN.value  # which leads to what the checkout is ready for
+        parsed.status = Status.UNKNOWN.value  # the stage that the checkout has reached
     return parsed
 
 
@@ -151,7 +152,7 @@ def _notify(parsed: argparse.Namespace) -> int:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    from cki_notifier.doctor import command  # noqa: PLC0415  # only who asks for it
+    from cki_notifier.doctor import command  # noqa: PLC0415  # only on request
 
     return command.run(parsed)
 
@@ -179,14 +180,14 @@ def _schema(_parsed: argparse.Namespace) -> int:
 
 
 def _completion(parsed: argparse.Namespace) -> int:
-    import shtab  # noqa: PLC0415  # only who asks for it
+    import shtab  # noqa: PLC0415  # only on request
 
     return _OK if show_text(shtab.complete(parser(), parsed.shell)) else _UNSHOWN
 
 
 def _audit(parsed: argparse.Namespace) -> int:
-    # It knows how to talk to a Pushgateway, which the daemon never does.
-    from cki_notifier.audit import command  # noqa: PLC0415  # only who asks for it
+    # It imports the Pushgateway's client, which the daemon does not need.
+    from cki_notifier.audit import command  # noqa: PLC0415  # only on request
 
     config = read_config(needs_rabbitmq=False, check_kafka=setting_faults)
     log.set_up(config.logging_level, config.logging_format)
@@ -217,12 +218,12 @@ def _loader(config: Config) -> Loader:
 def _sources(
     config: Config, *, most: int | None = None, has_extras: bool = True
 ) -> tuple[DataWarehouse, Loader]:
-    """Return the warehouse, and what loads from it and from the other services.
+    """Return DataWarehouse's client and the loader for all services.
 
     Args:
         config: of the process.
-        most: so many requests are under way at once; None for any number.
-        has_extras: whether messages have what they can do without.
+        most: the most requests at a time, None for no limit.
+        has_extras: whether messages get their optional parts.
     """
     shares = shares_of(config.in_flight)
     transfers = Transfers(certificate_authorities(), most)
@@ -275,8 +276,8 @@ def _daemon(config: Config) -> int:
     signals.block()
     streams.unblock()
     if config.sentry_dsn is not None:
-        # It is large, and most have none.
-        from cki_notifier.telemetry.sentry import report_errors  # noqa: PLC0415  # only who has one
+        # A large import that few need.
+        from cki_notifier.telemetry.sentry import report_errors  # noqa: PLC0415  # only if set
 
         report_errors(config, config.sentry_dsn)
     website = Website(config.metrics_port) if config.metrics_port else None
@@ -308,11 +309,13 @@ def _daemon(config: Config) -> int:
 
 
 def _introduction(config: Config, rabbitmq: RabbitMQConfig) -> str:
-    """Say what this process is, and what it talks to."""
+    """Describe the process and its connections."""
     kafka = config.kafka
     queue = rabbitmq.queue if config.sends else "a temporary queue"
     hosts = " ".join(rabbitmq.hosts)
-    sends = f"to {kafka.topic} at {kafka.settings['bootstrap.servers']}" if kafka else "nowhere"
+    sends = (
+        f"to {kafka.topic} at {kafka.settings['bootstrap.servers']}" if kafka else "without Kafka"
+    )
     port = config.metrics_port
     return (
         f"cki-notifier {__version__} starts: environment {config.environment or 'none'}; "
@@ -323,25 +326,25 @@ def _introduction(config: Config, rabbitmq: RabbitMQConfig) -> str:
 
 
 def _watch(daemon: Daemon, seconds: float) -> None:
-    """Run the daemon in the thread that does all its I/O; stop it at the first signal.
+    """Run the daemon in its I/O thread; stop it at the first signal.
 
     Args:
         daemon: to be run.
-        seconds: after the signal, for finishing what is in flight. A broker that does not even
-            answer our goodbye gets a little more, and is then left without one.
+        seconds: for work in flight after the signal. Closing the connections may take
+            ``GOODBYE_SECONDS`` more.
     """
     endings = signals.endings()
     if signal.sigtimedwait(endings, 0):
-        return  # it came while we were starting
+        return  # the signal came during the start
     thread = start_vital("rabbitmq", daemon.run)
     while not signal.sigtimedwait(endings, _WATCH_SECONDS):
         pass
-    logger.warning("stopping: no new work; what is in flight is finished, for %.0f s", seconds)
+    logger.warning("stopping: taking no new work; work in flight has %.0f s to finish", seconds)
     daemon.stop()
     end = time.monotonic() + seconds + GOODBYE_SECONDS
     while thread.is_alive() and time.monotonic() < end:
-        # A terminal that goes away may send SIGHUP twice, which is no sign of hurry.
+        # A closing terminal may send SIGHUP twice, so SIGHUP is not urgent.
         if received := signal.sigtimedwait(signals.URGENT, _STOPPING_WATCH_SECONDS):
-            logger.error("a second signal: ending at once; what is in flight stays in the queue")
+            logger.error("second signal: ending at once; notifications in flight stay in the queue")
             streams.drain(_LAST_LINE_SECONDS)
             os._exit(128 + received.si_signo)

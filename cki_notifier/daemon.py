@@ -1,4 +1,4 @@
-"""The daemon: consumer, lanes, pipeline and settling put together, and taken apart in order."""
+"""The daemon: connects consumer, lanes, pipeline and republisher, and stops them in order."""
 
 import logging
 import threading
@@ -42,11 +42,10 @@ from cki_notifier.workers.shares import shares_of
 
 logger = logging.getLogger(__name__)
 
-#: For all that is done for one notification, in seconds: far below the 30 minutes after which
-#: RabbitMQ takes a delivery back that nobody settled.
+#: The time for one notification, in seconds: far below RabbitMQ's acknowledgement timeout of 30
+#: minutes.
 NOTIFICATION_SECONDS = 600.0
-#: What is handled, and what is put into other queues, is bounded in bytes as well: a notification
-#: may have any size.
+#: The limits in bytes for notifications in progress, and for unconfirmed copies.
 _MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -56,12 +55,12 @@ class Daemon:
     Args:
         config: of the whole process.
         rabbitmq: its part for RabbitMQ.
-        pipeline: what is done with each notification.
-        outcomes: is told what became of each.
-        unsettled: is told of what nothing became yet.
+        pipeline: handles each notification.
+        outcomes: gets the result of each.
+        unsettled: gets those in flight.
 
     Attributes:
-        liveness: how the loop that talks to RabbitMQ does.
+        liveness: the state of the loop that talks to RabbitMQ.
     """
 
     def __init__(
@@ -101,22 +100,22 @@ class Daemon:
         )
 
     def run(self) -> None:
-        """Consume; after :meth:`stop`, return when what is in flight is done, or time is over."""
+        """Consume; after :meth:`stop`, return when nothing is in flight, or the time is over."""
         self._consumer.run()
 
     def stop(self) -> None:
-        """Take no new work; from any thread."""
+        """Start no new work; from any thread."""
         self._stop_by = time.monotonic() + self._config.shutdown_seconds
         if not self._consumer.has_orphans:
             self._interrupt()
         self._stopping.set()
 
     def lose(self) -> None:
-        """Note that the broker hands out again what is not settled."""
+        """Note that RabbitMQ redelivers the unsettled notifications."""
         self._unsettled.lose()
 
     def look(self) -> None:
-        """See to the copies that can't be put where they belong, and tell of them."""
+        """Move copies that a queue refuses, and report them."""
         held = self._republisher
         held.relieve()
         self.liveness.held_up = held.troubles
@@ -125,22 +124,23 @@ class Daemon:
         )
 
     def is_overfull(self) -> bool:
-        """Tell whether the copies that are not confirmed take up too much memory."""
+        """Return whether unconfirmed copies take too much memory."""
         return self._republisher.bytes > _MOST_BYTES
 
     def _interrupt(self) -> None:
-        """Begin nothing more, and let nobody wait."""
+        """Start no new work, and end all waits."""
         self._lanes.stop()
         self._interrupting.set()
 
     def has_emptied(self) -> bool:
-        """Tell whether all that was handed out is handled."""
+        """Return whether all deliveries are handled."""
         return not self._lanes.left and not self._republisher.waiting
 
     def has_drained(self) -> bool:
-        """Tell whether nothing is in flight any more, or the time for waiting is over.
+        """Return whether nothing is in flight, or the time to stop is over.
 
-        What waits for its turn stays in the queue, unless that was deleted: then it is finished.
+        Notifications that have not begun stay in the queue. If the queue is gone, the daemon
+        finishes them.
         """
         has_orphans = self._consumer.has_orphans and not self._interrupting.is_set()
         if self.has_emptied() if has_orphans else self._lanes.idle and self._republisher.idle:
@@ -148,21 +148,21 @@ class Daemon:
         if time.monotonic() < self._stop_by:
             return False
         if has_orphans:
-            text = "time is over; %d notifications of a queue that was deleted are lost"
+            text = "the time to stop is over: %d notifications of the deleted queue are lost"
             logger.error(text, self._lanes.left)
         else:
-            logger.warning("time is over; what is in flight still stays in the queue")
+            logger.warning("the time to stop is over: RabbitMQ redelivers notifications in flight")
         self._interrupt()
         return True
 
     def deliver(self, delivery: Delivery) -> None:
-        """Decide about a delivery what needs nothing loaded; have a worker handle it else."""
+        """Handle a delivery at once if it needs no request, else in a worker."""
         properties, trail = delivery.properties, Trail()
         is_repeat = may_be_repeat(properties.headers, redelivered=delivery.redelivered)
         envelope = Envelope(properties.message_id, properties.timestamp, is_repeat)
         try:
             notification, ignored = self._pipeline.begin(delivery.body, envelope, trail)
-        except Exception as error:  # noqa: BLE001  # told apart, and told of, where it is handled
+        except Exception as error:  # noqa: BLE001  # _on_failure reports every kind
             delivery = replace(delivery, identity=identify(delivery.body, envelope))
             self._on_failure(delivery, error, delivery.received)
             return
@@ -186,7 +186,7 @@ class Daemon:
             self._on_failure(delivery, held, delivery.received)
 
     def _on_manual_run(self, run: ManualRun) -> None:
-        """Tell of what somebody did by hand."""
+        """Report a run by hand."""
         metrics.manual_runs.labels(run.outcome).inc()
         text = "%s by hand, by %s at %s: checkout=%s status=%s reason=%s"
         when = run.when.isoformat(timespec="seconds")
@@ -200,7 +200,7 @@ class Daemon:
     def _handle(self, delivery: Delivery, notification: Notification) -> None:
         """Handle a delivery in a worker thread and settle it."""
         if not self._consumer.is_current(delivery):
-            return  # it waited while the connection was lost, and is handed out again
+            return  # the connection was lost meanwhile, so RabbitMQ redelivers it
         started, trail = time.monotonic(), Trail()
         with about(delivery.identity):
             try:
@@ -211,8 +211,8 @@ class Daemon:
                 deadline.check()
                 outcome = self._pipeline.handle(notification, deadline, trail)
             except Interrupted as error:
-                logger.info("%s; it stays in the queue", error)
-            except Exception as error:  # noqa: BLE001  # told apart, and told of, there
+                logger.info("%s: the notification stays in the queue", error)
+            except Exception as error:  # noqa: BLE001  # as above
                 self._on_failure(delivery, error, started, trail)
             else:
                 self._on_outcome(delivery, outcome, started, trail)
@@ -253,7 +253,7 @@ class Daemon:
     def _on_failure(
         self, delivery: Delivery, error: Exception, started: float, trail: Trail = SILENT
     ) -> None:
-        """Have a copy of what failed put where it belongs; where nothing is sent, only say so."""
+        """Have a copy of a failed notification published; a dry run only prints the result."""
         destination = destination_of(
             error,
             self._history_of(delivery),
@@ -285,7 +285,7 @@ class Daemon:
     def _on_copy(
         self, delivery: Delivery, failed: Result, started: float, destination: Destination
     ) -> None:
-        """Settle what is safe in another queue, which may be another one than was meant."""
+        """Settle a notification whose copy is confirmed, perhaps in another queue than intended."""
         result = replace(failed, outcome=destination.outcome, reason=destination.reason)
         if not destination.is_final:
             until = datetime.now(UTC) + timedelta(seconds=destination.delay)
@@ -295,7 +295,7 @@ class Daemon:
         self._settle(delivery, result, started)
 
     def _settle(self, delivery: Delivery, result: Result, started: float) -> None:
-        """Acknowledge what is sent, ignored, or safe in another queue, and tell of it."""
+        """Acknowledge a notification that has its outcome, and report it."""
         self._consumer.acknowledge(delivery)
         self._unsettled.settle(delivery.key)
         seconds = time.monotonic() - started
@@ -305,8 +305,8 @@ class Daemon:
 
 
 def _tell(error: Exception, failed: Result, destination: Destination) -> None:
-    """Log what failed, unless it is a part of an outage that the log tells of already."""
-    if not isinstance(error, NotifierError):  # it must not cost a notification: tried again
+    """Log a failure, at INFO if it is part of an outage that the log has already."""
+    if not isinstance(error, NotifierError):  # the notification is retried nevertheless
         logger.error("a bug", exc_info=error)
     fields = {"outcome": failed.outcome, "reason": failed.reason}
     if destination.is_final:

@@ -1,6 +1,6 @@
 """The whole way of a notification: parse, filter, load, route, build, publish.
 
-What may have been handled before is looked up in the topic first, and once more before it is sent.
+A possible repeat starts with a lookup in the topic, and has another one just before publishing.
 """
 
 import random
@@ -31,46 +31,48 @@ from cki_notifier.rules.rule import first_match
 from cki_notifier.sources.load import Loader
 from cki_notifier.workers.deadline import Deadline
 
-#: While Kafka answers, what somebody handed to it is in the topic after so long, in seconds. Up to
-#: as much is added by chance, so that two who hold copies of a notification don't look at once.
+#: The time after which a message handed to Kafka is in the topic, in seconds, while Kafka answers.
+#: Jitter of up to as much keeps two processes with copies of a notification from looking at once.
 _ARRIVAL_SECONDS = 1.0
 
 
 class Publishes(Protocol):
-    """Whatever takes a record and returns when it is safe: Kafka, or one who only shows it."""
+    """Takes a record and returns when it is safe: Kafka, or a dry run that only shows it."""
 
     def publish(self, record: Record, deadline: Deadline) -> Position | None:
-        """Return where the record is when it is delivered, None where nothing is sent.
+        """Return the position of the delivered record, None in a dry run.
 
-        Raises a NotifierError otherwise.
+        Raises:
+            NotifierError: the record is not known to be delivered.
         """
 
 
 class Remembers(Protocol):
-    """Whatever knows which events were published: the topic."""
+    """Knows which events were published: the topic."""
 
     def find(self, event_id: str, existed_at: datetime | None, deadline: Deadline) -> str | None:
-        """Return the type of an event that was published, None for another one.
+        """Return the type of a published event, None for another one.
 
-        Raises a NotifierError when it can't be told.
+        Raises:
+            NotifierError: the answer is unknown.
         """
 
 
 class Announcement(Struct, frozen=True):
-    """A message that is to be sent, and at which stage."""
+    """A message to publish, and its stage."""
 
     stage: Stage
     message: ReadyForTest
 
 
 class Pipeline:
-    """Decides for each notification whether outside testers hear of it, and tells them.
+    """Decides for each notification whether it becomes a message, and publishes that.
 
     Args:
-        loader: asks the services.
+        loader: requests documents from the services.
         publisher: takes the records.
-        source: the warehouse's address, by which consumers know where events come from.
-        ledger: knows what was published; None where nothing is.
+        source: DataWarehouse's address, the source of the events.
+        ledger: knows the published events; None in a dry run.
     """
 
     def __init__(
@@ -85,15 +87,15 @@ class Pipeline:
     def begin(
         body: bytes, envelope: Envelope = NO_ENVELOPE, trail: Trail = SILENT
     ) -> tuple[Notification, Ignored | None]:
-        """Parse a body and decide what needs nothing loaded; never waits.
+        """Parse a body and apply the rules that need no request; never waits.
 
         Args:
-            body: as it came.
-            envelope: what came with it.
-            trail: where each rule's explanation goes when it is ignored.
+            body: as received.
+            envelope: its AMQP properties.
+            trail: gets the rules' explanations if the notification is ignored.
 
         Returns:
-            The notification, and what was decided, None when more has to be known.
+            The notification, and the decision, None if it needs requests.
 
         Raises:
             Malformed: the body is no notification.
@@ -111,10 +113,10 @@ class Pipeline:
         Args:
             notification: any.
             deadline: for everything together.
-            trail: where each rule's explanation goes.
+            trail: gets the rules' explanations.
 
         Raises:
-            NotifierError: its class says what is to be done with the notification.
+            NotifierError: its class decides what happens to the notification.
         """
         if sent := self._sent_before(notification, deadline):
             return sent
@@ -126,12 +128,12 @@ class Pipeline:
     def decide(
         self, notification: Notification, deadline: Deadline, trail: Trail = SILENT
     ) -> Announcement | Ignored:
-        """Apply the rules, cheap ones first, and load between them what the next ones need.
+        """Apply the rules, cheap ones first, and load the documents for the next ones in between.
 
         Args:
             notification: any.
             deadline: for everything together.
-            trail: where each rule's explanation goes.
+            trail: gets the rules' explanations.
 
         Raises:
             NotifierError: as :meth:`handle`.
@@ -160,7 +162,7 @@ class Pipeline:
     def announce(
         self, announcement: Announcement, notification: Notification, deadline: Deadline
     ) -> Sent:
-        """Send the message and return when it is safe; raises as :meth:`handle`."""
+        """Publish the message and return when Kafka confirmed it; raises as :meth:`handle`."""
         if notification.may_be_repeat:
             deadline.pause(_ARRIVAL_SECONDS * random.uniform(1, 2))  # noqa: S311  # jitter
             if sent := self._sent_before(notification, deadline):
@@ -177,7 +179,7 @@ class Pipeline:
         return Sent(announcement.stage, merge_request, position=position, message=record.value)
 
     def _sent_before(self, notification: Notification, deadline: Deadline) -> Sent | None:
-        """Look in the topic for the message of what may have been handled before."""
+        """Look up the message of a possible repeat in the topic."""
         if self._ledger is None or not notification.may_be_repeat:
             return None
         found = self._ledger.find(notification.event_id, notification.existed_at, deadline)

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: real brokers for the whole run, services for each test."""
+"""Fixtures of several rooms: real brokers for the whole run, services for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ def elsewhere() -> Iterator[Warehouse]:
 
 @pytest.fixture
 def transfers() -> Iterator[Transfers]:
-    """What makes the HTTP transfers."""
+    """The HTTP transfers."""
     transfers = Transfers(certificate_authorities())
     yield transfers
     transfers.close()

@@ -1,4 +1,4 @@
-"""Whatever comes in, from RabbitMQ or from a service, ends in an outcome the design knows."""
+"""Any input, from RabbitMQ or from a service, ends in one of the known outcomes."""
 
 import copy
 import json

@@ -95,7 +95,7 @@ def test_help_tells_all_options_and_exit_codes() -> None:
     for word in (
         *("--status", "--checkout-id", "--dry-run", "--json", "--version", "schema", "doctor"),
         *("build_setups_finished", "ready_to_report", "unknown"),
-        *("checkout_issueoccurrences_changed", "0 sent", "3 a rule ignored it", "1 it", "2 wrong"),
+        *("checkout_issueoccurrences_changed", "0 sent", "1 failed", "2 wrong", "3 a rule"),
     ):
         assert word in " ".join(result.stdout.split())
 
@@ -134,7 +134,7 @@ def test_schema_prints_the_messages_json_schema() -> None:
     ],
 )
 def test_wrong_usage(arguments: tuple[str | bytes, ...], text: str) -> None:
-    """What can't be meant is explained, and nothing is begun."""
+    """Wrong usage leads to an explanation, and the command does nothing."""
     result = run(*arguments, environ=full_environment())
     assert (result.returncode, result.stdout) == (WRONG, "")
     assert text in result.stderr
@@ -182,14 +182,14 @@ def test_all_faults_are_listed_before_anything_is_connected(
 def test_what_is_required_depends_on_the_run(
     arguments: tuple[str, ...], where: str | None, missing: str
 ) -> None:
-    """The daemon needs RabbitMQ, sending needs Kafka, and everybody needs the warehouse."""
+    """The daemon needs RabbitMQ, sending needs Kafka, and every command needs DataWarehouse."""
     environ = {"CKI_DEPLOYMENT_ENVIRONMENT": where} if where else {}
     assert faults_of(run(*arguments, environ=environ)) == missing.split()
 
 
 @pytest.mark.parametrize("content", ["no.such.setting=1\n", "acks=0\n", None])
 def test_a_wrong_kafka_properties_file_is_named(tmp_path: Path, content: str | None) -> None:
-    """Whatever is wrong with the file, it is reported under its variable."""
+    """The report of any fault in the file names its variable."""
     path = tmp_path / "client.properties"
     if content is not None:
         path.write_text(f"sasl.password=hush\n{content}")
@@ -201,7 +201,7 @@ def test_a_wrong_kafka_properties_file_is_named(tmp_path: Path, content: str | N
 def test_a_metrics_port_that_is_taken_is_a_fault_of_the_configuration(
     services: dict[str, socket.socket],
 ) -> None:
-    """It is found only when the port is bound, but reported alike, and nothing was connected."""
+    """Binding the port finds it, before any connection; the report is like the others."""
     taken = str(services["jira"].getsockname()[1])
     changes = {"CKI_METRICS_ENABLED": "true", "CKI_METRICS_PORT": taken}
     result = run(environ=environment(**(addresses(services) | changes)))

@@ -10,7 +10,7 @@ from cki_notifier.dead_letters.arguments import REASONS
 from cki_notifier.notification.models import Status
 
 COMMANDS = {"audit", "completion", "dead-letters", "doctor", "explain", "schema"}
-#: What is typed, and what a shell has to offer for the last word.
+#: A typed line, and the shell's offers for its last word.
 TYPED = [
     ("cki-notifier ", COMMANDS),
     ("cki-notifier d", {"dead-letters", "doctor"}),

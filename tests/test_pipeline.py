@@ -1,4 +1,4 @@
-"""The whole way of a notification: what is decided, in which order, and what is loaded for it."""
+"""The whole way of a notification: the decisions, their order, and the requests for them."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ from cki_notifier.workers.deadline import Deadline
 from tests import factories
 from tests.factories.contract import received
 
-#: What is asked for when nothing ends it before.
+#: The requests of a notification that no rule ignores.
 ALL = ("checkout", "rest", "merge request")
 TRIAGED = Status.ISSUEOCCURRENCES_CHANGED
 NO_FLAGS = {"ready_to_report": False, "notification_sent_build_setups_finished": False}
@@ -49,7 +49,7 @@ class KnowingLoader(Loader):
         self.asked: list[tuple[str, object]] = []
 
     def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:
-        """Tell of the checkout alone where its stage is not known yet."""
+        """Return the checkout alone where its stage is unknown."""
         assert deadline.remaining() > 0
         assert checkout_id == self.known.checkout.id
         self.asked.append(("checkout", stage))
@@ -63,7 +63,7 @@ class KnowingLoader(Loader):
         return self.known
 
     def merge_request(self, checkout: Checkout, deadline: Deadline) -> MergeRequest | None:
-        """Tell of the merge request."""
+        """Return the merge request."""
         assert deadline.remaining() > 0
         assert checkout == self.known.checkout
         self.asked.append(("merge request", None))
@@ -72,7 +72,7 @@ class KnowingLoader(Loader):
     def with_issues(
         self, merge_request: MergeRequest | None, deadline: Deadline
     ) -> MergeRequest | None:
-        """Tell of the issues, which only a message needs."""
+        """Add the issues, which only a message needs."""
         assert deadline.remaining() > 0
         self.asked.append(("issues", None))
         return merge_request
@@ -207,7 +207,7 @@ def test_every_reason_is_covered_here() -> None:
 def test_a_status_leads_to_its_message(
     status: str, misc: dict[str, Any], expected: str, stages: list[Stage | None]
 ) -> None:
-    """What the stage needs is loaded at once, for unknown as soon as the checkout tells it."""
+    """The loader gets the stage at once, or as soon as the checkout shows it."""
     loader = knowing(misc=misc)
 
     assert decided(loader, factories.notification(status)) == expected
@@ -216,7 +216,7 @@ def test_a_status_leads_to_its_message(
 
 
 def test_a_checkout_without_a_merge_request_goes_all_the_way() -> None:
-    """Nothing is superseded where there is nothing to be superseded by."""
+    """No pipeline supersedes a checkout without a merge request."""
     loader = KnowingLoader(factories.loaded(), None)
     notification = factories.notification()
     decision = Pipeline(loader, Kept(), "").decide(notification, Deadline(60))
@@ -236,7 +236,7 @@ def test_a_decision_is_explained_from_the_first_rule_to_the_route() -> None:
 
 
 def test_an_unknown_status_is_explained_by_the_flags() -> None:
-    """Both flags are told when neither says that a stage is reached."""
+    """The explanation has both flags when neither shows a reached stage."""
     trail = Trail()
     decided(knowing(misc=NO_FLAGS), factories.notification("unknown"), trail)
 
@@ -294,7 +294,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_in_the_topic_already_is_not_even_loaded() -> None:
-    """The outcome is what it was the first time: sent, whatever the rules would say today."""
+    """The outcome is that of the first time, sent, even if a rule would ignore it today."""
     loader, kept, topic = knowing(CASES[10]), Kept(), Topic(POST)
     notification = repeated()
     outcome = Pipeline(loader, kept, "", topic).handle(notification, Deadline(60))
@@ -305,7 +305,7 @@ def test_what_is_in_the_topic_already_is_not_even_loaded() -> None:
 
 
 def test_what_arrived_meanwhile_is_not_sent() -> None:
-    """It is looked up once more just before it would be sent."""
+    """A second lookup comes just before publishing."""
     kept, topic = Kept(), Topic(None, "org.cki-project.ready-for-test.pre")
     outcome = Pipeline(knowing(), kept, "", topic).handle(repeated(), Deadline(60))
 
@@ -344,7 +344,7 @@ def test_what_is_ignored_or_malformed_is_not_published() -> None:
 
 
 def test_what_could_not_be_published_is_not_said_to_be_sent() -> None:
-    """The publisher's error goes on to whoever settles the notification."""
+    """The publisher's error reaches the caller, which settles the notification."""
     pipeline = Pipeline(knowing(), Kept(Unavailable("kafka", "it is down")), "")
 
     with pytest.raises(Unavailable, match="kafka: it is down"):

@@ -18,7 +18,7 @@ from tools.stand_ins import documents
 from tools.stand_ins.documents import sample
 
 MESSAGES = {Stage.PRE_TEST: "message-pre-test", Stage.POST_TEST: "message-post-test"}
-#: What of a checkout's document KCIDB knows; the rest is the warehouse's own.
+#: The parts of a checkout's document that KCIDB knows; the rest is DataWarehouse's own.
 KCIDB_LISTS = ("checkouts", "builds", "tests")
 #: The versions whose tests may have the status MISS.
 KCIDB_VERSIONS = (kcidb.V4_2, kcidb.V4_3, kcidb.V4_4, kcidb.V4_5)
@@ -51,12 +51,12 @@ def test_the_documents_make_the_messages(stage: Stage, loaded: Loaded) -> None:
 
 @pytest.mark.parametrize("name", MESSAGES.values())
 def test_the_sample_messages_match_the_schema(name: str) -> None:
-    """What consumers are shown as an example is what they get."""
+    """Consumers get messages like those in the examples."""
     VALIDATOR.validate(sample(name))
 
 
 def test_the_sample_notification_is_about_the_sample_checkout() -> None:
-    """It says of it what the warehouse says."""
+    """Notification and DataWarehouse agree about the checkout."""
     notification, checkout = parse(text("notification-ready-to-report")), everything().checkout
 
     assert notification.checkout_id == checkout.id

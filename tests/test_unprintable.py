@@ -34,7 +34,7 @@ def run(script: str, *arguments: str, environ: dict[str, str] | None = None) -> 
 
 @pytest.fixture(name="environ")
 def _environ(services: Services) -> dict[str, str]:
-    """Return the environment of a dry run, with a checkout in the warehouse."""
+    """Return the environment of a dry run, with a checkout in DataWarehouse."""
     checkout = documents.checkout(ID)
     services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     warehouse = services.warehouse
@@ -56,7 +56,7 @@ def _environ(services: Services) -> dict[str, str]:
 def test_a_message_is_whole_in_any_encoding(
     environ: dict[str, str], changes: dict[str, str], form: tuple[str, ...]
 ) -> None:
-    """What the encoding does not know is escaped as JSON does."""
+    """Characters outside the encoding are escaped as in JSON."""
     encoding = changes.get("PYTHONIOENCODING", "")
     ended = subprocess.run(
         [sys.executable, "-m", "cki_notifier", *DRY, *form],
@@ -77,10 +77,10 @@ def test_a_message_is_whole_in_any_encoding(
 def test_a_dry_run_that_can_not_be_shown_fails(
     environ: dict[str, str], form: tuple[str, ...]
 ) -> None:
-    """Nothing was done then, and the reason is told."""
+    """The command does nothing then, and prints the reason."""
     ended = run('"$@" >/dev/full', *DRY, *form, environ=environ)
     assert ended.returncode == 1
-    assert "this can't be printed: [Errno 28]" in ended.stderr
+    assert "can't print to standard output: [Errno 28]" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "Exception" not in ended.stderr
 
@@ -101,7 +101,7 @@ def test_what_is_only_printed_fails_where_it_can_not_be(arguments: tuple[str, ..
     """And the reason is told, once."""
     ended = run('"$@" >/dev/full', *arguments)
     assert ended.returncode == 1
-    assert ended.stderr.count("can't be printed") == 1
+    assert ended.stderr.count("can't print") == 1
     assert "Exception" not in ended.stderr
 
 
@@ -122,5 +122,5 @@ def test_a_message_that_is_sent_is_sent_though_it_can_not_be_shown(stage: Stage)
         environ=environment(**stage.environment),
     )
     assert ended.returncode == 0
-    assert "can't be printed" in ended.stderr
+    assert "can't print" in ended.stderr
     assert [record.key for record in stage.records(1)] == [ID]

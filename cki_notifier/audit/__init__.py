@@ -1,5 +1,5 @@
-"""``cki-notifier audit``: what should have been announced, and was not.
+"""``cki-notifier audit``: finds lost messages, which are missing from the topic.
 
-The warehouse knows which checkouts reached which stage, the topic knows what was announced; the
-audit compares the two. It only reads, unless it is asked to send what is missing.
+DataWarehouse knows the stages that checkouts reached, the topic has the messages. The audit
+compares the two. It only reads, unless ``--send`` publishes the missing messages.
 """

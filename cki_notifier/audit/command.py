@@ -1,4 +1,4 @@
-"""``cki-notifier audit``: reads, compares, reports, and sends where that is asked for."""
+"""``cki-notifier audit``: reads, compares, reports, and sends with ``--send``."""
 
 import argparse
 import logging
@@ -23,23 +23,23 @@ from cki_notifier.notification.models import Stage
 from cki_notifier.pipeline import Pipeline
 from cki_notifier.sources.datawarehouse import DataWarehouse, Unreadable
 from cki_notifier.telemetry.output import Output
-from cki_notifier.telemetry.terminal import agreed, progress, show
+from cki_notifier.telemetry.terminal import agreed, progress, show, show_unprintable
 from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
 DONE, MISSING, WRONG, UNDECIDED = 0, 1, 2, 3
 
-#: For all of it, in seconds.
+#: For the whole audit, in seconds.
 _SECONDS = 12 * 3600.0
-#: For one reading of the topic, while Kafka is away, in seconds.
+#: For one reading of the topic while Kafka does not answer, in seconds.
 _TOPIC_SECONDS = 600.0
-#: The clocks of the warehouse and of Kafka may differ so much.
+#: The clocks of DataWarehouse and Kafka may differ by this.
 _MARGIN = timedelta(hours=1)
-#: What was missing is looked for once more so long after the audit began, in seconds: it may have
-#: been on its way.
+#: From the audit's beginning to the second look for missing messages, which may have been in
+#: flight, in seconds.
 _ON_ITS_WAY_SECONDS = 5.0
-#: For a look into the queues, in seconds.
+#: For reading the queues, in seconds.
 _QUEUES_SECONDS = 120.0
 
 
@@ -52,11 +52,11 @@ def run(
         config: of the process.
         parsed: the arguments.
         warehouse: lists the checkouts.
-        pipeline: decides, and sends where that is asked for.
+        pipeline: decides, and sends with ``--send``.
 
     Returns:
-        The exit code: 0 nothing is missing, 1 something is, 2 wrong usage or configuration, 3 it
-        could not be decided.
+        The exit code: 0 nothing is missing, 1 messages are missing, 2 wrong usage or configuration,
+        3 some stages are undecided.
     """
     if fault := _fault_of(config, parsed):
         show(f"cki-notifier audit: {fault}")
@@ -68,17 +68,17 @@ def run(
             audit.go(warehouse, pipeline)
             code = audit.report(pipeline)
         except KeyboardInterrupt:
-            show("")  # below what was typed
+            show("")  # below the line with ^C
             show("interrupted")
             return 128 + signal.SIGINT
         except Unavailable as error:
-            show(f"cki-notifier audit: it can't be decided: {error}")
+            show(f"cki-notifier audit: no result: {error}")
             code = UNDECIDED
         except OSError as error:
-            show(f"cki-notifier: this can't be printed: {error}")
+            show_unprintable(error)
             code = UNDECIDED
-        except Exception:  # Python's own exit code would say that something is missing
-            logger.exception("a bug")
+        except Exception:  # Python's own exit code 1 would mean that messages are missing
+            logger.exception("the audit failed: a bug in cki-notifier")
             code = UNDECIDED
         if parsed.push:
             audit.push(parsed.push)
@@ -99,15 +99,15 @@ class _Audit:
         self.found = found
 
     def go(self, warehouse: DataWarehouse, pipeline: Pipeline) -> None:
-        """Read and compare, and look once more for what seems to be missing.
+        """Read and compare, then look once more for missing messages.
 
         Raises:
-            Unavailable: the topic or the list of checkouts can't be read.
+            Unavailable: Kafka or DataWarehouse does not answer.
         """
         began = time.monotonic()
         self._topic.read_on(Deadline(_TOPIC_SECONDS))
         judge = Judge(self._topic.has, self._look(), pipeline.decide)
-        threads = -(-self._parsed.requests // 2)  # each asks for two documents at once
+        threads = -(-self._parsed.requests // 2)  # each makes two requests at a time
         for judged in judge.judge_all(self._checkouts(warehouse), threads):
             self.found.add(judged)
         if self.found.missing:
@@ -119,7 +119,7 @@ class _Audit:
         self._is_whole = True
 
     def report(self, pipeline: Pipeline) -> int:
-        """Print what was found, send what is missing where that is asked for; return the code."""
+        """Print the report, send with ``--send``, and return the exit code."""
         found, sent = self.found, None
         if self._parsed.json and not self._parsed.send:
             found.print_json({})
@@ -138,7 +138,7 @@ class _Audit:
         return self._code(left)
 
     def push(self, url: str) -> None:
-        """Tell a Pushgateway what was found, and whether all was decided."""
+        """Push the sums, and the time if nothing is undecided."""
         sums = self.found.sums
         is_decided = self._is_whole and not sums[Verdict.UNDECIDED]
         at = time.time() if is_decided else None
@@ -157,13 +157,13 @@ class _Audit:
         return agreed("Send 1 message?" if count == 1 else f"Send {count:,} messages?")
 
     def _look(self) -> Waiting:
-        """Look into the queues, where there are any."""
+        """Read the queues if RabbitMQ is configured."""
         if self._config.rabbitmq is None:
             return Waiting()
         try:
             return look(self._config.rabbitmq, _QUEUES_SECONDS)
         except Unavailable as error:
-            text = "the retry and dead-letter queues can't be looked at"
+            text = "the retry and dead-letter queues can't be read"
             return Waiting(trouble=f"{text}: {error}")
 
     def _checkouts(self, warehouse: DataWarehouse) -> Iterator[Checkout]:
@@ -173,57 +173,56 @@ class _Audit:
                 *span, self._deadline, lambda seen, total: tell(total, seen, seen)
             ):
                 if isinstance(it, Unreadable):
-                    for stage in Stage:  # either may be due
+                    for stage in Stage:  # the checkout may have reached either
                         due = Due(it.checkout_id, stage)
                         self.found.add(Judged(due, Verdict.UNDECIDED, error=it.error))
                 elif tree is None or it.tree_name == tree:
                     yield it
 
     def _note(self, queued: Waiting) -> None:
-        """Note what the audit can't know."""
+        """Add notes about the blind spots of this audit."""
         notes = self.found.notes
         if self._topic.begins_late is not None:
             since = self._topic.begins_late.isoformat(timespec="minutes")
             notes.append(
-                f"the topic, or a part of it, has nothing from before {since}: what was announced "
-                "earlier may be called missing"
+                f"a partition of the topic has no records from before {since}: older messages may "
+                "be listed as missing"
             )
         if self._config.rabbitmq is None:
-            notes.append("RABBITMQ_HOST is not set: what is missing may wait in a queue")
-        notes += [f"not looked at: {text}" for text in queued.unseen]
+            notes.append("RABBITMQ_HOST is not set: missing notifications may wait in a queue")
+        notes += [f"not read: {text}" for text in queued.unseen]
         if queued.in_main:
             notes.append(
-                f"{queued.in_main:,} notifications wait in the main queue: what is missing may be "
+                f"{queued.in_main:,} notifications wait in the main queue: missing ones may be "
                 "among them"
             )
 
 
 def _fault_of(config: Config, parsed: argparse.Namespace) -> str:
-    """Return what keeps an audit from being made, nothing when nothing does."""
+    """Return why the audit can't run, ``""`` if it can."""
     if parsed.send and not (parsed.yes or sys.stdin.isatty()):
-        return "--send asks before it sends; where there is nobody to ask, say --yes"
+        return "--send asks for confirmation, but standard input is not a terminal: add --yes"
     if parsed.send and config.rabbitmq is None:
-        text = "--send has to look into the queues first, or it might send what waits there twice"
-        return f"{text}; set RABBITMQ_HOST"
+        return "--send reads the queues first, to publish no duplicate: set RABBITMQ_HOST"
     return ""
 
 
 def _kafka_of(config: Config) -> KafkaConfig:
     if config.kafka is None:
-        fault = "is none in which messages are sent; it has to be production or staging"
+        fault = "must be production or staging, where the daemon sends messages"
         raise ConfigurationError([f"CKI_DEPLOYMENT_ENVIRONMENT: {fault}"])
     return config.kafka
 
 
 def _sum(sent: send.Result) -> str:
-    """Say what became of those that were missing."""
+    """Return how the missing messages ended, in words."""
     words = {
         send.Became.SENT: "sent",
-        send.Became.THERE: "in the topic by now",
+        send.Became.THERE: "already in the topic",
         send.Became.IGNORED: "ignored now",
         send.Became.FAILED: "failed",
     }
     counts = ((sent.counts[it], word) for it, word in words.items())
     told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
     text = f"{told or 'nothing was sent'}, of {sent.total:,}"
-    return f"{text}; run it again for the other {sent.left:,}" if sent.left else text
+    return f"{text}; run the audit again for the other {sent.left:,}" if sent.left else text

@@ -1,4 +1,4 @@
-"""Compares what was due with what was announced; what has no record goes through the rules."""
+"""Compares the stages that were due with the topic, the queues and the rules."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,17 +19,17 @@ from cki_notifier.pipeline import Announcement
 from cki_notifier.rules.filter import ORIGIN
 from cki_notifier.workers.deadline import Deadline
 
-#: What a merge request has come to since; a rule that looks at it says nothing of the past.
+#: Rules about a merge request's present state, which may have been different at the time.
 _OF_NOW = frozenset({IgnoreReason.MERGE_REQUEST_MERGED, IgnoreReason.SUPERSEDED})
-#: For each thread so many are decided about ahead of the one whose turn it is.
+#: Decisions that each thread makes ahead of the next result.
 _AHEAD = 4
-#: For one decision, in seconds; and so long when so many before it could not be made: a service is
-#: down then, and who waits for it each time never comes to an end.
+#: For one decision, in seconds. After ``_MANY`` failures in a row a service is down, and each
+#: decision gets only ``_SHORT_SECONDS``, or the audit would never end.
 _SECONDS, _SHORT_SECONDS, _MANY = 60.0, 2.0, 5
 
 
 def notification_of(due: Due, checkout: Checkout) -> Notification:
-    """Return the notification that there should have been."""
+    """Return the notification that DataWarehouse should have sent."""
     misc = checkout.misc or CheckoutMisc()
     return replace(
         due.notification(),
@@ -41,24 +41,24 @@ def notification_of(due: Due, checkout: Checkout) -> Notification:
 
 
 class Topic(Announcements):
-    """What the topic says was announced since a moment."""
+    """The messages in the topic since a time."""
 
     def __init__(self, config: KafkaConfig, since: datetime) -> None:
         super().__init__(config)
         self._since = since
 
     def read_on(self, deadline: Deadline) -> None:
-        """Read up to the end that it has now; errors as :meth:`Announcements.read`."""
+        """Read up to the topic's present end; errors as :meth:`Announcements.read`."""
         self.read(self._since, deadline)
 
 
 class Judge:
-    """Tells what became of what was due.
+    """Decides about each stage that was due.
 
     Args:
-        has: tells whether the topic has a record of a checkout's stage.
-        queued: what waits in the queues.
-        decide: what the rules say of a notification; raises a NotifierError when they can't.
+        has: tells whether the topic has a message of a checkout's stage.
+        queued: the notifications in the queues.
+        decide: applies the rules; raises a NotifierError if a service fails.
 
     Attributes:
         queued: the same.
@@ -73,10 +73,10 @@ class Judge:
         self._has = has
         self.queued = queued
         self._decides = decide
-        self._undecided = 0  # one after the other
+        self._undecided = 0  # in a row
 
     def judge_all(self, checkouts: Iterable[Checkout], threads: int = 2) -> Iterator[Judged]:
-        """Judge all that our checkouts reached, in their order, so many at once."""
+        """Judge all stages of our checkouts, in their order, with some threads."""
         with ThreadPoolExecutor(threads, thread_name_prefix="audit") as pool:
             ahead: deque[Future[Judged]] = deque()
             try:
@@ -94,7 +94,7 @@ class Judge:
                     future.cancel()
 
     def once_more(self, judged: Judged) -> Judged:
-        """Look again at what was missing, which may have been on its way."""
+        """Judge a missing message again, which may have been in flight."""
         return self._without_rules(judged.due) or judged
 
     def _begin(self, pool: ThreadPoolExecutor, due: Due, checkout: Checkout) -> "Future[Judged]":

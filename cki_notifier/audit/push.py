@@ -1,7 +1,8 @@
-"""Pushes an audit's sums to Prometheus' Pushgateway.
+"""Pushes an audit's sums to a Prometheus Pushgateway.
 
-An audit is over before Prometheus would ask it. The gateway keeps what it pushed last, so that one
-that no longer runs is seen by the age of its last success; docs/audit.md says why not a textfile.
+An audit ends before Prometheus could scrape it. The gateway keeps the last push, so an alert sees
+the age of the last success. The node exporter's textfiles are no alternative: pods and CI jobs have
+no folder of a node.
 """
 
 import base64
@@ -20,27 +21,26 @@ from cki_notifier.configuration.certificates import certificate_authorities
 from cki_notifier.telemetry.terminal import show
 from cki_notifier.workers.threads import beside
 
-#: The label ``job`` of all that an audit pushes.
+#: The label ``job`` of all pushed metrics.
 JOB: Final = "cki-notifier-audit"
-#: For all of it, from the look-up of the gateway's name to its answer.
+#: For the whole push, from the DNS lookup to the answer.
 _SECONDS: Final = 10.0
 _MEANINGS: Final = {
-    "missing": "Stages that checkouts reached within the audit's span, that should have been "
-    "announced, and were not.",
-    "undecided": "Stages of which the audit could not find out whether they should have been "
-    "announced.",
-    "compared": "Stages that checkouts reached within the audit's span: all that it looked for.",
-    "last_success_timestamp_seconds": "When an audit last came to a decision about everything, "
-    "whether or not something was missing, in seconds since 1970; missing until then.",
+    "missing": "Stages that a checkout reached in the audit's time span, but whose message is "
+    "missing.",
+    "undecided": "Stages in the audit's time span that the audit could not decide about.",
+    "compared": "All stages that checkouts reached in the audit's time span.",
+    "last_success_timestamp_seconds": "When an audit last decided about all stages, even if some "
+    "were missing. Seconds since 1970, absent before the first such audit.",
 }
 
 
 def registry(sums: Mapping[str, int], succeeded_at: float | None) -> CollectorRegistry:
-    """Return the metrics of an audit; parameters as of :func:`push`."""
+    """Return an audit's metrics; for the parameters see :func:`push`."""
     made = CollectorRegistry()
     missing = sums.get(Verdict.MISSING, 0)
     values = {
-        # None found by an audit that could not decide about everything does not mean none.
+        # Undecided stages may be missing, so a sum of 0 would be wrong.
         "missing": None if succeeded_at is None and not missing else missing,
         "undecided": sums.get(Verdict.UNDECIDED, 0),
         "compared": sum(sums.values()),
@@ -60,17 +60,17 @@ def push(
     environment: str = "",
     seconds: float = _SECONDS,
 ) -> None:
-    """Push an audit's sums; where that fails, say so in a line on standard error.
+    """Push an audit's sums; report a failure in a line on standard error.
 
-    What the gateway has of an earlier audit stays where this one has nothing to put in its place.
+    The gateway keeps an earlier audit's value of each metric that this one does not push.
 
     Args:
-        url: the gateway's, as on the command line, perhaps with a user and a password.
-        sums: how many there are of each verdict.
-        succeeded_at: when the audit came to a decision about everything, in seconds since 1970;
-            None when it did not.
-        environment: of the configuration; it tells production's audit from staging's.
-        seconds: after which it is given up.
+        url: the gateway's, perhaps with a user and a password.
+        sums: the number of stages by verdict.
+        succeeded_at: when the audit decided about all stages, in seconds since 1970; None if some
+            are undecided.
+        environment: the label that distinguishes production from staging.
+        seconds: the time limit.
     """
     parts = urlsplit(url)
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -81,7 +81,7 @@ def push(
         pushadd_to_gateway(plain, JOB, registry(sums, succeeded_at), labels, seconds, handler)
 
     try:
-        # In a thread, because the library's limit is for each step, and for none that looks up.
+        # In a thread: the library limits each step, but not the whole, nor the DNS lookup.
         beside("push", send).result(seconds)
     except (HTTPException, OSError, RuntimeError, ValueError) as error:
         show(
@@ -90,14 +90,14 @@ def push(
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect, which would turn the request into one that pushes nothing."""
+    """Follows no redirect, which would turn the push into a GET."""
 
     def redirect_request(self, *_: object) -> None:
         """Follow none."""
 
 
 def _handler(user: str | None, password: str | None) -> Callable[..., Callable[[], None]]:
-    """Return what sends the library's request; its own follows redirects."""
+    """Return a handler for the library that follows no redirects."""
     context = ssl.create_default_context(cafile=certificate_authorities())
     opener = build_opener(_NoRedirect, HTTPSHandler(context=context))
 

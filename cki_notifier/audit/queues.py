@@ -1,12 +1,11 @@
-"""What still waits in RabbitMQ: looked up in its queues, without taking anything.
+"""Reads the notifications that wait in RabbitMQ, and gives them back.
 
-Whatever is looked at is given back, one queue after the other, in the order in which a notification
-moves from queue to queue, so that none is missed because it moved meanwhile. The main queue is not
-looked into, so that nobody is in the daemons' way; what a daemon holds, or somebody else who looks
-at the same moment, can't be seen.
+The queues are read in the order in which a notification moves through them, so a move hides none.
+The main queue is not read, to leave its notifications to the daemons. Notifications in flight with
+another consumer are invisible.
 
-Each look counts as a delivery: the daemon takes what comes out of a delay queue for a possible
-repeat anyway, and looks it up in the topic.
+Each look counts as a delivery, which changes nothing for the daemon. It looks up each notification
+from a retry queue in the topic anyway.
 """
 
 import time
@@ -26,13 +25,13 @@ from cki_notifier.rabbitmq.connection import Arguments, connected, ready_message
 from cki_notifier.rabbitmq.hand import Hand
 from cki_notifier.rabbitmq.queues import dead_letter_queue, retry_arguments
 
-#: Where a notification may wait; spelled as in the report.
+#: The places where notifications wait, as in the report.
 DELAYED, DEAD_LETTER = "delayed", "dead-letter"
 
 _PURPOSE = "audit"
-#: No more is looked at, in notifications and in bytes.
+#: The most that is read, in notifications and in bytes.
 _MOST, _MOST_BYTES = 100_000, 1024 * 1024 * 1024
-#: The stages that a notification may announce.
+#: The stages that a notification may be about, by status.
 _STAGES: Mapping[str, tuple[Stage, ...]] = {
     Status.BUILD_SETUPS_FINISHED: (Stage.PRE_TEST,),
     Status.READY_TO_REPORT: (Stage.POST_TEST,),
@@ -42,14 +41,13 @@ _STAGES: Mapping[str, tuple[Stage, ...]] = {
 
 
 class Waiting(Struct):
-    """What waits in RabbitMQ, as far as it was looked at.
+    """The notifications that wait in RabbitMQ.
 
     Attributes:
-        in_main: how many notifications are ready in the main queue, of whatever kind; None where
-            that can't be told.
-        unseen: the queues that were not looked at, or not to their end, each with the reason.
-        trouble: why there was no look, ``""`` when there was one or nobody asked for it.
-        found: what was seen in either place, the later one last.
+        in_main: the number of notifications ready in the main queue, None if unknown.
+        unseen: the queues not read, or not to their end, each with the reason.
+        trouble: why no queue was read, ``""`` otherwise.
+        found: the notifications by place, in the order in which they move.
     """
 
     in_main: int | None = None
@@ -60,23 +58,23 @@ class Waiting(Struct):
     )
 
     def where(self, due: Due) -> str:
-        """Return where a notification waits that announces this stage, ``""`` for nowhere."""
+        """Return the place where a stage's notification waits, ``""`` for none."""
         places = (it for it, found in self.found.items() if found.has(due.checkout_id, due.stage))
         return next(places, "")
 
 
 def look(config: RabbitMQConfig, seconds: float) -> Waiting:
-    """Look into the delay queues and the dead-letter queue.
+    """Read the retry queues and the dead-letter queue.
 
     Args:
-        config: where.
-        seconds: for all of it. What has to be looked at after that is unseen.
+        config: of RabbitMQ.
+        seconds: for all queues. Later notifications are unseen.
 
     Raises:
-        Unavailable: RabbitMQ can't be had.
+        Unavailable: RabbitMQ does not answer.
     """
     arguments, dead = retry_arguments(config.queue), dead_letter_queue(config.queue)
-    arguments[dead] = arguments.pop(dead)  # the last one that a notification moves to
+    arguments[dead] = arguments.pop(dead)  # a notification moves here last
     looking = _Look(config, time.monotonic() + seconds)
     for name in arguments:
         place = DEAD_LETTER if name == dead else DELAYED
@@ -96,17 +94,19 @@ class _Look:
         self.waiting = Waiting()
 
     def into(self, queue: str, arguments: Arguments, found: Digests) -> None:
-        """Look into a queue, by a connection of its own: none is the worse for the one before."""
+        """Read a queue on its own connection, independent of the others' failures."""
         with connected(self._config, _PURPOSE) as connection:
             try:
                 hand = Hand(connection, queue, arguments)
                 if hand.wears_out():
-                    self.waiting.unseen.append(f"{queue}: it may drop what is looked at often")
+                    self.waiting.unseen.append(
+                        f"{queue}: it may drop notifications after many deliveries"
+                    )
                     return
                 try:
                     self._read(hand, found)
                 finally:
-                    with suppress(Unavailable):  # the broker does when the connection ends
+                    with suppress(Unavailable):  # RabbitMQ does so anyway when the connection ends
                         hand.give_back()
             except Unavailable as error:
                 self.waiting.unseen.append(f"{queue}: {error}")
@@ -119,15 +119,15 @@ class _Look:
                 found.add(due.checkout_id, due.stage)
             late = time.monotonic() > self._end
             if seen < hand.count and (late or self._left <= 0 or self._left_bytes <= 0):
-                why = "the time is over" if late else "there is more than is looked at"
+                why = "the time is over" if late else "the limit is reached"
                 self.waiting.unseen.append(
-                    f"{hand.queue}: {why}; {seen:,} of {hand.count:,} were seen"
+                    f"{hand.queue}: {why} after {seen:,} of {hand.count:,} notifications"
                 )
                 return
 
 
 def _announced_by(body: bytes) -> Iterator[Due]:
-    """Yield what a notification announces, unless the rules ignore it unseen."""
+    """Yield the stages of a notification, none if a rule ignores its body alone."""
     try:
         notification, ignored = Pipeline.begin(body)
     except Malformed:

@@ -1,6 +1,6 @@
-"""What an audit found, for people and for programs: sums first, then what is missing.
+"""An audit's report as text and JSON: sums first, then the missing messages.
 
-What was judged is kept line by line, so that an audit of many thousands needs no more memory.
+Results are stored outside the memory, so a long audit needs no more of it.
 """
 
 import json
@@ -18,31 +18,31 @@ from cki_notifier.telemetry.output import Output, Piece, print_lines, separated
 from cki_notifier.telemetry.printable import printable
 from cki_notifier.telemetry.terminal import columns
 
-#: Each verdict as people read it, and what it means.
+#: Each verdict's name and meaning in the report.
 _WORDS = {
-    Verdict.ANNOUNCED: ("announced", "their records are in the topic"),
+    Verdict.ANNOUNCED: ("announced", "the topic has their messages"),
     Verdict.IGNORED: ("ignored", "by a rule"),
-    Verdict.MISSING: ("missing", "no record, and no rule that ignores them"),
-    Verdict.IGNORED_NOW: ("ignored now", "but perhaps not then"),
-    Verdict.UNDECIDED: ("undecided", "it could not be told"),
-    Verdict.WAITING: ("waiting", "not sent yet"),
+    Verdict.MISSING: ("missing", "the topic has no message, and no rule ignores them"),
+    Verdict.IGNORED_NOW: ("ignored now", "by a rule, but perhaps not at the time"),
+    Verdict.UNDECIDED: ("undecided", "the audit could not decide"),
+    Verdict.WAITING: ("waiting", "in a queue, not sent yet"),
 }
 _INDENT = " " * 4
-#: So many are shown that could not be decided.
+#: The most undecided stages in the text.
 _MOST_SHOWN = 20
 
 
 class Found:
-    """What was judged so far.
+    """The results so far.
 
     Args:
-        since, until: of the span.
-        output: keeps it.
+        since, until: the time span.
+        output: stores the results.
 
     Attributes:
-        sums: by verdict, all of them.
-        missing: to be acted on.
-        notes: what the audit can't know, in a sentence each.
+        sums: the number of stages by verdict.
+        missing: the stages without a message.
+        notes: blind spots of this audit, a sentence each.
     """
 
     def __init__(self, since: datetime, until: datetime, output: Output) -> None:
@@ -57,14 +57,14 @@ class Found:
         self._undecided: list[Judged] = []
 
     def add(self, judged: Judged) -> None:
-        """Take in what was judged; what is missing is kept apart until :meth:`settle`."""
+        """Add a result; a missing one only counts after :meth:`settle`."""
         if judged.verdict is Verdict.MISSING:
             self.missing.append(judged)
         else:
             self._count(judged)
 
     def settle(self, missing: list[Judged]) -> None:
-        """Take in what was missing, as it was judged the last time."""
+        """Add the results of the second look at the missing ones."""
         self.missing = [it for it in missing if it.verdict is Verdict.MISSING]
         for judged in missing:
             self._count(judged)
@@ -81,9 +81,9 @@ class Found:
         self._pieces[judged.verdict].append(self._kept.add(text))
 
     def lines(self) -> Iterator[str]:
-        """Yield the report for a person, as standard output has room for it."""
+        """Yield the report's lines as text, as wide as standard output."""
         count = f"{self.sums.total():,}"
-        yield f"{_moment(self.since)} to {_moment(self.until)}: {count} stages were reached"
+        yield f"{_moment(self.since)} to {_moment(self.until)}: {count} stages reached"
         yield ""
         yield from columns(self._sums(), sys.stdout, styles={"missing": "red"})
         for note in self.notes:
@@ -105,7 +105,7 @@ class Found:
     def _missing_lines(self) -> Iterator[str]:
         if self.missing:
             yield ""
-            yield "missing, each with the command that announces it alone:"
+            yield "missing, each with the command that sends its message:"
         for judged in self.missing:
             due = judged.due
             name = shlex.quote(due.checkout_id)
@@ -128,16 +128,16 @@ class Found:
         left = self.sums[Verdict.UNDECIDED] - len(self._undecided)
         if left:
             yield ""
-            yield f"… and {left:,} more; --json has them all"
+            yield f"… and {left:,} more: use --json to see all"
 
     def print_json(self, more: Mapping[str, Any]) -> None:
         """Print the report as one JSON object.
 
         Args:
-            more: what else is in it.
+            more: additional fields.
 
         Raises:
-            OSError: standard output can't hold it.
+            OSError: writing to standard output failed.
         """
         head = {
             "since": self.since.isoformat(),
@@ -154,10 +154,10 @@ class Found:
         print_lines(["}"])
 
     def print(self) -> None:
-        """Print the report for a person.
+        """Print the report as text.
 
         Raises:
-            OSError: standard output can't hold it.
+            OSError: writing to standard output failed.
         """
         print_lines(self.lines())
 

@@ -1,8 +1,7 @@
-"""Announces what is missing, one by one, as a manual run does; nothing twice.
+"""Publishes the missing messages one by one, as a manual run does, without duplicates.
 
-The topic says what was announced. It is read on before each message, so that what somebody else
-sent meanwhile, a daemon or another audit, is left alone. What an audit that was killed had handed
-to Kafka has arrived after a moment, which is waited for once, at the beginning.
+Before each message, the audit reads the topic's new records: a daemon or another audit may have
+sent it meanwhile. At the beginning, the audit waits for the last messages of a killed one.
 """
 
 import queue
@@ -30,12 +29,12 @@ from cki_notifier.workers.deadline import Deadline
 from cki_notifier.workers.signals import postponed
 from cki_notifier.workers.threads import beside
 
-#: While Kafka answers, what somebody handed to it is in the topic after so long, in seconds.
+#: From handing a message to a working Kafka to its record in the topic, at most, in seconds.
 SETTLE_SECONDS = 2.0
 
 
 class Became(StrEnum):
-    """What became of one that was missing."""
+    """How a missing message ended."""
 
     SENT = "sent"
     THERE = "there"
@@ -44,10 +43,10 @@ class Became(StrEnum):
 
 
 class Row(Struct, frozen=True):
-    """One that was missing, and what became of it.
+    """A missing message and how it ended.
 
     Attributes:
-        reason: the code of the rule that ignores it now, or why it can't be sent; ``""`` else.
+        reason: the code of the rule that ignores it now, or the error; ``""`` otherwise.
     """
 
     due: Due
@@ -56,13 +55,13 @@ class Row(Struct, frozen=True):
 
 
 class Result(Struct):
-    """What became of those that were missing.
+    """How the missing messages ended.
 
     Attributes:
-        total: how many were to be sent.
-        rows: of each that was come to, in their order.
-        counts: how many of them became what.
-        signal: the signal that ended it early, 0 when none did.
+        total: the number of messages to send.
+        rows: the handled ones, in their order.
+        counts: the number of handled ones by ending.
+        signal: the signal that ended the run early, 0 for none.
     """
 
     total: int
@@ -71,13 +70,13 @@ class Result(Struct):
     signal: int = 0
 
     def add(self, row: Row) -> None:
-        """Note what became of the next one."""
+        """Add the next one."""
         self.rows.append(row)
         self.counts[row.became] += 1
 
     @property
     def left(self) -> int:
-        """How many were not come to."""
+        """The number of messages that were not handled."""
         return self.total - len(self.rows)
 
 
@@ -89,22 +88,20 @@ def send(
     *,
     settle_seconds: float = SETTLE_SECONDS,
 ) -> Result:
-    """Announce what is missing; what happens to each is said on standard error, and logged.
+    """Publish the missing messages; show and log how each ends.
 
-    A failure of one does not stop the others. A signal ends it in order: what was handed to Kafka
-    is waited for, and nothing more is begun. A second one ends the process at once, and whoever
-    runs it again sends only what is still missing.
+    One failure does not stop the others. After a signal, finish the message in flight and begin no
+    other. A second signal ends the process at once; the next run sends only messages still missing.
 
     Args:
-        missing: in the order in which they are sent.
-        pipeline: whose publisher sends.
-        topic: what it says was announced.
-        rabbitmq: where the daemons are told; None for nowhere.
-        settle_seconds: before the topic is read on for the first time, at least.
+        missing: in the order to send.
+        pipeline: its publisher sends.
+        topic: the messages in the topic.
+        rabbitmq: to report the runs to the daemons; None for no report.
+        settle_seconds: the least wait before the topic's new records are read.
     """
     sending = _Sending(pipeline, topic, len(missing), settle_seconds)
-    # A handler may interrupt the very code that it would call, so it only puts the signal into a
-    # queue that is made for that.
+    # A handler may interrupt any code, so it only puts the signal into a reentrant queue.
     arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def wait() -> int:
@@ -127,8 +124,8 @@ class _Sending:
     """One run; see :func:`send`.
 
     Attributes:
-        stopping: set when a signal has come.
-        runs: what the daemons are to be told.
+        stopping: set after a signal.
+        runs: the reports for the daemons.
     """
 
     def __init__(self, pipeline: Pipeline, topic: Topic, total: int, settle_seconds: float) -> None:
@@ -140,8 +137,8 @@ class _Sending:
         self.runs: list[ManualRun] = []
 
     def go(self, missing: Sequence[Due]) -> None:
-        """Send one after the other, until a signal comes."""
-        # In a pause before the next try, or while Kafka was waited for in vain.
+        """Send one message after the other until a signal arrives."""
+        # Interrupted: in a pause before a retry, or while waiting for Kafka.
         with progress("sent") as tell, suppress(Interrupted):
             self._settle()
             for due in missing:
@@ -151,25 +148,24 @@ class _Sending:
                 tell(len(missing), len(self.result.rows), self.result.counts[Became.SENT])
 
     def _settle(self) -> None:
-        """Wait; two that begin at once don't end at once."""
+        """Wait with jitter: two audits that begin at once should not go on at once."""
         self.stopping.wait(self._settle_seconds * random.uniform(1, 2))  # noqa: S311  # jitter
 
     def _one(self, due: Due) -> Row:
         if self._topic.has(due.checkout_id, due.stage):
             return self._there(due)
         deadline = Deadline(by_hand.LONGEST_SECONDS, self.stopping)
-        # Its record gets the time of now. Should a try not be confirmed, the record is looked for
-        # from now on: one that is older was seen when the topic was read.
+        # A retry looks up the record from this time on. The topic was read up to here before.
         notification = replace(due.notification(), existed_at=datetime.now(UTC))
         decided: Announcement | Ignored | NotifierError
         try:
             decided = by_hand.persist(
                 lambda: self._pipeline.decide(notification, deadline), deadline
             )
-            # Last of all, so that nobody has much time to send it between this and our record.
+            # As late as possible: until our record is there, another process could send, too.
             by_hand.persist(lambda: self._topic.read_on(deadline), deadline)
             if self._topic.has(due.checkout_id, due.stage):
-                if self.result.rows:  # somebody else sends the same now: they get ahead of us
+                if self.result.rows:  # another audit sends the same now: let it go ahead
                     self._settle()
                 return self._there(due)
             if isinstance(decided, Announcement):
@@ -189,7 +185,7 @@ class _Sending:
         return Row(due, Became.SENT)
 
     def _there(self, due: Due) -> Row:
-        self._say(due, "is in the topic by now, so it is not sent")
+        self._say(due, "already in the topic, not sent again")
         return Row(due, Became.THERE)
 
     def _say(self, due: Due, text: str) -> None:

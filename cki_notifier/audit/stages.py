@@ -1,4 +1,4 @@
-"""What should have been announced: a stage that a checkout reached; and what became of it."""
+"""Stages that checkouts reached, and the audit's verdicts about them."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -9,7 +9,7 @@ from cki_notifier.checkout.documents import Checkout
 from cki_notifier.notification.models import Notification, Stage, Status
 from cki_notifier.notification.parse import event_id
 
-#: The status that the warehouse announces a stage with.
+#: The status of DataWarehouse's notification about a stage.
 STATUS = {
     Stage.PRE_TEST: Status.BUILD_SETUPS_FINISHED,
     Stage.POST_TEST: Status.READY_TO_REPORT,
@@ -17,13 +17,13 @@ STATUS = {
 
 
 class Due(Struct, frozen=True):
-    """A stage that a checkout reached."""
+    """A stage that a checkout reached, for which a message was due."""
 
     checkout_id: str
     stage: Stage
 
     def notification(self) -> Notification:
-        """Return what the warehouse would have sent, by an id that every audit gives."""
+        """Return DataWarehouse's notification, with the same event id in each audit."""
         return Notification(
             event_id=event_id(f"audit\0{self.checkout_id}\0{self.stage}".encode()),
             checkout_id=self.checkout_id,
@@ -33,7 +33,7 @@ class Due(Struct, frozen=True):
 
 
 class Verdict(StrEnum):
-    """What became of what was due; spelled as in the report."""
+    """The lists of the report, by their JSON names."""
 
     ANNOUNCED = "announced"
     IGNORED = "ignored"
@@ -44,12 +44,12 @@ class Verdict(StrEnum):
 
 
 class Judged(Struct, frozen=True, omit_defaults=True):
-    """What became of one that was due, and why.
+    """The verdict about a stage, and why.
 
     Attributes:
-        reason: the code of the rule that ignores it, or where it waits; ``""`` else.
-        error: why it can't be decided; ``""`` else.
-        merge_request: its address, as far as it is known.
+        reason: the code of the rule that ignores it, or where it waits; ``""`` otherwise.
+        error: why the audit could not decide; ``""`` otherwise.
+        merge_request: its address, ``""`` if unknown.
     """
 
     due: Due

@@ -1,5 +1,5 @@
-"""What a person sends, or has decided, by hand, through the daemon's own rules.
+"""Manual runs: one checkout or one notification, by the daemon's own rules.
 
-``run`` is one checkout, or any notification's body, for a minute at most; ``send`` is what all have
-in common who send by hand. What the command line looks like is not in here.
+``run`` handles a checkout or a notification's body, within a minute. ``send`` is shared with the
+audit, ``arguments`` are the command line's.
 """

@@ -1,4 +1,4 @@
-"""The arguments of a run by hand, and of ``cki-notifier explain``."""
+"""The arguments of a manual run and of ``cki-notifier explain``."""
 
 import argparse
 from typing import Any
@@ -6,61 +6,68 @@ from typing import Any
 from cki_notifier.notification.models import Status
 
 EPILOG = (
-    "Exit codes of a manual run: 0 sent (or would be), 3 a rule ignored it, 1 it could not be sent "
-    "(or, where nothing is, not be shown), 2 wrong usage or configuration."
+    "Exit codes of a manual run: 0 sent, 1 failed, 2 wrong usage or configuration, 3 a rule "
+    "ignored the checkout. A dry run has the same ones."
 )
 
 
 def add_by_hand(parser: argparse.ArgumentParser) -> None:
-    """Add what tells which checkout is meant, and what is to be done with it."""
-    group = parser.add_argument_group("one checkout, by hand, through the same rules")
+    """Add the options of a manual run."""
+    group = parser.add_argument_group("trigger one checkout by hand")
     group.add_argument(
         "--status",
         choices=[status.value for status in Status],
-        help="of the notification that there would be",
+        help="act as if DataWarehouse had sent a notification with this status; unknown "
+        "stands for the stage that the checkout has reached",
     )
     group.add_argument(
         "--checkout-id",
         metavar="ID",
-        help="its KCIDB id, its iid, the address of its page in the warehouse, or a merge request: "
-        "its address, or project!123, whose newest checkout is taken",
+        help="the checkout: its KCIDB id, its iid or the address of its page in DataWarehouse; or "
+        "a merge request, as its address or project!123, for its newest checkout",
     )
     group.add_argument(
         "--dry-run",
         action="store_true",
-        help="show the message and what each rule saw, send nothing; without --status: unknown",
+        help="show the message and what each rule decided, and send nothing (default --status: "
+        "unknown)",
     )
     group.add_argument(
-        "--json", dest="explains_json", action="store_true", help="the dry run as one JSON object"
+        "--json",
+        dest="explains_json",
+        action="store_true",
+        help="print the dry run as one JSON object",
     )
 
 
 def add_explain(commands: Any) -> None:
-    """Add the command to those of the command line, which argparse has no public type for."""
+    """Add the command to argparse's subparsers, which have no public type."""
     parser = commands.add_parser(
         "explain",
-        help="decide about a notification's body, and show why; sends nothing",
-        description="Decides about the body of any notification as the daemon would: a dead "
-        "letter's, one from a log, a made-up one. Shows what each rule saw, and sends nothing.",
-        epilog="Exit codes: 0 it would be sent, 3 a rule ignores it, 1 it can't be decided, 2 "
-        "wrong usage or configuration.",
+        help="show what the rules decide about a notification; sends nothing",
+        description="Run the daemon's rules on a notification's body and show what each rule "
+        "decides. The body can be a dead letter's, one from a log or your own. Sends nothing.",
+        epilog="Exit codes: 0 a message would follow, 1 failed, 2 wrong usage or configuration, 3 "
+        "a rule ignores the notification.",
     )
-    file = parser.add_argument("file", metavar="FILE", help="with the body; - for standard input")
+    file = parser.add_argument(
+        "file", metavar="FILE", help="file with the body; - for standard input"
+    )
     # As shtab.FILE, which is imported only for the completion.
     file.complete = {"zsh": "_files", "fish": "(__fish_complete_path (commandline -ct))"}
-    parser.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def fault_of(parsed: argparse.Namespace) -> str:
-    """Return what is wrong with the arguments, nothing when they can be meant."""
+    """Return the fault of the arguments, ``""`` for none."""
     alone = parsed.status is None and parsed.dry_run
     rules = {
         "--dry-run needs --checkout-id": alone and parsed.checkout_id is None,
         "--status and --checkout-id go together; with --dry-run the status may be left out": (
             not alone and (parsed.status is None) != (parsed.checkout_id is None)
         ),
-        "--checkout-id is empty; it takes a checkout's id": parsed.checkout_id == "",
-        # What the interpreter could not decode.
+        "--checkout-id is empty: give a checkout's id": parsed.checkout_id == "",
+        # The interpreter stores undecodable bytes as surrogates.
         "--checkout-id is not UTF-8": any(
             "\ud800" <= character <= "\udfff" for character in parsed.checkout_id or ""
         ),

@@ -1,6 +1,6 @@
-"""One checkout by hand, through the same rules; for a minute at most, as no queue waits for it.
+"""Runs the rules for one checkout and sends its message, or explains one notification's body.
 
-And any body of a notification, to see what would become of it.
+A run takes a minute at most: no queue keeps its notification for a retry.
 """
 
 import sys
@@ -25,7 +25,7 @@ from cki_notifier.telemetry import streams
 from cki_notifier.telemetry.terminal import columns, decision, show, show_message
 from cki_notifier.workers.deadline import Deadline
 
-#: No notification is larger, in bytes.
+#: The largest body, in bytes.
 _LARGEST_BODY = 16 * 1024 * 1024
 
 SENT, FAILED, IGNORED = 0, 1, 3
@@ -33,7 +33,7 @@ _STYLES = {"pass": "green", "stop": "yellow"}
 
 
 class Form(StrEnum):
-    """What is shown of a decision, besides what it was."""
+    """The output besides the decision itself."""
 
     MESSAGE = "the message"
     EXPLAINED = "the message, and what each rule saw, line by line"
@@ -41,13 +41,13 @@ class Form(StrEnum):
 
 
 def event(status: str, checkout_id: str) -> Notification:
-    """Return the notification that there would be.
+    """Return the notification that DataWarehouse would send.
 
     Args:
         status: one of the four.
         checkout_id: the KCIDB id or the iid.
     """
-    # Each run is an event of its own, so the time is part of the body the event's id is made of.
+    # The event id is made of the body. The time makes each run a new event.
     body = {
         "timestamp": datetime.now(UTC).isoformat(),
         "status": status,
@@ -68,15 +68,14 @@ def run(
     """Decide and send; the message or JSON goes to standard output, all else to standard error.
 
     Args:
-        pipeline: whose publisher sends, or sends nothing where ``sends`` is False.
+        pipeline: its publisher sends nothing if ``sends`` is False.
         notification: an :func:`event`.
-        sends: whether the message really goes out; then it is logged, and the daemons are told.
-        form: what is shown.
-        rabbitmq: where the daemons are told; None for nowhere.
+        sends: whether to send the message, log the run and report it to the daemons.
+        form: of the output.
+        rabbitmq: to report the run to the daemons; None for no report.
 
     Returns:
-        The exit code: 0 sent (or would be), 3 a rule ignored it, 1 it could not be sent, or, where
-        nothing is sent, not be shown.
+        The exit code: 0 sent (dry run: decided and printed), 1 failed, 3 a rule ignored it.
     """
     code, decided = _handle(pipeline, notification, sends=sends, form=form)
     if sends:
@@ -85,15 +84,15 @@ def run(
 
 
 def explain(pipeline: Pipeline, body: bytes, form: Form) -> int:
-    """Decide about any notification's body and show why; nothing is sent.
+    """Decide about a notification's body and show why; send nothing.
 
     Args:
-        pipeline: whose publisher sends nothing.
-        body: as it came, or was made up.
-        form: what is shown.
+        pipeline: its publisher sends nothing.
+        body: of a real or invented notification.
+        form: of the output.
 
     Returns:
-        As :func:`run`; 1 for a body that is malformed, too.
+        As :func:`run`. A malformed body gives 1.
     """
     try:
         notification = parse(body)
@@ -103,32 +102,32 @@ def explain(pipeline: Pipeline, body: bytes, form: Form) -> int:
 
 
 def read_body(name: str) -> bytes:
-    """Return a notification's body.
+    """Read a notification's body.
 
     Args:
         name: of a file; ``-`` for standard input.
 
     Raises:
-        OSError: it can't be read.
-        ValueError: it is larger than any notification.
+        OSError: the file can't be read.
+        ValueError: the body is larger than ``_LARGEST_BODY``.
     """
     if name == "-":
         if sys.stdin.isatty():
-            show("reading a notification from standard input; Ctrl-D ends it")
+            show("reading the notification from standard input: end it with Ctrl-D")
         body = sys.stdin.buffer.read(_LARGEST_BODY + 1)
     else:
         with Path(name).open("rb") as file:
             body = file.read(_LARGEST_BODY + 1)
     if len(body) > _LARGEST_BODY:
-        raise ValueError("it is larger than 16 MiB, as no notification is")
+        raise ValueError("the body is larger than the limit of 16 MiB")
     return body
 
 
 def find(loader: Loader, name: MergeRequestName) -> str | None:
-    """Return the id of a merge request's newest checkout, and say which it is.
+    """Return the id of a merge request's newest checkout, and show it.
 
     Returns:
-        None when there is none, or it can't be had; it is said why.
+        None, after showing why, if there is no recent one or a service does not answer.
     """
     deadline = Deadline(by_hand.LONGEST_SECONDS)
     try:
@@ -137,9 +136,9 @@ def find(loader: Loader, name: MergeRequestName) -> str | None:
         show(f"{name.text}: {error}")
         return None
     if checkout is None:
-        show(f"{name.text}: none of the newest checkouts is of this merge request; give its id")
+        show(f"{name.text}: no recent checkout belongs to this merge request: give a checkout's id")
         return None
-    show(f"{name.text}: its newest checkout is {checkout.id}")
+    show(f"{name.text}: the newest checkout is {checkout.id}")
     return checkout.id
 
 
@@ -176,14 +175,14 @@ def _fail(form: Form, trail: Trail, identity: Identity, error: NotifierError) ->
     show(f"not sent{reason}: {error}")
     if isinstance(error, NotFound):
         show(
-            "see whether the warehouse knows it: --checkout-id takes an id, an iid, the address of "
-            "a checkout's page there, or a merge request as project!123"
+            "check the checkout in DataWarehouse: --checkout-id takes a KCIDB id, an iid, the "
+            "address of a checkout's page, or a merge request as project!123"
         )
     return FAILED
 
 
 def _fresh(trail: Trail) -> Trail:
-    """Return the trail without what an earlier try left in it."""
+    """Empty the trail of an earlier try and return it."""
     trail.steps.clear()
     return trail
 
@@ -194,7 +193,7 @@ def _explain(
     identity: Identity,
     decided: Announcement | Ignored | NotifierError,
 ) -> bool:
-    """Show what led to a decision, where that is asked for; tell whether it could be shown."""
+    """Show the rules' steps if the form has them; return False if printing failed."""
     if form == Form.JSON:
         return show_message(msgspec.json.encode(_explanation(trail, identity, decided)))
     for line in columns(trail.rows(), sys.stderr, styles=_STYLES):

@@ -1,4 +1,4 @@
-"""What sends by hand: it tries for a while, as no queue waits for it, and it is told of."""
+"""Sends messages by hand: with retries for a while, a log line, and a report to the daemons."""
 
 import logging
 import os
@@ -26,18 +26,18 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: For one message, everything together, in seconds.
+#: For all work on one message, in seconds.
 LONGEST_SECONDS = 60.0
-#: The pause before another try, in seconds.
+#: The pause before a retry, in seconds.
 _PAUSE_SECONDS = 3.0
-#: For telling the daemons of the first run and of each, in seconds.
+#: For the report of the first run to the daemons, and of each further one, in seconds.
 _TELL_SECONDS, _TELL_EACH_SECONDS = 5.0, 0.05
 
 
 def send(
     pipeline: Pipeline, announcement: Announcement, notification: Notification, deadline: Deadline
 ) -> Sent:
-    """Send until it is confirmed; what may be in the topic after a try is looked up first.
+    """Send until Kafka confirms; before a retry, look up the message in the topic.
 
     Raises:
         NotifierError: as :meth:`cki_notifier.pipeline.Pipeline.announce`.
@@ -54,20 +54,20 @@ def send(
 
 
 def persist(act: Callable[[], T], deadline: Deadline) -> T:
-    """Try something until the deadline, as long as trying again may help."""
+    """Try something until the deadline, as long as retrying may help."""
     while True:
         try:
             return act()
         except Unavailable as error:
             if not error.hiccup or not deadline.pause(_PAUSE_SECONDS):
                 raise
-            show(f"trying again: {error}")
+            show(f"retrying: {error}")
 
 
 def told_of(
     notification: Notification, decided: Announcement | Ignored | NotifierError
 ) -> ManualRun:
-    """Log who sent what; return it for the daemons."""
+    """Log who sent which message; return the report for the daemons."""
     outcome, reason = _told(decided)
     run = ManualRun(
         who=_cut(f"{_user()}@{socket.gethostname()}"),
@@ -80,7 +80,7 @@ def told_of(
     )
     fields = {"checkout": run.checkout_id, "status": run.status, "outcome": outcome}
     logger.warning(
-        "by hand, by %s: checkout=%s status=%s outcome=%s reason=%s event=%s",
+        "manual run by %s: checkout=%s status=%s outcome=%s reason=%s event=%s",
         *(run.who, run.checkout_id, run.status, outcome, reason, run.event_id),
         extra=fields | {"reason": reason},
     )
@@ -88,11 +88,11 @@ def told_of(
 
 
 def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) -> None:
-    """Tell the daemons, which count them, of runs; as long as that takes no time.
+    """Report runs to the daemons, which count them; give up after a few seconds.
 
     Args:
-        runs: any number; a word for each, by one connection.
-        rabbitmq: where; None for nowhere.
+        runs: any number, on one connection.
+        rabbitmq: of the daemons; None for no report.
     """
     if rabbitmq is None or not runs:
         return
@@ -108,14 +108,14 @@ def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) 
     try:
         telling.result(_TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1))
     except (Unavailable, TimeoutError) as error:
-        what = "this run" if len(runs) == 1 else f"{len(runs) - told:,} of {len(runs):,} runs"
-        show(f"the daemons don't know of {what}: {str(error) or 'no answer in time'}")
+        missing = "this run" if len(runs) == 1 else f"{len(runs) - told:,} of {len(runs):,} runs"
+        show(f"no daemon counts {missing}: {str(error) or 'no answer in time'}")
 
 
 def _told(
     decided: Announcement | Ignored | NotifierError,
 ) -> tuple[Literal["sent", "ignored", "failed"], str]:
-    """Return what became of a run, and the code of the reason."""
+    """Return a run's outcome and the code of its reason."""
     if isinstance(decided, Announcement):
         return "sent", decided.stage.value
     if isinstance(decided, Ignored):

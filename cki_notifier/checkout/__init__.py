@@ -1,4 +1,4 @@
-"""What the warehouse says of a checkout: its documents, the addresses in them, the triage.
+"""A checkout in DataWarehouse: its documents, the addresses in them, the triage.
 
-Pure functions and types. In here nothing is asked, decided or sent, and nothing of ours imported.
+Pure functions and types, without requests or decisions. Imports from no other room.
 """

@@ -1,7 +1,7 @@
-"""The warehouse's documents, decoded straight into the fields we read; all others are skipped.
+"""DataWarehouse's documents, with only the fields that rules and messages read.
 
-A field that no rule and no message reads is in no type here: so it may hold anything.
-Shapes: KCIDB objects (schema v4; builds perhaps v5) with the warehouse's ``misc``. Optional fields
+All other fields may hold anything.
+Shapes: KCIDB objects (schema v4; builds perhaps v5) with DataWarehouse's ``misc``. Optional fields
 may be missing or null. A field of a wrong type is a decoding error that names the field.
 """
 
@@ -30,14 +30,14 @@ class ModifiedFile(Document, frozen=True):
 
 
 class MergeRequestLink(Document, frozen=True):
-    """The merge request as the warehouse knows it."""
+    """The merge request's links in DataWarehouse."""
 
     url: str | None = None
     diff_url: str | None = None
 
 
 class Provenance(Document, frozen=True):
-    """Where a checkout was made; function ``coordinator`` at ``gitlab`` is the pipeline."""
+    """The origin of a checkout. The function ``coordinator`` at ``gitlab`` is the pipeline."""
 
     function: str | None = None
     url: str | None = None
@@ -45,7 +45,7 @@ class Provenance(Document, frozen=True):
 
 
 class CheckoutMisc(Document, frozen=True):
-    """The warehouse's own fields of a checkout."""
+    """DataWarehouse's own fields of a checkout."""
 
     iid: int | None = None
     retrigger: bool | None = None
@@ -81,7 +81,7 @@ class OutputFile(Document, frozen=True):
 
 
 class BuildMisc(Document, frozen=True):
-    """The warehouse's own fields of a build."""
+    """DataWarehouse's own fields of a build."""
 
     debug: bool | None = None
     package_name: str | None = None
@@ -92,7 +92,7 @@ class BuildMisc(Document, frozen=True):
 
 
 class Build(Document, frozen=True):
-    """A kernel built from a checkout; v4 says ``valid``, v5 says ``status``."""
+    """A kernel built from a checkout; ``valid`` is v4's field, ``status`` v5's."""
 
     id: Identifier
     checkout_id: str | None = None
@@ -104,7 +104,7 @@ class Build(Document, frozen=True):
 
 
 def testable_builds(builds: tuple[Build, ...]) -> tuple[Build, ...]:
-    """Return the builds outside testers can use; one of which nothing is known counts."""
+    """Return the builds that labs can test, including those of unknown status."""
     return tuple(
         build
         for build in builds
@@ -142,11 +142,10 @@ class IssueOccurrence(Document, frozen=True):
 
 
 class Everything(Document, frozen=True):
-    """The one document that holds everything of a checkout.
+    """The document with everything of a checkout.
 
-    Checkouts, builds and tests must be there: taken for empty, a lost list would turn into a
-    checkout without builds or a status without failures. Checkouts without testresults or without
-    occurrences are usual.
+    Checkouts, builds and tests are required: a missing list, read as empty, would hide builds or
+    failures. Many checkouts have no testresults and no occurrences.
     """
 
     checkouts: tuple[Checkout, ...]
@@ -157,7 +156,7 @@ class Everything(Document, frozen=True):
 
 
 class CheckoutPage(Document, frozen=True):
-    """One page of all checkouts, with how many there are of them; each of these may be anything."""
+    """One page of all checkouts, with their total number. Entries may be anything."""
 
     results: tuple[Raw, ...]
     next: str | None = None
@@ -165,14 +164,14 @@ class CheckoutPage(Document, frozen=True):
 
 
 class Listed(Document, frozen=True):
-    """What is looked at of a checkout in the list of all: when it began; each may be anything."""
+    """A checkout's id and start time in the list of all. Both may be anything."""
 
     id: Raw = Raw(b"null")
     start_time: Raw = Raw(b"null")
 
 
 class BuildPage(Document, frozen=True):
-    """One page of a checkout's builds; ``next`` is the address of the next page or null."""
+    """One page of a checkout's builds; ``next`` is the next page's address or null."""
 
     results: tuple[Build, ...]
     next: str | None = None

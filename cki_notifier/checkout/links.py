@@ -1,4 +1,4 @@
-"""The addresses in documents: merge requests, pipelines, issues. Checked before they are used.
+"""Parses and checks addresses of merge requests, pipelines and issues.
 
 Forms: GitLab's ``https://host/group/sub/project/-/merge_requests/12`` and ``…/-/pipelines/34``
 (the ``/-`` may be missing in old ones), Jira's ``https://host/browse/KEY-1``,
@@ -27,7 +27,7 @@ class ProjectLink(Struct, frozen=True):
 
     Attributes:
         origin: scheme, host and port, as ``https://gitlab.com``; the path of a GitLab under one.
-        host: the same without the scheme, the key of its token; without https's own port.
+        host: the same without the scheme and https's port: the key of its token.
         project: the project's path, as ``group/sub/project``.
         number: the merge request's iid or the pipeline's id.
     """
@@ -44,16 +44,16 @@ class ProjectLink(Struct, frozen=True):
 
 
 def merge_request_link(url: str) -> ProjectLink:
-    """Take a merge request's address apart.
+    """Parse a merge request's address.
 
     Raises:
-        ValueError: it is none; the text says why.
+        ValueError: it is another address; the text says why.
     """
     return _project_link(url, _MERGE_REQUEST, "merge request")
 
 
 def pipeline_link(url: str | None) -> ProjectLink | None:
-    """Take a pipeline's address apart; None when it is none."""
+    """Parse a pipeline's address; return None for any other."""
     try:
         return _project_link(url or "", _PIPELINE, "pipeline")
     except ValueError:
@@ -61,7 +61,7 @@ def pipeline_link(url: str | None) -> ProjectLink | None:
 
 
 def pipeline_id(url: str) -> int:
-    """Return the last part of a pipeline's address as a number, 0 when it is none."""
+    """Return the number at the end of a pipeline's address, 0 for none."""
     last = _split(url).path.rstrip("/").rpartition("/")[2]
     number = int(last) if re.fullmatch("[0-9]{1,19}", last) else 0
     return number if number <= _LARGEST_ID else 0
@@ -76,12 +76,12 @@ def pipeline_url(checkout: Checkout) -> str:
 
 
 def own_pipeline_id(checkout: Checkout) -> int:
-    """Return the id of the pipeline that made the checkout, 0 when it is unknown."""
+    """Return the id of the pipeline that made the checkout, 0 if unknown."""
     return pipeline_id(pipeline_url(checkout))
 
 
 def merge_request_of(checkout: Checkout) -> tuple[str, MergeRequestLink] | None:
-    """Return the checkout's merge request and the name of the field that holds it, or None."""
+    """Return the checkout's merge request and the name of its field, or None."""
     misc = checkout.misc
     if misc is not None and misc.mr is not None and misc.mr.url:
         return "misc.mr.url", misc.mr
@@ -91,13 +91,13 @@ def merge_request_of(checkout: Checkout) -> tuple[str, MergeRequestLink] | None:
 
 
 def merge_request_url(checkout: Checkout) -> str:
-    """Return the address of the checkout's merge request as the warehouse has it, or ``""``."""
+    """Return the address of the checkout's merge request in DataWarehouse, or ``""``."""
     found = merge_request_of(checkout)
     return found[1].url or "" if found else ""
 
 
 def issue_key(url: str) -> str | None:
-    """Return the key of the Jira issue an address names, in upper case, None when it names none."""
+    """Return the key of the Jira issue in an address, in upper case, None for none."""
     parts = _split(url)
     found = _ISSUE_PATH.fullmatch(parts.path)
     if found is None:  # a board, or a list, in which one issue is open
@@ -108,18 +108,20 @@ def issue_key(url: str) -> str | None:
 
 def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
     if " " in url or not url.isprintable():  # urlsplit would pass over some of these
-        raise ValueError(f"{url!r} is no address of a {what}: it has spaces or control characters")
+        raise ValueError(
+            f"{url!r} is not the address of a {what}: it has spaces or control characters"
+        )
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
     except ValueError as error:
-        raise ValueError(f"{url!r} is no address of a {what}: {error}") from error
+        raise ValueError(f"{url!r} is not the address of a {what}: {error}") from error
     found = form.fullmatch(parts.path)
     safe = re.fullmatch(r"[A-Za-z0-9_.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", parts.netloc)
     if parts.scheme not in {"http", "https"} or not safe or not found:
-        raise ValueError(f"{url!r} is no address of a {what}")
+        raise ValueError(f"{url!r} is not the address of a {what}")
     if {".", "..", "-"} & set(found["project"].split("/")):
-        raise ValueError(f"{url!r} is no address of a {what}: its path names no project")
+        raise ValueError(f"{url!r} is not the address of a {what}: its path names no project")
     host = parts.netloc.lower()
     if parts.scheme == "https":
         host = host.removesuffix(":443")
@@ -127,7 +129,7 @@ def _project_link(url: str, form: re.Pattern[str], what: str) -> ProjectLink:
 
 
 def _split(url: str) -> SplitResult:
-    """Take an address apart; what is none has no parts."""
+    """Parse an address; an invalid one has no parts."""
     try:
         return urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a person calls a checkout by: its id, its address in the warehouse, its merge request.
+"""Parses a person's name for a checkout: id, DataWarehouse address or merge request.
 
 Forms: ``redhat:123`` or ``4711`` as they are; ``https://datawarehouse/kcidb/checkouts/redhat%3A123``
 and the same below ``/api/1``; ``kernel!12``, ``group/kernel!12``, and the merge request's address.
@@ -14,18 +14,18 @@ from cki_notifier.checkout.links import merge_request_link, merge_request_url
 
 _ADDRESS = re.compile("https?://", re.IGNORECASE)
 _CHECKOUT = re.compile(r"(?:/api/[0-9]+)?/kcidb/checkouts/(?P<id>[^/].*?)(?:/all|/builds)?/*")
-#: What a browser's address has behind a merge request's own.
+#: A merge request's address, perhaps with a tab or a query of the browser behind it.
 _MERGE_REQUEST = re.compile(r"(?P<url>[^?#]*/merge_requests/[0-9]+)(?:[/?#].*)?")
 _SHORT = re.compile(r"(?P<project>[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*)!(?P<number>[0-9]{1,18})")
 _PORTS = {"http": 80, "https": 443}
 
 
 class MergeRequestName(Struct, frozen=True):
-    """A merge request as a person names it.
+    """A merge request, as a person names it.
 
     Attributes:
-        text: as it was given.
-        project: its path, or the end of it where no host is given.
+        text: as given.
+        project: its path; only the end of it without a host.
         number: its iid.
         host: ``""`` for any.
     """
@@ -36,9 +36,9 @@ class MergeRequestName(Struct, frozen=True):
     host: str = ""
 
     def address_in(self, checkout: Checkout) -> str:
-        """Return its address where a checkout was made for it, else ``""``.
+        """Return its address if a checkout belongs to it, else ``""``.
 
-        Upper and lower case are one, as in GitLab.
+        Ignores case, as GitLab does.
         """
         try:
             link = merge_request_link(merge_request_url(checkout))
@@ -54,14 +54,14 @@ class MergeRequestName(Struct, frozen=True):
 
 
 def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
-    """Return a checkout's id or iid, or the merge request whose checkout is meant.
+    """Return the id or iid of a checkout, or its merge request.
 
     Args:
-        text: as a person gave it.
-        warehouse: its address, without a slash at the end.
+        text: from a person.
+        warehouse: DataWarehouse's address, without a slash at the end.
 
     Raises:
-        ValueError: it is an address of something else; the text says so.
+        ValueError: the text is another address.
     """
     if found := _SHORT.fullmatch(text):
         return MergeRequestName(text, found["project"], int(found["number"]))
@@ -71,7 +71,7 @@ def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
         place, base = urlsplit(text), urlsplit(warehouse)
         is_ours = _host(place) == _host(base)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no address: {error}") from error
+        raise ValueError(f"{text!r} is not an address: {error}") from error
     if found := _MERGE_REQUEST.fullmatch(text):
         link = merge_request_link(found["url"])
         return MergeRequestName(text, link.project, link.number, link.host)
@@ -80,8 +80,10 @@ def checkout_reference(text: str, warehouse: str) -> str | MergeRequestName:
     if is_ours and found:
         return unquote(found["id"], errors="strict")
     if not is_ours and "/kcidb/checkouts/" in path:
-        raise ValueError(f"{text!r} is at another warehouse than DATAWAREHOUSE_URL, {warehouse}")
-    raise ValueError(f"{text!r} is the address of no checkout and no merge request")
+        raise ValueError(
+            f"{text!r} is at another DataWarehouse than DATAWAREHOUSE_URL, {warehouse}"
+        )
+    raise ValueError(f"{text!r} is not the address of a checkout or a merge request")
 
 
 def _host(place: SplitResult) -> tuple[str, int | None]:

@@ -1,11 +1,11 @@
-r"""The trailers in a merge request's description: lines like ``JIRA: https://host/browse/RHEL-1``.
+r"""Finds trailers in a merge request's description: lines like ``JIRA: https://host/browse/RHEL-1``.
 
-People write Markdown: the line is an item of a list, its name is bold, its link stands in ``<…>``
-or in ``[RHEL-1](…)``, a backslash or two spaces break the line, a full stop follows, spaces don't
-break. The link is the first http(s) address behind the colon, without what only Markdown or
-punctuation put at its end. A value without one (``JIRA: INTERNAL``) is left out.
+People write them in Markdown: as list items, with a bold name, or with the link in ``<…>`` or in
+``[RHEL-1](…)``. Backslashes, spaces or a full stop may follow, and spaces may be non-breaking. The
+link is the first http(s) address behind the colon, without Markdown or punctuation at its end. A
+value without a link (``JIRA: INTERNAL``) is left out.
 
-Nothing here looks at any part of a text more than a few times, whatever the text is.
+The patterns read each part of a text only a few times, so no text can slow them down.
 """
 
 import re
@@ -14,34 +14,33 @@ from itertools import islice
 
 from msgspec import Struct
 
-#: No more trailers are looked at, and no longer link is one, in characters.
+#: Limits: trailers of a description, and characters of a link.
 _MOST_TRAILERS, _LONGEST_LINK = 1_000, 2_000
-#: Spaces of all kinds, but no end of a line, and nothing that can't be seen.
+#: Spaces of all kinds, but no line ends and no zero-width characters.
 _SPACES = r"[\t\v\f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*+"
-#: What makes a word bold, italic, code or struck through.
+#: Marks for bold, italic, code or strikethrough.
 _MARKS = r"[*_~`]*+"
-#: ASCII letters alone: Unicode has an i without a dot and a long s, of the same upper case as ours.
+#: Only ASCII letters: Unicode's dotless i and long s have the same upper case as i and s.
 _TRAILER = re.compile(
     rf"(?<![^\r\n]){_SPACES}"
     rf"(?:(?:[-+*]|\d{{1,9}}[.)]|\#{{1,6}})[ \t\xa0]{_SPACES}(?:\[[ xX]\]{_SPACES})?)?+"
     rf"{_MARKS}(?P<name>(?ai:jira|bugzilla)){_SPACES}{_MARKS}{_SPACES}:(?P<value>[^\r\n]*+)"
 )
-#: It begins behind no part of another address, and ends before what none holds as it is (RFC 3986).
+#: Starts behind no part of another address, ends before a character outside of RFC 3986.
 _ADDRESS = re.compile(
     r"(?<![A-Za-z0-9!#$%&+./:=?@)\]}\\^-])(?ai:https?)://(?:\[[0-9A-Fa-f:.]+\])?"
     r"[^\s<>\"\\^`{|}\[\]]*+(?P<tag><(?=[A-Za-z])(?!(?i:br)\b))?"
 )
 _HAS_HOST = re.compile(r"[^:]+://(?:\w|\[)")
 _BRACKET = re.compile(r"[()]")
-#: Of an address these are a part where more of it follows; at its end they are punctuation, or
-#: nothing that can be seen.
+#: Part of an address in its middle; punctuation or invisible at its end.
 _PUNCTUATION = ".,:;!?'*_~(\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-#: The name of a character, like that of the space that does not break.
+#: A character reference, such as ``&nbsp;``.
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7});\Z")
 
 
 class Trailers(Struct, frozen=True):
-    """The links on lines of their own in a description, in their order, each once."""
+    """The links of a description's trailers, in order and without repeats."""
 
     jira: tuple[str, ...]
     bugzilla: tuple[str, ...]
@@ -57,7 +56,7 @@ def trailers(description: str | None) -> Trailers:
 
 
 def _link(text: str) -> str:
-    """Return the first address in a text, ``""`` when there is none that can be used."""
+    """Return the first address in a text, ``""`` for none or an invalid one."""
     found = _ADDRESS.search(text)
     if found is None or found["tag"] or len(found[0]) > _LONGEST_LINK:
         return ""
@@ -66,7 +65,7 @@ def _link(text: str) -> str:
 
 
 def _balanced(text: str) -> str:
-    """Return what is before the first bracket that closes one outside of the text."""
+    """Return the text up to the first closing bracket without an opening one."""
     depth = 0
     for found in _BRACKET.finditer(text):
         depth += 1 if found[0] == "(" else -1
@@ -76,7 +75,7 @@ def _balanced(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Return a text without punctuation at its end; a bracket that closes one in it stays."""
+    """Return a text without punctuation at its end, but with a closing bracket."""
     end = len(text)
     while end:
         last = text[end - 1]

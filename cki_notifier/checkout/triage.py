@@ -1,7 +1,7 @@
-"""The overall status of a post-test message: the worst finding that nobody has triaged.
+"""The overall status of a post-test message: the worst finding that is not triaged.
 
-Source: the design's "Overall status", after CKI's public documentation, by which a build all of
-whose failed and errored tests have been triaged is a success.
+Source: the design's "Overall status", after CKI's public documentation. There, a build is a success
+if all its failed and errored tests are triaged.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ _FINDINGS = frozenset({"FAIL", "ERROR"})
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """All that a checkout's overall status is made of."""
+    """The input of a checkout's overall status."""
 
     builds: tuple[Build, ...] = ()
     tests: tuple[Test, ...] = ()
@@ -35,7 +35,7 @@ def overall_status(evidence: Evidence) -> OverallStatus:
 
 
 def _untriaged(evidence: Evidence) -> Iterator[str]:
-    """Yield the status of each finding that known issues do not account for."""
+    """Yield the status of each finding without a known issue."""
     excused = set(_excused(evidence.issueoccurrences))
     for build in evidence.builds:
         status = _build_status(build)
@@ -62,10 +62,10 @@ def _failing_results(testresults: tuple[TestResult, ...]) -> dict[str, set[tuple
 
 
 def _excused(occurrences: tuple[IssueOccurrence, ...]) -> Iterator[tuple[str, str]]:
-    """Yield the smallest thing that each issue occurrence points at: its kind and its id."""
+    """Yield kind and id of the smallest object that each issue occurrence points at."""
     for occurrence in occurrences:
         if occurrence.is_regression is True:
-            continue  # what worked before and fails now is excused by nothing
+            continue  # a regression excuses nothing
         if occurrence.testresult_id:
             yield "testresult", occurrence.testresult_id
         elif occurrence.test_id:

@@ -1,4 +1,4 @@
-"""Everything that is set from outside, read once and checked: the only reader of the environment.
+"""The configuration, read once and checked. Nothing else reads the environment.
 
-It knows the variables and their values. What is done with a value is in the room that uses it.
+This package knows the variables and their values. The packages that use a value act on it.
 """

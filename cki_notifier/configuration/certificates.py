@@ -1,4 +1,4 @@
-"""The certificate authorities that are trusted for https."""
+"""The certificate authorities that are trusted for HTTPS."""
 
 import ssl
 
@@ -6,5 +6,5 @@ import certifi
 
 
 def certificate_authorities() -> str:
-    """Return the system's file of certificate authorities, or certifi's where there is none."""
+    """Return the path of the system's certificate authorities, or of certifi's without these."""
     return ssl.get_default_verify_paths().cafile or certifi.where()

@@ -1,4 +1,4 @@
-"""Variables of the environment: reads them, and gathers every fault there is."""
+"""Reads variables of the environment and collects all faults."""
 
 import os
 import re
@@ -12,21 +12,21 @@ from cki_notifier.configuration.variables import Variable, variables_of
 
 T = TypeVar("T")
 
-#: What no text in UTF-8 has, or what would end it: half of a pair of UTF-16, as which Python also
-#: has bytes that are not UTF-8, and the null character.
+#: Characters that UTF-8 text can't have: surrogates, which Python also uses for invalid bytes, and
+#: the null character, which would end the text.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def of_process(text: str) -> str:
-    """Return what the process was given as UTF-8, whatever the locale made of it."""
+    """Return the text that the process got in UTF-8, with any locale."""
     return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
 class Reader:
-    """Reads variables and gathers faults; after a fault the value is a stand-in nobody uses.
+    """Reads variables and collects faults. The value of a faulty variable must not be used.
 
     Args:
-        environ: the variables; None for those of the process.
+        environ: the variables; None for the process's own.
     """
 
     def __init__(self, environ: Mapping[str, str] | None) -> None:
@@ -41,36 +41,36 @@ class Reader:
             self.faults.append(f"{name}: {text}")
 
     def has_fault(self, name: str) -> bool:
-        """Tell whether a variable is at fault."""
+        """Tell whether a variable has a fault."""
         return any(fault.startswith(f"{name}:") for fault in self.faults)
 
     def raw(self, name: str) -> str:
-        """Return what a variable holds, whatever that is."""
+        """Return the text of a variable, unchecked; ``""`` for an unset one."""
         return self._environ.get(name, "")
 
     def is_set(self, variable: Variable[Any]) -> bool:
-        """Tell whether a variable is set, or its file; an empty one counts as one that isn't."""
+        """Tell whether a variable, or the one for its file, is set and not empty."""
         return bool(self.raw(variable.name) or (variable.is_secret and self.raw(variable.file)))
 
     def values(self, kind: type[Any], *, needed: bool = True) -> dict[str, Any]:
-        """Return the values of a class' fields that variables fill.
+        """Return the values of the fields of a class that variables fill.
 
         Args:
             kind: the class.
-            needed: whether it is a fault when a required variable isn't set.
+            needed: whether an unset required variable is a fault.
         """
         found = variables_of(kind).items()
         return {name: self.value(it, needed=needed and it.default is None) for name, it in found}
 
     def value(self, variable: Variable[T], *, needed: bool = False) -> T:
-        """Return a variable's value; what is faulty, or not set where that is needed, is noted."""
+        """Return the value of a variable; note a fault, also if it is needed and not set."""
         name, text = variable.name, self.raw(variable.name)
         path = self.raw(variable.file) if variable.is_secret else ""
         if text and path:
-            self.fault(name, f"is set, and so is {variable.file}; set one of them")
+            self.fault(name, f"is set, and so is {variable.file}; unset one of them")
         elif needed and not (text or path):
-            it = f"it (or the file {variable.file})" if variable.is_secret else "it"
-            self.fault(name, f"is not set; {it} has to hold {variable.holds}")
+            file = f", or {variable.file} to a file with it" if variable.is_secret else ""
+            self.fault(name, f"is not set; set it to {variable.holds}{file}")
         else:
             try:
                 if path:
@@ -89,11 +89,11 @@ class Reader:
 
 def _check_text(text: str) -> None:
     if NO_TEXT.search(text):
-        raise ValueError("holds bytes that are not UTF-8")
+        raise ValueError("contains bytes that are not UTF-8")
 
 
 def _value(variable: Variable[T], text: str) -> T:
-    """Return the value of what is no secret."""
+    """Return the value of a variable that is not secret."""
     check_ends(text, is_spaced=variable.is_spaced)
     value = variable.parse(text)
     check_visible("".join(text.split()) if variable.is_spaced else text)
@@ -101,10 +101,10 @@ def _value(variable: Variable[T], text: str) -> T:
 
 
 def _secret(variable: Variable[T], text: str, *, is_in_file: bool = False) -> T:
-    """Return a secret; a password may be anything, and is taken from a file as it is."""
+    """Return a secret. A password from a file may begin and end with any character."""
     name, is_password = variable.name, variable.parse is Secret
     if re.search("[\r\n\0]", text):
-        raise ValueError("holds a line end or a null character within; it must be one line")
+        raise ValueError("contains a line end or a null character; write one line")
     value = variable.parse(text)
     check_visible(text, is_secret=True)
     if is_password and is_in_file:
@@ -114,16 +114,16 @@ def _secret(variable: Variable[T], text: str, *, is_in_file: bool = False) -> T:
     try:
         check_ends(text)
     except ValueError as error:
-        meant = f" (or, if that is meant, into a file that {name}_FILE names)"
+        meant = f" (or set {name}_FILE to a file with the password as it is)"
         raise ValueError(f"{error}{meant if is_password else ''}") from error
     return value
 
 
 def _content_of_secret(path: str) -> str:
-    """Return what a file holds, without the line end at its end."""
+    """Return the content of a file, without its last line end."""
     _check_text(path)
     check_ends(path)
-    # What is no path may be the secret itself.
+    # Anything but a path may be the secret itself.
     shown = repr(path) if path.startswith(("/", "./", "../")) else "that it names"
     text = re.sub(r"\r?\n\Z", "", content(path, shown))
     if not text:
@@ -134,8 +134,8 @@ def _content_of_secret(path: str) -> str:
 def content(path: str, shown: str) -> str:
     """Return the text of a file."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")  # editors leave a mark at its begin
-    except UnicodeDecodeError:  # whose text quotes what is in it
+        return Path(path).read_text(encoding="utf-8-sig")  # skips a byte order mark
+    except UnicodeDecodeError:  # its text would quote the content
         raise ValueError(f"the file {shown} can't be read: it is not UTF-8") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

@@ -4,7 +4,7 @@ from typing import Final
 
 
 class Secret:
-    """A token or a password: shown as ``***`` wherever it is printed, told only by ``reveal``."""
+    """A token or a password that prints as ``***``; only ``reveal`` returns it."""
 
     __slots__ = ("_value",)
 
@@ -12,7 +12,7 @@ class Secret:
         self._value: Final = value
 
     def reveal(self) -> str:
-        """Return the secret itself, for the one place that sends it."""
+        """Return the secret itself, for the code that sends it."""
         return self._value
 
     def __repr__(self) -> str:

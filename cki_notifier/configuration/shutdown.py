@@ -1,27 +1,27 @@
-"""How long the process may take to end, once nothing is in flight or the time for it is over.
+"""The time limits of the exit, after CKI_NOTIFIER_SHUTDOWN_SECONDS or once nothing is in flight.
 
-Every wait on the way to the exit is here, in its order, so that whoever stops the process from
-outside (Kubernetes, Compose, systemd) can be told for how long to wait before a kill.
+They are listed in order. Their sum tells Kubernetes, Compose and systemd how long to wait before
+they kill the process.
 """
 
 from typing import Final
 
-#: For saying goodbye to RabbitMQ, in seconds; a broker that does not answer is left without one.
+#: To close the connections to RabbitMQ, in seconds. The exit goes on without an answer.
 GOODBYE_SECONDS: Final = 2.0
-#: For the records still under way to Kafka, in seconds.
+#: To deliver the remaining records to Kafka, in seconds.
 RECORDS_SECONDS: Final = 1.0
-#: For the threads that ask how much waits in the queues and whether messages are accepted, in
-#: seconds for both; they may hang on a broker.
+#: To end the threads that watch the backlog and RabbitMQ's resource alarms, in seconds for both.
+#: A broker that hangs may block them.
 QUEUE_LENGTHS_SECONDS: Final = 2.0
-#: For HTTP requests that are being answered, in seconds; then they are cut off.
+#: To answer open HTTP requests, in seconds. The rest is cut off.
 REQUESTS_SECONDS: Final = 1.0
-#: For what is on its way to Sentry, in seconds.
+#: To deliver events to Sentry, in seconds.
 SENTRY_SECONDS: Final = 2.0
 
-#: For the last lines on standard output and error, in seconds; nobody may read them.
+#: To write the last lines to standard output and error, in seconds: a pipe may have no reader.
 LINES_SECONDS: Final = 2.0
 
-#: All of it, one after the other, in seconds: comes on top of ``CKI_NOTIFIER_SHUTDOWN_SECONDS``.
+#: The sum, in seconds. It comes on top of ``CKI_NOTIFIER_SHUTDOWN_SECONDS``.
 CLOSING_SECONDS: Final = (
     GOODBYE_SECONDS
     + RECORDS_SECONDS

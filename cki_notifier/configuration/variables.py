@@ -1,4 +1,4 @@
-"""One variable of the environment, declared once: as the field of the configuration it fills."""
+"""A variable of the environment, declared once: as the field of the configuration that it fills."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -11,15 +11,17 @@ C = TypeVar("C")
 
 
 class Variable(NamedTuple, Generic[T]):
-    """What is known of a variable.
+    """A variable and its documentation.
 
     Attributes:
         name: its name.
-        parse: returns its value; raises ValueError for a faulty one, without showing a secret.
-        holds: what it has to hold, in plain text, so that "it has to hold …" can be said.
-        note: what else is to be known, in sentences of Markdown.
-        default: its value when it isn't set, as text; ``""`` for none, None when it is required.
-        unset: where there is no default, what comes of that, unless it is plain.
+        parse: returns the value. Raises ValueError for a faulty text, without showing a secret.
+        holds: its purpose, a plain noun phrase that fits "set NAME to …".
+        note: further sentences, in Markdown.
+        default: the value of an unset variable, as text; ``""`` for none, None for a required one.
+        unset: replaces the default in the documentation, in Markdown.
+        values: the allowed values, a phrase in Markdown.
+        example: a value, where the allowed ones don't show it.
     """
 
     name: str
@@ -28,15 +30,17 @@ class Variable(NamedTuple, Generic[T]):
     note: str = ""
     default: str | None = None
     unset: str = ""
+    values: str = ""
+    example: str = ""
 
     @property
     def is_secret(self) -> bool:
-        """Whether it is never shown, and may come from a file."""
+        """Whether the value is never shown, and may come from a file."""
         return self._kind is Secret
 
     @property
     def is_spaced(self) -> bool:
-        """Whether spaces and line ends at its ends are no part of it: of numbers, lists, JSON."""
+        """Whether surrounding whitespace is ignored: of numbers, lists and JSON."""
         return self._kind in (int, float, tuple[str, ...], dict[str, str])
 
     @property
@@ -46,7 +50,7 @@ class Variable(NamedTuple, Generic[T]):
 
     @property
     def file(self) -> str:
-        """Which variable names the file with it, if it is a secret."""
+        """The variable that names the file with the secret."""
         return f"{self.name}_FILE"
 
 
@@ -58,9 +62,11 @@ def setting(  # noqa: PLR0913  # most by name
     *,
     default: str | None = None,
     unset: str = "",
+    values: str = "",
+    example: str = "",
 ) -> T:
-    """Return a field that a variable fills, whose attributes the arguments are."""
-    metadata = {"variable": Variable(name, parse, holds, note, default, unset)}
+    """Return a field that a :class:`Variable` with these attributes fills."""
+    metadata = {"variable": Variable(name, parse, holds, note, default, unset, values, example)}
     if default is None:
         required: T = field(metadata=metadata)
         return required
@@ -69,11 +75,11 @@ def setting(  # noqa: PLR0913  # most by name
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting, field))
 def settings(kind: type[C]) -> type[C]:
-    """Make a class one of frozen values, whose fields may be declared by :func:`setting`."""
+    """Make a frozen dataclass, whose fields may be declared by :func:`setting`."""
     return dataclass(frozen=True, kw_only=True)(kind)
 
 
 def variables_of(kind: type[Any]) -> dict[str, Variable[Any]]:
-    """Return the variables that fill fields of a class, by the fields' names."""
+    """Return the variables that fill the fields of a class, by field name."""
     metadata = {it.name: it.metadata for it in fields(kind)}
     return {name: it["variable"] for name, it in metadata.items() if "variable" in it}

@@ -1,7 +1,6 @@
-"""``cki-notifier dead-letters``: what an operator does with the dead-letter queue.
+"""``cki-notifier dead-letters``: list, show, retry and discard dead letters.
 
-Nothing in here puts a notification there: that is ``rabbitmq/republish.py``.
-
-``letter`` is what lies there, ``visit`` goes through the queue once, ``view`` shows, ``progress``
-tells how far it is, ``arguments`` and ``command`` are the command line.
+``rabbitmq/republish.py`` puts notifications into the dead-letter queue. Here, ``letter`` is a dead
+letter, and ``visit`` and ``walk`` read the queue once. ``view`` and ``report`` are the output,
+``arguments`` and ``command`` the command line. ``reading`` is for the status page.
 """

@@ -1,4 +1,4 @@
-"""``cki-notifier dead-letters``: what each action does, what it says, and its exit code."""
+"""The actions of ``cki-notifier dead-letters``, with their output and exit codes."""
 
 import argparse
 import json
@@ -15,17 +15,17 @@ from cki_notifier.dead_letters.visit import Visit
 from cki_notifier.dead_letters.walk import Act, Choice, Walk
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.telemetry.output import Output, Piece, print_lines, separated
-from cki_notifier.telemetry.terminal import agreed, show, show_bytes, show_text
+from cki_notifier.telemetry.terminal import agreed, show, show_bytes, show_text, show_unprintable
 
 T = TypeVar("T")
 
 DONE, FAILED, WRONG = 0, 1, 2
-#: So many letters are shown before the question what to do with them.
+#: The most letters that a question shows.
 _SHOWN_BEFORE = 20
 
 
 class _Deed(NamedTuple):
-    """What is done to letters that leave the queue, and how it is said."""
+    """An action on letters that leave the queue, and its words."""
 
     act: Act
     past: str
@@ -37,18 +37,18 @@ _DISCARD = _Deed(Visit.remove, "discarded", "Discard {} for good?")
 
 
 def run(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
-    """Do what was asked for; return the exit code.
+    """Run an action; return the exit code.
 
-    What was asked to be seen goes to standard output, all else to standard error.
+    Letters go to standard output, all else to standard error.
     """
     try:
         return _ACTIONS[parsed.action](config, parsed)
-    except KeyboardInterrupt:  # while it printed or asked; while it walks it is no exception
-        show("")  # below what was typed
+    except KeyboardInterrupt:  # only while printing or asking: a walk postpones signals
+        show("")  # below the line with ^C
         show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
-        show(f"cki-notifier: this can't be printed: {error}")
+        show_unprintable(error)
         return FAILED
 
 
@@ -94,13 +94,13 @@ def _show(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
 
 
 def _show_body(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
-    """Print one body as it is; on a terminal, where it could do anything, escaped."""
+    """Print one body byte for byte, or escaped on a terminal, where it could do harm."""
     walk, choice = _walk(config, parsed), Choice[bytes](1)
     if code := _choose(walk, choice, lambda letter: letter.body):
         return code
     if walk.done > 1 and parsed.limit != 1:
-        show(f"cki-notifier: {report.letters(walk.done)} match, and --body shows that of one alone")
-        show("say which by the id that the list shows, or --limit 1 for the oldest of them")
+        show(f"cki-notifier: {report.letters(walk.done)} match, and --body shows only one")
+        show("give the id of one letter from the list, or --limit 1 for the oldest")
         return FAILED
     for body in choice.kept():
         is_shown = (
@@ -122,15 +122,16 @@ def _discard(config: RabbitMQConfig, parsed: argparse.Namespace) -> int:
 
 
 def _take(config: RabbitMQConfig, parsed: argparse.Namespace, deed: _Deed) -> int:
-    """Take letters out of the queue, after showing them and asking unless that is not wanted.
+    """Take letters out of the queue, after a question unless there is ``--yes``.
 
-    The queue's own order is not certain, so those that a limit leaves are chosen beforehand, too.
+    The queue's order is not by age, so a limit needs a first walk that chooses the oldest.
     """
     if parsed.yes and not parsed.limit:
         return _take_at_once(config, parsed, deed, selection_of(parsed))
     if not parsed.yes and not sys.stdin.isatty():
-        text = f"cki-notifier dead-letters {parsed.action}: where there is nobody to ask, say --yes"
-        show(f"{text}; show has the same arguments, and takes nothing away")
+        text = "standard input is not a terminal, so nobody can confirm: add --yes"
+        show(f"cki-notifier dead-letters {parsed.action}: {text}")
+        show("to see the letters first, run show with the same arguments")
         return WRONG
     walk, choice = _walk(config, parsed), Choice[Piece](parsed.limit)
     with Output() as output:
@@ -148,7 +149,7 @@ def _take(config: RabbitMQConfig, parsed: argparse.Namespace, deed: _Deed) -> in
     if not parsed.yes and not agreed(deed.question.format(many, config.queue)):
         show(f"nothing was {deed.past}")
         return FAILED
-    # What has arrived meanwhile is not meant.
+    # Letters that arrived meanwhile stay.
     return _take_at_once(config, parsed, deed, Selection(chosen=choice.ids())) or code
 
 
@@ -173,17 +174,17 @@ _ACTIONS: Final[dict[str, Callable[[RabbitMQConfig, argparse.Namespace], int]]] 
 
 
 def _walk(config: RabbitMQConfig, parsed: argparse.Namespace) -> Walk:
-    """Return a walk that takes nothing away."""
+    """Return a walk that only reads."""
     return Walk(config, selection_of(parsed), report.SHOWN)
 
 
 def _choose(walk: Walk, choice: Choice[T], keep: Callable[[Letter], T]) -> int:
-    """Look at all letters and choose; return as :func:`_go` does."""
+    """Read all letters and choose; return as :func:`_go` does."""
     return _go(walk, lambda _visit, letter: choice.add(letter, keep))
 
 
 def _go(walk: Walk, act: Act) -> int:
-    """Walk; return an exit code when it did not come to its end."""
+    """Walk through the queue; return an exit code other than 0 if the walk ended early."""
     try:
         walk.go(act)
     except Unavailable as error:
@@ -200,7 +201,7 @@ def _go(walk: Walk, act: Act) -> int:
 
 
 def _row(letter: Letter, output: Output) -> Piece:
-    """Keep a letter's row of the table."""
+    """Store a letter's row of the table."""
     return output.add(json.dumps(view.cells(letter)))
 
 
@@ -210,7 +211,7 @@ def _print_table(output: Output, rows: Sequence[Piece]) -> None:
 
 
 def _unmatched(walk: Walk, parsed: argparse.Namespace) -> int:
-    """Say what was asked for and is not there; return the exit code."""
+    """Report ids and reasons without a letter; return the exit code."""
     for line in report.unmatched(walk, parsed.reason or ""):
         show(line)
     return FAILED if not parsed.all and (walk.missing or not walk.done) else DONE

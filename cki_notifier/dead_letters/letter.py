@@ -1,4 +1,4 @@
-"""A dead letter: its id, why and since when it is there, and which letters an operator means."""
+"""A dead letter, and the selection of dead letters by an operator."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,30 +21,29 @@ from cki_notifier.rabbitmq.retries import (
     tries_of,
 )
 
-#: The id's length, in bytes: among 10,000 letters two of one id are less likely than 1 to 10^6.
+#: The id's length, in bytes: 10,000 letters share one with a probability below 10^-6.
 _ID_BYTES = 6
-#: A text somebody else may have written is cut at so many characters.
+#: Texts from headers, which anybody may write, are cut at this length, in characters.
 _LONGEST_TEXT = 1000
-#: What stands for a reason where nobody says one.
+#: The reason of a letter without one.
 NO_REASON = "unknown"
-#: The broker's own count, on quorum queues alone.
+#: RabbitMQ's count of deliveries, on quorum queues only.
 _DELIVERIES = "x-delivery-count"
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A message of the dead-letter queue, held by us.
+    """A dead letter that this process has in flight.
 
     Attributes:
-        tag: the delivery tag to settle it by.
-        id: the same each time it is looked at; letters that are alike in body and time share it.
-        checkout_id, status: as far as the body tells.
-        reason: a :class:`DeadLetterReason`, or the broker's own (``delivery_limit``), or
-            ``unknown``.
+        tag: the delivery tag.
+        id: stable. Letters with the same body and time share it.
+        checkout_id, status: from the body, None if it has none.
+        reason: a :class:`DeadLetterReason`, RabbitMQ's own (``delivery_limit``), or ``unknown``.
         error: the last one.
-        attempts: in all its life, also before it was put back; 0 when it was never tried.
-        first_seen: when it was received first, or, where only the broker knows, dead-lettered.
-        exchange, routing_key: how it came the first time.
-        looks: how often the broker has handed it out before, 0 when it does not count.
+        attempts: all, including those before retries by an operator; 0 for none.
+        first_seen: when the daemon received the notification first, or RabbitMQ dead-lettered it.
+        exchange, routing_key: those of the first delivery.
+        looks: the number of earlier deliveries, 0 if RabbitMQ does not count them.
     """
 
     tag: int
@@ -63,17 +62,17 @@ class Letter(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> "Order":
-        """Where it belongs among others: the oldest first, those of an unknown time last."""
+        """The sort key: the oldest first, unknown times last."""
         return self.first_seen is None, self.first_seen or _NEVER, self.id
 
 
-#: Whether nobody knows the time; the time; the id.
+#: Whether the time is unknown, the time, the id.
 Order = tuple[bool, datetime, str]
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def read_letter(tag: int, properties: BasicProperties, body: bytes) -> Letter:
-    """Read a message of the dead-letter queue, which may hold anything."""
+    """Read a message of the dead-letter queue, whose content can be anything."""
     headers = properties.headers or {}
     now = datetime.now(UTC)
     history = history_of(headers, exchange="", routing_key="", now=now)
@@ -100,13 +99,13 @@ def read_letter(tag: int, properties: BasicProperties, body: bytes) -> Letter:
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which letters an operator means: those of ``names``, or those of ``reason``, or all.
+    """The dead letters that an operator selects: by ``names``, by ``reason``, or all.
 
     Attributes:
         names: ids of letters or of checkouts; empty for any.
         reason: empty for any.
-        limit: no more than so many, the oldest; 0 for any number.
-        chosen: how many letters of which id, if they were chosen already; all else is then ignored.
+        limit: the most letters, the oldest first; 0 for no limit.
+        chosen: the number of letters by id, from an earlier choice. Replaces the other fields.
     """
 
     names: frozenset[str] = frozenset()
@@ -115,7 +114,7 @@ class Selection(msgspec.Struct, frozen=True):
     chosen: Mapping[str, int] | None = None
 
     def __contains__(self, letter: Letter) -> bool:
-        """Tell whether a letter is meant."""
+        """Tell whether a letter is selected."""
         if self.chosen is not None:
             return letter.id in self.chosen
         if self.names:
@@ -124,16 +123,16 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def names_of(letter: Letter) -> set[str]:
-    """Return what an operator may call a letter."""
+    """Return the ids that select a letter."""
     return {letter.id} | ({letter.checkout_id} if letter.checkout_id else set())
 
 
 def fresh_properties(letter: Letter) -> BasicProperties:
-    """Return the properties of a letter that is put back: as it came, to be tried anew.
+    """Return the properties of a retried letter's copy, which starts again.
 
-    How it came the first time is in its headers, by which it is known to have been here before, and
-    how often it was tried; and so are the expiration and the user id it came with: put back in
-    force, the one would drop it, the other have it refused.
+    Headers keep how the notification came and the number of its tries, so the daemon knows a
+    redelivery. They also keep the expiration and the user id, with which RabbitMQ would drop or
+    refuse the copy.
     """
     way = {EXCHANGE: letter.exchange, ROUTING_KEY: letter.routing_key}
     return copied_properties(letter.properties, way | tries_of(letter.properties.headers or {}))
@@ -143,8 +142,8 @@ def letter_id(since: str, body: bytes) -> str:
     """Return the id of a letter.
 
     Args:
-        since: when it was received first, as its header says.
-        body: its own.
+        since: its header's time of the first delivery.
+        body: the letter's.
     """
     digest = hashlib.blake2b(since.encode(errors="replace") + b"\0", digest_size=_ID_BYTES)
     digest.update(body)
@@ -152,7 +151,7 @@ def letter_id(since: str, body: bytes) -> str:
 
 
 def _in_utc(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)  # as old releases of pika leave it
+    return time if time.tzinfo else time.replace(tzinfo=UTC)  # from old releases of pika
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""Reads dead letters to show them to somebody else than the one at the command line.
+"""Reads dead letters for the status page, and takes none.
 
-Nothing is taken away. Each look counts as a delivery, though, and a queue that drops what is
-delivered too often would drop letters because somebody looks at a page: it is not looked at.
+Each look counts as a delivery. A queue that drops letters after many deliveries is not read: people
+who reload a page must not lose letters.
 """
 
 import threading
@@ -17,31 +17,32 @@ from cki_notifier.web.letters import Letter as ShownLetter
 from cki_notifier.web.letters import Reading
 from cki_notifier.workers.threads import beside
 
-#: Of a body, so much is kept, in bytes.
+#: The most of a body that is kept, in bytes.
 _MOST_BODY = 16 * 1024
-#: No more is looked at, in letters and in bytes.
+#: The most that is read, in letters and in bytes.
 _MOST_LETTERS, _MOST_BYTES = 10_000, 64 * 1024 * 1024
-#: Even where letters are not dropped, somebody who looks so often is a program.
+#: A guard against programs that reload the page, even if RabbitMQ drops nothing.
 _MOST_LOOKS = 10_000
-_COMMAND = "look with cki-notifier dead-letters list"
+_COMMAND = "run cki-notifier dead-letters list instead"
 
 _reading = threading.Lock()
 
 
 def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Reading:
-    """Read letters, and give all of them back; from any thread, for one at a time.
+    """Read the oldest dead letters and give them back, from any thread, one call at a time.
 
     Args:
-        config: where.
-        most: no more than so many.
-        seconds: for all of it. What has to be looked at after that is left out.
+        config: of RabbitMQ.
+        most: the most letters to return.
+        seconds: for the whole call. Later letters are left out.
 
     Raises:
-        Unavailable: RabbitMQ can't be had, or it may drop what is looked at, or somebody is reading
-            already; the text says so.
+        Unavailable: RabbitMQ does not answer, the queue may drop letters, or another call runs.
     """
     if not _reading.acquire(blocking=False):
-        raise Unavailable("rabbitmq", "the dead letters are being read already; try again soon")
+        raise Unavailable(
+            "rabbitmq", "another request is reading the dead letters: retry in some seconds"
+        )
 
     def read() -> Reading:
         try:
@@ -53,7 +54,9 @@ def read_letters(config: RabbitMQConfig, most: int, seconds: float = 10.0) -> Re
         reading = beside("dead letters", read)
     except RuntimeError:
         _reading.release()
-        raise Unavailable("rabbitmq", "there is no thread left to read dead letters") from None
+        raise Unavailable(
+            "rabbitmq", "the process has no thread left to read dead letters"
+        ) from None
     try:
         return reading.result(seconds)
     except TimeoutError:
@@ -65,8 +68,8 @@ def _read(config: RabbitMQConfig, most: int, end: float) -> Reading:
     seen = size = 0
     with visit(config) as visiting:
         if visiting.wears_out():
-            text = f"{visiting.queue} may drop letters that are looked at often"
-            raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
+            text = f"{visiting.queue} may drop letters after many deliveries, and each look is one"
+            raise Unavailable("rabbitmq", f"{text}: {_COMMAND}")
         for letter in visiting.letters():
             _check(visiting, letter)
             choice.add(letter, _shown)
@@ -78,8 +81,8 @@ def _read(config: RabbitMQConfig, most: int, end: float) -> Reading:
 
 def _check(visiting: Visit, letter: Letter) -> None:
     if letter.looks >= _MOST_LOOKS:
-        text = f"letters in {visiting.queue} were looked at {letter.looks:,} times"
-        raise Unavailable("rabbitmq", f"{text}, so they are not shown here; {_COMMAND}")
+        text = f"letters in {visiting.queue} were delivered {letter.looks:,} times"
+        raise Unavailable("rabbitmq", f"{text}: {_COMMAND}")
 
 
 def _shown(letter: Letter) -> ShownLetter:

@@ -1,20 +1,20 @@
-"""What is said of a walk: how many letters there are, what is missing, what became of them."""
+"""The sentences about a walk: its letters, missing ids, and result."""
 
 from collections.abc import Iterator
 
 from cki_notifier.dead_letters.walk import Walk
 from cki_notifier.telemetry.printable import printable
 
-#: The deed of a walk that takes nothing away.
+#: The deed of a walk that only reads.
 SHOWN = "shown"
-#: So many different reasons are counted up; ours are fewer, but anybody may write a header.
+#: The most reasons in a sentence: ours are fewer, but anybody may write a header.
 _MOST_REASONS = 9
 
 
 def overview(walk: Walk) -> str:
-    """Say how many letters there are, and why."""
+    """Return the number of letters, by reason."""
     if not walk.exists:
-        return f"no dead letters: there is no {walk.queue} yet, it is made when it is needed"
+        return f"no dead letters: the queue {walk.queue} does not exist yet"
     if not walk.count:
         return f"no dead letters in {walk.queue}"
     shown = f", {walk.done:,} {walk.deed}" if walk.done != walk.count else ""
@@ -24,14 +24,14 @@ def overview(walk: Walk) -> str:
 
 
 def unmatched(walk: Walk, reason: str) -> Iterator[str]:
-    """Say, line by line, what was asked for and is not there.
+    """Yield a line for each selected id or reason without a letter.
 
     Args:
-        walk: one that came to its end.
-        reason: the one asked for, empty for none.
+        walk: a complete one.
+        reason: the selected one, empty for none.
     """
     for name in sorted(walk.missing):
-        yield f"no dead letter has the id, or the checkout id, {printable(name)}"
+        yield f"no dead letter has the id or checkout id {printable(name)}"
     if not walk.done and reason:
         yield f"no dead letter has the reason {printable(reason)}"
     if not walk.done:
@@ -39,20 +39,20 @@ def unmatched(walk: Walk, reason: str) -> Iterator[str]:
 
 
 def broken_off(walk: Walk) -> str:
-    """Say what a walk did that did not come to its end."""
+    """Describe the result of a walk that ended early."""
     if walk.deed == SHOWN:
-        return "nothing was taken away"
-    return f"{letters(walk.done)} {walk.deed}, the others are where they were"
+        return "the queue is unchanged"
+    return f"{letters(walk.done)} {walk.deed}, the others stay in the queue"
 
 
 def worn(walk: Walk) -> str:
-    """Warn of letters that were looked at so often that the broker may drop them."""
+    """Warn that RabbitMQ may drop letters after more deliveries."""
     return (
-        f"Careful: letters in {walk.queue} were looked at ten times and more. From RabbitMQ 4.0 "
-        "a queue may drop them after twenty times: see docs/dead-letters.md."
+        f"warning: letters in {walk.queue} were delivered ten times or more. RabbitMQ 4.0 and "
+        "later may drop them after 20 deliveries: see docs/dead-letters.md"
     )
 
 
 def letters(count: int) -> str:
-    """Return a number of letters in words."""
+    """Return a number with its noun."""
     return "1 dead letter" if count == 1 else f"{count:,} dead letters"

@@ -1,4 +1,4 @@
-"""Shows dead letters, to people and to programs. Nothing in a letter reaches the terminal raw."""
+"""Dead letters as text and JSON, with control characters escaped."""
 
 import base64
 import json
@@ -19,9 +19,9 @@ from cki_notifier.telemetry.terminal import columns
 _NONE = "-"
 _HEADING = ("ID", "FIRST SEEN (UTC)", "TRIES", "REASON", "CHECKOUT", "ERROR")
 _WIDTHS = (12, 19, 5, 17, 24)
-#: So much of an error is in a table on a terminal, in characters; the details have all of it.
+#: The most of an error in a terminal's table, in characters; the details have all of it.
 _LONGEST_ERROR = 200
-#: What AMQP knows of a message, besides its headers.
+#: AMQP's properties of a message, without its headers.
 _PROPERTIES = (
     *("content_type", "content_encoding", "delivery_mode", "priority", "correlation_id"),
     *("reply_to", "expiration", "message_id", "timestamp", "type", "user_id", "app_id"),
@@ -33,8 +33,8 @@ def table(rows: Iterable[Sequence[str]], stream: TextIO) -> Iterator[str]:
     """Yield the lines of a table of letters.
 
     Args:
-        rows: of :func:`cells`.
-        stream: where they will be printed.
+        rows: from :func:`cells`.
+        stream: to print them to.
     """
     if stream.isatty():
         rows = ((*cells, cut(error, _LONGEST_ERROR)) for *cells, error in rows)
@@ -54,7 +54,7 @@ def cells(letter: Letter) -> tuple[str, ...]:
 
 
 def details(letter: Letter) -> Iterator[str]:
-    """Return all there is to say of a letter, line by line; its body comes last."""
+    """Yield all details of a letter by line, its body last."""
     fields = {
         "id": letter.id,
         "checkout": letter.checkout_id or _NONE,
@@ -78,13 +78,13 @@ def details(letter: Letter) -> Iterator[str]:
 
 
 def explained(reason: str) -> str:
-    """Return a reason with the sentence that explains it, if there is one."""
+    """Return a reason with its sentence, if it is ours."""
     sentence = sentence_of(reason)
     return f"{reason}: {sentence}" if sentence else reason
 
 
 def sentence_of(reason: str) -> str:
-    """Return the sentence that explains a reason, ``""`` where it is none of ours."""
+    """Return the sentence for one of our reasons, ``""`` for other reasons."""
     return next((it.sentence for it in DeadLetterReason if it == reason), "")
 
 
@@ -93,8 +93,8 @@ def as_json(letter: Letter, *, whole: bool) -> str:
 
     Args:
         letter: the letter.
-        whole: whether headers, properties and the body are in it: ``body`` when it is UTF-8,
-            ``body_base64`` when it isn't.
+        whole: whether to add headers, properties and the body, as ``body`` (UTF-8) or
+            ``body_base64``.
     """
     said: dict[str, Any] = {
         "id": letter.id,
@@ -119,7 +119,7 @@ def as_json(letter: Letter, *, whole: bool) -> str:
 
 
 def body_lines(body: bytes) -> Iterator[str]:
-    """Return a body's lines, escaped: indented when it is JSON, else as they are."""
+    """Yield a body's lines, escaped, and indented if it is JSON."""
     try:
         text = msgspec.json.format(body, indent=2).decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -138,7 +138,7 @@ def _headers(properties: BasicProperties) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of AMQP's as JSON has it; what JSON lacks becomes text."""
+    """Convert an AMQP value to JSON's types, other types to text."""
     if isinstance(value, Mapping):
         return {_text(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -154,7 +154,7 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """Return JSON in ASCII, so that nothing in it moves the cursor or ends the line."""
+    """Return JSON in ASCII on one line, safe for a terminal."""
     return json.dumps(value)
 
 

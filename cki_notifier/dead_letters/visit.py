@@ -1,8 +1,8 @@
-"""One visit to the dead-letter queue: takes letters into the hand, and gives back what is left.
+"""One visit to the dead-letter queue: receives letters, and returns the unacknowledged ones.
 
-A letter in the hand is unacknowledged: whatever ends the visit, the broker has it still, and hands
-it out again. It leaves the queue only by an acknowledgement, after the broker confirmed its copy in
-the main queue, or when it is discarded. How many did is told to the daemons, who count it.
+RabbitMQ keeps an unacknowledged letter and redelivers it, however the visit ends. An
+acknowledgement removes a letter: after RabbitMQ confirmed its copy in the main queue, or to discard
+it. The daemons get the number of removed letters and count it.
 """
 
 import logging
@@ -33,16 +33,16 @@ from cki_notifier.rabbitmq.words import tell_daemons
 logger = logging.getLogger(__name__)
 
 _PURPOSE = "dead-letters"
-#: For so long nothing is published while RabbitMQ accepts no messages, in seconds.
+#: How long to wait for a RabbitMQ that accepts no messages, in seconds.
 _BLOCKED_SECONDS = 1.0
 
 
 @contextmanager
 def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
-    """Visit the dead-letter queue; what is still in the hand at the end is given back.
+    """Visit the dead-letter queue; give back the letters in flight at the end.
 
     Raises:
-        Unavailable: RabbitMQ can't be had, or has neither the main nor the dead-letter queue.
+        Unavailable: RabbitMQ does not answer, or has neither the main nor the dead-letter queue.
     """
     with connected(config, _PURPOSE) as connection:
         with translated():
@@ -50,7 +50,7 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
         try:
             yield visiting
         except Unavailable:
-            with suppress(Unavailable):  # if it can't, the broker does when the connection ends
+            with suppress(Unavailable):  # RabbitMQ does so anyway when the connection ends
                 visiting.give_back()
             raise
         else:
@@ -61,21 +61,23 @@ def visit(config: RabbitMQConfig) -> Iterator["Visit"]:
 
 
 def _tell_daemons(config: RabbitMQConfig, taken: int) -> None:
-    """Tell how many letters were taken out, by a new connection: the other may be gone."""
+    """Send the daemons the number of removed letters, on a new connection."""
     if not taken:
         return
     try:
         tell_daemons(config, [word_of(taken)], _PURPOSE)
     except Unavailable as error:
-        text = "the daemons don't know that %d were taken out, and an alert may miss them: %s"
+        text = (
+            "no daemon counts the %d dead letters taken out, so an alert may report them lost: %s"
+        )
         logger.warning(text, taken, error)
 
 
 class Visit(Hand):
-    """The letters that are there when the visit begins; their queue is made when it is needed.
+    """The letters in the dead-letter queue at the beginning of the visit.
 
     Attributes:
-        taken: how many letters were taken out.
+        taken: the number of removed letters.
     """
 
     def __init__(self, connection: BlockingConnection, config: RabbitMQConfig) -> None:
@@ -83,35 +85,36 @@ class Visit(Hand):
         self._main = main = config.queue
         super().__init__(connection, dead_letter_queue(main), {})
         if not self.exists and ready_messages(connection, main) is None:
-            text = f"there is neither a queue {main} nor {self.queue}; is that the right name?"
+            text = f"neither {main} nor {self.queue} exists: check RABBITMQ_QUEUE"
             raise Unavailable("rabbitmq", text)
         self.taken = 0
         self._publisher: BlockingChannel | None = None
         self._publishing: BlockingConnection | None = None
 
     def letters(self) -> Iterator[Letter]:
-        """Take one letter after the other; those that arrive meanwhile are left for next time."""
+        """Receive one letter after the other, without those that arrive meanwhile."""
         for found in self.messages():
             yield read_letter(*found)
 
     def put_back(self, letter: Letter) -> None:
-        """Put a letter into the main queue, and only then take it out of this one.
+        """Copy a letter into the main queue, and after the confirmation remove the letter.
 
         Raises:
-            Unavailable: it is in this queue still; it may be in the main queue, too. When nothing
-                was put back by then, it is not.
+            Unavailable: the letter is still here, perhaps with a copy in the main queue.
+            Blocked: RabbitMQ accepts no messages. Of the visit's first letter it has no copy.
         """
         if self._publisher is None:
             self._publisher = self._open_publisher()
         publish_to_queue(self._publisher, self._main, letter.body, fresh_properties(letter))
-        logger.info("%s: put into %s (%s)", letter.checkout_id, self._main, letter.id)
+        text = "dead letter %s of %s: put back into %s"
+        logger.info(text, letter.id, letter.checkout_id, self._main)
         self.remove(letter)
 
     def _open_publisher(self) -> BlockingChannel:
         """Return a channel for publishing, on a connection of its own.
 
-        Once a broker short of memory or disk takes nothing from a connection, letters could not be
-        given back on it either. It is asked before it gets anything that it might keep.
+        RabbitMQ reads nothing more from a connection that publishes while memory or disk is low, so
+        letters could not be given back on it. Check for that before the first message.
         """
         self._publishing = connect(self._config, _PURPOSE, blocked_seconds=_BLOCKED_SECONDS)
         try:
@@ -124,12 +127,13 @@ class Visit(Hand):
         return channel
 
     def close(self) -> None:
-        """Close the connection for publishing, if there is one."""
+        """Close the publishing connection, if there is one."""
         if self._publishing is not None:
             close(self._publishing)
 
     def remove(self, letter: Letter) -> None:
-        """Take a letter out of the queue."""
+        """Remove a letter from the queue."""
         self.settle(letter.tag)
         self.taken += 1
-        logger.info("%s: taken out of %s (%s)", letter.checkout_id, self.queue, letter.id)
+        text = "dead letter %s of %s: taken out of %s"
+        logger.info(text, letter.id, letter.checkout_id, self.queue)

@@ -1,4 +1,4 @@
-"""A walk through the dead-letter queue, once: does something to each letter that is meant."""
+"""One walk through the dead-letter queue, with an act on each selected letter."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from cki_notifier.dead_letters.visit import Visit, visit
 from cki_notifier.telemetry.terminal import progress
 from cki_notifier.workers.signals import postponed
 
-#: RabbitMQ 4 drops a message that was handed out 20 times, unless its queue says otherwise.
+#: Half of RabbitMQ 4's default limit of 20 deliveries.
 _MANY_LOOKS = 10
 
 Act = Callable[[Visit, Letter], None]
@@ -19,21 +19,22 @@ T = TypeVar("T")
 
 
 class Walk:
-    """What is known of a walk, also of one that failed midway.
+    """A walk and its result, even after a failure.
 
     Args:
-        config: where.
-        selection: which letters are meant.
-        deed: what is done to them, in the past tense.
+        config: of RabbitMQ.
+        selection: the letters to act on.
+        deed: the act, in the past tense.
 
     Attributes:
-        queue: the dead-letter queue's name, and whether it ``exists``.
-        count: how many letters were there at the beginning.
-        reasons: of all that were looked at, how many have which reason.
-        done: to how many of them the deed was done.
-        missing: the names nobody was found for; ids, where letters were chosen by them.
-        is_worn: whether the broker may soon drop letters because they were looked at too often.
-        signal: the signal that ended it early, 0 when none did.
+        queue: the dead-letter queue's name.
+        exists: whether the queue exists.
+        count: the number of letters at the beginning.
+        reasons: the letters seen, by reason.
+        done: the number of letters acted on.
+        missing: the selected names or ids without a letter.
+        is_worn: whether RabbitMQ may soon drop letters because of many deliveries.
+        signal: the signal that ended the walk early, 0 for none.
     """
 
     def __init__(self, config: RabbitMQConfig, selection: Selection, deed: str) -> None:
@@ -51,15 +52,15 @@ class Walk:
         self.signal = 0
 
     def go(self, act: Act) -> None:
-        """Go through the queue, in its own order, whatever the limit is: see :class:`Choice`.
+        """Walk through the whole queue in its order; :class:`Choice` applies a limit.
 
-        To its end, because what is given back of a part comes behind the other letters.
+        Returning only a part of the letters would put them behind the others.
 
-        A signal lets the letter in work be finished and the others be given back; a second one ends
-        the process at once, which loses nothing either.
+        After a signal, finish the current letter and give the others back. A second signal ends the
+        process at once, without a loss.
 
         Raises:
-            Unavailable: RabbitMQ can't be had (any more).
+            Unavailable: RabbitMQ does not answer (any more).
         """
         signals: list[int] = []
         with postponed(signals.append), visit(self._config) as visiting:
@@ -77,7 +78,7 @@ class Walk:
 
     @property
     def seen(self) -> int:
-        """How many letters were looked at."""
+        """The number of letters seen."""
         return self.reasons.total()
 
     def _consider(self, letter: Letter, visiting: Visit, act: Act) -> None:
@@ -85,7 +86,7 @@ class Walk:
         if letter not in self._selection:
             return
         if self._selection.chosen is not None and not self._left[letter.id]:
-            return  # as many as were chosen are done
+            return  # all chosen ones with this id are done
         act(visiting, letter)
         self.done += 1
         if self._left[letter.id] > 1:
@@ -96,12 +97,12 @@ class Walk:
 
 
 class Choice(Generic[T]):
-    """The oldest of the letters that are shown to it, with what is kept of each.
+    """The oldest letters, each with a value kept for it.
 
-    Only so much is kept as may be needed: a queue may hold more than there is memory.
+    Keeps at most twice the limit: a queue can be larger than the memory.
 
     Args:
-        limit: no more than so many; 0 for any number.
+        limit: the most letters; 0 for no limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -110,7 +111,7 @@ class Choice(Generic[T]):
         self._too_late: Order | None = None
 
     def add(self, letter: Letter, keep: Callable[[Letter], T]) -> None:
-        """Keep something of a letter, unless there are enough that are older."""
+        """Keep a letter's value, unless enough letters are older."""
         order = letter.order
         if self._too_late is None or order < self._too_late:
             self._kept.append((order, keep(letter)))
@@ -118,12 +119,12 @@ class Choice(Generic[T]):
             self._cut()
 
     def kept(self) -> list[T]:
-        """Return what was kept of each, the oldest first."""
+        """Return the kept values, the oldest letter first."""
         self._cut()
         return [it for _, it in self._kept]
 
     def ids(self) -> Counter[str]:
-        """Return how many there are of which id."""
+        """Return the number of chosen letters by id."""
         self._cut()
         return Counter(letter_id for (_, _, letter_id), _ in self._kept)
 

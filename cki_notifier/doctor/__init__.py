@@ -1,8 +1,8 @@
-"""``cki-notifier doctor``: is everything as the daemon needs it? Asks, and changes nothing.
+"""``cki-notifier doctor``: checks everything that the daemon needs, and changes nothing.
 
-It asks what the daemon asks, by the daemon's own edges. Nothing in here is used by the daemon.
+The checks send the daemon's own requests, with its own clients. The daemon uses nothing in here.
 
-``check`` has what a check is and finds, and runs all of them. What is looked at: ``configuration``;
-``rabbitmq`` with its ``queues`` and their ``policies``; ``kafka``; ``services`` with ``gitlab`` and
-``jira``, asked by ``web``. ``arguments``, ``report`` and ``command`` are the command line.
+``check`` defines checks and findings, and runs the checks. The checks are in ``configuration``,
+``rabbitmq`` with ``queues`` and ``policies``, ``kafka``, and ``services`` with ``gitlab``, ``jira``
+and ``web``. ``arguments``, ``report`` and ``command`` are the command line.
 """

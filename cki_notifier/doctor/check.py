@@ -1,4 +1,4 @@
-"""What a check is, what it finds, and how all checks are done side by side."""
+"""Checks and findings, and how all checks run at once."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -13,12 +13,12 @@ from cki_notifier.workers.threads import beside
 
 logger = logging.getLogger(__name__)
 
-#: A check may take so much longer than the deadline it was given, in seconds.
+#: The extra time of a check after its deadline, in seconds.
 _GRACE_SECONDS = 2.0
 
 
 class State(StrEnum):
-    """How it is, from good to bad; what was skipped says nothing."""
+    """The state of a finding, from good to bad."""
 
     SKIPPED = "skipped"
     OK = "ok"
@@ -30,10 +30,10 @@ class Finding(Struct, frozen=True):
     """One row of the report.
 
     Attributes:
-        name: of what was looked at, the same each time.
-        state: how it is.
-        text: what was seen. It may hold what others said, so it is not fit for a terminal as it is.
-        advice: what to do about it, or how to look oneself; empty when there is nothing to do.
+        name: names the checked thing, the same in each run.
+        state: the state of that thing.
+        text: the observation. It may quote services and brokers: escape it for a terminal.
+        advice: how to correct or to check it by hand; empty if there is nothing to do.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Finding(Struct, frozen=True):
 
 
 class NoAnswer(Exception):
-    """Ends a check: there is no (further) answer; the text says why.
+    """Ends a check without a (further) answer; the text says why.
 
     Attributes:
-        advice: what to do about it.
-        state: how bad it is.
+        advice: how to correct it.
+        state: the state of the finding.
     """
 
     def __init__(self, text: str, advice: str, state: State = State.FAILED) -> None:
@@ -57,12 +57,12 @@ class NoAnswer(Exception):
 
 
 class Check(Struct, frozen=True):
-    """Something to look at.
+    """A check.
 
     Attributes:
-        name: of the finding that there is no (further) finding.
-        look: looks, and yields each finding as soon as it has it. What it waits for should end with
-            the deadline; if it does not, it is left behind. May raise :class:`NoAnswer`.
+        name: names the finding if the check ends early.
+        look: yields each finding as soon as it has it. It should end by the deadline, and is
+            abandoned otherwise. May raise :class:`NoAnswer`.
     """
 
     name: str
@@ -70,47 +70,47 @@ class Check(Struct, frozen=True):
 
 
 def ok(name: str, text: str) -> Finding:
-    """Return a finding that is fine."""
+    """Return a finding without a problem."""
     return Finding(name, State.OK, text)
 
 
 def warning(name: str, text: str, advice: str) -> Finding:
-    """Return a finding that somebody should look at some time."""
+    """Return a finding that an operator should look at, not urgently."""
     return Finding(name, State.WARNING, text, advice)
 
 
 def failed(name: str, text: str, advice: str) -> Finding:
-    """Return a finding that keeps the daemon from its work."""
+    """Return a finding that stops the daemon from working."""
     return Finding(name, State.FAILED, text, advice)
 
 
 def skipped(name: str, text: str, advice: str = "") -> Finding:
-    """Return a finding that there is none."""
+    """Return a finding about a check that did not run."""
     return Finding(name, State.SKIPPED, text, advice)
 
 
 def worst(findings: Sequence[Finding]) -> Finding:
-    """Return the worst of several findings of one name, and say how many more there are."""
+    """Return the worst of several findings of one name, with the number of the others."""
     found = max(findings, key=lambda it: list(State).index(it.state))
     more = f" (and {len(findings) - 1} more like it)" if len(findings) > 1 else ""
     return replace(found, text=f"{found.text}{more}")
 
 
 def number(count: int, what: str) -> str:
-    """Return a number of things in words."""
+    """Return a number with its noun, in the plural if needed."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def examine(
     checks: Sequence[Check], seconds: float, *, grace_seconds: float = _GRACE_SECONDS
 ) -> list[Finding]:
-    """Do all checks at once; return what they found, in their order.
+    """Run all checks at once; return their findings, in the order of the checks.
 
     Args:
-        checks: to be done.
-        seconds: for all of them together. A check that takes longer has failed, and what it found
-            by then still counts.
-        grace_seconds: for a check that ends with the deadline to say so itself.
+        checks: the checks.
+        seconds: the time limit of all checks together. A check that takes longer has failed; its
+            earlier findings still count.
+        grace_seconds: extra time, in which a check may report its own timeout.
     """
     deadline, patience = Deadline(seconds), Deadline(seconds + grace_seconds)
     begun = [(check.name, *_begin(check, deadline)) for check in checks]
@@ -119,23 +119,23 @@ def examine(
         is_over = bool(wait([end], patience.remaining()).done)
         findings += found
         if not is_over:
-            advice = "see whether it hangs; --timeout gives it more time"
+            advice = "check whether it hangs; --timeout SECONDS gives it more time"
             findings.append(failed(name, f"no answer within {seconds:g} s", advice))
         elif error := end.exception():
             logger.critical("a bug of the check %s", name, exc_info=error)
             advice = "report the traceback on standard error"
-            findings.append(failed(name, "a bug of the check itself", advice))
+            findings.append(failed(name, "the check itself has a bug", advice))
     return findings
 
 
 def _begin(check: Check, deadline: Deadline) -> tuple[list[Finding], "Future[None]"]:
-    """Begin a check in a thread of its own; return what it has found so far, and its end."""
+    """Start a check in a thread; return the list that its findings go to, and its end."""
     found: list[Finding] = []
 
     def look() -> None:
         try:
             for finding in check.look(deadline):
-                found.append(finding)  # noqa: PERF402  # each at once
+                found.append(finding)  # noqa: PERF402  # one by one
         except NoAnswer as error:
             found.append(Finding(check.name, error.state, str(error), error.advice))
 

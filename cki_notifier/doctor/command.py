@@ -1,4 +1,4 @@
-"""``cki-notifier doctor``: which checks there are, how they are shown, and the exit code."""
+"""``cki-notifier doctor``: runs all checks, prints the findings, returns the exit code."""
 
 import argparse
 import signal
@@ -15,15 +15,15 @@ from cki_notifier.kafka.client import setting_faults
 from cki_notifier.sources.transfer import Transfers
 from cki_notifier.telemetry import log
 from cki_notifier.telemetry.output import print_lines
-from cki_notifier.telemetry.terminal import show
+from cki_notifier.telemetry.terminal import show, show_unprintable
 
 FINE, FAILED, WRONG = 0, 1, 2
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Check everything, show what was found, and return the exit code.
+    """Run all checks, print the findings, and return the exit code.
 
-    The table or the JSON object goes to standard output, all else to standard error.
+    The table or the JSON object goes to standard output, everything else to standard error.
     """
     config, faults = read_with_faults(check_kafka=setting_faults)
     log.set_up(config.logging_level, config.logging_format)
@@ -31,11 +31,11 @@ def run(parsed: argparse.Namespace) -> int:
         findings = _findings(config, faults, parsed.timeout)
         _print(findings, as_json=parsed.json)
     except KeyboardInterrupt:
-        show("")  # below what was typed
+        show("")  # below the typed ^C
         show("interrupted")
         return 128 + signal.SIGINT
     except OSError as error:
-        show(f"cki-notifier: this can't be printed: {error}")
+        show_unprintable(error)
         return WRONG if faults else FAILED
     if faults:
         return WRONG
@@ -55,7 +55,7 @@ def _brokers(config: Config, faults: Sequence[str]) -> Iterator[Check]:
     nodes = rabbitmq.checks(config.rabbitmq, sends=config.sends) if config.rabbitmq else ()
     yield from usable("rabbitmq", faults, list(nodes))
     kafka = [kafka_checks.check(config.kafka)] if config.kafka else []
-    yield from usable("kafka", faults, kafka, "nothing is sent in this environment")
+    yield from usable("kafka", faults, kafka, "not checked: this environment publishes no messages")
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The configuration: each fault by its variable, and what it keeps from being looked at."""
+"""The configuration: its faults by variable, and the checks that they prevent."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from cki_notifier.doctor.check import Check, Finding, failed, ok, skipped, warni
 
 _NAME, _ENVIRONMENT = "configuration", "environment"
 _VARIABLE = CKI_DEPLOYMENT_ENVIRONMENT.name
-_FAULTY = "its configuration has faults"
+_FAULTY = "not checked: its variables have faults"
 _VARIABLES = {
     "environment": (_VARIABLE,),
     "rabbitmq": ("RABBITMQ_", "WEBHOOK_RECEIVER_EXCHANGE"),
@@ -20,39 +20,39 @@ _VARIABLES = {
 
 
 def findings(config: Config, faults: Sequence[str]) -> Iterator[Finding]:
-    """Yield a finding for each fault, or that there is none, and whether anything is sent.
+    """Yield a finding for each fault, or one for no faults, then one for the environment.
 
     Args:
-        config: as far as it could be read.
-        faults: each beginning with its variable and a colon.
+        config: the configuration; the values of faulty variables are ignored.
+        faults: its faults, each with its variable and a colon at the beginning.
     """
     for fault in faults:
         variable, _, text = fault.partition(": ")
         held = holds(variable)
-        meaning = f": it has to hold {held}" if held else ""
-        advice = f"mend {variable}{meaning}; docs/configuration.md has all variables"
+        action = f"set {variable} to {held}" if held else f"correct {variable}"
+        advice = f"{action}; see docs/configuration.md"
         yield failed(f"{_NAME} {variable}", text, advice)
     if not faults:
-        yield ok(_NAME, "every variable can be used")
+        yield ok(_NAME, "all variables are valid")
     if not is_faulty("environment", faults):
         yield _environment(config)
 
 
 def is_faulty(dependency: str, faults: Sequence[str]) -> bool:
-    """Tell whether faults keep a dependency (``rabbitmq``, ``kafka``, …) from being looked at."""
+    """Tell whether faults prevent the checks of a dependency (``rabbitmq``, ``kafka``, …)."""
     return any(fault.startswith(_VARIABLES[dependency]) for fault in faults)
 
 
 def usable(
     name: str, faults: Sequence[str], checks: Collection[Check], unset: str = ""
 ) -> Iterator[Check]:
-    """Yield the checks of a dependency, or one that says why it is skipped.
+    """Yield the checks of a dependency, or one that says why they are skipped.
 
     Args:
-        name: the dependency's.
-        faults: of the configuration; those that concern it have it skipped.
-        checks: none where it is not configured.
-        unset: what that means.
+        name: the name of the dependency.
+        faults: all faults of the configuration.
+        checks: its checks; none if it is not configured.
+        unset: the consequence of that.
     """
     if not is_faulty(name, faults) and checks:
         yield from checks
@@ -64,10 +64,10 @@ def usable(
 def _environment(config: Config) -> Finding:
     what = f"is {config.environment!r}" if config.environment else "is not set"
     if config.sends:
-        return ok(_ENVIRONMENT, f"{_VARIABLE} {what}: messages are sent")
-    senders = " and ".join(sorted(SENDING_ENVIRONMENTS))
+        return ok(_ENVIRONMENT, f"{_VARIABLE} {what}: the daemon publishes messages")
+    senders = " or ".join(sorted(SENDING_ENVIRONMENTS))
     return warning(
         _ENVIRONMENT,
-        f"{_VARIABLE} {what}: messages are only shown, and nobody's testing begins",
-        f"if this is to send, set it: {senders} send",
+        f"{_VARIABLE} {what}: the daemon only prints messages, so no lab gets them",
+        f"to publish messages, set {_VARIABLE} to {senders}",
     )

@@ -1,4 +1,4 @@
-"""GitLab: is each host's token good, what may it read, when does it end; and a merge request."""
+"""GitLab: each host's token with its scopes and expiry, and a merge request."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 
 MERGE_REQUEST = "gitlab merge request"
-#: What to do about what the daemon's own requests fail at.
-SEE = "see what docs/runbook.md says of this error; --timeout gives the service more time"
-_LET = "if these are to be told, let the token of GITLAB_TOKENS read the pipelines"
-#: A token that ends sooner is worth a warning, in days.
+#: The advice for a request of the daemon that fails.
+SEE = "find the error in docs/runbook.md; --timeout SECONDS gives the service more time"
+_LET = "to stop this, let the token in GITLAB_TOKENS read the project's pipelines"
+#: A token that expires in less time is a warning, in days.
 _SOON_DAYS = 14
-#: Any of these lets a token read merge requests.
+#: Each of these scopes lets a token read merge requests.
 _READING = frozenset({"api", "read_api"})
-_PATH = " (what is behind its slash is a path that a GitLab is under, and no group)"
-_RENEW = "renew it in time, in the variable that GITLAB_TOKENS names for this host"
+_PATH = " (the part after the slash is the path that GitLab is installed under, not a group)"
+_RENEW = "renew it in the variable that GITLAB_TOKENS names: see docs/rotate-a-token.md"
 
 
 def gitlab_check(transfers: Transfers, host: str, token: Secret) -> Check:
@@ -38,8 +38,8 @@ def gitlab_check(transfers: Transfers, host: str, token: Secret) -> Check:
         path=gitlab.PROBE,
         field="username",
         address_variable="the host in GITLAB_TOKENS" + (_PATH if "/" in host else ""),
-        says="takes the token, as that of {}",
-        consequence="notifications about its merge requests are delayed meanwhile",
+        says="accepts the token of {}",
+        consequence="until this works, the daemon delays notifications about its merge requests",
     )
 
     def look(deadline: Deadline) -> Iterator[Finding]:
@@ -51,27 +51,27 @@ def gitlab_check(transfers: Transfers, host: str, token: Secret) -> Check:
 
 
 def _token(name: str, told: dict[str, Any]) -> Finding:
-    """Look at the token itself, which GitLab does not show to every token."""
+    """Check scopes and expiry, which GitLab does not show to every token."""
     if "scopes" not in told:
-        return skipped(name, "it does not tell about the token")
+        return skipped(name, "GitLab does not describe this token")
     scopes = list(map(str, told["scopes"])) if isinstance(told["scopes"], list) else []
     text = f"scopes {', '.join(scopes) or 'none'}"
     if _READING.isdisjoint(scopes):
-        advice = f"give it one of the scopes {', '.join(sorted(_READING))}"
-        return warning(name, f"{text}: it can't read merge requests that are not public", advice)
+        advice = f"create a token with the scope {' or '.join(sorted(_READING))}"
+        return warning(name, f"{text}: the token can't read private merge requests", advice)
     try:
         ends = date.fromisoformat(told.get("expires_at", ""))
     except (TypeError, ValueError):
-        return ok(name, f"{text}; no end is set")
+        return ok(name, f"{text}; the token does not expire")
     days = (ends - datetime.now(UTC).date()).days
-    text = f"{text}; it ends in {number(days, 'day')}, on {ends}"
+    text = f"{text}; the token expires in {number(days, 'day')}, on {ends}"
     return warning(name, text, _RENEW) if days < _SOON_DAYS else ok(name, text)
 
 
 def _scheme(host: str) -> str:
-    """Return the scheme the token is tried with; the daemon takes that of the merge request.
+    """Return the scheme to send the token with. The daemon uses that of the merge request's URL.
 
-    In plain text a token goes no further than this machine.
+    A token is sent in plain text on this machine only.
     """
     name = urlsplit(f"//{host}").hostname or ""
     try:
@@ -82,20 +82,21 @@ def _scheme(host: str) -> str:
 
 
 def merge_request(reader: gitlab.GitLab, checkout: Checkout, deadline: Deadline) -> Finding:
-    """Tell whether a checkout's merge request can be read, with what its pipeline triggered."""
+    """Check that a checkout's merge request can be read, with its downstream pipelines."""
     found = merge_request_of(checkout)
     if found is None:
-        return skipped(MERGE_REQUEST, f"{checkout.id} has none")
+        return skipped(MERGE_REQUEST, f"{checkout.id} has no merge request")
     field, url = found[0], found[1].url or ""
     try:
         _, head = reader.merge_request(url, field, deadline)
         if head is None:
-            return ok(MERGE_REQUEST, f"{url} can be read; it has no pipeline that is shown")
+            return ok(MERGE_REQUEST, f"{url} can be read; GitLab shows no pipeline of it")
         own = own_pipeline_id(checkout)
         downstream = reader.downstream_pipeline_ids(url, head, own, deadline)
     except NotifierError as error:
         return failed(MERGE_REQUEST, f"{url} can't be read: {error}", SEE)
     if downstream is None:
-        text = f"{url} can be read, but not what its pipeline {head.id} triggered: checkouts that"
-        return warning(MERGE_REQUEST, f"{text} are superseded are not told from others", _LET)
-    return ok(MERGE_REQUEST, f"{url} can be read, with what its pipeline {head.id} triggered")
+        text = f"{url} can be read, but not the downstream pipelines of its pipeline {head.id}"
+        return warning(MERGE_REQUEST, f"{text}: superseded checkouts lead to messages, too", _LET)
+    text = f"{url} can be read, with the downstream pipelines of its pipeline {head.id}"
+    return ok(MERGE_REQUEST, text)

@@ -1,4 +1,4 @@
-"""Jira: does it answer the daemon's own search, whose is the token, and if not, what to do?"""
+"""Jira: whether it answers the daemon's own search, and the owner of the token."""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from cki_notifier.sources.transfer import Transfers
 from cki_notifier.workers.deadline import Deadline
 
 _NAME = "jira"
-#: Asked for as the daemon asks; it matters little whether there is such an issue.
+#: The issue that the search names; it need not exist.
 _KEY = "RHEL-1"
 _NO_SUCH_ISSUE = re.compile(r"\bissue\b.*does not exist", re.IGNORECASE)
-_CONSEQUENCE = "messages go without jira_issues meanwhile"
+_CONSEQUENCE = "until this works, messages have no jira_issues"
 
 
 def jira_check(transfers: Transfers, config: JiraConfig) -> Check:
@@ -27,7 +27,7 @@ def jira_check(transfers: Transfers, config: JiraConfig) -> Check:
 
 
 class _Look:
-    """A look at Jira."""
+    """A check of Jira."""
 
     def __init__(self, transfers: Transfers, config: JiraConfig, deadline: Deadline) -> None:
         self._transfers = transfers
@@ -36,7 +36,7 @@ class _Look:
         self._server = jira.server_of(config)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield how the search is answered, and whether Jira's clock is right."""
+        """Yield the findings about the search and about Jira's clock."""
         config = self._config
         question, reply = self._searched(is_cloud=config.is_cloud)
         if reply.response.code == HTTPStatus.GONE and not config.is_cloud:
@@ -46,7 +46,7 @@ class _Look:
             yield self._with_owner(finding) if config.token else finding
         else:
             if config.token is None and "token is refused" in finding.text:
-                text = finding.text.replace("the token is refused", "a token is asked for", 1)
+                text = finding.text.replace("the token is refused", "Jira requires a token", 1)
                 finding = failed(_NAME, text, "set JIRA_TOKEN_AUTH")
             yield replace(finding, advice=self._advice(reply) or finding.advice)
         yield web.clock(_NAME, reply.ahead)
@@ -58,25 +58,25 @@ class _Look:
             path=jira.search_path([_KEY], is_cloud=is_cloud),
             field="issues",
             address_variable="JIRA_SERVER",
-            says="answers the search" + ("" if self._config.token else ", read anonymously"),
+            says="answers the search" + ("" if self._config.token else " anonymously"),
             consequence=_CONSEQUENCE,
         )
         return question, web.first(self._transfers, question, self._deadline)
 
     def _with_owner(self, finding: Finding) -> Finding:
-        """Say whose the token is, or that it is none: a Jira may search for anybody."""
+        """Add the owner of the token, or fail without one: some Jiras search for anybody."""
         code, told = web.told(self._transfers, self._server, jira.PROBE, self._deadline)
         if code == HTTPStatus.OK and (name := told.get("displayName")):
-            search = f"the search, takes the token as that of {name}"
+            search = f"the search and accepts the token of {name}"
             return replace(finding, text=finding.text.replace("the search", search, 1))
         if code == HTTPStatus.UNAUTHORIZED and not self._config.is_gateway:
-            text = "the token is refused (401), and the search answered as for anybody"
+            text = "the token is refused (401), and the search finds public issues only"
             advice = "renew the token in JIRA_TOKEN_AUTH"
             return failed(_NAME, f"{text}; {_CONSEQUENCE}", advice)
-        return replace(finding, text=f"{finding.text}; it does not tell whose the token is")
+        return replace(finding, text=f"{finding.text}; Jira does not name the owner of the token")
 
     def _advice(self, reply: web.Reply) -> str:
-        """Return what to do about a kind of Jira that is not asked as it has to be, "" if it is."""
+        """Return the advice for variables that don't fit the kind of Jira; ``""`` if they do."""
         target = web.address(reply.response.redirected_to)
         if _is_site(target):
             return _as_site(f"https://{target.netloc}")
@@ -90,13 +90,13 @@ class _Look:
             is_known = _is_site(web.address(site))
             return _as_site(site if is_known else "https://NAME.atlassian.net")
         if kind in {"Server", "DataCenter"} and email:
-            what = f"this is no Jira Cloud but a {kind}, with personal access tokens"
+            what = f"this is a Jira {kind}, which takes personal access tokens"
             return f"unset JIRA_EMAIL: {what}"
         return ""
 
 
 def _understood(reply: web.Reply) -> web.Reply:
-    """Return a reply as the daemon takes it: a Cloud that knows no such issue has searched."""
+    """Return a reply as the daemon reads it: Jira Cloud's "no such issue" is a search result."""
     said = str(reply.document.get("errorMessages"))
     if reply.response.code != HTTPStatus.BAD_REQUEST or not _NO_SUCH_ISSUE.search(said):
         return reply
@@ -109,6 +109,6 @@ def _is_site(address: SplitResult) -> bool:
 
 def _as_site(site: str) -> str:
     return (
-        f"it is a Jira Cloud: set JIRA_SERVER to {site}, JIRA_TOKEN_AUTH to an API token and "
+        f"this is Jira Cloud: set JIRA_SERVER to {site}, JIRA_TOKEN_AUTH to an API token and "
         "JIRA_EMAIL to the e-mail address of its owner"
     )

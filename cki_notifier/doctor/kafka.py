@@ -1,7 +1,7 @@
-"""Kafka: does it let us in, is the topic there, can it be written to and read, and may we?
+"""Kafka: the connection, the topic with its partitions, and the user's permissions.
 
-No question makes a topic or writes anything. The client's ``list_topics`` never gets a topic's
-name: where brokers create topics by themselves, a producer that asks for a topic gets it made.
+The checks create and write nothing. ``list_topics`` never gets the topic's name: brokers that
+create topics automatically would create it.
 """
 
 import re
@@ -31,44 +31,41 @@ from cki_notifier.workers.threads import beside
 T = TypeVar("T")
 
 _NAME, _TOPIC = "kafka", "kafka topic"
-#: How long librdkafka may go on trying after it could not use a broker, in seconds.
+#: The time for retries after the first failure of a broker, in seconds.
 _TRIES_SECONDS = 3.0
 _POLL_SECONDS = 0.1
 _LEAST_IN_SYNC = "min.insync.replicas"
-#: What is in the way, and what to do about it.
-_LOGIN, _TLS, _NETWORK = "the login is refused", "no TLS connection", "can't be reached"
+#: The obstacles, and the advice for each.
+_LOGIN, _TLS, _NETWORK = "Kafka refuses the login", "no TLS connection", "can't be reached"
 _ADVICE = {
-    _LOGIN: "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or what "
-    "KAFKA_CONFIG_FILE has in their place",
-    _TLS: "check KAFKA_SECURITY_PROTOCOL, whether KAFKA_SSL_CA_LOCATION holds the authority that "
-    "signed the brokers' certificates, and our own certificate if they ask for one",
+    _LOGIN: "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or these "
+    "settings in KAFKA_CONFIG_FILE",
+    _TLS: "check KAFKA_SECURITY_PROTOCOL, whether KAFKA_SSL_CA_LOCATION has the authority (CA) of "
+    "the brokers' certificates, and the client certificate if the brokers ask for one",
     _NETWORK: "check KAFKA_BOOTSTRAP_SERVERS and KAFKA_SECURITY_PROTOCOL, whether the brokers run, "
-    "and whether something in between lets nobody through",
+    "and whether a firewall or network policy blocks the connection",
 }
-#: By the names of librdkafka's errors.
+#: The obstacle by the name of librdkafka's error.
 _OBSTACLES = {"_AUTHENTICATION": _LOGIN, "SASL_AUTHENTICATION_FAILED": _LOGIN, "_SSL": _TLS}
-#: What fails in TLS may go by the name of any error; OpenSSL and librdkafka say it so.
+#: Words of OpenSSL and librdkafka about TLS, which come with errors of any name.
 _TLS_WORDS = re.compile("SSL[ _](handshake|routines)", re.IGNORECASE)
-#: These say only that there is no answer; what was heard before says why.
+#: Errors that only say "no answer"; an earlier error has the reason.
 _SAYS_LITTLE = frozenset({"_ALL_BROKERS_DOWN", "_TIMED_OUT"})
-_SILENT = KafkaError(KafkaError._TIMED_OUT, "nothing was heard of it in time")  # noqa: SLF001  # its name
-_ALLOW = "have our user (KAFKA_SASL_USERNAME, or that of our certificate) allowed to write to it"
-_TWICE = (
-    ". What was on its way when a process died, or what Kafka confirmed too late, is sent twice"
-)
-_ALLOW_READ = (
-    "have our user allowed to read it too: then what is in the topic already is seen, and not sent "
-    "again"
+_SILENT = KafkaError(KafkaError._TIMED_OUT, "no answer in time")  # noqa: SLF001  # its name
+_COMMAND = "kafka-topics.sh --bootstrap-server BROKER"
+_ACLS = "kafka-acls.sh --bootstrap-server BROKER --add --allow-principal User:USER"
+_DUPLICATES = (
+    ". Without the right to read, the daemon may publish a duplicate after a crash or a late "
+    "confirmation of Kafka"
 )
 _CONTROLLER = (
-    "records can be written and read, but partitions whose broker goes away get no other one: see "
-    "what the brokers' logs say of an election"
+    "find failed controller elections in the brokers' logs: messages can be written and read, but "
+    "a partition gets no new leader when its broker fails"
 )
-_BROKERS = "see which brokers are down or slow"
 
 
 class _Cluster:
-    """A cluster that is asked about itself; see :func:`check`."""
+    """A cluster that answers questions about itself; see :func:`check`."""
 
     def __init__(self, config: KafkaConfig, deadline: Deadline) -> None:
         self._topic = config.topic
@@ -81,7 +78,7 @@ class _Cluster:
         self._client = AdminClient(settings, logger=LIBRDKAFKA_LOG)
 
     def metadata(self) -> ClusterMetadata:
-        """Return what each broker knows of all topics; raise KafkaException."""
+        """Return the brokers, and the partitions of all topics; raise KafkaException."""
 
         def ask(request_timeout: float) -> Future[ClusterMetadata]:
             return beside(_NAME, lambda: self._client.list_topics(timeout=request_timeout))
@@ -89,7 +86,7 @@ class _Cluster:
         return self._answer(ask)
 
     def allowed(self) -> frozenset[str] | None:
-        """Return which operations on the topic we may do; raise KafkaException."""
+        """Return the operations on the topic that the user may do; raise KafkaException."""
 
         def ask(**options: Any) -> Future[TopicDescription]:
             topics = TopicCollection([self._topic])
@@ -100,7 +97,7 @@ class _Cluster:
         return None if allowed is None else frozenset(it.name.lower() for it in allowed)
 
     def least_in_sync(self) -> int | None:
-        """Return how many replicas of the topic must have a record; None when we may not know."""
+        """Return the topic's ``min.insync.replicas``; None if the user may not know."""
         topic = ConfigResource(ResourceType.TOPIC, self._topic)
         try:
             settings = self._answer(
@@ -128,7 +125,7 @@ class _Cluster:
         return is_failing or not self._deadline.remaining()
 
     def _failure(self, error: KafkaError) -> KafkaException:
-        """Return why there is no answer: what was heard of the brokers if that says more."""
+        """Return the reason for no answer: an earlier error of a broker if that says more."""
         if error.name() in {*_SAYS_LITTLE, "_TRANSPORT"}:
             telling = [it for it in self._errors if it.name() not in _SAYS_LITTLE]
             error = next(reversed(telling or self._errors), error)
@@ -151,7 +148,7 @@ def _look(name: str, cluster: _Cluster) -> Iterator[Finding]:
     except KafkaException as error:
         obstacle = _obstacle(error.args[0])
         raise NoAnswer(f"{obstacle}: {described(error)}", _ADVICE[obstacle]) from error
-    text = f"lets us in; {number(len(told.brokers), 'broker')}"
+    text = f"connected; the cluster has {number(len(told.brokers), 'broker')}"
     allowed = least_in_sync = None
     if told.controller_id in told.brokers:
         yield ok(_NAME, text)
@@ -160,8 +157,8 @@ def _look(name: str, cluster: _Cluster) -> Iterator[Finding]:
         except KafkaException as error:
             yield _no_topic(name, error.args[0])
             return
-    else:  # such a cluster takes and hands out records, but answers no further question
-        yield warning(_NAME, f"{text}, and none is the controller", _CONTROLLER)
+    else:  # such a cluster writes and reads records, but answers no further question
+        yield warning(_NAME, f"{text} and no controller", _CONTROLLER)
     if name not in told.topics:
         yield _hidden(name)
         return
@@ -170,67 +167,75 @@ def _look(name: str, cluster: _Cluster) -> Iterator[Finding]:
 
 
 def _obstacle(error: KafkaError) -> str:
-    """Tell what keeps us from the cluster."""
+    """Return the obstacle that an error means."""
     is_tls = _TLS_WORDS.search(error.str())
     return _TLS if is_tls else _OBSTACLES.get(error.name(), _NETWORK)
 
 
 def _no_topic(name: str, error: KafkaError) -> Finding:
     if error.name() == "UNKNOWN_TOPIC_OR_PART":
-        return failed(_TOPIC, f"there is no topic {name}", "check KAFKA_TOPIC, or have it created")
+        advice = "check KAFKA_TOPIC, or create the topic"
+        return failed(_TOPIC, f"the topic {name} does not exist", advice)
     if error.name() == "TOPIC_AUTHORIZATION_FAILED":
         return _hidden(name)
-    return failed(_TOPIC, f"{name}: {described(error)}", "see the brokers' logs")
+    return failed(_TOPIC, f"{name}: {described(error)}", "check the brokers' logs")
 
 
 def _hidden(name: str) -> Finding:
-    text = f"there is no topic {name}, or we may neither write to it nor see it"
-    return failed(_TOPIC, text, f"check KAFKA_TOPIC, or {_ALLOW}")
+    text = f"the topic {name} does not exist, or the user may neither write to it nor see it"
+    return failed(_TOPIC, text, f"check KAFKA_TOPIC, or {_allow('Write', name)}")
 
 
 def partitions(name: str, seen: Sequence[PartitionMetadata], least_in_sync: int | None) -> Finding:
-    """Tell whether all partitions of a topic can be written to.
+    """Check that Kafka accepts messages to all partitions of a topic.
 
     Args:
-        name: the topic's.
+        name: the name of the topic.
         seen: its partitions.
-        least_in_sync: how many replicas must have a record; None when we may not know.
+        least_in_sync: its ``min.insync.replicas``; None if unknown.
     """
     least = least_in_sync or 0
+    advice = f"find the brokers that are down or slow: {_COMMAND} --describe --topic {name}"
     if headless := _ids(it for it in seen if it.leader < 0):
-        return failed(_TOPIC, f"{name}: nobody leads the partitions {headless}", _BROKERS)
+        return failed(_TOPIC, f"{name}: no leader for {headless}", advice)
     if short := _ids(it for it in seen if len(it.isrs) < least):
-        text = (
-            f"{name}: the partitions {short} have fewer replicas in sync than {_LEAST_IN_SYNC}, "
-            f"{least}: Kafka refuses what is written to them"
-        )
-        return failed(_TOPIC, text, _BROKERS)
+        text = f"fewer in-sync replicas than {_LEAST_IN_SYNC} ({least}) for {short}"
+        return failed(_TOPIC, f"{name}: {text}: Kafka refuses messages", advice)
     if behind := _ids(it for it in seen if len(it.isrs) < len(it.replicas)):
-        text = f"{name}: the partitions {behind} have replicas that are not in sync"
-        return warning(_TOPIC, text, _BROKERS)
+        return warning(_TOPIC, f"{name}: replicas out of sync for {behind}", advice)
     return ok(_TOPIC, f"{name}: {number(len(seen), 'partition')}, all in sync")
 
 
 def _ids(partitions: Iterable[PartitionMetadata]) -> str:
-    return ", ".join(str(it.id) for it in partitions)
+    ids = [str(it.id) for it in partitions]
+    return f"partition{'s' if len(ids) > 1 else ''} {', '.join(ids)}" if ids else ""
 
 
 def permissions(name: str, allowed: Collection[str] | None) -> Iterator[Finding]:
-    """Tell whether we may write to a topic, and read it.
+    """Check that the user may write to a topic, and read it.
 
     Args:
-        name: the topic's.
-        allowed: the operations we may do, in lower case; None when the cluster does not tell.
+        name: the name of the topic.
+        allowed: the operations that the user may do, in lower case; None if unknown.
     """
-    told = ", ".join(sorted(allowed or ())) or "nothing"
-    for right, what, bad, more, advice in (
-        ("write", f"write to {name}", failed, "", _ALLOW),
-        ("read", f"read {name}", warning, _TWICE, _ALLOW_READ),
+    told = ", ".join(sorted(allowed or ())) or "none"
+    for right, what, bad, more in (
+        ("write", f"write to {name}", failed, ""),
+        ("read", f"read {name}", warning, _DUPLICATES),
     ):
         row = f"kafka {right}"
         if allowed is None:
-            yield skipped(row, "the cluster does not tell what we may do")
+            yield skipped(row, "Kafka does not report the user's permissions")
         elif right in allowed:
-            yield ok(row, f"we may {what}")
+            yield ok(row, f"the user may {what}")
         else:
-            yield bad(row, f"we may not {what}; allowed is: {told}{more}", advice)
+            text = f"the user may not {what}; allowed operations: {told}{more}"
+            yield bad(row, text, _allow(right.title(), name))
+
+
+def _allow(operation: str, topic: str) -> str:
+    """Return the advice to allow an operation on a topic."""
+    return (
+        f"allow it: {_ACLS} --operation {operation} --topic {topic} (USER is KAFKA_SASL_USERNAME, "
+        "or the name in the client certificate)"
+    )

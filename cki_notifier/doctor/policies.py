@@ -1,8 +1,8 @@
-"""Policies: does one take away what our queues should keep?
+"""Policies that harm the queues: that delete, hold, or misroute their messages.
 
-A policy sets what a queue's arguments don't, and of two numbers the lower one counts. Nobody who
-declares a queue sees it: the broker compares arguments alone. RabbitMQ's management tells, over
-HTTP. It is asked with GET alone.
+A policy adds to the arguments of a queue. Of two numbers, the lower one counts. A declaration does
+not reveal policies, as the broker compares arguments only. RabbitMQ's management interface shows
+them over HTTP; the check only sends GET requests.
 """
 
 import base64
@@ -38,42 +38,42 @@ from cki_notifier.sources.transfer import TransferError, Transfers
 from cki_notifier.workers.deadline import Deadline
 
 NAME = "rabbitmq policies"
-#: Of two numbers the lower one counts.
+#: Settings whose lower number counts.
 _NUMBERS = ("message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit")
 _LENGTHS = {"max-length": "message", "max-length-bytes": "byte"}
 _EXCHANGE, _KEY = "dead-letter-exchange", "dead-letter-routing-key"
-#: RabbitMQ 4 gives a message up after so many deliveries where nobody says otherwise.
+#: RabbitMQ 4's default delivery limit.
 _USUAL_DELIVERIES = 20
-#: What our dead-letter queue is made with: as good as no limit.
+#: The delivery limit of the dead-letter queue: practically none.
 _MANY_DELIVERIES = 1_000_000
-_HELD = "no more are taken; they are held, and their notifications stay in the main queue"
-_LOST = "new ones are refused, and lost if they are published only once"
+_HELD = "RabbitMQ refuses new ones; the daemon holds them, and the main queue their notifications"
+_LOST = "RabbitMQ refuses new ones; they are lost unless DataWarehouse publishes them again"
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
 _ADDRESS = "check RABBITMQ_MANAGEMENT_URL"
 _COLUMNS = ("name", "type", "arguments", "policy", "operator_policy", "effective_policy_definition")
-#: What the management says of what is not there, in JSON: no other server's 404.
+#: The error in the management interface's JSON that tells its 404 from another server's.
 _NOT_FOUND = "Object Not Found"
-#: Whatever others may say is cut at so many characters.
+#: The longest quotation of the management interface, in characters.
 _LONGEST = 200
 
-#: By the name of what a policy sets: how bad that is, and what it does.
+#: State and effect, by the name of a policy's setting.
 _Effects = dict[str, tuple[State, str]]
 
 
 class _Role(Struct, frozen=True, kw_only=True):
-    """What queues of ours have in common.
+    """The properties of a kind of our queues.
 
     Attributes:
-        row: how the report calls them.
-        policy: how a policy of their own is called.
-        pattern: of their names.
-        back_to: where what they give up has to go, None for nowhere.
-        given_up: what they give up, in words.
-        returned: what becomes of it where it goes there.
-        late: what a limit of time makes them give up.
-        full: how bad it is that they take no more, and what becomes of that.
-        often: what a limit of deliveries makes them give up.
-        deliveries: a limit that is lower does harm.
+        row: the name in the report.
+        policy: the last part of the name of the policy to advise.
+        pattern: a pattern of the queues' names.
+        back_to: the queue that their dead-lettering must lead to; None for none.
+        given_up: words for the messages that they dead-letter.
+        returned: words for the fate of these messages in ``back_to``.
+        late: words for the messages that exceed a message TTL.
+        full: the state if they refuse messages, and words for the fate of these.
+        often: words for the messages that exceed a delivery limit.
+        deliveries: a lower delivery limit does harm.
     """
 
     row: str
@@ -82,20 +82,20 @@ class _Role(Struct, frozen=True, kw_only=True):
     back_to: str | None = None
     given_up: str = ""
     returned: str = ""
-    late: str = "what waits longer than"
+    late: str = "notifications that wait longer than"
     full: tuple[State, str] = (State.WARNING, _HELD)
     often: str = ""
     deliveries: int = 0
 
 
 class _Told(Struct, frozen=True):
-    """A queue, as the management tells of it.
+    """A queue, as the management interface shows it.
 
     Attributes:
-        type: ``quorum`` or ``classic``; releases that don't say it have classic ones alone.
-        policy, operator_policy: their names; RabbitMQ applies at most one of each.
-        effective_policy_definition: both put together; None while it is not told, which comes with
-            the statistics, a few seconds after a change; an empty list (of Erlang's) for nothing.
+        type: ``quorum`` or ``classic``. Releases without this field have classic queues only.
+        policy, operator_policy: their names. RabbitMQ applies at most one of each.
+        effective_policy_definition: both combined; an empty (Erlang) list for none. None until the
+            statistics have it, some seconds after a change.
     """
 
     name: str
@@ -107,20 +107,20 @@ class _Told(Struct, frozen=True):
 
 
 class _Queue:
-    """One of our queues, and what counts there.
+    """One of our queues, with the settings in force.
 
     Args:
-        role: what it is for.
-        waits: how long a message waits there as the daemon makes it, in milliseconds.
-        told: what is known of it.
+        role: its kind.
+        waits: its delay as the daemon declares it, in milliseconds.
+        told: the answer of the management interface.
 
     Attributes:
-        given: what policies set.
-        counts: what counts where both a policy and the arguments may set it.
-        sets: the names of those where it is a policy's value.
-        refuses: whether it refuses what it has no room for, instead of dropping what is there.
-        returns: whether what it gives up goes where it should.
-        becomes: what becomes of that, in words.
+        given: the settings of policies.
+        counts: the settings in force, from policies and arguments.
+        sets: the names of the settings in force that come from a policy.
+        refuses: whether a full queue refuses new messages instead of dropping old ones.
+        returns: whether dead-lettering leads to the right queue.
+        becomes: words for the fate of dead-lettered messages.
     """
 
     def __init__(self, role: _Role, waits: int, told: _Told) -> None:
@@ -136,20 +136,20 @@ class _Queue:
         self.refuses = str(self.counts.get("overflow")).startswith("reject-publish")
         exchange, key = self.counts.get(_EXCHANGE), self.counts.get(_KEY)
         self.returns = role.back_to is not None and (exchange, key) == ("", role.back_to)
-        gone = "is dropped" if exchange is None else f"goes to the exchange {exchange!r}"
+        gone = "are dropped" if exchange is None else f"go to the exchange {exchange!r}"
         self.becomes = role.returned if self.returns else gone
 
     def _counting(self, name: str, own: Any) -> Any:
         given = self.given.get(name)
         if name in _NUMBERS:
             return min((it for it in (given, own) if type(it) is int), default=None)
-        if name == "overflow" and self.is_quorum:  # seen with 3.10: the one exception
+        if name == "overflow" and self.is_quorum:  # the exception, seen with 3.10
             return own if given is None else given
         return given if own is None else own
 
 
 def check(config: RabbitMQConfig) -> Check:
-    """Return the check of the policies; a row for all that are fine."""
+    """Return the check of the policies. All harmless ones share one row."""
     return Check(NAME, partial(_look, config))
 
 
@@ -158,9 +158,9 @@ def _look(config: RabbitMQConfig, deadline: Deadline) -> Iterator[Finding]:
         vhost = f"--vhost {shlex.quote(config.virtual_host)}"
         yield skipped(
             NAME,
-            "AMQP does not show them; one that has messages expire or limits a queue's length can "
-            "make dead letters vanish",
-            f"set RABBITMQ_MANAGEMENT_URL, or see rabbitmqctl list_queues {vhost} name policy and "
+            "AMQP does not show policies; one that limits the age or the number of messages can "
+            "delete dead letters",
+            f"set RABBITMQ_MANAGEMENT_URL, or run rabbitmqctl list_queues {vhost} name policy and "
             f"rabbitmqctl list_policies {vhost}",
         )
         return
@@ -177,26 +177,26 @@ def _look(config: RabbitMQConfig, deadline: Deadline) -> Iterator[Finding]:
     if unknown:
         yield skipped(
             NAME,
-            f"not told of {', '.join(unknown)}: there is no such queue, or none yet",
-            "what is new is told after some seconds, and nothing where statistics are disabled",
+            f"unknown for {', '.join(unknown)}: no such queue, or no statistics yet",
+            "run the doctor again after some seconds; RabbitMQ's statistics must be enabled",
         )
     elif fine:
-        yield ok(NAME, f"none takes anything away from {number(fine, 'queue')}")
+        yield ok(NAME, f"no policy harms {number(fine, 'queue')}")
     yield from map(worst, bad.values())
 
 
 def _queues(main: str) -> Iterator[tuple[str, _Role, int]]:
-    """Yield each queue with its role, and how long a message waits there."""
+    """Yield each queue with its role and its delay in milliseconds."""
     pattern, dead = re.escape(main), dead_letter_queue(main)
     of_main = _Role(
         row="rabbitmq queue",
         policy="main",
         pattern=f"^{pattern}$",
         back_to=dead,
-        given_up="what RabbitMQ gives up",
-        returned="becomes a dead letter",
+        given_up="notifications that RabbitMQ dead-letters",
+        returned="become dead letters",
         full=(State.FAILED, _LOST),
-        often="what is delivered more often than",
+        often="notifications delivered more than",
         deliveries=_USUAL_DELIVERIES,
     )
     of_delay = _Role(
@@ -204,15 +204,15 @@ def _queues(main: str) -> Iterator[tuple[str, _Role, int]]:
         policy="retry",
         pattern=rf"^{pattern}\.retry\.",
         back_to=main,
-        given_up="what has waited",
-        returned="come back at once",
+        given_up="notifications after their delay",
+        returned="return at once",
     )
     of_dead = _Role(
         row="rabbitmq dead-letter queue",
         policy="dead-letter",
         pattern=rf"^{pattern}\.dead-letter$",
-        late="what is older than",
-        often="what was looked at more often than",
+        late="dead letters older than",
+        often="dead letters read more than",
         deliveries=_MANY_DELIVERIES,
     )
     yield main, of_main, 0
@@ -223,10 +223,10 @@ def _queues(main: str) -> Iterator[tuple[str, _Role, int]]:
 def _told(
     transfers: Transfers, config: RabbitMQConfig, url: str, name: str, deadline: Deadline
 ) -> _Told | None:
-    """Return what the management knows of a queue, None when there is none.
+    """Return a queue as the management interface shows it; None if it does not exist.
 
     Raises:
-        NoAnswer: it does not tell.
+        NoAnswer: the management interface does not answer, or not to this user.
     """
     where = "/".join(quote(it, safe="") for it in (config.virtual_host, name))
     path = f"/api/queues/{where}?columns={','.join(_COLUMNS)}"
@@ -237,16 +237,17 @@ def _told(
         reply = web.ask(transfers, server, path, deadline)
     except TransferError as error:
         advice = (
-            "and whether its plugin is enabled; RABBITMQ_CAFILE names other authorities to trust"
+            "and whether RabbitMQ's plugin rabbitmq_management is enabled; for an unknown "
+            "certificate authority, set RABBITMQ_CAFILE"
         )
         raise _unseen(f"no answer from {url}: {error}", f"{_ADDRESS}, {advice}") from error
     code, said = reply.response.code, reply.document
     if code in web.REFUSED:
         why = f": {str(said['reason'])[:_LONGEST]}" if said.get("reason") else ""
         raise _unseen(
-            f"the user {config.user!r} may not ask it ({code}{why})",
-            "check RABBITMQ_USER and RABBITMQ_PASSWORD; the user needs the tag management, besides "
-            "those it has (rabbitmqctl list_users, set_user_tags), and the virtual host",
+            f"the management interface refuses the user {config.user!r} ({code}{why})",
+            "check RABBITMQ_USER and RABBITMQ_PASSWORD; the user needs access to the virtual host, "
+            "and the tag management beside its other tags (rabbitmqctl list_users, set_user_tags)",
         )
     if code == HTTPStatus.NOT_FOUND and said.get("error") == _NOT_FOUND:
         return None
@@ -254,12 +255,12 @@ def _told(
         told = msgspec.convert(said, _Told)
         if code == HTTPStatus.OK and told.name == name:
             return told
-    text = f"answers {code} to GET {path}, and not as RabbitMQ's management does"
+    text = f"answers {code} to GET {path}, unlike RabbitMQ's management interface"
     raise _unseen(f"{url} {text}", _ADDRESS)
 
 
 def _unseen(text: str, advice: str) -> NoAnswer:
-    return NoAnswer(f"can't be seen: {text}", advice, State.WARNING)
+    return NoAnswer(f"can't be read: {text}", advice, State.WARNING)
 
 
 def _table(held: dict[str, Any] | list[Any] | None) -> dict[str, Any]:
@@ -267,7 +268,7 @@ def _table(held: dict[str, Any] | list[Any] | None) -> dict[str, Any]:
 
 
 def _judged(queue: _Queue, config: RabbitMQConfig) -> Finding | None:
-    """Tell what policies do to a queue, None for nothing that does harm."""
+    """Return the finding about harmful policies of a queue; None for no harm."""
     effects = _effects(queue)
     if not effects:
         return None
@@ -284,32 +285,32 @@ def _judged(queue: _Queue, config: RabbitMQConfig) -> Finding | None:
 
 
 def _advice(queue: _Queue, effects: _Effects, config: RabbitMQConfig) -> str:
-    """Advise a policy that sets all that this one does, but for what is bad."""
+    """Advise a policy with the harmless settings of the present one, and a higher priority."""
     role, advice = queue.role, []
     if queue.told.policy:
         definition = {name: value for name, value in queue.given.items() if name not in effects}
         if _EXCHANGE in effects:
             definition |= {_EXCHANGE: "", _KEY: role.back_to}
-        definition["overflow"] = "reject-publish"  # also because RabbitMQ takes no empty one
+        definition["overflow"] = "reject-publish"  # also because RabbitMQ accepts no empty policy
         name = f"cki-notifier-{role.policy}"
         more = ("--priority", "1000")
         command = policy_command(config, name, role.pattern, definition, *more)
-        advice.append(f"a policy of a higher priority than that one's keeps it out: {command}")
+        advice.append(f"override it with a policy of a higher priority: {command}")
     if queue.told.operator_policy:
         advice.append(
-            "an operator policy is to be changed by whoever set it: rabbitmqctl "
+            "ask the owner of the operator policy to change it: rabbitmqctl "
             f"list_operator_policies --vhost {shlex.quote(config.virtual_host)}"
         )
     return "; ".join(advice)
 
 
 def _effects(queue: _Queue) -> _Effects:
-    """Return what policies do to a queue, as far as that does harm."""
+    """Return the harmful effects of policies on a queue."""
     role, counts, becomes, found = queue.role, queue.counts, queue.becomes, _Effects()
     state = State.WARNING if queue.returns else State.FAILED
     if "expires" in queue.sets:
-        text = "the queue is deleted, with all that is in it, when nobody consumes it for"
-        found["expires"] = State.FAILED, f"{text} {_time(counts['expires'])}"
+        text = "RabbitMQ deletes the queue with its messages after"
+        found["expires"] = State.FAILED, f"{text} {_time(counts['expires'])} without a consumer"
     if role.back_to is not None:
         found |= _elsewhere(queue)
     if "message-ttl" in queue.sets:
@@ -317,14 +318,14 @@ def _effects(queue: _Queue) -> _Effects:
         if not (queue.waits and queue.returns):
             found["message-ttl"] = state, f"{role.late} {_time(most)} {becomes}"
         elif most < queue.waits:
-            text = f"what waits comes back after {_time(most)} instead of {_time(queue.waits)}"
+            text = f"notifications return after {_time(most)} instead of {_time(queue.waits)}"
             found["message-ttl"] = state, text
     for name, what in _LENGTHS.items():
         if name in queue.sets:
             how_bad, text = role.full if queue.refuses else (state, f"the oldest {becomes}")
-            found[name] = how_bad, f"beyond {number(counts[name], what)} {text}"
+            found[name] = how_bad, f"beyond {number(counts[name], what)}, {text}"
     if "delivery-limit" in queue.sets and queue.is_quorum:
-        # A negative one is no limit: RabbitMQ 3 takes it in no policy, RabbitMQ 4 knows it as that.
+        # A negative number means no limit in RabbitMQ 4. RabbitMQ 3 refuses it in a policy.
         most = counts["delivery-limit"]
         if 0 <= most < role.deliveries:
             found["delivery-limit"] = state, f"{role.often} {number(most, 'time')} {becomes}"
@@ -332,22 +333,22 @@ def _effects(queue: _Queue) -> _Effects:
 
 
 def _elsewhere(queue: _Queue) -> _Effects:
-    """Tell where a policy sends what a queue gives up, and what it takes from the safe way back."""
+    """Return the harmful effects of policies on dead-lettering: another target, less safety."""
     role, counts, found = queue.role, queue.counts, _Effects()
     named = [it for it in (_EXCHANGE, _KEY) if it in queue.sets]
     if named and not queue.returns:
         target = f"the exchange {counts.get(_EXCHANGE)!r} with the key {counts.get(_KEY)!r}"
-        text = f"{role.given_up} goes to {target}, and not to {role.back_to}"
+        text = f"{role.given_up} go to {target} instead of {role.back_to}"
         found[named[0]] = State.FAILED, text
     is_safe = counts.get("dead-letter-strategy") == "at-least-once" and queue.is_quorum
     if is_safe and "overflow" in queue.sets and not queue.refuses:
-        text = "may be lost on its way should RabbitMQ fail: it goes at most once"
+        text = "may be lost if RabbitMQ fails: dead-lettering is at most once"
         found["overflow"] = State.WARNING, f"{role.given_up} {text}"
     return found
 
 
 def _time(milliseconds: int) -> str:
-    """Return a time in words.
+    """Return a time with its unit.
 
     >>> _time(5_400_000)
     '1.5 h'

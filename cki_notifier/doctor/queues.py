@@ -1,4 +1,4 @@
-"""What can be seen over AMQP of the exchange and the queues without touching them."""
+"""The exchange and the queues, as far as AMQP shows them without a change."""
 
 import json
 import re
@@ -31,44 +31,49 @@ _QUEUE, _CONSUMERS, _BINDINGS = "rabbitmq queue", "rabbitmq consumers", "rabbitm
 _DEAD, _LETTERS = "rabbitmq dead-letter queue", "rabbitmq dead letters"
 _DELAYS = "rabbitmq delay queues"
 _CHECK_EXCHANGE = "check WEBHOOK_RECEIVER_EXCHANGE"
-_ANEW = (
-    "it is used as it is; to have it made anew, stop the daemon, let the queue run empty, delete "
-    "it and start the daemon"
+_MAIN_QUEUE_STAYS = (
+    "the daemon uses the queue as it is. Don't delete it: notifications would be lost until the "
+    "daemon has declared and bound it again"
 )
-_DROPS = "RabbitMQ 4 may drop what is looked at often: see docs/dead-letters.md"
+_RECREATE = (
+    "the daemon uses the queue as it is. To recreate it, stop the daemon, wait until the queue is "
+    "empty, delete it with rabbitmqctl delete_queue and start the daemon"
+)
+_DROPS = "RabbitMQ 4 may drop dead letters that are read often: see docs/dead-letters.md"
 
 
 def exchange(connection: BlockingConnection, name: str) -> Finding:
-    """Tell whether the exchange is there, and is a durable topic exchange."""
+    """Check that the exchange is a durable topic exchange."""
     missing = refused(connection, lambda it: it.exchange_declare(name, passive=True))
     unlike = compare_exchange(connection, name, "topic")
     if missing is None:
         as_made = ok(_EXCHANGE, f"{name}: a durable topic exchange")
         return _as_it_is(name, unlike) if unlike else as_made
     if missing.code != NOT_FOUND:
-        return failed(_EXCHANGE, missing.text, "see RabbitMQ's log")
+        return failed(_EXCHANGE, missing.text, "check RabbitMQ's log")
     advice = f"{_CHECK_EXCHANGE} and RABBITMQ_VIRTUAL_HOST"
     if unlike is not None and unlike.code == ACCESS_REFUSED:
-        text = f"there is no {name}, and the user may not make it"
-        return failed(_EXCHANGE, text, f"{advice}, or let the user declare it")
-    text = f"there is no {name} yet; the daemon makes it when it starts, but who publishes "
-    return warning(_EXCHANGE, f"{text}notifications has to know it, too", advice)
+        text = f"{name} does not exist, and the user may not declare it"
+        more = "or let the user declare it with rabbitmqctl set_permissions"
+        return failed(_EXCHANGE, text, f"{advice}, {more}")
+    text = f"{name} does not exist; the daemon declares it when it starts"
+    return warning(_EXCHANGE, f"{text}, but DataWarehouse must publish to it, too", advice)
 
 
 def _as_it_is(name: str, unlike: Refusal) -> Finding:
-    """Tell of an exchange that somebody else declared."""
+    """Return the finding about an exchange that differs from the daemon's."""
     if unlike.code == ACCESS_REFUSED:
-        text = f"{name} is there; its type can't be seen, as the user may not declare it"
+        text = f"{name} exists; its type is unknown, because the user may not declare it"
         return skipped(_EXCHANGE, text)
     if "inequivalent arg 'type'" in unlike.text:
-        text = "is no topic exchange, so the routing keys select the wrong notifications or none"
+        text = "is not a topic exchange, so the routing keys select wrong notifications or none"
         return failed(_EXCHANGE, f"{name} {text}: {unlike.text}", _CHECK_EXCHANGE)
-    text = f"{name} is used as it is, but is not what the daemon would make: {unlike.text}"
-    return warning(_EXCHANGE, text, "have whoever made it look")
+    text = f"{name} differs from the daemon's declaration: {unlike.text}"
+    return warning(_EXCHANGE, text, "the daemon uses it as it is; ask its owner to correct it")
 
 
 def findings(connection: BlockingConnection, config: RabbitMQConfig) -> Iterator[Finding]:
-    """Look at the queues; raises what pika does when the connection is lost."""
+    """Yield the findings about the queues; raise pika's errors if the connection is lost."""
     arguments, dead = retry_arguments(config.queue), dead_letter_queue(config.queue)
     yield from _main(connection, config)
     yield from _dead_letters(connection, dead, arguments.pop(dead))
@@ -76,100 +81,100 @@ def findings(connection: BlockingConnection, config: RabbitMQConfig) -> Iterator
 
 
 def _main(connection: BlockingConnection, config: RabbitMQConfig) -> Iterator[Finding]:
-    """Tell of the main queue: is nothing lost there, who consumes it, what is bound to it?"""
+    """Yield the findings about the main queue: its arguments, consumers and bindings."""
     counts = _counts(connection, _QUEUE, config.queue)
     if isinstance(counts, Finding):
         yield counts
         return
     messages, consumers = counts
     yield _kind(connection, config)
-    waiting = f"{number(messages, 'message')} waiting"
+    waiting = f"{number(messages, 'notification')} waiting"
     if consumers:
         yield ok(_CONSUMERS, f"{number(consumers, 'consumer')}; {waiting}")
     else:
-        advice = "start the daemon; if it runs, its log says why it does not consume"
-        yield warning(_CONSUMERS, f"nobody consumes the queue; {waiting}", advice)
+        advice = "start the daemon; if it runs, find the reason in its log"
+        yield warning(_CONSUMERS, f"the queue has no consumer; {waiting}", advice)
     columns = ("source_name", "destination_name", "routing_key")
     command = ["rabbitmqctl", "list_bindings", "--vhost", config.virtual_host, *columns]
     yield skipped(
         _BINDINGS,
-        "AMQP does not show them; the daemon binds each of RABBITMQ_ROUTING_KEYS when it starts",
-        f"{shlex.join(command)} shows them: there should be one from {config.exchange} to "
+        "AMQP does not show bindings; the daemon adds one for each of RABBITMQ_ROUTING_KEYS",
+        f"{shlex.join(command)} shows them: expect one from {config.exchange} to "
         f"{config.queue} for each of {' '.join(config.routing_keys)}",
     )
 
 
 def _kind(connection: BlockingConnection, config: RabbitMQConfig) -> Finding:
-    """Tell what the main queue is: as the daemon makes it, or as others did, or something else."""
+    """Return the finding about the type and the arguments of the main queue."""
     name, arguments = config.queue, main_arguments(config.queue)
     unlike = compare_queue(connection, name, of_quorum(arguments))
     dead = dead_letter_queue(name)
-    given_up = f"what RabbitMQ gives up goes to {dead}"
-    quorum = f"{name}: a quorum queue; {given_up}"
+    kept = f"with dead-lettering to {dead}"
+    quorum = f"{name}: a quorum queue {kept}"
     if unlike is None:
         return ok(_QUEUE, quorum)
     unlimited = of_classic(arguments)
-    classic = ok(_QUEUE, f"{name}: a classic queue, which lives on one node; {given_up}")
+    classic = ok(_QUEUE, f"{name}: a classic queue {kept}; it is on one node only")
     kinds = [
         (of_quorum(unlimited), _without_limit(connection, config, quorum)),
         (unlimited, classic),
     ]
-    lost = "what RabbitMQ gives up is lost, unless a policy says otherwise"
-    kept = {"dead-letter-exchange": "", "dead-letter-routing-key": dead}
+    lost = "RabbitMQ drops notifications at its limits, unless a policy keeps them"
+    keeping = {"dead-letter-exchange": "", "dead-letter-routing-key": dead}
     for kind, bare in (("quorum", {"x-queue-type": "quorum"}), ("classic", {})):
         text = f"{name}: a {kind} queue without dead-lettering; {lost}"
-        kinds.append((bare, warning(_QUEUE, text, _policy(config, kept))))
+        kinds.append((bare, warning(_QUEUE, text, _policy(config, keeping))))
     for asked, finding in kinds:
         if compare_queue(connection, name, asked) is None:
             return finding
-    return _other(_QUEUE, name, unlike, _ANEW)
+    return _other(_QUEUE, name, unlike, _MAIN_QUEUE_STAYS)
 
 
 def _without_limit(connection: BlockingConnection, config: RabbitMQConfig, text: str) -> Finding:
-    """Judge a queue that was declared without a delivery limit: RabbitMQ 3 has none of its own."""
+    """Return the finding about a queue without a delivery limit: RabbitMQ 3 has no default."""
     if release(connection).startswith("3."):
         return ok(_QUEUE, text)
-    limit = "that is after 20 crashes of the daemon, unless a policy says otherwise"
+    limit = "a notification ends there after 20 crashes of the daemon, unless a policy allows more"
     kept = {"delivery-limit": main_arguments("")[DELIVERY_LIMIT]}
-    return warning(_QUEUE, f"{text}, and {limit}", _policy(config, kept))
+    return warning(_QUEUE, f"{text}; {limit}", _policy(config, kept))
 
 
 def _policy(config: RabbitMQConfig, definition: Mapping[str, Any]) -> str:
     pattern = f"^{re.escape(config.queue)}$"
     command = policy_command(config, "cki-notifier", pattern, definition)
-    return f"have a policy say it: {command}"
+    return f"set a policy: {command}"
 
 
 def _dead_letters(
     connection: BlockingConnection, name: str, arguments: Arguments
 ) -> Iterator[Finding]:
     fault, messages = _beside(connection, _DEAD, name, arguments, _DROPS)
-    yield fault or ok(_DEAD, f"{name}: as the daemon makes it")
+    yield fault or ok(_DEAD, f"{name}: as the daemon declares it")
     if messages:
         text = f"{number(messages, 'dead letter')} in {name}"
-        yield warning(_LETTERS, text, "see what they are: cki-notifier dead-letters list")
+        yield warning(_LETTERS, text, "list them with cki-notifier dead-letters list")
     elif messages is not None:
-        yield ok(_LETTERS, f"none in {name}")
+        yield ok(_LETTERS, f"no dead letters in {name}")
 
 
 def _delays(connection: BlockingConnection, queues: Mapping[str, Arguments]) -> Finding:
-    """Return the worst there is to say of the delay queues."""
-    seen = [_beside(connection, _DELAYS, name, it, _ANEW) for name, it in queues.items()]
+    """Return the worst finding about the retry queues."""
+    seen = [_beside(connection, _DELAYS, name, it, _RECREATE) for name, it in queues.items()]
     if faults := [fault for fault, _ in seen if fault]:
         return worst(faults)
-    waiting = number(sum(messages or 0 for _, messages in seen), "message")
-    return ok(_DELAYS, f"{len(queues)} of them; {waiting} waiting")
+    waiting = number(sum(messages or 0 for _, messages in seen), "notification")
+    return ok(_DELAYS, f"{len(queues)} retry queues; {waiting} waiting")
 
 
 def _beside(
     connection: BlockingConnection, row: str, name: str, arguments: Arguments, advice: str
 ) -> tuple[Finding | None, int | None]:
-    """Look at a queue beside the main one, which should be as the daemon would make it.
+    """Check that a queue beside the main one is as the daemon declares it.
 
-    That is a quorum queue, or, where the broker has none, a classic one.
+    That is a quorum queue, or a classic one if the broker has no quorum queues.
 
     Returns:
-        What is wrong with it, None for nothing; and its messages, None where it can't be asked.
+        The problem, None for none, and the number of messages, None if unknown.
     """
     counts = _counts(connection, row, name)
     if isinstance(counts, Finding):
@@ -181,10 +186,10 @@ def _beside(
 
 
 def _counts(connection: BlockingConnection, row: str, name: str) -> tuple[int, int] | Finding:
-    """Count the messages of a queue that nobody holds yet, and its consumers.
+    """Count the waiting messages of a queue, and its consumers.
 
     Returns:
-        Why that can't be asked, mostly because the queue is not there.
+        Both numbers, or a finding if they are unknown, mostly because the queue does not exist.
     """
     seen: list[tuple[int, int]] = []
 
@@ -196,32 +201,32 @@ def _counts(connection: BlockingConnection, row: str, name: str) -> tuple[int, i
     if refusal is None:
         return seen[0]
     if refusal.code != NOT_FOUND or "no queue" not in refusal.text:
-        return failed(row, refusal.text, "see RabbitMQ's log, and rabbitmqctl list_queues")
+        return failed(row, refusal.text, "check RabbitMQ's log and rabbitmqctl list_queues")
     if may_declare_queue(connection, name):
         return warning(
             row,
-            f"there is no {name} yet; the daemon makes it when it starts",
+            f"{name} does not exist; the daemon declares it when it starts",
             "start the daemon; if it ran before, check RABBITMQ_QUEUE and RABBITMQ_VIRTUAL_HOST",
         )
     return failed(
         row,
-        f"there is no {name}, and the user may not make it",
-        "let the user declare it, with rabbitmqctl set_permissions, or check RABBITMQ_QUEUE",
+        f"{name} does not exist, and the user may not declare it",
+        "let the user declare it with rabbitmqctl set_permissions, or check RABBITMQ_QUEUE",
     )
 
 
 def _other(row: str, name: str, unlike: Refusal, advice: str) -> Finding:
-    """Say in the broker's words how a queue differs; who may not declare it hears of nothing."""
+    """Quote the broker on how a queue differs. A user who may not declare it gets no answer."""
     if unlike.code == ACCESS_REFUSED:
-        text = f"{name} is there; its arguments can't be seen, as the user may not declare it"
+        text = f"{name} exists; its arguments are unknown, because the user may not declare it"
         return skipped(row, text)
-    return warning(row, f"{name} is not what the daemon would make: {unlike.text}", advice)
+    return warning(row, f"{name} differs from the daemon's declaration: {unlike.text}", advice)
 
 
 def policy_command(
     config: RabbitMQConfig, name: str, pattern: str, definition: Mapping[str, Any], *more: str
 ) -> str:
-    """Return the command that sets a policy for the queues whose names match a pattern."""
+    """Return the command that sets a policy for the queues with matching names."""
     options = ("--vhost", config.virtual_host, *more, "--apply-to", "queues")
     return shlex.join(
         ["rabbitmqctl", "set_policy", *options, name, pattern, json.dumps(definition)]

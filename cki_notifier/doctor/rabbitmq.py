@@ -1,4 +1,4 @@
-"""RabbitMQ: can each node be reached, what is declared there, and does it accept messages?"""
+"""RabbitMQ: the connection to each node, the declarations, and whether it accepts messages."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,46 +25,46 @@ from cki_notifier.workers.deadline import Deadline
 
 _PURPOSE = "doctor"
 _NAME, _WRITE = "rabbitmq queues", "rabbitmq write"
-#: For so long RabbitMQ may accept no messages before it is said, in seconds.
+#: The time for RabbitMQ to accept a message before the check fails, in seconds.
 _BLOCKED_SECONDS = 1.0
-_PORTS = "TLS is spoken on the ports 443 and 5671 alone"
-#: What keeps us from a node, and what to do about it.
+_PORTS = "only ports 443 and 5671 use TLS"
+#: The finding for each obstacle, and the advice.
 _TEXT = {
-    Obstacle.LOGIN: "the login as {user!r} is refused",
-    Obstacle.VIRTUAL_HOST: "{user!r} is not let into the virtual host {vhost!r}",
+    Obstacle.LOGIN: "RabbitMQ refuses the login as {user!r}",
+    Obstacle.VIRTUAL_HOST: "{user!r} has no access to the virtual host {vhost!r}",
     Obstacle.TLS: "no TLS connection",
-    Obstacle.PROTOCOL: "what answers does not speak AMQP",
+    Obstacle.PROTOCOL: "the port does not speak AMQP",
     Obstacle.NETWORK: "can't be reached",
 }
 _ADVICE = {
     Obstacle.LOGIN: "check RABBITMQ_USER and RABBITMQ_PASSWORD",
-    Obstacle.VIRTUAL_HOST: "check RABBITMQ_VIRTUAL_HOST; if it is right, make it and let the user "
-    "in, with rabbitmqctl add_vhost and rabbitmqctl set_permissions",
-    Obstacle.TLS: f"check RABBITMQ_PORT ({_PORTS}), whether RABBITMQ_CAFILE holds the authority "
-    "that signed the node's certificate, and whether that is for the name in RABBITMQ_HOST",
+    Obstacle.VIRTUAL_HOST: "check RABBITMQ_VIRTUAL_HOST; if it is right, create it with "
+    "rabbitmqctl add_vhost, and give the user access with rabbitmqctl set_permissions",
+    Obstacle.TLS: f"check RABBITMQ_PORT ({_PORTS}), whether RABBITMQ_CAFILE has the authority (CA) "
+    "of the node's certificate, and whether the certificate is for the name in RABBITMQ_HOST",
     Obstacle.PROTOCOL: f"check RABBITMQ_PORT: {_PORTS}",
     Obstacle.NETWORK: "check RABBITMQ_HOST and RABBITMQ_PORT, whether the node runs, and whether "
-    "something in between lets nobody through",
+    "a firewall or network policy blocks the connection",
 }
 _ALARM_ADVICE = (
-    "on a node, rabbitmq-diagnostics alarms names the nodes that are short of it: free memory or "
-    "disk there; until then what fails stays in the main queue, and no dead letter can be put back"
+    "free memory or disk on the nodes that rabbitmq-diagnostics alarms names. Until then, failed "
+    "notifications stay in the main queue and dead letters can't be retried"
 )
 _WRITE_ADVICE = (
-    "let the user publish by the default exchange, with rabbitmqctl set_permissions (amq.default "
-    "has to match the expression for write): copies go that way"
+    "let the user publish to the default exchange, with rabbitmqctl set_permissions: the write "
+    "expression must match amq.default. The daemon needs it for retries and dead letters"
 )
 
-#: Each node once it is known: its configuration, or None where it can't be used.
+#: Gets the configuration of each node, or None for one that can't be used.
 _Known = SimpleQueue[RabbitMQConfig | None]
 
 
 def checks(config: RabbitMQConfig, *, sends: bool) -> Iterator[Check]:
-    """Yield a check for each node, one for all that is declared there, and one for the policies.
+    """Yield a check for each node, one for the declarations, and one for the policies.
 
     Args:
-        config: which nodes, exchange and queue.
-        sends: whether the daemon would use the main queue, or a temporary one of its own.
+        config: nodes, exchange and queue.
+        sends: whether the daemon uses the main queue, not a temporary one.
     """
     known: _Known = SimpleQueue()
     for host in config.hosts:
@@ -76,7 +76,7 @@ def checks(config: RabbitMQConfig, *, sends: bool) -> Iterator[Check]:
 
 
 def _node(name: str, node: RabbitMQConfig, known: _Known, _deadline: Deadline) -> Iterator[Finding]:
-    """Tell whether a node can be reached, and lets us in."""
+    """Check the connection and the login to a node."""
     usable = None
     try:
         with connected(node, _PURPOSE):
@@ -87,11 +87,11 @@ def _node(name: str, node: RabbitMQConfig, known: _Known, _deadline: Deadline) -
         raise NoAnswer(f"{text}: {detail(error.__cause__ or error)}", _ADVICE[what]) from error
     finally:
         known.put(usable)
-    yield ok(name, f"lets {node.user!r} into the virtual host {node.virtual_host!r}")
+    yield ok(name, f"connected as {node.user!r} to the virtual host {node.virtual_host!r}")
 
 
 def _first_usable(count: int, known: _Known, deadline: Deadline) -> RabbitMQConfig | None:
-    """Return the first of so many nodes that turns out to be usable; None when none does."""
+    """Return the first usable node of this number of nodes; None for none."""
     with suppress(Empty):
         for _ in range(count):
             if node := known.get(timeout=deadline.remaining()):
@@ -102,10 +102,10 @@ def _first_usable(count: int, known: _Known, deadline: Deadline) -> RabbitMQConf
 def _declared(
     config: RabbitMQConfig, known: _Known, deadline: Deadline, *, sends: bool
 ) -> Iterator[Finding]:
-    """Look at what is declared; whether messages are accepted needs a connection of its own."""
+    """Check exchange, queues and publishing, which needs a connection of its own."""
     node = _first_usable(len(config.hosts), known, deadline)
     if node is None:
-        yield skipped(_NAME, "there is no node to ask")
+        yield skipped(_NAME, "not checked: no node can be used")
         return
     try:
         with connected(node, _PURPOSE) as connection, translated():
@@ -113,21 +113,21 @@ def _declared(
             if sends:
                 yield from queues.findings(connection, config)
             else:
-                text = "where nothing is sent the daemon has a temporary queue of its own"
+                text = "not checked: in this environment the daemon has a temporary queue"
                 yield skipped(_NAME, text)
         if sends:
             with connected(node, _PURPOSE, blocked_seconds=_BLOCKED_SECONDS) as connection:
                 yield _accepts(connection)
     except Unavailable as error:
-        raise NoAnswer(str(error), "see RabbitMQ's log") from error
+        raise NoAnswer(str(error), "check RabbitMQ's log") from error
 
 
 def _accepts(connection: BlockingConnection) -> Finding:
-    """Tell whether RabbitMQ accepts messages; if it does not, the connection is of no more use."""
+    """Check that RabbitMQ accepts messages. If not, the connection can't be used any more."""
     try:
         ensure_accepting(connection)
     except Blocked:
         return failed(_WRITE, acceptance.refusal, _ALARM_ADVICE)
     except Unavailable as error:
         return failed(_WRITE, str(error), _WRITE_ADVICE)
-    return ok(_WRITE, "RabbitMQ accepts messages from us")
+    return ok(_WRITE, "RabbitMQ accepts messages")

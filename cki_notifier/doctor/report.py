@@ -1,4 +1,4 @@
-"""Shows findings, to people and to programs."""
+"""Formats findings, for people and for programs."""
 
 import json
 from collections import Counter
@@ -12,11 +12,11 @@ _STYLES: dict[str, str] = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 def table(findings: Sequence[Finding], stream: TextIO) -> Iterator[str]:
-    """Yield a table, line by line: state, name, what was seen, and below it what to do.
+    """Yield the lines of a table: state, name and text, with the advice below the text.
 
     Args:
         findings: at least one.
-        stream: where it will be printed.
+        stream: the destination, which decides width and colours.
     """
     rows: list[tuple[str, str, str]] = []
     for finding in findings:
@@ -27,13 +27,13 @@ def table(findings: Sequence[Finding], stream: TextIO) -> Iterator[str]:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Count the findings by their states, the worst first."""
+    """Count the findings by state, the worst first."""
     counts = Counter(finding.state for finding in findings)
     return ", ".join(f"{counts[state]} {state}" for state in reversed(State) if counts[state])
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """Return all findings as one JSON object in one line of ASCII."""
+    """Return all findings as a JSON object, in one line of ASCII."""
     checks = [
         {"name": it.name, "state": it.state, "text": it.text, "advice": it.advice}
         for it in findings
@@ -42,5 +42,5 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def worst(findings: Sequence[Finding]) -> State:
-    """Return the worst state there is."""
+    """Return the worst state of all findings."""
     return max((it.state for it in findings), key=list(State).index, default=State.OK)

@@ -1,7 +1,7 @@
-"""The services that notifications are looked up in: do they answer, and are the tokens good?
+"""DataWarehouse, GitLab and Jira: whether they answer, and accept the tokens.
 
-Of DataWarehouse a checkout is read too, by the very requests that the daemon makes. Which ones
-there are nobody can know beforehand, so it is the first of its list, and the merge request of that.
+With the daemon's own requests, the check reads the first checkout in DataWarehouse's list and the
+merge request of that checkout.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from cki_notifier.workers.deadline import Deadline
 
 _DATAWAREHOUSE, _GITLAB, _JIRA = "datawarehouse", "gitlab", "jira"
 _CHECKOUT = "datawarehouse checkout"
-_NONE = "there is no checkout to try"
+_NONE = "not checked: DataWarehouse lists no checkout"
 
 
 def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Iterator[Check]:
@@ -30,33 +30,33 @@ def checks(transfers: Transfers, config: Config, faults: Sequence[str]) -> Itera
 
     Args:
         transfers: makes the requests.
-        config: which services, and how.
-        faults: of the configuration; what they concern is skipped.
+        config: the configuration of the services.
+        faults: the faults of the configuration; they skip the checks that they concern.
     """
     asks_gitlab = not is_faulty(_GITLAB, faults)
     look = partial(_look_at_warehouse, transfers, config, asks_gitlab=asks_gitlab)
     yield from usable(_DATAWAREHOUSE, faults, [Check(_DATAWAREHOUSE, look)])
     hosts = [gitlab.gitlab_check(transfers, *it) for it in config.gitlab_tokens.items()]
     if not asks_gitlab:
-        yield from hosts  # those whose token can be used
-    unset = "GITLAB_TOKENS is not set: merge requests are read anonymously"
+        yield from hosts  # those with a valid token
+    unset = "GITLAB_TOKENS is not set: the daemon reads merge requests anonymously"
     yield from usable(_GITLAB, faults, hosts, unset)
     site = [jira_check(transfers, config.jira)] if config.jira else []
-    yield from usable(_JIRA, faults, site, "JIRA_SERVER is not set: no issues are looked up")
+    yield from usable(_JIRA, faults, site, "JIRA_SERVER is not set: messages have no issues")
 
 
 def _look_at_warehouse(
     transfers: Transfers, config: Config, deadline: Deadline, *, asks_gitlab: bool
 ) -> Iterator[Finding]:
-    """Ask whether it takes the token, and then for what the daemon asks for."""
+    """Check the token, then the requests of the daemon."""
     question = web.Question(
         name=_DATAWAREHOUSE,
         server=datawarehouse.server_of(config.datawarehouse),
         path=datawarehouse.PROBE,
         field="results",
         address_variable="DATAWAREHOUSE_URL",
-        says="takes the token",
-        consequence="notifications are delayed meanwhile",
+        says="accepts the token",
+        consequence="until this works, the daemon delays notifications",
     )
     listed = yield from web.findings(transfers, question, deadline)
     if not listed:
@@ -72,11 +72,11 @@ def _look_at_warehouse(
         else:
             checkout = loaded.checkout
             builds = number(len(loaded.builds or ()), "build")
-            yield ok(_CHECKOUT, f"{checkout_id} can be read, with its {builds}, and all of it")
+            yield ok(_CHECKOUT, f"{checkout_id} can be read, with its {builds} and all other data")
     else:
         yield skipped(_CHECKOUT, _NONE)
     if not asks_gitlab:
-        yield skipped(gitlab.MERGE_REQUEST, "the configuration of gitlab has faults")
+        yield skipped(gitlab.MERGE_REQUEST, "not checked: GITLAB_TOKENS has faults")
     elif checkout is None:
         yield skipped(gitlab.MERGE_REQUEST, _NONE)
     else:
@@ -84,7 +84,7 @@ def _look_at_warehouse(
 
 
 def _first_id(listed: dict[str, Any]) -> str:
-    """Return the id of the first checkout of a list, ``""`` when it names none."""
+    """Return the id of the first checkout in a list; ``""`` for none."""
     match listed:
         case {"results": [{"id": str(checkout_id)}, *_]}:
             return checkout_id

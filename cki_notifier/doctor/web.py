@@ -1,4 +1,4 @@
-"""Asks a service over HTTP once, and tells what its answer means."""
+"""Sends a service one HTTP request, and judges the answer."""
 
 import email.utils
 import time
@@ -16,30 +16,30 @@ from cki_notifier.sources.http import Server, is_object
 from cki_notifier.sources.transfer import Response, TransferError, Transfers
 from cki_notifier.workers.deadline import Deadline
 
-#: An answer that takes longer slows every message down, in seconds.
+#: A slower answer is a warning, in seconds.
 _SLOW_SECONDS = 5.0
-#: Clocks that are further apart are worth a warning, in seconds.
+#: A larger difference of clocks is a warning, in seconds.
 _APART_SECONDS = 60.0
 _MOST_REDIRECTS = 3
 _LONGEST_REQUEST_SECONDS = 25.0
-#: No answer that is asked for here is larger.
+#: The largest answer to accept.
 _LARGEST_BYTES = 4 * 1024 * 1024
 _REDIRECTS = range(300, 400)
-#: These refuse the login.
+#: The codes that refuse a login.
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class Question(Struct, frozen=True):
-    """What a service is asked, and how its answer is told from a login page.
+    """A request to a service, and how to recognize the expected answer.
 
     Attributes:
-        name: of the findings.
-        server: where, and with which token.
-        path: from the server's address on, with the query.
-        field: of the JSON object that is the proper answer.
-        address_variable: where the address is configured.
-        says: what is said of a proper answer; ``{}`` is the field's value.
-        consequence: what it means for the daemon when there is no proper answer.
+        name: the name of the findings.
+        server: the server, with the token.
+        path: the path after the server's URL, with the query.
+        field: a field of the expected JSON object. A login page has none.
+        address_variable: the variable with the URL.
+        says: the text for the expected answer; ``{}`` is the field's value.
+        consequence: the text for the effect of any other answer on the daemon.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Question(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """A response, and what it tells by the way.
+    """A response, its time and its clock.
 
     Attributes:
-        document: the JSON object that it is, an empty one when it is none.
-        seconds: how long it took.
-        ahead: the seconds the service's clock is ahead of ours, None when it does not say.
+        document: the JSON object in the body; empty for anything else.
+        seconds: the time that the response took.
+        ahead: the seconds that the service's clock is ahead of ours; None if unknown.
     """
 
     response: Response
@@ -69,13 +69,13 @@ class Reply(Struct, frozen=True):
 def findings(
     transfers: Transfers, question: Question, deadline: Deadline
 ) -> Generator[Finding, None, dict[str, Any]]:
-    """Yield whether a service answers properly, and whether its clock is right.
+    """Yield the findings about a service's answer and about its clock.
 
     Returns:
-        The JSON object of a proper answer, else an empty one.
+        The JSON object of the expected answer, else an empty one.
 
     Raises:
-        NoAnswer: there is none.
+        NoAnswer: there is no answer.
     """
     reply = first(transfers, question, deadline)
     finding = answered(question, reply)
@@ -85,21 +85,22 @@ def findings(
 
 
 def first(transfers: Transfers, question: Question, deadline: Deadline) -> Reply:
-    """Ask for the first time; raise :class:`NoAnswer` with what to do where nothing comes."""
+    """Send the first request; raise :class:`NoAnswer` with an advice if there is no answer."""
     try:
         return ask(transfers, question.server, question.path, deadline)
     except TransferError as error:
         raise NoAnswer(
             f"no answer from {question.server.url}: {error}; {question.consequence}",
-            f"check {question.address_variable}, whether the service is up, and whether something "
-            "in between lets nobody through; SSL_CERT_FILE names other authorities to trust",
+            f"check {question.address_variable}, whether the service runs, and whether a proxy "
+            "(https_proxy), firewall or network policy blocks the connection; for an unknown "
+            "certificate authority, set SSL_CERT_FILE",
         ) from error
 
 
 def told(
     transfers: Transfers, server: Server, path: str, deadline: Deadline
 ) -> tuple[int, dict[str, Any]]:
-    """Return the code and the JSON object of an answer that can be done without; 0 for none."""
+    """Return the code and the JSON object of an optional answer; 0 and an empty one for none."""
     try:
         reply = ask(transfers, server, path, deadline)
     except TransferError:
@@ -108,10 +109,10 @@ def told(
 
 
 def ask(transfers: Transfers, server: Server, path: str, deadline: Deadline) -> Reply:
-    """Get a path; a redirect on the same server is followed, to another one it is the answer.
+    """Get a path. Follow redirects on the same server; return one to another server.
 
     Raises:
-        TransferError: there is no response in time.
+        TransferError: no response in time.
     """
     url = server.url + path
     for _ in range(_MOST_REDIRECTS):
@@ -133,17 +134,17 @@ def _document(response: Response) -> dict[str, Any]:
 
 
 def _ahead(response: Response, now: float) -> float | None:
-    """Return how far the server's clock is ahead of ours, by its ``Date`` (RFC 9110, 6.6.1)."""
+    """Return the seconds that the server's ``Date`` is ahead of our clock (RFC 9110, 6.6.1)."""
     try:
         date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
-        age = float(response.headers.get("age", "0"))  # for how long a cache has kept it
+        age = float(response.headers.get("age", "0"))  # the time that a cache has kept it
     except (ValueError, OverflowError):
         return None
     return date.timestamp() + age - now
 
 
 def address(text: str) -> SplitResult:
-    """Return the parts of an address that others name, all of them empty when it is none."""
+    """Return the parts of a URL from a service; all empty for an invalid one."""
     try:
         return urlsplit(text)
     except ValueError:
@@ -151,46 +152,50 @@ def address(text: str) -> SplitResult:
 
 
 def answered(question: Question, reply: Reply) -> Finding:
-    """Tell whether an answer is proper, and what to do if it is not."""
+    """Return the finding about an answer."""
     code, name, told = reply.response.code, question.name, reply.document
     if code in REFUSED:
-        doubt = "" if is_object(reply.response.body) else ", or a proxy refuses us: it is no JSON"
+        doubt = (
+            ""
+            if is_object(reply.response.body)
+            else ", or a proxy refuses the request: the answer is not JSON"
+        )
         text = f"the token is refused ({code}){doubt}; {question.consequence}"
-        advice = f"renew the token in {question.server.token_variable}, or see what it may do"
+        advice = f"renew the token in {question.server.token_variable}, or give it read permission"
         return failed(name, text, advice)
     if code != HTTPStatus.OK or question.field not in told:
         text = _improper(question.path, reply.response)
         text = f"{question.server.url} {text}; {question.consequence}"
-        return failed(name, text, f"check {question.address_variable}, and the service itself")
+        return failed(name, text, f"check {question.address_variable} and the service")
     text = question.says.format(told[question.field])
     if reply.seconds <= _SLOW_SECONDS:
         return ok(name, f"{text}; answered within {max(reply.seconds, 0.01):.2f} s")
-    advice = "see why it is slow: every notification waits for it"
-    return warning(name, f"{text}, but only after {reply.seconds:.1f} s", advice)
+    advice = "find out why the service is slow: every notification waits for it"
+    return warning(name, f"{text}, but answered only after {reply.seconds:.1f} s", advice)
 
 
 def _improper(path: str, response: Response) -> str:
-    """Say what is wrong with an answer."""
+    """Describe an unexpected answer."""
     if response.code in _REDIRECTS:
         target = address(response.redirected_to)
-        where = f"{target.scheme}://{target.netloc}" if target.netloc else "nowhere"
-        return f"leads to {where}, where no token is sent"
+        where = f"{target.scheme}://{target.netloc}" if target.netloc else "an invalid URL"
+        return f"redirects to {where}, where cki-notifier sends no token"
     if response.code == HTTPStatus.NOT_FOUND and not is_object(response.body):
-        return f"answers 404 without a JSON object to GET {path}: perhaps a proxy does, not it"
+        return f"answers 404 without a JSON object to GET {path}: perhaps a proxy answers"
     if response.code != HTTPStatus.OK:
         return f"answers {response.code} to GET {path}"
     if response.body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
-        return "answers JSON, but of another kind: it is another service"
-    return "answers no JSON, but perhaps a login page"
+        return "answers with unexpected JSON: it is another service"
+    return "answers without JSON, perhaps with a login page"
 
 
 def clock(service: str, ahead: float | None) -> Finding:
-    """Tell whether the service's clock is right."""
+    """Return the finding about a service's clock."""
     name = f"{service} clock"
     if ahead is None:
-        return skipped(name, "it does not say what time it is")
+        return skipped(name, "the answer has no usable Date header")
     if abs(ahead) <= _APART_SECONDS:
-        return ok(name, "less than a minute from ours")
+        return ok(name, "within a minute of this machine's clock")
     which = "ahead of" if ahead > 0 else "behind"
-    advice = "set the clock that is wrong; this machine's: timedatectl, chronyc tracking"
-    return warning(name, f"{abs(ahead):,.0f} s {which} ours", advice)
+    advice = "correct the wrong clock; check this machine's with timedatectl or chronyc tracking"
+    return warning(name, f"{abs(ahead):,.0f} s {which} this machine's clock", advice)

@@ -1,4 +1,4 @@
-"""The edge to Kafka: the client's settings, and records that are sent and confirmed.
+"""The edge to Kafka: client settings, publishing records, and reading the topic.
 
-The only room that imports confluent_kafka, in ``client.py``. It does not know what a record says.
+Only ``client.py`` imports confluent_kafka. This package does not interpret the messages.
 """

@@ -1,8 +1,8 @@
-"""What the topic's headers say was announced, over a span: which checkouts, which stages.
+"""Collects the published checkouts and stages of a time span from the topic's headers.
 
-All partitions are read, from the first record of the span up to the end that the topic has at the
-call; a later call reads what was added since. What was read is remembered by a few bytes for each
-record, up to :data:`MOST_RECORDS`.
+It reads all partitions from the first record of the span up to the topic's end at the call. A later
+call reads the records added since. It keeps a few bytes for each record, up to
+:data:`MOST_RECORDS`.
 """
 
 import logging
@@ -19,20 +19,20 @@ from cki_notifier.workers.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-#: Nothing is said of more records than that: three months of 20,000 a day, and some 150 MiB.
+#: The most records of a span: three months of 20,000 a day, in about 150 MiB.
 MOST_RECORDS = 2_000_000
-#: Whoever writes a record may give it any time: none of ours is later, in milliseconds.
+#: The latest usable time of a record, in milliseconds: other writers may give any time.
 _LAST = 253_402_300_799_000
 _SUBJECT, _TYPE = "ce_subject", "ce_type"
 
 
 class Announcements:
-    """What was announced; read by one thread, and then asked by any.
+    """The published stages of checkouts. One thread reads them, then any thread may ask.
 
     Attributes:
-        begins_late: what was announced before may be gone, because the topic does not reach back to
-            the beginning of the span in each of its partitions; None where it does. A partition
-            that nothing was written to for longer than the topic keeps it looks the same.
+        begins_late: earlier records may be gone, because a partition does not reach back to the
+            beginning of the span. None if all do. A partition without writes for longer than the
+            topic's retention looks the same.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -41,9 +41,9 @@ class Announcements:
         self._scan: Scan | None = None
         self._count = 0
         self._announced = Digests()
-        #: Up to where each partition was read, in this call or those before.
+        #: By partition, the next offset to read.
         self._reached: dict[int, int] = {}
-        #: Those of which nothing older than the span is left, though there was something.
+        #: Partitions that have lost their records from before the span.
         self._cut: set[int] = set()
 
     def read(
@@ -52,15 +52,15 @@ class Announcements:
         deadline: Deadline,
         progress: Callable[[int, int], object] = lambda _done, _total: None,
     ) -> int:
-        """Read up to the end that the topic has now; return how many records were read.
+        """Read up to the topic's current end; return the number of records read.
 
         Args:
-            since: the beginning of the span; what was read by an earlier call is not read again.
-            deadline: while Kafka is away, it is waited for.
-            progress: told again and again how many records were read, and how many there are.
+            since: the beginning of the span. Later calls skip the records of earlier ones.
+            deadline: limits the wait for Kafka.
+            progress: repeatedly called with the number of records read, and of all.
 
         Raises:
-            Unavailable: the topic can't be read, or holds too much.
+            Unavailable: the topic is unreadable, or holds too many records.
             Interrupted: the process is stopping.
         """
         before, total = self._count, 0
@@ -87,7 +87,7 @@ class Announcements:
                 logger.debug("kafka: the topic can't be read: %s", trouble)
                 if is_forbidden(error):
                     topic = self._config.topic
-                    why = f"we may not read {topic}; have our user allowed to read it"
+                    why = f"we may not read {topic}; grant our user the right Read"
                     raise _unreadable(why) from error
                 if not deadline.pause(PAUSE_SECONDS):
                     raise _unreadable(trouble) from error
@@ -101,23 +101,23 @@ class Announcements:
         return self._count - before
 
     def has(self, checkout_id: str, stage: Stage) -> bool:
-        """Tell whether a checkout's stage was announced."""
+        """Tell whether the topic has a message about a checkout's stage."""
         return self._announced.has(checkout_id, EVENT_TYPES[stage])
 
     def close(self) -> None:
-        """Leave the cluster; a later call of :meth:`read` comes back to it."""
+        """Disconnect. A later call of :meth:`read` connects again."""
         scan, self._scan = self._scan, None
         if scan is not None:
             scan.close()
 
     def _begin(self, scan: Scan, since: datetime) -> dict[int, int]:
-        """Find where the span begins in partitions that are new to us; return where each ends."""
+        """Find the beginning of the span in new partitions; return the end of each partition."""
         partitions = scan.partitions()
         if not partitions:
             raise _unreadable(f"there is no topic {self._config.topic}")
         ends = scan.offsets(partitions, LATEST)
         if any(reached > ends.get(it, 0) for it, reached in self._reached.items()):
-            raise _unreadable("it holds less than before, so it was made anew or lost records")
+            raise _unreadable("it holds less than before: it was recreated or lost records")
         new = [it for it in partitions if it not in self._reached]
         starts = scan.offsets(new, max(0, int(since.timestamp() * 1000)))
         firsts, lowest = scan.offsets(new, 0), scan.offsets(new, EARLIEST)
@@ -134,7 +134,7 @@ class Announcements:
     def _take(self, message: Message) -> None:
         partition, offset = message.partition(), message.offset()
         if partition is None or offset is None or offset < self._reached[partition]:
-            return  # seen before what failed
+            return  # read before an error
         self._reached[partition] = offset + 1
         self._count += 1
         if self._count > MOST_RECORDS:
@@ -159,5 +159,6 @@ def _unreadable(why: str) -> Unavailable:
 
 def _too_many() -> Unavailable:
     return Unavailable(
-        "kafka", f"the topic holds more than {MOST_RECORDS:,} records of the span; ask for less"
+        "kafka",
+        f"the topic holds more than {MOST_RECORDS:,} records of the span; choose a shorter one",
     )

@@ -1,13 +1,12 @@
-"""The topic as the ledger: tells whether an event's record is in the topic already.
+"""Looks up in the topic whether an event's record is there already.
 
-Nothing else keeps what was sent, so nothing else can be wrong about it: whichever process wrote a
-record, it is found. All partitions are read, so that a topic that grew is right too: headers alone
-matter, from the earliest moment at which the record can have been written, up to the end that the
-topic had when the question was asked. What was read is remembered, so that many questions at once
-need one scan, and the next ones only what was added since.
+The topic is the only ledger, so a lookup finds a record of any process. It reads the headers of all
+partitions, because the topic may have got more of them. It starts at the earliest possible time of
+the record and stops at the end that the topic had at the question. The reader remembers the
+headers: many questions at once need one scan, and later questions only the new records.
 
-There is a reader only while there are questions, and for a minute after. It joins no group and
-commits nothing.
+The reader exists while there are questions, and for a minute after. It joins no group and commits
+nothing.
 """
 
 import logging
@@ -33,28 +32,28 @@ from cki_notifier.workers.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
-#: What identifies an event, and what tells its type (CloudEvents, Kafka protocol binding).
+#: The headers with an event's id and type (CloudEvents, Kafka protocol binding).
 _ID, _TYPE = "ce_id", "ce_type"
-#: None of ours is longer, in bytes.
+#: The longest ones of cki-notifier, in bytes.
 _LONGEST_ID, _LONGEST_TYPE = 36, 100
-#: The clocks of whoever made the notification and of whoever wrote the record may differ so much.
+#: The greatest expected difference between the clocks of DataWarehouse and cki-notifier.
 _MARGIN_SECONDS = 3600.0
-#: So many ids are remembered: ten days of 20,000 records need some 30 MiB.
+#: The most remembered ids: ten days of 20,000 records, in about 30 MiB.
 _MOST_IDS = 200_000
-#: The reader is given up when nobody has asked for so long, in seconds.
+#: The reader ends after this time without a question, in seconds.
 _IDLE_SECONDS = 60.0
-#: Who has no right to read the topic is asked again so often whether that has changed, in seconds.
+#: Without the right to read the topic, the pause before the next attempt, in seconds.
 _FORBIDDEN_SECONDS = 60.0
-#: Who waits for an answer looks up so often, in seconds.
+#: The interval in which a waiting thread checks its deadline, in seconds.
 _LOOK_SECONDS = 1.0
 
 
 class _Question(Struct, frozen=True, eq=False):
-    """An event that is looked for.
+    """A wanted event.
 
     Attributes:
-        since: its record can't have been written before, in milliseconds since 1970.
-        answer: the event's type when it is there, None when it is not.
+        since: the earliest possible time of its record, in milliseconds since 1970.
+        answer: the event's type, or None if the topic has no record of it.
     """
 
     event_id: bytes
@@ -63,29 +62,29 @@ class _Question(Struct, frozen=True, eq=False):
 
 
 class Ledger:
-    """Answers whether an event's record is in the topic; used by all threads."""
+    """Answers whether an event's record is in the topic. Thread-safe."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._changed = threading.Condition()
         self._questions: list[_Question] = []
         self._thread: threading.Thread | None = None
-        self._trouble = "it does not answer"
-        self._forbidden_until = 0.0  # and after that, until it was read
+        self._trouble = "no answer"
+        self._forbidden_until = 0.0  # and then until a successful read
 
     def find(self, event_id: str, existed_at: datetime | None, deadline: Deadline) -> str | None:
         """Look an event up.
 
         Args:
             event_id: its ``ce_id``.
-            existed_at: there was the event already; None when that is not known.
-            deadline: while Kafka is away, it is waited for.
+            existed_at: a time at which the event existed, None if unknown.
+            deadline: limits the wait for Kafka.
 
         Returns:
-            The ``ce_type`` of its record; None when there is no record, or none that we may read.
+            The ``ce_type`` of its record. None without a record, or without the right to read it.
 
         Raises:
-            Unavailable: it could not be told in time.
+            Unavailable: no answer in time.
             Interrupted: the process is stopping.
         """
         since = EARLIEST
@@ -116,14 +115,14 @@ class Ledger:
         try:
             while True:
                 with suppress(TimeoutError):
-                    return deadline.wait_for(answer, _LOOK_SECONDS, "a look into the topic")
+                    return deadline.wait_for(answer, _LOOK_SECONDS, "a lookup in the topic")
                 text = f"the topic can't be read: {self._trouble}"
                 deadline.check(Unavailable("kafka", text, hiccup=True, held=True))
         finally:
             answer.cancel()
 
     def _serve(self) -> None:
-        """Answer questions, until nobody asks any more."""
+        """Answer questions until none comes for a while."""
         reader: _Reader | None = None
         while questions := self._next():
             try:
@@ -144,7 +143,7 @@ class Ledger:
             reader.close()
 
     def _next(self) -> list[_Question]:
-        """Return what is asked, nothing when nobody asks any more."""
+        """Wait for questions and return them; none after the idle time."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._questions, _IDLE_SECONDS)
@@ -165,8 +164,8 @@ class Ledger:
             return
         if not self._forbidden_until:
             logger.error(
-                "kafka: we may not read the topic %s, so what may have been sent before is sent "
-                "again; have our user allowed to read it",
+                "kafka: we may not read the topic %s, so redeliveries and retries may cause "
+                "duplicates; grant our user the right Read",
                 self._config.topic,
             )
         self._forbidden_until = time.monotonic() + _FORBIDDEN_SECONDS
@@ -175,10 +174,10 @@ class Ledger:
 
 
 class _Reader:
-    """Reads the topic forward, and remembers the events it saw.
+    """Reads the topic forward and remembers its events.
 
     Attributes:
-        may_read: whether anything was read.
+        may_read: whether it has read any record.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -187,19 +186,19 @@ class _Reader:
         self._forget()
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect."""
         self._topic.close()
 
     def look(self, questions: Iterable[_Question]) -> Mapping[bytes, str]:
-        """Return the types of those events whose records are in the topic, by their ids.
+        """Return the types of the wanted events in the topic, by their ids.
 
         Raises:
-            KafkaException: it can't be told.
+            KafkaException: Kafka doesn't answer, or forbids it.
         """
         wanted = {it.event_id for it in questions}
         if wanted <= self._types.keys():
             return self._types
-        partitions = self._topic.partitions()  # without a topic nothing is in it
+        partitions = self._topic.partitions()  # none without a topic
         ends = self._topic.offsets(partitions, LATEST)
         starts = self._topic.offsets(partitions, min(it.since for it in questions))
         if self._is_another_topic(ends):
@@ -208,7 +207,7 @@ class _Reader:
         for partition, end in ends.items():
             start = min(starts[partition], end)
             first, reached = self._read.get(partition, (start, start))
-            if start > reached:  # what is between is not asked for
+            if start > reached:  # nobody asks for the records in between
                 first = reached = start
             earlier[partition], later[partition] = (start, first), (reached, end)
             self._read[partition] = (min(start, first), end)
@@ -220,17 +219,17 @@ class _Reader:
         return found
 
     def _forget(self) -> None:
-        #: By id; and by partition, from where to where it was read.
+        #: Types by event id, and by partition the range of offsets that was read.
         self._types: dict[bytes, str] = {}
         self._read: dict[int, tuple[int, int]] = {}
         self._is_overfull = False
 
     def _is_another_topic(self, ends: Mapping[int, int]) -> bool:
-        """Tell whether the topic was deleted and made again, so that less is in it than we read."""
+        """Tell whether the topic was recreated, so that it holds less than before."""
         return any(reached > ends.get(it, 0) for it, (_, reached) in self._read.items())
 
     def _scan(self, ranges: Ranges, wanted: AbstractSet[bytes]) -> None:
-        """Read from one offset up to another one of each partition, and note what is wanted."""
+        """Read a range of each partition and remember its events."""
         if self._topic.read(ranges, lambda it: self._remember(it.headers(), wanted)):
             self.may_read = True
 

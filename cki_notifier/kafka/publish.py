@@ -1,4 +1,4 @@
-"""Kafka: sends messages and waits for the broker's word."""
+"""Publishes records to Kafka and waits for the broker's confirmation."""
 
 import logging
 import random
@@ -31,44 +31,43 @@ from cki_notifier.workers.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
-#: How long beyond librdkafka's own time-out we wait for its report, in seconds.
+#: The wait for a delivery report after librdkafka's own timeout, in seconds.
 _REPORT_GRACE_SECONDS = 5.0
-#: After these the very same message fails again, whenever it is sent.
+#: Errors that the same message causes again at each attempt.
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
-#: These tell of one record, not of the cluster.
+#: Errors about one record, not about the cluster.
 _REFUSED = frozenset(
     {KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
 )
-#: A producer that confirms nothing for so long, though it has something to send, is replaced: one
-#: whose topic was deleted and made again stays stuck for good, where a new one works at once.
+#: A producer with records and without confirmations is replaced after this time, in seconds. It
+#: stays stuck after the topic was recreated, where a new producer works at once.
 _STALLED_SECONDS = 45.0
-#: What answers, but confirms nothing of what it got for so long is not well.
+#: A check fails after this time with records and without confirmations, in seconds.
 _UNCONFIRMED_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _QUEUE_FULL_SECONDS = 0.1
-#: At the end, the thread that polls is waited for so long, in seconds.
+#: The wait for the polling thread at the end, in seconds.
 _END_SECONDS = 1.0
-#: In the metadata, of a partition that nobody leads.
+#: The leader's id, in the metadata of a partition without a leader.
 _NO_LEADER = -1
-#: Said when no broker is left to talk to, and when the first one refuses us as all will.
+#: Errors when no broker is left, and when one refuses as all would.
 _NOBODY_LEFT = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  # librdkafka's own codes are public
 _REFUSED_BY_ALL = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})  # noqa: SLF001  # as above
 _CAUSE_SECONDS = 2.0
-#: Of librdkafka's words, those of who answers and refuses us.
+#: The words of librdkafka's errors about a refused login or a missing right.
 _REFUSAL = re.compile("authentication|authorization", re.IGNORECASE)
-_AGAIN = "the client goes on trying until it is back"
-#: Before a new producer, in seconds: the first time, and at most; twice as long each time, until a
-#: record is confirmed. A cluster that refuses one, as it does without the right to write, refuses
-#: the next one, too.
+_AGAIN = "the client retries until it is back"
+#: The first and the longest pause before a new producer, in seconds. The pause doubles until Kafka
+#: confirms a record: without the right to write, for example, Kafka refuses each new producer.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
-#: One that is new after a refused one is taken for a good one when it was not refused for so long.
+#: A new producer counts as good after this time without a refusal, in seconds.
 _TRIAL_SECONDS = 5.0
-#: Who asks whether Kafka answers waits for so long at most, in seconds.
+#: The timeout of a check, in seconds.
 _CHECK_SECONDS = 2.0
 
 
 class Record(Struct, frozen=True):
-    """What is written to the topic.
+    """A record of the topic.
 
     Attributes:
         key: the checkout id; records with the same key stay in order.
@@ -82,11 +81,11 @@ class Record(Struct, frozen=True):
 
 
 class _Progress:
-    """Whether a producer gets anywhere.
+    """The progress of a producer.
 
     Attributes:
-        begun_at: when there was the producer, in the seconds of ``time.monotonic()``.
-        confirmed: whether any record was.
+        begun_at: the producer's start, in the seconds of ``time.monotonic()``.
+        confirmed: whether Kafka has confirmed any record.
     """
 
     def __init__(self) -> None:
@@ -96,14 +95,14 @@ class _Progress:
         self.confirmed = False
 
     def begun(self, delivered: "Future[Position | None]") -> None:
-        """Note a record that is handed over, and whose report somebody waits for."""
+        """Note a record that waits for its delivery report."""
         with self._lock:
             if not self._under_way:
                 self._since = time.monotonic()
             self._under_way.add(delivered)
 
     def ended(self, delivered: "Future[Position | None]") -> bool:
-        """Note a record that was reported, or not taken; tell whether it was under way."""
+        """Note a reported or refused record; tell whether it was under way."""
         with self._lock:
             was_under_way = delivered in self._under_way
             self._under_way.discard(delivered)
@@ -112,7 +111,7 @@ class _Progress:
     def report(
         self, delivered: "Future[Position | None]", error: KafkaError | None, message: Message
     ) -> None:
-        """Take librdkafka's word on what became of a record."""
+        """Take a delivery report of librdkafka."""
         if error is None:
             with self._lock:
                 self._since = time.monotonic()
@@ -127,20 +126,20 @@ class _Progress:
             delivered.set_exception(_translated(error))
 
     def abandon(self, text: str) -> None:
-        """Tell all who wait that their reports won't come."""
+        """Fail all records that wait for their reports."""
         with self._lock:
             left, self._under_way = self._under_way, set()
         for delivered in left:
             delivered.set_exception(_unknown(text))
 
     def stalled_for(self) -> float:
-        """Return for how many seconds nothing was confirmed though something is under way."""
+        """Return the seconds without a confirmation, 0 if nothing is under way."""
         with self._lock:
             return time.monotonic() - self._since if self._under_way else 0.0
 
 
 class Publisher:
-    """Sends records with ``acks=all`` and idempotence, and tells when they are delivered."""
+    """Publishes records with ``acks=all`` and idempotence, and confirms their delivery."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._topic = config.topic
@@ -148,23 +147,23 @@ class Publisher:
         self._lock = threading.Lock()
         self._gate = Gate("kafka")
         self._progress = _Progress()
-        self._cause = ""  # what was last wrong with one of the brokers
-        self._nobody_since: float | None = None  # when none was left, until that is told
-        self._fatal = ""  # why the producer can't go on, until there is a new one
-        self._doubt = ""  # why the last one could not go on, until this one is known to
+        self._cause = ""  # the last error of a broker
+        self._nobody_since: float | None = None  # when no broker was left
+        self._fatal = ""  # the producer's fatal error
+        self._doubt = ""  # the last producer's fatal error
         self._pause = _FIRST_PAUSE_SECONDS  # before the next new producer
         self._producer = self._new_producer()
         self._stopping = threading.Event()
         self._thread = start_vital("kafka reports", self._poll)
 
     def publish(self, record: Record, deadline: Deadline) -> Position:
-        """Send a record; return where it is when the broker confirmed it.
+        """Publish a record; return its position after the broker's confirmation.
 
         Raises:
-            TooLarge: the broker refuses it for its size, and always will.
-            DeliveryUnknown: no confirmation: it may have been written or not.
-            Unavailable: it was not sent.
-            Interrupted: neither, and the notification is not ours any more.
+            TooLarge: the broker refuses its size, at each attempt.
+            DeliveryUnknown: without confirmation, the record may be in the topic or not.
+            Unavailable: the record was not sent.
+            Interrupted: not sent, and RabbitMQ has taken the notification back.
         """
         self._gate.enter(deadline)
         started = time.monotonic()
@@ -182,33 +181,33 @@ class Publisher:
         return position
 
     def _send(self, record: Record, deadline: Deadline) -> Position:
-        """Send a record; return where in the topic the broker says it is.
+        """Send a record; return the broker's position of it.
 
-        librdkafka takes what it sent before a confirmed record for delivered, because no broker
-        with the state of an idempotent producer would have skipped it. One without that state does:
-        that of a topic which was deleted and made again. Then the report knows no offset.
+        librdkafka reports records before a confirmed one as delivered, because a broker with the
+        state of an idempotent producer skips none. After the topic was recreated, the broker has no
+        such state and may skip records. Their reports have no offset.
         """
         started = time.monotonic()
         delivered: Future[Position | None] = Future()
         self._produce(record, delivered, deadline)
-        # librdkafka does not take back what it was given, so its last word is waited for.
+        # librdkafka can't withdraw a record, so wait for its report.
         longest = float(self._settings["delivery.timeout.ms"]) / 1000 + _REPORT_GRACE_SECONDS
         seconds = min(longest, deadline.remaining()) if deadline.is_strict else longest
         with deadline.noting("Kafka's confirmation"):
             try:
                 position = delivered.result(seconds)
             except TimeoutError as error:
-                raise _unknown("no delivery report came in time") from error
+                raise _unknown("no delivery report in time") from error
         if position is None:
-            raise _unknown("it confirms only what was sent after the record")
+            raise _unknown("the delivery report has no offset: the topic may have been recreated")
         metrics.kafka_delivery_seconds.observe(time.monotonic() - started)
         return position
 
     def check(self) -> None:
-        """Return when Kafka answers for the topic, within 2 s, and confirms; from any thread.
+        """Check that Kafka knows the topic, within 2 s, and confirms records. Thread-safe.
 
         Raises:
-            Unavailable: it does not, or the topic can't be had.
+            Unavailable: it does not.
         """
         with self._lock:
             producer = self._producer
@@ -219,11 +218,11 @@ class Publisher:
             metrics.connected.fails("kafka", _trouble(trouble))
             raise Unavailable("kafka", trouble)
         self._cause = ""
-        if not self._gate.is_down:  # what answers may still take no record
+        if not self._gate.is_down:  # an answering broker may still refuse records
             metrics.connected.works("kafka")
 
     def _asked(self, producer: Producer) -> str:
-        """Ask for the topic; return what is wrong with it."""
+        """Ask for the topic; return the problem, or ``""``."""
         try:
             found = producer.list_topics(self._topic, timeout=_CHECK_SECONDS)
         except KafkaException as error:
@@ -233,25 +232,25 @@ class Publisher:
         if topic.error:
             return f"{self._topic}: {described(topic.error)}"
         if self._progress.stalled_for() > _UNCONFIRMED_SECONDS:
-            return f"it answers, but confirms nothing{_weakness(topic)}"
+            return f"the broker answers, but confirms nothing{_weakness(topic)}"
         return ""
 
     def close(self, seconds: float) -> None:
-        """Wait so long for what is under way, and end the thread, for which 1 s is enough."""
+        """Wait for the records under way, then up to 1 s for the thread's end."""
         try:
             left = self._producer.flush(seconds)
         except KafkaException as error:
             logger.warning("kafka: %s", described(error))
         else:
             if left:
-                logger.warning("kafka: %d records or events are left at the end", left)
+                logger.warning("kafka: %d records or events are left undelivered at the end", left)
         self._stopping.set()
-        self._thread.join(_END_SECONDS)  # taking a client down may hang
+        self._thread.join(_END_SECONDS)  # closing a client may hang
 
     def _produce(
         self, record: Record, delivered: "Future[Position | None]", deadline: Deadline
     ) -> None:
-        """Hand a record to librdkafka, whose report then ends ``delivered``."""
+        """Hand a record to librdkafka. Its report completes ``delivered``."""
         headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
         while True:
             deadline.ensure_ours()
@@ -274,14 +273,14 @@ class Publisher:
                         raise
             except BufferError as error:
                 if not deadline.pause(_QUEUE_FULL_SECONDS):
-                    raise Unavailable("kafka", "the local queue stays full") from error
+                    raise Unavailable("kafka", "librdkafka's queue stays full") from error
             except KafkaException as error:
                 raise _translated(error.args[0]) from error
             else:
                 return
 
     def _poll(self) -> None:
-        """Serve the delivery reports, until :meth:`close`."""
+        """Serve delivery reports until :meth:`close`."""
         while not self._stopping.is_set():
             try:
                 self._producer.poll(_POLL_SECONDS)
@@ -289,15 +288,15 @@ class Publisher:
                 self._fatal = described(error)
             self._tell_that_nobody_is_left()
             if self._progress.stalled_for() > _STALLED_SECONDS:
-                self._fatal = self._fatal or "nothing was confirmed for a while"
+                self._fatal = self._fatal or f"no confirmation for {_STALLED_SECONDS:g} s"
             if self._fatal:
                 self._renew()
 
     def _renew(self) -> None:
-        """Replace a producer that can't recover; what it has under way is reported as unknown.
+        """Replace a producer that can't recover. Its records end as delivery unknown.
 
-        That takes a pause, in which nothing is sent. Should there be no new producer after it, the
-        next pause begins.
+        Nothing is sent during the pause before the new producer. If that fails, another pause
+        follows.
         """
         with self._lock:
             why = self._doubt = self._fatal
@@ -313,16 +312,16 @@ class Publisher:
             self._producer.poll(0)
         except (KafkaException, MemoryError) as error:
             logger.debug("kafka: the old producer says %s", error)
-        old.abandon(why)  # some reports never come
+        old.abandon(why)  # some reports never arrive
         if self._stopping.wait(pause):
             return
         try:
             producer = self._new_producer()
         except (KafkaException, MemoryError) as error:
-            self._fatal = f"there is no new producer: {described(error)}"
+            self._fatal = f"the new producer failed: {described(error)}"
             return
         with self._lock:
-            _old, self._producer = self._producer, producer  # taken down without the lock
+            _old, self._producer = self._producer, producer  # closed without the lock
             self._progress = _Progress()
             self._fatal = ""
 
@@ -330,15 +329,14 @@ class Publisher:
         return Producer(self._settings, error_cb=self._on_error, logger=LIBRDKAFKA_LOG)
 
     def _on_error(self, error: KafkaError) -> None:
-        """Note what librdkafka can't do now; it goes on trying by itself.
+        """Note an error of librdkafka, which retries by itself.
 
-        One broker of several that is away costs nothing. When none is left, what it said of one of
-        them tells why.
+        One broker's outage costs nothing. When none is left, the last broker's error is the cause.
         """
         text = described(error)
         logger.info("kafka: %s", text)
         if error.fatal():
-            self._fatal = text  # of which the renewal tells
+            self._fatal = text  # _renew logs it
         elif error.code() in _REFUSED_BY_ALL:
             metrics.connected.fails("kafka", _trouble(text))
         elif error.code() == _NOBODY_LEFT:
@@ -347,7 +345,7 @@ class Publisher:
             self._cause = text
 
     def _tell_that_nobody_is_left(self) -> None:
-        """Tell that no broker can be reached, and why, which librdkafka says a moment later."""
+        """Report that no broker can be reached. librdkafka gives the cause a moment later."""
         since = self._nobody_since
         if since is not None and time.monotonic() - since > _CAUSE_SECONDS:
             self._nobody_since = None
@@ -356,7 +354,7 @@ class Publisher:
 
 
 def _weakness(topic: TopicMetadata) -> str:
-    """Say what keeps brokers that answer from confirming, if the topic's partitions show it."""
+    """Describe why brokers may not confirm, if the partitions show it."""
     partitions = topic.partitions.values()
     if leaderless := [str(each.id) for each in partitions if each.leader == _NO_LEADER]:
         return f": no broker leads partition {', '.join(sorted(leaderless))}"
@@ -376,10 +374,9 @@ def _unknown(text: str) -> DeliveryUnknown:
 
 
 def _translated(error: KafkaError) -> NotifierError:
-    """Map an error to what it means for the notification: any but a size is not known to be final.
+    """Map an error to its meaning for the notification. Only a wrong size is final.
 
-    A failed report does not mean that nothing was written: a record whose confirmation got lost is
-    in the log.
+    After a failed report, the record may still be in the topic: the confirmation can get lost.
     """
     if error.code() in _TOO_LARGE:
         return TooLarge(f"kafka: {described(error)}")

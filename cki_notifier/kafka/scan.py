@@ -1,7 +1,7 @@
-"""Reads the headers of the topic's records forward, from offset to offset of each partition.
+"""Reads the headers of the topic's records, in a range of offsets of each partition.
 
-By hand: it joins no group and commits nothing. What transactions leave in a topic, an end that is
-told of before its records come, and brokers that fall silent are dealt with here.
+It joins no group and commits nothing. It handles the markers of transactions, an end that a broker
+reports before its records, and brokers that fall silent.
 """
 
 import logging
@@ -24,33 +24,32 @@ from cki_notifier.kafka.client import (
 
 logger = logging.getLogger(__name__)
 
-#: By partition, from which offset up to which one.
+#: By partition, the first offset and the one behind the last.
 Ranges = Mapping[int, tuple[int, int]]
 
-#: Kafka's words for times that are none (its protocol, ListOffsets).
+#: Kafka's special times (Kafka protocol, ListOffsets).
 LATEST, EARLIEST = -1, -2
-#: Before the next try after one that failed, in seconds.
+#: The pause after a failed attempt, in seconds.
 PAUSE_SECONDS = 1.0
-#: For one question to the brokers, in seconds.
+#: The timeout of a request to the brokers, in seconds.
 _ASK_SECONDS = 5.0
-#: A broker that has told of an end of the topic and sends nothing up to it for so long is asked
-#: anew, in seconds.
+#: The timeout of a broker that has reported the topic's end, but sends no records, in seconds.
 _STALLED_SECONDS = 15.0
 _POLL_SECONDS = 0.1
 _MOST_AT_ONCE = 500
-#: Not about the topic: without the right to a group there is still no need of one.
+#: Errors about the group, which the scan doesn't need.
 _IMMATERIAL = frozenset(
     {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.COORDINATOR_NOT_AVAILABLE}
 )
 
 
 class Scan:
-    """Reads one topic; used by one thread.
+    """Reads one topic. Used by one thread.
 
-    Every method raises KafkaException for what can't be told now.
+    Every method raises KafkaException if Kafka doesn't answer or refuses.
 
     Attributes:
-        trouble: what librdkafka can't do now, as it said last; ``""`` while records come.
+        trouble: librdkafka's last error, ``""`` while records arrive.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -60,11 +59,11 @@ class Scan:
         self._consumer = Consumer(settings | {"error_cb": self._note}, logger=LIBRDKAFKA_LOG)
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect."""
         self._consumer.close()
 
     def partitions(self) -> list[int]:
-        """Return the topic's partitions, none where there is no such topic."""
+        """Return the topic's partitions, none if the topic doesn't exist."""
         topic = self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS).topics[self._topic]
         if topic.error is None:
             return list(topic.partitions)
@@ -73,14 +72,14 @@ class Scan:
         raise KafkaException(topic.error)
 
     def offsets(self, partitions: list[int], since: int) -> dict[int, int]:
-        """Return by partition the offset of the first record that is not older.
+        """Return the offset of the first record since a time, by partition.
 
-        Where there is none, it is beyond all offsets.
+        Without such a record, the offset is ``sys.maxsize``.
 
         Args:
-            partitions: are asked about.
-            since: milliseconds since 1970; or :data:`EARLIEST`, or :data:`LATEST` for the offset
-                that the next record will have.
+            partitions: the partitions to ask about.
+            since: milliseconds since 1970, :data:`EARLIEST`, or :data:`LATEST` for the offset of
+                the next record.
         """
         asked = [TopicPartition(self._topic, it, since) for it in partitions]
         told = self._consumer.offsets_for_times(asked, timeout=_ASK_SECONDS) if asked else []
@@ -95,12 +94,12 @@ class Scan:
         take: Callable[[Message], object],
         go_on: Callable[[], object] = lambda: None,
     ) -> bool:
-        """Read from one offset up to another one of each partition; tell whether there were any.
+        """Read a range of each partition; return whether it had to read.
 
         Args:
             ranges: by partition.
-            take: is given each record; of what was written meanwhile, perhaps some more.
-            go_on: called again and again; what it raises ends the reading.
+            take: called with each record, and perhaps with some newer ones.
+            go_on: called repeatedly. An exception from it ends the reading.
         """
         left = {it: end for it, (start, end) in ranges.items() if start < end}
         if not left:
@@ -120,19 +119,19 @@ class Scan:
         return True
 
     def _note(self, error: KafkaError) -> None:
-        """Take librdkafka's word that it can't do something now; it goes on trying by itself."""
+        """Note an error of librdkafka, which retries by itself."""
         self.trouble = described(error)
         logger.debug("kafka: reading the topic: %s", error.str())
 
 
 def is_forbidden(error: KafkaException | MemoryError) -> bool:
-    """Tell whether we have no right to the topic."""
+    """Tell whether the error is a missing right to the topic."""
     reason = error.args[0] if error.args else ""
     return isinstance(reason, KafkaError) and reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 def _pass(message: Message, left: dict[int, int], take: Callable[[Message], object]) -> None:
-    """Hand a record on; note which partition is read to its end."""
+    """Pass a record on, and drop its partition from ``left`` at the end of the range."""
     error, partition, offset = message.error(), message.partition(), message.offset()
     if error is None:
         take(message)

@@ -1,4 +1,4 @@
-"""The ``ready-for-test`` message: the contract, how it is built, the record that carries it.
+"""The ``ready-for-test`` message: its contract, its construction, and its Kafka record.
 
-Made of what was loaded and decided elsewhere. Nothing is asked or sent in here.
+Pure: other packages load the documents, decide, and publish.
 """

@@ -1,6 +1,6 @@
-"""From a checkout and its stage to the ready-for-test message: pure, no I/O.
+"""Builds the ready-for-test message from a checkout and its stage, without I/O.
 
-Source: the design's table of the message, field by field.
+Source: the design's table of the message.
 """
 
 from collections.abc import Iterable
@@ -32,10 +32,9 @@ def build_message(
     """Build the message.
 
     Args:
-        loaded: has at least one build that can be tested, and for a post-test message the
-            overall status.
+        loaded: has at least one testable build and, for a post-test message, the overall status.
         merge_request: None for a checkout without one.
-        stage: which of the two messages.
+        stage: pre-test or post-test.
         now: the time in UTC, for ``generated_at``.
     """
     checkout = loaded.checkout
@@ -125,16 +124,16 @@ def _merge_request(merge_request: MergeRequest | None) -> MergeRequestInfo:
 
 
 def _subsystem(label: str) -> str:
-    """Return the name behind ``Subsystem:``, ``""`` when the label is another one."""
+    """Return the name behind ``Subsystem:``, or ``""`` for other labels."""
     kind, _, rest = label.partition(":")
     is_scoped = rest.startswith(":")
     return rest.strip() if kind.strip().lower() == "subsystem" and not is_scoped else ""
 
 
 def _external_ci(label: str) -> str:
-    """Return the name in ``ExternalCI::<name>::<state>``, ``""`` when the label is another one.
+    """Return the name in ``ExternalCI::<name>::<state>``, or ``""`` for other labels.
 
-    ``ExternalCI::<state>`` is the sum of all external CIs' states, and names none.
+    ``ExternalCI::<state>`` is the combined state of all external CIs and has no name.
     """
     kind, name, state = map(str.strip, [*label.split("::", 2), "", ""][:3])
     return name if kind.lower() == "externalci" and state.strip(": ") else ""

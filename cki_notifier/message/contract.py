@@ -1,7 +1,7 @@
-"""The ``ready-for-test`` message, version 0.1.0: the contract with everybody who reads the topic.
+"""The ``ready-for-test`` message, version 0.1.0: the contract with the labs that read the topic.
 
-Its JSON Schema is made from these types. Consumers index without checking, so a field without a
-default is always there and never null; one with the default ``UNSET`` is left out when unknown.
+These types generate its JSON Schema. A field without a default is always present and never null,
+because consumers index without checking. A field with the default ``UNSET`` is absent if unknown.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -9,264 +9,277 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-#: The version of the contract, not of this program: it grows only by additions. Another field needs
-#: another version here and in the types below, and its schema in docs/contracts/, which is kept for
-#: good.
+#: The version of the contract, not of this program. The contract grows only by additions. A new
+#: field needs a new version, here and in the types below, and a new schema in docs/contracts/.
 VERSION: Final = "0.1.0"
 SCHEMA_ID = "https://cki-project.org/schemas/ready-for-test-0.1.0.json"
 
 
 class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """Base of the message's parts: these fields and no others."""
+    """Base of the message's parts, which forbid unknown fields."""
 
 
 _Version = Annotated[
-    str | UnsetType, Meta(description="Its version; left out when unknown.", examples=["5.14.0"])
+    str | UnsetType,
+    Meta(description="The package's version. Absent if unknown.", examples=["5.14.0"]),
 ]
 _Release = Annotated[
     str | UnsetType,
-    Meta(description="Its release; left out when unknown.", examples=["503.5021_2167003491.el9"]),
+    Meta(
+        description="The package's release. Absent if unknown.",
+        examples=["503.5021_2167003491.el9"],
+    ),
 ]
 
 
 class CI(Part, frozen=True, kw_only=True):
-    """Who tells: the same in every message."""
+    """The sender. The same in every message."""
 
     name: Annotated[
-        Literal["CKI (Continuous Kernel Integration)"], Meta(description="Our name in full.")
+        Literal["CKI (Continuous Kernel Integration)"], Meta(description="CKI's full name.")
     ] = "CKI (Continuous Kernel Integration)"
-    team: Annotated[Literal["CKI"], Meta(description="Our name in short.")] = "CKI"
-    docs: Annotated[Literal["https://cki-project.org"], Meta(description="Our documentation.")] = (
-        "https://cki-project.org"
-    )
+    team: Annotated[Literal["CKI"], Meta(description="CKI's short name.")] = "CKI"
+    docs: Annotated[
+        Literal["https://cki-project.org"], Meta(description="CKI's documentation.")
+    ] = "https://cki-project.org"
     url: Annotated[
-        Literal["https://gitlab.com/cki-project"], Meta(description="Our source code.")
+        Literal["https://gitlab.com/cki-project"], Meta(description="CKI's source code.")
     ] = "https://gitlab.com/cki-project"
     email: Annotated[
-        Literal["cki-project@redhat.com"], Meta(description="Where to write to us.")
+        Literal["cki-project@redhat.com"], Meta(description="CKI's email address.")
     ] = "cki-project@redhat.com"
-    irc: Annotated[Literal["Slack #team-kernel-cki"], Meta(description="Where to talk to us.")] = (
+    irc: Annotated[Literal["Slack #team-kernel-cki"], Meta(description="CKI's chat channel.")] = (
         "Slack #team-kernel-cki"
     )
 
 
 class Run(Part, frozen=True, kw_only=True):
-    """The pipeline that made the checkout."""
+    """The pipeline of the checkout."""
 
     url: Annotated[
         str,
         Meta(
-            description="The pipeline's address, or an empty string.",
+            description="The pipeline's URL. Empty if unknown.",
             examples=["https://gitlab.com/cki/pipelines/-/pipelines/2167003491"],
         ),
     ]
 
 
 class Artifact(Part, frozen=True, kw_only=True):
-    """What there is to be tested."""
+    """The artifact to test."""
 
     type: Annotated[
-        Literal["cki-build"], Meta(description="The kind of artifact: builds made by CKI.")
+        Literal["cki-build"], Meta(description="The kind of artifact: a CKI build.")
     ] = "cki-build"
     issuer: Annotated[
         str,
         Meta(
-            description="CKI for a merge request, else who submitted the checkout, or CKI.",
+            description="CKI, or the submitter of a checkout without a merge request.",
             examples=["CKI"],
         ),
     ]
     source_package_name: Annotated[
-        str, Meta(description="The source package, mostly kernel.", examples=["kernel"])
+        str, Meta(description="The source package's name, usually kernel.", examples=["kernel"])
     ]
     source_package_version: _Version = UNSET
     source_package_release: _Release = UNSET
 
 
 class System(Part, frozen=True, kw_only=True):
-    """An operating system the builds are for."""
+    """An operating system that builds are for."""
 
     os: Annotated[
         str,
-        Meta(description="The family of the kpet tree, as rhel9, or empty.", examples=["rhel9"]),
+        Meta(description="The kpet tree's family. Empty if unknown.", examples=["rhel9"]),
     ]
     stream: Annotated[
         str,
         Meta(
-            description="The kpet tree's name, as c9s, or the checkout's tree_name.",
+            description="The kpet tree's name. If unknown, the checkout's tree_name.",
             examples=["c9s"],
         ),
     ]
 
 
 class BuildInfo(Part, frozen=True, kw_only=True):
-    """One build that can be tested."""
+    """A build to test."""
 
     architecture: Annotated[
-        str, Meta(description="As RPM names it, as x86_64, or empty.", examples=["x86_64"])
+        str,
+        Meta(description="The architecture's name in RPM. Empty if unknown.", examples=["x86_64"]),
     ]
     build_id: Annotated[
         str,
         Meta(description="The build's KCIDB id.", examples=["redhat:2167003491-x86_64-kernel"]),
     ]
     package_name: Annotated[
-        str, Meta(description="The binary package, as kernel-debug.", examples=["kernel"])
+        str,
+        Meta(
+            description="The binary package's name, for example kernel-debug.", examples=["kernel"]
+        ),
     ]
     package_version: _Version = UNSET
     package_release: _Release = UNSET
     kernel_package_url: Annotated[
         str,
         Meta(
-            description="The repository with the packages, or an empty string.",
+            description="The package repository's URL. Empty if unknown.",
             examples=["https://s3.example.com/repo/5.14.0-503.el9.x86_64"],
         ),
     ]
     debug_kernel: Annotated[
-        bool, Meta(description="Whether it is a debug kernel.", examples=[False])
+        bool, Meta(description="Whether the kernel is a debug kernel.", examples=[False])
     ]
 
 
 class JiraIssue(Part, frozen=True, kw_only=True):
-    """An issue named in the merge request, as Jira told of it; empty where Jira was silent."""
+    """A Jira issue of the merge request. Details that Jira doesn't give are empty."""
 
     key: Annotated[str, Meta(description="The issue's key.", examples=["RHEL-40001"])]
     url: Annotated[
         str,
         Meta(
-            description="The link as the merge request has it.",
+            description="The link from the merge request.",
             examples=["https://redhat.atlassian.net/browse/RHEL-40001"],
         ),
     ]
-    summary: Annotated[str, Meta(description="Its title.", examples=["ice: link flaps on resume"])]
-    status: Annotated[
-        str, Meta(description="Its status, in Jira's words.", examples=["In Progress"])
+    summary: Annotated[
+        str, Meta(description="The issue's title.", examples=["ice: link flaps on resume"])
     ]
-    priority: Annotated[str, Meta(description="Its priority.", examples=["Major"])]
+    status: Annotated[str, Meta(description="The status's name in Jira.", examples=["In Progress"])]
+    priority: Annotated[str, Meta(description="The priority's name in Jira.", examples=["Major"])]
     components: Annotated[
-        tuple[str, ...], Meta(description="Its components.", examples=[["kernel / Networking"]])
+        tuple[str, ...],
+        Meta(description="The issue's components.", examples=[["kernel / Networking"]]),
     ]
     fix_versions: Annotated[
-        tuple[str, ...], Meta(description="Where it is to be fixed.", examples=[["rhel-9.6"]])
+        tuple[str, ...], Meta(description="The versions that get the fix.", examples=[["rhel-9.6"]])
     ]
-    labels: Annotated[tuple[str, ...], Meta(description="Its labels.", examples=[["kernel"]])]
+    labels: Annotated[
+        tuple[str, ...], Meta(description="The issue's labels.", examples=[["kernel"]])
+    ]
 
 
 class MergeRequestInfo(Part, frozen=True, kw_only=True):
-    """The merge request; all empty for a checkout without one."""
+    """The merge request. Without one, all values are empty or false."""
 
     merge_request_url: Annotated[
         str,
         Meta(
-            description="Its address, or an empty string.",
+            description="The merge request's URL.",
             examples=["https://gitlab.com/group/kernel/-/merge_requests/5021"],
         ),
     ]
     is_draft: Annotated[
-        bool, Meta(description="Read from GitLab when the message was made.", examples=[False])
+        bool,
+        Meta(
+            description="Whether the merge request is a draft, read from GitLab for this message.",
+            examples=[False],
+        ),
     ]
     subsystems: Annotated[
         tuple[str, ...],
-        Meta(description="Subsystem: labels, sorted.", examples=[["drivers-net", "net"]]),
+        Meta(
+            description="Names in Subsystem: labels, sorted, each once.",
+            examples=[["drivers-net", "net"]],
+        ),
     ]
     external_ci: Annotated[
         tuple[str, ...],
-        Meta(
-            description="Names of the ExternalCI:: labels, sorted, each once.", examples=[["lnst"]]
-        ),
+        Meta(description="Names in ExternalCI:: labels, sorted, each once.", examples=[["lnst"]]),
     ]
     jira: Annotated[
         tuple[str, ...],
         Meta(
-            description="Links of its JIRA: trailers, in order.",
+            description="Links in JIRA: trailers, in order.",
             examples=[["https://redhat.atlassian.net/browse/RHEL-40001"]],
         ),
     ]
     bugzilla: Annotated[
         tuple[str, ...],
         Meta(
-            description="Links of its Bugzilla: trailers, in order.",
+            description="Links in Bugzilla: trailers, in order.",
             examples=[["https://bugzilla.redhat.com/2210001"]],
         ),
     ]
     jira_issues: Annotated[
         tuple[JiraIssue, ...] | UnsetType,
-        Meta(description="An extra: there only when a Jira server was asked and answered."),
+        Meta(description="Present only if Jira is configured and answered."),
     ] = UNSET
 
 
 class ReadyForTest(Part, frozen=True, kw_only=True):
-    """A kernel is ready for outside testers: its builds are there, or CKI's testing is over."""
+    """A kernel is ready for labs to test: its builds are ready, or CKI's own tests are over."""
 
     ci: CI = CI()
     run: Run
     artifact: Artifact
     system: Annotated[
         tuple[System, ...],
-        Meta(min_length=1, description="Each different system among the builds, in their order."),
+        Meta(min_length=1, description="The builds' systems, each once, in the builds' order."),
     ]
     checkout_id: Annotated[
         str,
         Meta(
             min_length=1,
-            description="The KCIDB id; also the key.",
+            description="The checkout's KCIDB id, also the record's key.",
             examples=["redhat:2167003491"],
         ),
     ]
     tree_name: Annotated[
-        str, Meta(description="The kernel tree, or an empty string.", examples=["c9s"])
+        str, Meta(description="The kernel tree. Empty if unknown.", examples=["c9s"])
     ]
     build_info: Annotated[
         tuple[BuildInfo, ...],
         Meta(
             min_length=1,
-            description="What can be tested; by architecture, then debug_kernel, then build_id.",
+            description="The builds to test, sorted by architecture, debug_kernel and build_id.",
         ),
     ]
     patch_urls: Annotated[
         tuple[str, ...],
         Meta(
-            description="The patches on top of the branch; without any, the merge request's diff.",
+            description="The patches on top of the branch. Without any, the merge request's diff.",
             examples=[["https://gitlab.com/group/kernel/-/merge_requests/5021.diff"]],
         ),
     ]
     merge_request: MergeRequestInfo
-    branch: Annotated[
-        str, Meta(description="The git branch, or an empty string.", examples=["main"])
-    ]
+    branch: Annotated[str, Meta(description="The git branch. Empty if unknown.", examples=["main"])]
     modified_files: Annotated[
         tuple[str, ...],
         Meta(
-            description="What the patches change: paths in the kernel's source.",
+            description="Paths in the kernel's source that the patches change.",
             examples=[["drivers/net/ethernet/intel/ice/ice_main.c"]],
         ),
     ]
     pipelineid: Annotated[
-        int, Meta(ge=0, description="The pipeline's id, 0 when unknown.", examples=[2167003491])
+        int, Meta(ge=0, description="The pipeline's id. 0 if unknown.", examples=[2167003491])
     ]
     cki_finished: Annotated[
         bool,
         Meta(
-            description="false: builds are ready (pre-test). true: CKI tested (post-test).",
+            description="true in a post-test message, false in a pre-test message.",
             examples=[True],
         ),
     ]
     status: Annotated[
         Literal["success", "fail", "error"] | UnsetType,
         Meta(
-            description="The worst untriaged finding; in a post-test message only.",
+            description="The worst untriaged finding. Only in a post-test message.",
             examples=["success"],
         ),
     ] = UNSET
-    type: Annotated[
-        Literal["build"], Meta(description="What it is about: a build, not its tests.")
-    ] = "build"
-    category: Annotated[Literal["kernel-build"], Meta(description="What was built: a kernel.")] = (
-        "kernel-build"
+    type: Annotated[Literal["build"], Meta(description="The subject: a build, not its tests.")] = (
+        "build"
     )
-    namespace: Annotated[Literal["cki"], Meta(description="Who built it: CKI.")] = "cki"
+    category: Annotated[
+        Literal["kernel-build"], Meta(description="The kind of build: a kernel.")
+    ] = "kernel-build"
+    namespace: Annotated[Literal["cki"], Meta(description="The builder: CKI.")] = "cki"
     generated_at: Annotated[
         str,
         Meta(
-            description="When the message was made, ISO 8601 in UTC.",
+            description="When cki-notifier built the message: ISO 8601, UTC.",
             extra_json_schema={"format": "date-time"},
             examples=["2026-11-20T12:30:01.000000+00:00"],
         ),
@@ -277,15 +290,14 @@ class ReadyForTest(Part, frozen=True, kw_only=True):
 
 
 def encode(message: ReadyForTest) -> bytes:
-    """Return the message as it is sent: JSON in UTF-8."""
+    """Return the message as JSON in UTF-8, as published."""
     return msgspec.json.encode(message)
 
 
 def schema() -> dict[str, Any]:
     """Return the contract as a JSON Schema (2020-12).
 
-    Fields with a constant value are marked required as well: they have defaults here only so that
-    nobody has to spell them out.
+    Constant fields are required, too. They have defaults here only for convenience.
     """
     document = msgspec.json.schema(ReadyForTest)
     definitions = document.pop("$defs")
@@ -307,6 +319,6 @@ def schema() -> dict[str, Any]:
 
 
 def _optional(title: str) -> set[str]:
-    """Return the names of a part's fields that may be left out."""
+    """Return the names of a part's optional fields."""
     parts: dict[str, type[Part]] = {part.__name__: part for part in Part.__subclasses__()}
     return {field.name for field in msgspec.structs.fields(parts[title]) if field.default is UNSET}

@@ -13,21 +13,21 @@ _STAGES = {type_: stage for stage, type_ in EVENT_TYPES.items()}
 
 
 def stage_of(type_: str) -> Stage:
-    """Return the stage that an event's type tells of."""
+    """Return the stage of an event's type; post-test for an unknown one."""
     return _STAGES.get(type_, Stage.POST_TEST)
 
 
 def record_of(
     message: ReadyForTest, notification: Notification, stage: Stage, *, source: str, now: datetime
 ) -> Record:
-    """Make a record of a message.
+    """Make the record of a message.
 
     Args:
         message: the value.
-        notification: gives the id, by which consumers can drop repeats, and the time it occurred.
-        stage: gives the event's type.
-        source: the warehouse's address.
-        now: stands in for the time of a notification that has none.
+        notification: provides the event id, by which consumers drop duplicates, and the time.
+        stage: determines the event's type.
+        source: DataWarehouse's URL.
+        now: the time if the notification has none.
     """
     return Record(
         key=message.checkout_id,

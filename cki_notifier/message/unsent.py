@@ -1,4 +1,4 @@
-"""Stands where Kafka would be: for environments in which nothing is sent, and for dry runs."""
+"""Replacements of the Kafka publisher, for environments without Kafka and for dry runs."""
 
 from cki_notifier.kafka.publish import Record
 from cki_notifier.telemetry.terminal import show_message
@@ -6,7 +6,7 @@ from cki_notifier.workers.deadline import Deadline
 
 
 class Shown:
-    """Stands where Kafka would be: prints each message to standard output and sends nothing."""
+    """Prints each message to standard output instead of publishing it."""
 
     def publish(self, record: Record, _deadline: Deadline) -> None:
         """Print the record's value."""
@@ -14,7 +14,7 @@ class Shown:
 
 
 class Unsent:
-    """Stands where Kafka would be in a manual run that shows its message itself."""
+    """Publishes nothing, for a manual run that shows the message itself."""
 
     def publish(self, _record: Record, _deadline: Deadline) -> None:
-        """Send nothing."""
+        """Publish nothing."""

@@ -1,4 +1,4 @@
-"""A notification and what can become of it: values, reason codes, errors, how a body is read.
+"""Notifications and their outcomes: values, reason codes, errors, and the parser.
 
-The words that every other room uses. No I/O, no rules: those are in ``rules/``.
+Every other room uses these. No I/O, and no rules: those are in ``rules/``.
 """

@@ -1,6 +1,6 @@
-"""Word from the commands to the daemons, which alone Prometheus and people look at.
+"""Reports from the commands to the daemons, whose metrics and status page show them.
 
-It goes through the main queue. Every release ignores it there as one about another type of object.
+They go through the main queue. Every release ignores them there as another type of object.
 """
 
 from datetime import datetime
@@ -11,23 +11,23 @@ from msgspec import Meta, Struct
 
 from cki_notifier.notification.decoding import decoded
 
-#: What no object of the warehouse's is.
+#: Not a type of DataWarehouse's.
 OBJECT_TYPE = "cki-notifier"
-#: Anybody may say anything: no dead-letter queue of ours is larger, no text longer, in characters.
+#: Limits, because anybody can publish a report: dead letters, and characters of a text.
 _MOST_TAKEN, MOST = 1_000_000, 500
 _Text = Annotated[str, Meta(max_length=MOST)]
-#: What became of a run.
+#: Of a run.
 OUTCOMES = ("sent", "ignored", "failed")
 
 
 class ManualRun(Struct, frozen=True, kw_only=True):
-    """One run of ``cki-notifier --checkout-id … --status …`` that was to send.
+    """One run of ``cki-notifier --checkout-id … --status …`` that is meant to send.
 
     Attributes:
-        who: ``user@host``, as that machine says.
-        when: it ended, with its zone.
-        checkout_id, status: as they were asked for.
-        reason: the code: of the stage that was sent, why it was ignored, or why it failed.
+        who: ``user@host`` on that machine.
+        when: its end, with a zone.
+        checkout_id, status: as given.
+        reason: the code of the outcome.
         event_id: the message's ``ce_id``.
     """
 
@@ -54,25 +54,25 @@ class _Run(_Word, tag_field="status", tag="manual-run"):
 
 
 def word_of(count: int) -> bytes:
-    """Return the body that says that ``cki-notifier dead-letters`` took out so many."""
+    """Return the report that ``cki-notifier dead-letters`` took out this many."""
     return msgspec.json.encode(_Taken(count=min(count, _MOST_TAKEN)))
 
 
 def taken_by(body: bytes) -> int:
-    """Return how many were taken out, as a body says; 0 where it says nothing of the kind."""
+    """Return the number that a body reports as taken out; 0 for any other body."""
     word = decoded(body, _Taken)
     return word.count if word else 0
 
 
 def word_of_run(run: ManualRun) -> bytes:
-    """Return the body that tells of a run."""
+    """Return the report of a run."""
     return msgspec.json.encode(_Run(run=run))
 
 
 def run_told_by(body: bytes) -> ManualRun | None:
-    """Return the run that a body tells of, None where it tells of none.
+    """Return the run that a body reports, None for any other body.
 
-    A text that can't be shown to people as it is makes it no word.
+    A report with an unprintable text counts as none.
     """
     word = decoded(body, _Run)
     if word is None:

@@ -1,15 +1,13 @@
-r"""Decodes JSON of others, with what is no JSON in it but passes for it.
+r"""Decodes JSON of other programs, including common defects.
 
-What Python's own decoder reads, and others write, and msgspec refuses, is mended here:
+Python's decoder accepts these defects, and msgspec does not. They are mended here:
 
-- Half a character, an escape like ``\ud800``, one of a pair of UTF-16 without the other. No text
-  in UTF-8 can hold it. It is read as U+FFFD, the replacement character.
-- ``NaN``, ``Infinity`` and ``-Infinity``. They are read as numbers that are no whole ones, which
-  are of a wrong type wherever we read anything.
-- A byte order mark at the start. It is passed over.
+- Half of a UTF-16 pair, an escape like ``\ud800``, which UTF-8 can't hold. It becomes U+FFFD, the
+  replacement character.
+- ``NaN``, ``Infinity`` and ``-Infinity``. They become fractions, which no field of ours accepts.
+- A byte order mark at the start. It is skipped.
 
-msgspec refuses a whole document for any of these, even in a field that nobody reads. All else
-stays as it is.
+msgspec refuses a whole document for any of these, even in a field that nobody reads.
 """
 
 import re
@@ -20,34 +18,33 @@ import msgspec
 
 T = TypeVar("T")
 
-#: Where an escape begins, behind any number of escaped backslashes: a whole pair, or half of one,
-#: which is the group.
+#: An escape behind any number of escaped backslashes: a whole pair, or (the group) half of one.
 _HALVES = re.compile(
     rb"\\(?<!\\\\)(?:\\\\)*+"
     rb"(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
-#: What is no JSON beside strings, behind all that is none of it: strings are passed over.
+#: The next of these words (the group) or another defect, outside of strings.
 _NO_NUMBERS = re.compile(rb'(?:[^"NI]++|"(?:[^"\\]++|\\.)*+"?)*+(?:(NaN|Infinity)|.|\Z)', re.DOTALL)
-#: A number goes on, or it is a word's part.
+#: Part of a number or a word.
 _PART = re.compile(rb"[\w.+]")
 #: U+FFFD and numbers, as many bytes long as what they replace.
 _REPLACEMENT = b"ufffd"
 _NUMBERS = {b"NaN": b"0.5", b"Infinity": b"0.500000"}
 _MARK = b"\xef\xbb\xbf"
-#: With more of such numbers it is no document of anybody's, and takes too long.
+#: More of these numbers would take too long, and no real document has them.
 _MOST_NUMBERS = 100_000
 
 
 def decode(text: bytes | bytearray, type_: type[T]) -> T:
-    """Decode JSON into a type; what only passes for JSON is mended.
+    """Decode JSON into a type, and mend common defects.
 
-    A document that needs no mending is looked at once, by msgspec alone.
+    Only msgspec reads a document without defects, once.
 
     Raises:
         msgspec.ValidationError: it is JSON of another type.
-        msgspec.DecodeError: it is no JSON.
-        UnicodeDecodeError: it is not UTF-8, in a text that is read.
+        msgspec.DecodeError: it is not JSON.
+        UnicodeDecodeError: a text that is read is not UTF-8.
         RecursionError: it is nested too deeply.
     """
     try:
@@ -62,7 +59,7 @@ def decode(text: bytes | bytearray, type_: type[T]) -> T:
 
 
 def decoded(text: bytes | bytearray, type_: type[T]) -> T | None:
-    """Return what a text holds, read as by :func:`decode`; None for all that is not of the type."""
+    """Return the value of a text, as :func:`decode` does; None for any error."""
     try:
         return decode(text, type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -70,7 +67,7 @@ def decoded(text: bytes | bytearray, type_: type[T]) -> T | None:
 
 
 def _mended(text: bytes | bytearray) -> bytearray | None:
-    """Return a text with all mended that can be, None for one that has nothing to be."""
+    """Return a text with its defects mended, None for one without."""
     mended = bytearray(text.removeprefix(_MARK))
     for found in _HALVES.finditer(memoryview(text)[len(text) - len(mended) :]):
         if found[1]:
@@ -81,7 +78,7 @@ def _mended(text: bytes | bytearray) -> bytearray | None:
 
 
 def _mend_numbers(text: bytearray) -> None:
-    """Make numbers of what is none, in place, up to what is no JSON for anybody."""
+    """Replace ``NaN`` and the like in place, up to the first other defect."""
     for found in islice(_NO_NUMBERS.finditer(bytes(text)), _MOST_NUMBERS):
         if not found[1] or not _stands_alone(text, *found.span(1)):
             return
@@ -89,7 +86,7 @@ def _mend_numbers(text: bytearray) -> None:
 
 
 def _stands_alone(text: bytearray, start: int, end: int) -> bool:
-    """Tell whether a word is a whole value; ``-NaN`` is none, ``-Infinity`` is one."""
+    """Tell whether a word is a whole value, as ``-Infinity`` is and ``-NaN`` is not."""
     before = text[max(0, start - 1) : start]
     if before == b"-" and text[start:end] != b"NaN":
         before = text[max(0, start - 2) : start - 1]

@@ -1,9 +1,9 @@
-"""Which texts were seen, remembered by a few bytes each however long they are."""
+"""Remembers which texts were seen, in a few bytes for each."""
 
 import hashlib
 
-#: So many bits of each are kept, which Python holds in 32 bytes. Of a million texts, one that was
-#: not seen is taken for one that was with a chance of one in 10^12.
+#: Bits kept of each text, in 32 bytes of memory. With a million texts, the chance that a new one
+#: counts as seen is one in 10^12.
 _BITS = 60
 _BYTES = 8
 

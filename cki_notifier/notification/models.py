@@ -1,4 +1,4 @@
-"""The values handed from step to step: frozen, typed, without behaviour of their own."""
+"""The values that the steps pass on: frozen, typed, without behaviour."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from cki_notifier.notification.reasons import IgnoreReason
 
 
 class Status(StrEnum):
-    """The statuses of a notification that concern us."""
+    """The statuses that can lead to a message."""
 
     BUILD_SETUPS_FINISHED = "build_setups_finished"
     READY_TO_REPORT = "ready_to_report"
@@ -20,13 +20,13 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What a message says of the checkout: its builds are ready, or its testing is over."""
+    """The stage of a checkout: its builds are ready, or CKI's own tests are over."""
 
     PRE_TEST = "pre-test"
     POST_TEST = "post-test"
 
 
-#: The type of the event that tells of a stage, ``ce_type``.
+#: ``ce_type`` by stage.
 EVENT_TYPES = {
     Stage.PRE_TEST: "org.cki-project.ready-for-test.pre",
     Stage.POST_TEST: "org.cki-project.ready-for-test.post",
@@ -34,20 +34,20 @@ EVENT_TYPES = {
 
 
 class Notification(Struct, frozen=True, kw_only=True):
-    """One notification of the warehouse, as far as the rules read it.
+    """One notification of DataWarehouse, as far as the rules read it.
 
     Attributes:
-        event_id: becomes ``ce_id``. The same for the same event, however often it is handled; a new
-            one each time for an event that nothing tells from another one.
+        event_id: becomes ``ce_id``. The same for each attempt at an event; a new one each time for
+            an ambiguous event (see :mod:`cki_notifier.notification.parse`).
         checkout_id: the KCIDB id (or, in a manual run, perhaps the iid).
         object_type: any string; only ``checkout`` goes on.
         status: any string; only those of :class:`Status` go on.
-        retriggered, origin, valid: what the notification's own object says, else None.
+        retriggered, origin, valid: of the notification's own object, else None.
         outcome_changed: whether the triage changed the checkout's outcome.
         occurred_at: the notification's own time with its zone, None when it has none.
-        existed_at: when there was the notification already, None when it does not tell.
+        existed_at: a time at which the notification existed, None if unknown.
         may_be_repeat: whether it may have been handled before, so that the topic may have its
-            message. Never so for an event that nothing tells from another one.
+            message. False for an ambiguous event.
     """
 
     event_id: str
@@ -64,11 +64,11 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """A checkout and what the warehouse told of it so far.
+    """A checkout with the data loaded from DataWarehouse so far.
 
     Attributes:
-        builds: None until they were read.
-        overall_status: None unless the document with everything was read.
+        builds: None until they are read.
+        overall_status: None until the document with everything is read.
     """
 
     checkout: Checkout
@@ -77,7 +77,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 class JiraIssue(Struct, frozen=True, kw_only=True):
-    """An issue that a merge request names, as Jira tells of it; empty where Jira is silent.
+    """An issue that a merge request names. Fields are empty if Jira has no value.
 
     Attributes:
         url: the link as the merge request has it.
@@ -94,13 +94,13 @@ class JiraIssue(Struct, frozen=True, kw_only=True):
 
 
 class MergeRequest(Struct, frozen=True, kw_only=True):
-    """The merge request a checkout was built for, as GitLab and Jira tell of it.
+    """The merge request of a checkout, with data from GitLab and Jira.
 
     Attributes:
-        head_pipeline_id: the id of the merge request's newest pipeline, None when it has none.
-        downstream_pipeline_ids: of the pipelines downstream of that one, as far as was asked for;
-            None when that is refused.
-        jira_issues: None when nothing was looked up or Jira did not answer.
+        head_pipeline_id: the id of the merge request's newest pipeline, None without.
+        downstream_pipeline_ids: of pipelines downstream of that one, as far as they were read;
+            None if GitLab refuses.
+        jira_issues: None without a lookup, or if Jira did not answer.
     """
 
     url: str
@@ -122,13 +122,13 @@ class Position(Struct, frozen=True, gc=False):
 
 
 class Sent(Struct, frozen=True):
-    """Kafka confirmed the message (or would have got it, where nothing is sent).
+    """Kafka confirmed the message, or would have got it in a dry run.
 
     Attributes:
         merge_request: its address, ``""`` where there is none or nothing was loaded.
-        was_there: whether the message was in the topic already, and was not sent again.
-        position: of the record; None where nothing was sent.
-        message: as it was sent, JSON; empty where nothing was.
+        was_there: whether the topic already had the message, so that it was not sent again.
+        position: of the record; None if nothing was sent.
+        message: the JSON that was sent, else empty.
     """
 
     stage: Stage
@@ -139,7 +139,7 @@ class Sent(Struct, frozen=True):
 
 
 class Ignored(Struct, frozen=True):
-    """A rule decided that nobody is to be told.
+    """A rule decided that the notification leads to no message.
 
     Attributes:
         merge_request: its address, ``""`` where there is none or nothing was loaded.

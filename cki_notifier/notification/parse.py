@@ -1,11 +1,10 @@
-"""From the bytes RabbitMQ hands out to a notification.
+"""Parses the body that RabbitMQ delivers into a notification.
 
-The body decides, never the routing key. Unknown fields are ignored, whatever they hold.
+The body decides, never the routing key. Unknown fields may hold anything.
 
-What tells one event from another is its body together with the AMQP properties ``message_id`` and
-``timestamp``, where it has them. A body that carries no time of its own and comes without these
-properties can't be told from another one: two merge requests' changes of draft can give the same
-bytes. It is never held to be a repeat, and gets a new id each time it is handled.
+An event is identified by its body and the AMQP properties ``message_id`` and ``timestamp``. A body
+without a time and without these properties is ambiguous: two merge requests that leave draft can
+have the same body. It never counts as a repeat, and gets a new id each time.
 """
 
 import hashlib
@@ -20,12 +19,12 @@ from cki_notifier.notification.decoding import decode, decoded
 from cki_notifier.notification.errors import Malformed
 from cki_notifier.notification.models import Notification
 
-#: What stands for a field that is missing.
+#: A missing field.
 _NULL = Raw(b"null")
 
 
-# A raw field may hold anything, even a number no type of ours has room for: only what is of the
-# type we want is looked at, and all else says nothing.
+# Raw fields may hold anything, such as a number beyond any type. A value of the wanted type counts;
+# any other is as good as missing.
 class _ObjectMisc(msgspec.Struct):
     retrigger: Raw = _NULL
 
@@ -57,10 +56,10 @@ class _Glimpse(msgspec.Struct):
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What comes with a body.
+    """A delivery's properties.
 
     Attributes:
-        message_id, timestamp: the AMQP properties, whatever they hold; None where there is none.
+        message_id, timestamp: the AMQP properties, of any type; None without.
         may_be_repeat: whether the notification may have been handled before.
     """
 
@@ -70,13 +69,13 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """Whom a body is about, as far as that can be seen without checking it.
+    """The checkout and event of a body, as far as they can be read without checks.
 
     Attributes:
-        checkout_id: keeps one checkout's notifications in order; None when there is none.
-        status: for the log; None when there is none.
+        checkout_id: keeps one checkout's notifications in order; None without.
+        status: for the log; None without.
         event_id: becomes ``ce_id``, if it leads to a message.
-        attempt: which try at it this is, counted from 1.
+        attempt: counted from 1.
     """
 
     checkout_id: str | None = None
@@ -85,7 +84,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 1
 
 
-#: What comes with a body that comes by itself.
+#: For a body without a delivery.
 NO_ENVELOPE: Final = Envelope()
 
 
@@ -93,8 +92,8 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     """Decode and check a notification's body.
 
     Args:
-        body: as it came.
-        envelope: what came with it.
+        body: as delivered.
+        envelope: the delivery's properties.
 
     Raises:
         Malformed: it is not JSON in UTF-8, not an object, has no id, no status or object type that
@@ -107,11 +106,11 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
     except UnicodeDecodeError as error:
         raise Malformed(f"the body is not UTF-8: {error}") from error
     except msgspec.ValidationError as error:
-        raise Malformed(f"the body is no notification: {error}") from error
+        raise Malformed(f"the body is not a valid notification: {error}") from error
     except msgspec.DecodeError as error:
         raise Malformed(f"the body is not JSON: {error}") from error
     except RecursionError as error:
-        raise Malformed("the body is nested too deeply to be read") from error
+        raise Malformed("the body is nested too deeply") from error
     about = raw.object or _Object()
     identifier = _identifier(raw.id, about.id)
     if identifier is None:
@@ -136,7 +135,7 @@ def parse(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Notification:
 
 
 def identify(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Identity:
-    """Peek at a body, which may be anything; nothing is raised."""
+    """Peek at a body, which may be anything. Raises nothing."""
     event = event_id(body, envelope)
     glimpse = decoded(body, _Glimpse) or _Glimpse()
     about = decoded(glimpse.object, _Object) or _Object()
@@ -144,7 +143,7 @@ def identify(body: bytes, envelope: Envelope = NO_ENVELOPE) -> Identity:
 
 
 def event_id(body: bytes, envelope: Envelope = NO_ENVELOPE) -> str:
-    """Give the same event the same id, in the form of a UUID."""
+    """Return a UUID that is the same for the same event."""
     digest = hashlib.blake2b(body, digest_size=16)
     for name in ("message_id", "timestamp"):
         if told := getattr(envelope, name):
@@ -157,7 +156,7 @@ def _identifier(*candidates: Raw) -> str | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Return the time that a text tells, in whatever zone."""
+    """Return the time in a text, with or without a zone; None for none."""
     try:
         return datetime.fromisoformat(text or "")
     except ValueError:
@@ -165,14 +164,14 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    """Return a time that RFC 3339 can express as well: its zone is given, in whole minutes."""
+    """Return a time that RFC 3339 can express: with a zone, in whole minutes."""
     time = _moment(text)
     offset = time.utcoffset() if time else None
     return None if offset is None or offset % timedelta(minutes=1) else time
 
 
 def _epoch(seconds: Any) -> datetime | None:
-    """Return the time that AMQP's ``timestamp`` tells, None where it tells none."""
+    """Return the time of AMQP's ``timestamp``, None for an invalid one."""
     try:
         return datetime.fromtimestamp(seconds, UTC) if seconds else None
     except (TypeError, ValueError, OverflowError, OSError):
@@ -180,6 +179,6 @@ def _epoch(seconds: Any) -> datetime | None:
 
 
 def _earliest(*times: datetime | None) -> datetime | None:
-    """Return the earliest of the times that are over, None when there is none."""
+    """Return the earliest time that is not in the future, None for none."""
     now = datetime.now(UTC)
     return min((it for it in times if it is not None and it <= now), default=None)

@@ -1,7 +1,6 @@
-"""The reason codes, spelled here and nowhere else.
+"""The reason codes and the sentences that explain them, spelled only here.
 
-Logs, metrics, the status page, the dry run's explanation, headers of dead letters and the
-documentation show them.
+The log, metrics, the status page, dry runs, dead letters and docs/reasons.md show them.
 Source: the design's tables of filters, routes and dead letters.
 """
 
@@ -10,7 +9,7 @@ from typing import Self
 
 
 class _Explained(StrEnum):
-    """A code with the sentence that explains it to a person."""
+    """A code with a sentence that explains it."""
 
     sentence: str
 
@@ -22,45 +21,48 @@ class _Explained(StrEnum):
 
 
 class SentReason(_Explained):
-    """Why testers are told: the codes are those of the stages."""
+    """Why a message was sent. The codes are those of the stages."""
 
-    PRE_TEST = "pre-test", "its builds are ready for testing"
-    POST_TEST = "post-test", "CKI's own testing of it is over"
+    PRE_TEST = "pre-test", "the checkout's builds are ready for testing"
+    POST_TEST = "post-test", "CKI has finished its own tests of the checkout"
 
 
 class IgnoreReason(_Explained):
-    """Why nobody is told about a notification."""
+    """Why a notification leads to no message."""
 
-    OBJECT_TYPE = "object-type", "it is not about a checkout"
-    STATUS = "status", "its status concerns nobody outside"
-    RETRIGGERED = "retriggered", "the checkout is a retrigger, a test of the pipeline itself"
-    ORIGIN = "origin", "the checkout was not built by Red Hat's CKI"
-    INVALID = "invalid", "the checkout itself is broken: its patches do not apply"
-    NO_BUILDS = "no-builds", "no build of it can be tested"
-    MERGE_REQUEST_MERGED = "merge-request-merged", "its merge request is merged already"
-    SUPERSEDED = "superseded", "its merge request has a newer pipeline"
-    STAGE_NOT_REACHED = "stage-not-reached", "its builds are not ready yet"
+    OBJECT_TYPE = "object-type", "the notification is not about a checkout"
+    STATUS = "status", "the notification's status leads to no message"
+    RETRIGGERED = "retriggered", "the checkout is a retrigger, which only tests CKI's pipeline"
+    ORIGIN = "origin", "Red Hat's CKI did not build the checkout"
+    INVALID = "invalid", "the checkout is broken: its patches do not apply"
+    NO_BUILDS = "no-builds", "the checkout has no build that can be tested"
+    MERGE_REQUEST_MERGED = (
+        "merge-request-merged",
+        "the checkout's merge request is already merged",
+    )
+    SUPERSEDED = "superseded", "the checkout's merge request has a newer pipeline"
+    STAGE_NOT_REACHED = "stage-not-reached", "the checkout's builds are not ready yet"
     OUTCOME_UNCHANGED = "outcome-unchanged", "the triage did not change the checkout's outcome"
-    NOT_REPORTED_YET = "not-reported-yet", "the testing of the checkout is not over yet"
-    STILL_FAILING = "still-failing", "failures are left that nobody triaged"
+    NOT_REPORTED_YET = "not-reported-yet", "CKI has not finished its own tests of the checkout yet"
+    STILL_FAILING = "still-failing", "the checkout still has failures that are not triaged"
 
 
 class DelayReason(_Explained):
-    """Why a notification has to wait before it is tried again."""
+    """Why a notification waits in a retry queue."""
 
     NOT_FOUND = "not-found", "a service does not know the object yet"
-    UNAVAILABLE = "unavailable", "a service did not answer as it should"
-    BUG = "bug", "cki-notifier failed over it; the log has the traceback"
+    UNAVAILABLE = "unavailable", "a service failed or did not answer"
+    BUG = "bug", "cki-notifier has a bug: see the traceback in the log"
 
 
 class DeadLetterReason(_Explained):
     """Why a notification is in the dead-letter queue."""
 
-    MALFORMED = "malformed", "the body is no notification"
-    INVALID_DOCUMENT = "invalid-document", "a service answered a document that can't be used"
-    NOT_FOUND = "not-found", "a service does not know the object, even after the delays"
-    TOO_LARGE = "too-large", "the message is larger than Kafka's broker takes"
-    RETRIES_EXHAUSTED = "retries-exhausted", "it was tried until the time for trying was over"
+    MALFORMED = "malformed", "the body is not a valid notification"
+    INVALID_DOCUMENT = "invalid-document", "cki-notifier cannot use a service's answer"
+    NOT_FOUND = "not-found", "a service still does not know the object after all retries"
+    TOO_LARGE = "too-large", "the message is larger than the Kafka broker accepts"
+    RETRIES_EXHAUSTED = "retries-exhausted", "no retry succeeded within the time limit"
 
 
 _SENTENCES = {
@@ -75,13 +77,13 @@ _SENTENCES = {
 
 
 def sentence(outcome: str, reason: str) -> str:
-    """Return the sentence that explains what became of a notification.
+    """Return the sentence that explains an outcome's reason.
 
     Args:
         outcome: ``sent``, ``ignored``, ``delayed`` or ``dead-lettered``.
-        reason: the code that goes with it.
+        reason: its code.
 
     Returns:
-        Empty for what is none of these.
+        Empty for an unknown outcome or reason.
     """
     return _SENTENCES.get(outcome, {}).get(reason, "")

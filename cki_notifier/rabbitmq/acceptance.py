@@ -1,8 +1,8 @@
-"""Whether RabbitMQ accepts messages: short of memory or disk, it blocks whoever publishes.
+"""Whether RabbitMQ accepts messages: it blocks publishers when it is low on memory or disk.
 
-It tells a connection so (``connection.blocked``, an extension of AMQP) when that publishes for the
-first time while the alarm is on, and reads nothing more from it until the alarm is over. An alarm
-of one node holds for the whole cluster, so what one connection is told is true of all of them.
+RabbitMQ sends ``connection.blocked``, an extension of AMQP, when a connection first publishes
+during the alarm. Then it reads nothing from that connection until the alarm is over. An alarm of
+one node blocks the whole cluster, so the state of one connection is the state of all.
 """
 
 import threading
@@ -13,7 +13,7 @@ from cki_notifier.telemetry import metrics
 
 
 class Acceptance:
-    """What the connections of this process were told; written and read by any thread."""
+    """The block as the connections of this process know it; written and read by any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,28 +28,28 @@ class Acceptance:
         return f"RabbitMQ accepts no messages: {reason}" if reason else ""
 
     def blocked(self, connection: object, reason: str) -> None:
-        """Note that the broker takes nothing more from a connection, in the broker's words."""
+        """Note that RabbitMQ blocks a connection, with RabbitMQ's reason."""
         with self._lock:
             self._blocked.add(connection)
             if not self._reason:
                 self._since = time.monotonic()
-            self._set(reason or "it does not say why")
+            self._set(reason or "no reason given")
 
     def unblocked(self, connection: object) -> None:
-        """Note that the broker takes everything again."""
+        """Note that RabbitMQ accepts messages again."""
         with self._lock:
             self._blocked.discard(connection)
             self._set("")
 
     def confirmed(self, connection: object, began: float) -> None:
-        """Note that the broker confirmed a message: then an alarm that began before is over.
+        """Note that RabbitMQ confirmed a message, which ends an alarm that began before it.
 
-        The message with which a connection gets blocked may be confirmed all the same. No
-        connection hears of the end of an alarm when the broker was restarted meanwhile.
+        RabbitMQ can still confirm the message that blocks its connection. After a restart of
+        RabbitMQ, no connection learns of the end of the alarm.
 
         Args:
-            connection: on which it was published.
-            began: when, in the seconds of ``time.monotonic()``.
+            connection: the message's.
+            began: when publishing began, in the seconds of ``time.monotonic()``.
         """
         with self._lock:
             if self._reason and began > self._since and connection not in self._blocked:
@@ -60,5 +60,5 @@ class Acceptance:
         metrics.blocked(reason)
 
 
-#: Of this process, which uses one cluster.
+#: This process uses one cluster.
 acceptance = Acceptance()

@@ -1,7 +1,7 @@
 """The edge to RabbitMQ: connecting, declaring, and its errors. The only importer of pika.
 
-What pika raises for a broker that is away, refuses or hangs up becomes :class:`Unavailable`: a
-restart of the broker is normal, and even refused credentials may be on their way.
+pika's errors become :class:`Unavailable`. A restart of RabbitMQ is normal, and even refused
+credentials may become valid soon.
 """
 
 import logging
@@ -33,53 +33,52 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: The names the broker's replies go by (AMQP 0-9-1, 1.2).
+#: Reply codes (AMQP 0-9-1, 1.2).
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_IMPLEMENTED = 403, 404, 406, 540
-#: The argument of quorum queues for how often a message is handed out in vain at most.
+#: The argument of quorum queues for the most deliveries without an acknowledgement.
 DELIVERY_LIMIT = "x-delivery-limit"
-#: A peer that says nothing for so long is dead, in seconds.
+#: AMQP's heartbeat interval, in seconds.
 HEARTBEAT_SECONDS = 10
-#: A broker out of memory or disk blocks who publishes; after so long we connect anew, in seconds.
+#: After this long blocked by RabbitMQ (low on memory or disk), a publisher reconnects, in seconds.
 _BLOCKED_SECONDS = 60.0
-#: No queue has this name: it would be taken for one of the broker's own, which nobody may declare.
+#: No queue has this name: the prefix is RabbitMQ's, so nobody may declare it.
 _NO_QUEUES_NAME = "amq.cki-notifier.nobody"
-#: What pika and the socket below it raise.
+#: Errors of pika and of the socket below it.
 _FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
 _LOGIN_REFUSED = (
     pika.exceptions.AuthenticationError,
     pika.exceptions.ProbableAuthenticationError,
 )
-#: What pika was seen to raise for headers with values that Python has no room for.
+#: Errors of pika for header values that Python can't represent.
 UNREADABLE = (OverflowError, ValueError)
-#: Of properties, headers included, so much is read, in bytes: a copy of ours adds up to 8 KiB, and
-#: all has to fit into one frame of 128 KiB.
+#: The most properties to read, headers included, in bytes. A copy adds up to 8 KiB, and all of it
+#: has to fit into one frame of 128 KiB.
 _MOST_PROPERTIES = 64 * 1024
-#: Of a frame with properties, what is none of them, in bytes (AMQP 0-9-1, 4.2.3 and 4.2.6).
+#: The other bytes of a frame with properties (AMQP 0-9-1, 4.2.3 and 4.2.6).
 _FRAME_OVERHEAD = 8 + 14
-#: Headers in headers, so deep: the broker's own are two deep.
+#: The deepest nesting of headers; RabbitMQ's own are two deep.
 _DEEPEST_HEADERS = 16
-#: How often a message may be handed out by a queue that has no other to give it up to.
+#: The delivery limit of a queue without a dead-letter queue.
 _MOST_DELIVERIES = 1_000_000
-#: Arguments that nothing of ours can have: the first is for streams alone and no length of time,
-#: the second no name. With them the broker still compares what is there with what is asked for, but
-#: refuses to make what is missing.
+#: Invalid arguments: the first is for streams and no duration, the second no name. With them,
+#: RabbitMQ compares an existing queue or exchange with a request, and never creates a missing one.
 _NO_QUEUE = {"x-max-age": "never"}
 _NO_EXCHANGE = {"alternate-exchange": 0}
-#: Refused by every release, also by those older than streams.
+#: Every release refuses this one, also those older than streams.
 _NO_NEW_QUEUE = {"x-expires": 0}
 
 Arguments = Mapping[str, Any]
 
 
 class Blocked(Unavailable):
-    """The broker accepts no messages from anybody now: it is short of memory or disk."""
+    """RabbitMQ accepts no messages: it is low on memory or disk."""
 
 
 class Refused(Unavailable):
-    """The broker does not take a message; the connection stays usable.
+    """RabbitMQ refuses a message; the connection stays usable.
 
     Attributes:
-        alone: whether that is about this message, and not about its queue.
+        alone: whether the reason is this message, and not its queue.
     """
 
     def __init__(self, text: str, *, alone: bool) -> None:
@@ -88,23 +87,22 @@ class Refused(Unavailable):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why the broker said no: the number of its reply, and its words."""
+    """RabbitMQ's reason for a refusal: the code of its reply, and its text."""
 
     code: int
     text: str
 
 
 class Properties(BasicProperties):
-    """The properties of a message that came in, without what nobody can handle.
+    """The properties of a received message, without headers that break the daemon.
 
-    Whoever may publish may put anything into them. A header that can't be decoded would end the
-    connection, and one that can't be copied would stop the republishing, each time the message is
-    handed out again: so such headers are left out, all of them, and the body is handled as any
-    other.
+    A publisher can put anything into headers. One that can't be decoded would end the connection at
+    each redelivery. One that can't be copied would stop the republisher. In both cases the daemon
+    ignores all headers and handles the body as usual.
     """
 
     def decode(self, encoded: bytes, offset: int = 0) -> Self:
-        """Read what pika hands over; nothing is raised."""
+        """Decode the properties; raise nothing."""
         try:
             super().decode(encoded, offset)
         except (*UNREADABLE, *_FAILURES, RecursionError, struct.error) as error:
@@ -121,7 +119,7 @@ class Properties(BasicProperties):
 
 
 def _can_be_copied(value: Any, levels: int = _DEEPEST_HEADERS) -> bool:
-    """Tell whether a header can be published again."""
+    """Return whether a header can be copied."""
     if isinstance(value, dict):
         names_are_text = all(isinstance(name, str) for name in value)
         return names_are_text and _can_be_copied(list(value.values()), levels)
@@ -132,7 +130,7 @@ def _can_be_copied(value: Any, levels: int = _DEEPEST_HEADERS) -> bool:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what pika raises into :class:`Unavailable`."""
+    """Turn pika's errors into :class:`Unavailable`."""
     try:
         yield
     except _FAILURES as error:
@@ -143,7 +141,7 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def readable(what: str = "a frame") -> Iterator[None]:
-    """Turn what pika raises for something that it can't decode into :class:`Unavailable`."""
+    """Turn pika's decoding errors into :class:`Unavailable`."""
     try:
         yield
     except UNREADABLE as error:
@@ -152,7 +150,7 @@ def readable(what: str = "a frame") -> Iterator[None]:
 
 
 class Obstacle(StrEnum):
-    """What keeps us from a node."""
+    """The step at which a connection to a node fails."""
 
     LOGIN = "login"
     VIRTUAL_HOST = "virtual host"
@@ -162,7 +160,7 @@ class Obstacle(StrEnum):
 
 
 def obstacle(error: Unavailable) -> Obstacle:
-    """Tell what :func:`connect` failed at."""
+    """Return the step at which :func:`connect` failed."""
     cause = error.__cause__
     if isinstance(cause, _LOGIN_REFUSED):
         return Obstacle.LOGIN
@@ -180,18 +178,18 @@ def connect(
     *,
     blocked_seconds: float = _BLOCKED_SECONDS,
 ) -> BlockingConnection:
-    """Connect to one of the nodes, which are tried in random order.
+    """Connect to one of the nodes, in random order.
 
     Args:
-        config: which nodes, and how.
-        purpose: what the connection is for, as the broker shows it.
-        before_each: called before each node is tried.
-        blocked_seconds: the connection ends when the broker accepts nothing from it for so long.
+        config: the nodes and the login.
+        purpose: of the connection, as RabbitMQ shows it.
+        before_each: called before each attempt.
+        blocked_seconds: how long RabbitMQ may block the connection before it ends.
 
     Raises:
-        Unavailable: none of the nodes can be used; the text tells of the last one.
+        Unavailable: no node can be used; the text is about the last one.
     """
-    pika.spec.props[Properties.INDEX] = Properties  # what pika makes of the properties it receives
+    pika.spec.props[Properties.INDEX] = Properties  # the class for received properties
     failure = Unavailable("rabbitmq", "no node to connect to")
     for host in random.sample(config.hosts, len(config.hosts)):
         before_each()
@@ -213,7 +211,7 @@ def connect(
 def connected(
     config: RabbitMQConfig, purpose: str, *, blocked_seconds: float = _BLOCKED_SECONDS
 ) -> Iterator[BlockingConnection]:
-    """Connect as :func:`connect` does; the connection is closed in the end."""
+    """Connect as :func:`connect` does, and close the connection at the end."""
     connection = connect(config, purpose, blocked_seconds=blocked_seconds)
     try:
         yield connection
@@ -222,10 +220,10 @@ def connected(
 
 
 def _heeded(connection: BlockingConnection) -> BlockingConnection:
-    """Have it noted at once when the broker accepts nothing from a connection.
+    """Note at once when RabbitMQ blocks or unblocks a connection.
 
-    pika's own callbacks would be called between two calls of ours, and the one that publishes does
-    not return while the connection is blocked. Those of what is below it are called at once.
+    A blocking connection runs its callbacks between two calls, and publishing does not return while
+    the connection is blocked. The implementation below runs its callbacks at once.
     """
     implementation = _below(connection)
     implementation.add_on_connection_blocked_callback(
@@ -260,22 +258,22 @@ def _parameters(
 
 
 def ensure_exchange(connection: BlockingConnection, name: str) -> None:
-    """Declare the durable topic exchange unless there is one, whatever its arguments."""
+    """Declare the durable topic exchange unless one exists, with any arguments."""
     if _found(connection, lambda it: it.exchange_declare(name, passive=True)) is None:
-        logger.warning("there is no exchange %s; declaring it", name)
+        logger.warning("the exchange %s is missing; declaring it", name)
         with connection.channel() as channel:
             channel.exchange_declare(name, "topic", durable=True)
 
 
 def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments) -> None:
-    """Declare a durable queue unless there is one, which is then used as it is.
+    """Declare a durable queue unless one exists, which is used as it is.
 
-    It becomes a quorum queue where the broker has them, and a classic one elsewhere.
+    It becomes a quorum queue where RabbitMQ has them, else a classic queue.
 
     Args:
         connection: stays usable.
         name: the queue's.
-        arguments: of the quorum queue, but for those that are the same for all.
+        arguments: of the quorum queue, without those that all have.
     """
     if ready_messages(connection, name) is not None:
         return
@@ -285,7 +283,8 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code not in {PRECONDITION_FAILED, NOT_IMPLEMENTED}:
             raise
-        logger.info("no quorum queues here (%s); %s becomes a classic one", error.reply_text, name)
+        text = "RabbitMQ has no quorum queues (%s); declaring %s as a classic queue"
+        logger.info(text, error.reply_text, name)
         with connection.channel() as channel:
             channel.queue_declare(name, durable=True, arguments=of_classic(arguments))
 
@@ -293,12 +292,12 @@ def ensure_queue(connection: BlockingConnection, name: str, arguments: Arguments
 def compare_queue(
     connection: BlockingConnection, name: str, arguments: Arguments
 ) -> Refusal | None:
-    """Have the broker compare a durable queue with arguments; nothing is ever made.
+    """Have RabbitMQ compare a durable queue with arguments; create nothing.
 
     Returns:
-        None when the queue has these arguments. Else why not: its words name what differs, or say
-        that there is no such queue by finding fault with ``x-max-age``; its code is
-        :data:`ACCESS_REFUSED` for who may not declare the queue.
+        None when the queue has these arguments, else the refusal. Its text names the argument that
+        differs, or ``x-max-age`` when there is no such queue. Its code is :data:`ACCESS_REFUSED`
+        for a user who may not declare the queue.
     """
     asked = dict(arguments) | _NO_QUEUE
     return refused(
@@ -307,9 +306,9 @@ def compare_queue(
 
 
 def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Refusal | None:
-    """Have the broker compare an exchange with a durable one of a type; see :func:`compare_queue`.
+    """Have RabbitMQ compare an exchange with a durable one of a type; see :func:`compare_queue`.
 
-    That there is no such exchange it says by finding fault with ``alternate-exchange``.
+    The refusal names ``alternate-exchange`` when there is no such exchange.
     """
     return refused(
         connection,
@@ -319,7 +318,7 @@ def compare_exchange(connection: BlockingConnection, name: str, kind: str) -> Re
 
 
 def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
-    """Tell whether our user may declare a queue that is missing; nothing is made."""
+    """Return whether our user may declare a missing queue; create nothing."""
     refusal = refused(
         connection, lambda it: it.queue_declare(name, durable=True, arguments=_NO_NEW_QUEUE)
     )
@@ -329,9 +328,9 @@ def may_declare_queue(connection: BlockingConnection, name: str) -> bool:
 def refused(
     connection: BlockingConnection, ask: Callable[[BlockingChannel], Any], *impossible: str
 ) -> Refusal | None:
-    """Ask for something on a channel of its own; return the broker's refusal, None when it did.
+    """Send a request on a channel of its own; return RabbitMQ's refusal, None for a success.
 
-    It is as good as done when all that the broker finds fault with is an ``impossible`` argument.
+    A refusal of an ``impossible`` argument alone counts as a success.
     """
     try:
         with connection.channel() as channel:
@@ -343,30 +342,30 @@ def refused(
 
 
 def of_quorum(arguments: Arguments) -> dict[str, Any]:
-    """Add what only quorum queues know."""
+    """Add the arguments of quorum queues."""
     quorum = {"x-queue-type": "quorum"} | dict(arguments)
     if "x-dead-letter-exchange" in arguments:
-        # Else a message on its way from one queue to the next could get lost (RabbitMQ's
-        # documentation of quorum queues, "at-least-once dead-lettering").
+        # Else RabbitMQ could lose a message between two queues (its documentation of quorum
+        # queues, "at-least-once dead-lettering").
         return quorum | {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
-    # Else RabbitMQ 4 drops a message that was looked at 20 times. "No limit" would be -1 there, but
-    # with that 3.10 was seen to drop a message at the first look.
+    # Else RabbitMQ 4 drops a message after 20 reads. It takes -1 for no limit, but with -1
+    # RabbitMQ 3.10 drops a message at the first read.
     return quorum | {DELIVERY_LIMIT: _MOST_DELIVERIES}
 
 
 def of_classic(arguments: Arguments) -> dict[str, Any]:
-    """Leave out what only quorum queues know."""
+    """Remove the arguments of quorum queues."""
     return {name: value for name, value in arguments.items() if name != DELIVERY_LIMIT}
 
 
 def ready_messages(connection: BlockingConnection, name: str) -> int | None:
-    """Return how many messages of a queue nobody holds, None when there is no such queue."""
+    """Return the number of a queue's ready messages, None when there is no such queue."""
     found = _found(connection, lambda it: it.queue_declare(name, passive=True))
     return None if found is None else found.method.message_count or 0
 
 
 def acknowledge(channel: BlockingChannel, tag: int, *, multiple: bool = False) -> None:
-    """Settle a delivery, here and nowhere else; ``multiple``: and all before it on its channel."""
+    """Acknowledge a delivery; with ``multiple``, also all before it on its channel."""
     channel.basic_ack(tag, multiple)
 
 
@@ -376,15 +375,15 @@ def publish_to_queue(
     """Publish through the default exchange; return when the queue has the message.
 
     Args:
-        channel: has publisher confirms on.
+        channel: with publisher confirms.
         queue: its name.
-        body: what is published.
-        properties: its own.
+        body: of the message.
+        properties: of the message.
 
     Raises:
-        Blocked: the broker has accepted no messages for as long as the connection puts up with it.
-        Refused: the queue is missing or takes nothing, or the broker takes no message like this.
-        Unavailable: it is not known to be in the queue.
+        Blocked: RabbitMQ blocked the connection for its longest time.
+        Refused: the queue is missing or takes nothing, or RabbitMQ refuses this message.
+        Unavailable: the message may be in the queue or not.
     """
     began = time.monotonic()
     with translated():
@@ -402,46 +401,46 @@ def publish_to_queue(
 
 
 def ensure_accepting(connection: BlockingConnection) -> None:
-    """Return when the broker accepts messages; nothing is put into any queue.
+    """Return when RabbitMQ accepts messages.
 
-    It is asked with a message for a queue that nobody can have, which it returns. While it accepts
-    none, the connection can be used for nothing else.
+    The request is a message for a queue that can't exist, which RabbitMQ returns. During a block
+    the connection is good for nothing else.
 
     Raises:
-        Blocked: it has accepted none for as long as the connection puts up with it.
-        Unavailable: it can't be told, or our user may not publish.
+        Blocked: RabbitMQ blocked the connection for its longest time.
+        Unavailable: the check failed, or our user may not publish.
     """
     began = time.monotonic()
     with translated(), connection.channel() as channel:
         channel.confirm_delivery()
-        # With a body: what is empty is taken even by a broker that then takes nothing more.
+        # With a body: RabbitMQ still accepts an empty message when it begins to block.
         with suppress(pika.exceptions.UnroutableError):
             channel.basic_publish("", _NO_QUEUES_NAME, b"?", mandatory=True)
         acceptance.confirmed(connection, began)
 
 
 def most_properties(channel: BlockingChannel) -> int:
-    """Return how many bytes of properties fit into a frame, as it was agreed with the broker."""
+    """Return how many bytes of properties fit into a frame of this connection."""
     return int(_below(channel.connection).params.frame_max) - _FRAME_OVERHEAD
 
 
 def release(connection: BlockingConnection) -> str:
-    """Return the broker's release, such as ``4.0.5``, as it said when we connected."""
+    """Return RabbitMQ's release, such as ``4.0.5``."""
     return str((_below(connection).server_properties or {}).get("version", ""))
 
 
 def bytes_received(connection: BlockingConnection) -> int:
-    """Return how many bytes the broker has sent, heartbeats included."""
+    """Return how many bytes RabbitMQ has sent, heartbeats included."""
     return int(_below(connection).bytes_received)
 
 
 def _below(connection: BlockingConnection) -> Any:
-    """Return what is below a blocking connection: pika tells some of what it knows nowhere else."""
+    """Return the implementation of a blocking connection: some facts are only there."""
     return connection._impl  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other way
 
 
 def close(connection: BlockingConnection) -> None:
-    """Close a connection that may be gone already; nothing depends on it."""
+    """Close a connection; an error of one that is already gone does not matter."""
     try:
         with translated():
             if connection.is_open:
@@ -451,9 +450,9 @@ def close(connection: BlockingConnection) -> None:
 
 
 def _found(connection: BlockingConnection, ask: Callable[[BlockingChannel], T]) -> T | None:
-    """Ask passively; return the answer, None when there is no such thing.
+    """Declare passively; return the answer, None when there is no such object.
 
-    That is on a channel of its own, because the broker closes it when there is none.
+    The channel is its own, because RabbitMQ closes it when there is no such object.
     """
     try:
         with connection.channel() as channel:

@@ -1,9 +1,9 @@
-"""RabbitMQ: takes notifications from the queue and acknowledges them. The one thread that may.
+"""Consumes the main queue and acknowledges deliveries, in one thread.
 
-The thread does nothing but I/O, so that heartbeats are never late. Deliveries are handed on, and
-acknowledgements come back from other threads, gathered. What is in flight is known by connection
-and delivery tag: after a reconnect the broker hands everything out again, so that settling a
-delivery of an earlier connection is a no-op.
+The thread does nothing but I/O, so that heartbeats are never late. It passes deliveries on, and
+other threads give acknowledgements back, which it batches. A connection number and a delivery tag
+identify a delivery. After a reconnect RabbitMQ redelivers everything, so acknowledging a delivery
+of an earlier connection does nothing.
 """
 
 import logging
@@ -38,34 +38,34 @@ from cki_notifier.telemetry.connections import Trouble
 
 logger = logging.getLogger(__name__)
 
-#: The loop looks about at least so often, in seconds.
+#: The longest time between two rounds of the loop, in seconds.
 TICK_SECONDS = 0.5
-#: What is bound may have come undone, so it is bound again so often, in seconds.
+#: The interval of binding the queue again, in seconds: somebody may have deleted a binding.
 _BIND_SECONDS = 30.0
-#: While too much is in memory, a little is read so often, in seconds, so that heartbeats go on.
+#: The interval of reads while too much is in memory, in seconds, so that heartbeats go on.
 _BRAKED_SECONDS = 1.0
-#: The broker gives what we hold to somebody else when it hears nothing of us for two heartbeats.
-#: When we have heard nothing of it for so long, in seconds, we can't tell whether it is about to.
+#: RabbitMQ redelivers our notifications after we miss two heartbeats. After this long without data
+#: from RabbitMQ, in seconds, we can't tell whether it is about to.
 _FENCE_SECONDS = HEARTBEAT_SECONDS
-#: A consumer that was there for so long was no mere attempt, in seconds.
+#: A consumer that lasts this long counts as a success, in seconds.
 _STEADY_SECONDS = 0.5
-#: For what a queue had handed out before it was deleted, in seconds.
+#: The time to finish the deliveries of a deleted queue, in seconds.
 _ORPHANS_SECONDS = 60.0
 #: The pauses between attempts to connect, in seconds; the last one is repeated.
 _PAUSES = (0.5, 1, 2, 4, 8)
-_AGAIN = "connecting anew until it is back"
-_SILENT = "it says nothing"
+_AGAIN = "reconnecting until it is back"
+_SILENT = f"no data for {_FENCE_SECONDS:g} s"
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A notification as the broker handed it out.
+    """A notification as RabbitMQ delivered it.
 
     Attributes:
-        connection: which of our connections it came by, counted from 1.
-        tag: its number there.
+        connection: the number of our connection, counted from 1.
+        tag: the delivery tag there.
         received: when, in the seconds of ``time.monotonic()``.
-        redelivered: whether the broker handed it out before.
-        identity: whom it is about, as far as whoever handles it knows.
+        redelivered: whether RabbitMQ delivered it before.
+        identity: the checkout and the status, as far as known.
     """
 
     connection: int
@@ -80,15 +80,15 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells it from all others."""
+        """Its unique key."""
         return self.connection, self.tag
 
 
 class SettledTags:
-    """Collects the delivery tags of one channel, which the broker counts from 1.
+    """Collects the delivery tags of one channel, which RabbitMQ counts from 1.
 
-    Tags are settled in nearly the order of the queue, so that mostly one acknowledgement does for
-    many; nothing is held back for that.
+    Tags come in nearly the order of the queue, so one acknowledgement mostly settles many. No tag
+    waits for that.
     """
 
     def __init__(self) -> None:
@@ -102,53 +102,53 @@ class SettledTags:
         return len(self._new) == 1
 
     def take(self) -> tuple[int, tuple[int, ...]]:
-        """Return what is to be acknowledged now, and count it as done.
+        """Return the tags to acknowledge now, and count them as done.
 
-        First the tag that is acknowledged together with all before it (AMQP's ``multiple``), 0 for
-        none; then further tags, each by itself.
+        The first value is the tag to acknowledge with all before it (AMQP's ``multiple``), 0 for
+        none. The second has further tags, to acknowledge one by one.
         """
         new, self._new = self._new, []
         self._beyond.update(new)
         while self._through + 1 in self._beyond:
             self._through += 1
             self._beyond.remove(self._through)
-        # Not simply all: RabbitMQ closes a channel that names a tag it was told of before.
+        # Only new tags: RabbitMQ closes a channel that names a settled one.
         through = max((tag for tag in new if tag <= self._through), default=0)
         return through, tuple(tag for tag in new if tag > self._through)
 
 
 class Handler(Protocol):
-    """Whoever takes the deliveries; called in the I/O thread, so it must never wait."""
+    """Takes the deliveries; called in the I/O thread, so it must never wait."""
 
     def deliver(self, delivery: Delivery) -> None:
         """Take a delivery."""
 
     def lose(self) -> None:
-        """Note that the broker hands out again all that was delivered and is not settled."""
+        """Note that RabbitMQ redelivers all unsettled deliveries."""
 
     def look(self) -> None:
-        """Do what is to be done twice a second."""
+        """Do the periodic work, twice a second."""
 
     def is_overfull(self) -> bool:
-        """Tell whether nothing more should be read for now."""
+        """Return whether too much is in memory to read more."""
 
     def has_emptied(self) -> bool:
-        """Tell whether all that was delivered is handled."""
+        """Return whether all deliveries are handled."""
 
     def has_drained(self) -> bool:
-        """Tell, after the consuming was stopped, whether nothing is waited for any more."""
+        """Return whether the process can end, after the consumer has stopped."""
 
 
 class Consumer:
-    """Consumes a queue until it is told to stop, and connects anew whenever it has to.
+    """Consumes a queue until it is told to stop, and reconnects whenever it has to.
 
     Args:
         connect: opens a connection; raises :class:`Unavailable`.
-        queue: is consumed.
+        queue: to consume.
         handler: takes the deliveries.
-        prefetch: how many deliveries the broker hands out unsettled.
-        liveness: is told how the loop does.
-        stopping: once it is set, nothing more is consumed.
+        prefetch: the most unsettled deliveries.
+        liveness: gets the state of the loop.
+        stopping: ends the consuming once it is set.
     """
 
     def __init__(  # noqa: PLR0913  # all by name
@@ -174,13 +174,13 @@ class Consumer:
         self._has_settled = threading.Event()
         self._steady_at = inf
         self._next_look = self._next_bind = 0.0
-        #: When the broker sent us something, and how much it had sent until then.
+        #: When RabbitMQ last sent data, and how many bytes until then.
         self._heard_at, self._heard = 0.0, 0
-        #: Whether the broker ended our consumer: then what it handed out is nowhere else any more.
+        #: Whether RabbitMQ ended our consumer: its queue may be gone, and deliveries only here.
         self.has_orphans = False
 
     def run(self) -> None:
-        """Consume until the end, and then until the handler has drained."""
+        """Consume until told to stop, then wait until the handler has drained."""
         failures = 0
         while not self._stopping.is_set():
             self._liveness.tick()
@@ -191,34 +191,34 @@ class Consumer:
                 self._forget()
                 self._tell(str(error).removeprefix("rabbitmq: "))
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
-                logger.info("%s; connecting anew in %.1f s", error, pause)
+                logger.info("%s; reconnecting in %.1f s", error, pause)
                 metrics.reconnects.labels("rabbitmq").inc()
                 self._stopping.wait(pause)
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Tell the broker that a delivery is settled; from any thread, and never waiting.
+        """Acknowledge a delivery; from any thread, never waits.
 
-        A delivery of an earlier connection is left alone: the broker hands it out again.
+        It ignores a delivery of an earlier connection, which RabbitMQ redelivers.
         """
         with self._lock:
             if delivery.connection != self._number or self._channel is None:
                 return
             if not self._settled.add(delivery.tag):
-                return  # the flush that is under way takes this one along
+                return  # the pending flush takes this one along
             try:
                 with translated():
                     self._channel.connection.add_callback_threadsafe(self._flush)
             except Unavailable as error:
-                logger.debug("%s; the broker hands it out again", error)
+                logger.debug("%s; RabbitMQ redelivers the notification", error)
             self._has_settled.set()
 
     def is_current(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery can still be settled."""
+        """Return whether a delivery can still be settled."""
         with self._lock:
             return self._channel is not None and delivery.connection == self._number
 
     def is_ours(self, delivery: Delivery) -> bool | None:
-        """Tell whether the broker still counts on us for a delivery, None when nobody can know."""
+        """Return whether RabbitMQ still leaves a delivery to us, None when that is unknown."""
         if not self.is_current(delivery):
             return False
         return True if time.monotonic() - self._heard_at < _FENCE_SECONDS else None
@@ -235,7 +235,7 @@ class Consumer:
                 tag = channel.basic_consume(queue, self._on_message)
                 logger.info("consuming %s", queue)
                 self._steady_at = time.monotonic() + _STEADY_SECONDS
-                self._liveness.tick()  # a slow broker may have taken long to declare all that
+                self._liveness.tick()  # a slow RabbitMQ may take long for the declarations
                 self._tell("")
                 self._pump(channel, queue)
                 self._liveness.missing = "rabbitmq: the process is stopping"
@@ -263,7 +263,7 @@ class Consumer:
         self._handler.lose()
 
     def _tell(self, trouble: str) -> None:
-        """Tell the probes, the log and the status page what is wrong; ``""`` for nothing."""
+        """Report a problem to the probes, the log and the status page; ``""`` for none."""
         self._liveness.missing = trouble and f"rabbitmq: {trouble}"
         if trouble:
             metrics.connected.fails("rabbitmq", Trouble(trouble, _AGAIN))
@@ -271,29 +271,29 @@ class Consumer:
             metrics.connected.works("rabbitmq")
 
     def _pump(self, channel: BlockingChannel, queue: str) -> None:
-        """Do I/O until told to stop, or until the broker ends the consumer.
+        """Do I/O until told to stop, or until RabbitMQ ends the consumer.
 
-        A queue that is deleted ends its consumer without a word while the connection stays open.
+        RabbitMQ ends the consumer of a deleted queue silently, and the connection stays open.
 
         Raises:
-            Unavailable: the broker closed the channel, or can't be understood.
+            Unavailable: RabbitMQ closed the channel, or sent unreadable data.
         """
         while channel.is_open and channel.consumer_tags and not self._stopping.is_set():
             self._go_round(channel.connection)
             if time.monotonic() > self._next_bind:
                 self._bind_again(channel.connection, queue)
         if not channel.is_open:
-            raise Unavailable("rabbitmq", "the broker closed our channel")
+            raise Unavailable("rabbitmq", "RabbitMQ closed the channel")
 
     def _go_round(self, connection: BlockingConnection, seconds: float = TICK_SECONDS) -> None:
-        """Do I/O once, and look about twice a second.
+        """Do I/O once, and the periodic work twice a second.
 
         Raises:
-            Unavailable: the process stood still for so long that the broker may have given what we
-                hold to somebody else.
+            Unavailable: the process stood still for so long that RabbitMQ may have redelivered our
+                notifications.
         """
         if (seconds_lost := self._liveness.silent_for()) > _FENCE_SECONDS:
-            raise Unavailable("rabbitmq", f"we stood still for {seconds_lost:.0f} s")
+            raise Unavailable("rabbitmq", f"this process stood still for {seconds_lost:.0f} s")
         self._liveness.tick()
         if time.monotonic() > self._next_look:
             self._handler.look()
@@ -307,9 +307,9 @@ class Consumer:
         self._listen(bytes_received(connection))
 
     def _listen(self, heard: int) -> None:
-        """Note how much the broker has sent by now, and tell when it falls silent.
+        """Note how much RabbitMQ has sent by now, and report when it falls silent.
 
-        Silent it may have given what we hold to somebody else: nothing of it is sent meanwhile.
+        A silent RabbitMQ may have redelivered our notifications, so we send no message meanwhile.
         """
         if heard != self._heard:
             if self._liveness.missing == f"rabbitmq: {_SILENT}":
@@ -323,7 +323,7 @@ class Consumer:
             self._go_round(connection, TICK_SECONDS / 10)
 
     def _bind_again(self, connection: BlockingConnection, queue: str) -> None:
-        """Bind the queue, in case that somebody deleted the exchange or the bindings."""
+        """Bind the queue again, in case somebody deleted the exchange or a binding."""
         self._next_bind = time.monotonic() + _BIND_SECONDS
         try:
             with translated(), readable():
@@ -331,17 +331,17 @@ class Consumer:
         except Unavailable as error:
             if not connection.is_open or isinstance(error.__cause__, UNREADABLE):
                 raise
-            logger.warning("the queue can't be bound: %s", error)
+            logger.warning("can't bind the queue: %s", error)
         self._liveness.tick()
 
     def _finish_orphans(self, connection: BlockingConnection) -> None:
-        """Finish what the consumer was handed: after its queue was deleted it is nowhere else.
+        """Finish the deliveries of an ended consumer, whose queue may be gone.
 
         Raises:
-            Unavailable: the broker ended the consumer, and the process goes on.
+            Unavailable: RabbitMQ ended the consumer, and the process goes on.
         """
         self.has_orphans = True
-        why = "the broker ended our consumer"
+        why = "RabbitMQ ended the consumer"
         self._tell(why)
         end = time.monotonic() + _ORPHANS_SECONDS
         self._pump_until(
@@ -374,7 +374,7 @@ class Consumer:
         )
 
     def _flush(self) -> None:
-        """Acknowledge what was settled since the last time; in the I/O thread."""
+        """Acknowledge the deliveries settled since the last flush; in the I/O thread."""
         with self._lock:
             through, singly = self._settled.take()
             channel = self._channel
@@ -387,5 +387,5 @@ class Consumer:
 
 
 def _text(name: str | bytes | None) -> str:
-    """Return a name that a publisher chose; pika leaves one that is not UTF-8 as bytes."""
+    """Return a publisher's name as text; pika leaves one that is not UTF-8 as bytes."""
     return name.decode(errors="replace") if isinstance(name, bytes) else name or ""

@@ -1,8 +1,7 @@
-"""Messages of a queue, taken into the hand to be looked at, and given back.
+"""Messages of a queue, taken to be read, and given back.
 
-What is in the hand is unacknowledged: whatever ends it, the broker has it still, and hands it out
-again. In a queue where messages expire, one that is in the hand does not; given back after its time
-it expires at once.
+They stay unacknowledged, so RabbitMQ redelivers them after any failure. A taken message does not
+expire. Given back after its expiration, it expires at once.
 """
 
 import re
@@ -21,29 +20,29 @@ from cki_notifier.rabbitmq.connection import (
     translated,
 )
 
-#: So many messages are given back at once: what is more comes back in any order (RabbitMQ 3.10).
+#: Messages to give back at once. RabbitMQ 3.10 loses the order of a larger batch.
 _BATCH = 32
-#: For a batch to be back in the queue, and the pause between two looks, in seconds.
+#: The longest wait for a batch to be back in the queue, and the pause between checks, in seconds.
 _BACK_SECONDS, _BACK_PAUSE_SECONDS = 1.0, 0.002
 
-#: What the broker says of an argument that it has and we did not ask for, or asked for otherwise.
+#: RabbitMQ's reply about an argument that differs from the requested one.
 _DIFFERS = re.compile(r"inequivalent arg '([^']+)'(?:.* current is the value '(.*)' of type)?")
-#: In these a quorum queue never differs; and the number of the others is certainly below.
+#: A quorum queue never differs in these, and has fewer than this many other arguments.
 _TELLING = frozenset({"x-queue-type", "durable", "exclusive", "auto_delete"})
 _MOST_ARGUMENTS = 20
 
 
 class Hand:
-    """The messages that are in a queue when it is looked at.
+    """The ready messages of a queue.
 
     Args:
-        connection: nobody else uses it meanwhile.
+        connection: for this object alone.
         queue: its name.
-        arguments: what we make such a queue with.
+        arguments: with which the daemon declares such a queue.
 
     Attributes:
         queue: the same.
-        count: how many messages are in it that nobody else holds.
+        count: how many messages were ready at the start.
         exists: whether there is such a queue.
     """
 
@@ -58,14 +57,14 @@ class Hand:
         self._tags: dict[int, None] = {}
 
     def messages(self) -> Iterator[tuple[int, BasicProperties, bytes]]:
-        """Take one after the other; those that arrive meanwhile are left for next time.
+        """Take one after the other, without those that arrive later.
 
         Yields:
-            The number that it is settled by, its properties, and its body.
+            The delivery tag, the properties and the body.
 
         Raises:
-            Unavailable: the broker can't be had (any more), or does not let us read the queue, or
-                the message can't be decoded.
+            Unavailable: RabbitMQ is away, refuses access to the queue, or sent a message that
+                can't be decoded.
         """
         for _ in range(self.count):
             with translated(), readable(f"the next message of {self.queue}"):
@@ -77,13 +76,13 @@ class Hand:
             yield tag, properties, body
 
     def settle(self, tag: int) -> None:
-        """Take a message out of the queue for good."""
+        """Acknowledge a message, which removes it from the queue."""
         with translated():
             acknowledge(self._channel, tag)
         del self._tags[tag]
 
     def give_back(self) -> None:
-        """Give back what is in the hand, to its old place."""
+        """Give the taken messages back to their old places."""
         tags = list(self._tags)
         self._tags.clear()
         if not tags:
@@ -96,22 +95,22 @@ class Hand:
                 self._channel.basic_nack(batch[-1], multiple=True, requeue=True)
                 there += len(batch)
                 waits = waits and self._is_back(there)
-            self._channel.close()  # the broker answers when it has seen all of it
+            self._channel.close()  # RabbitMQ answers after it has processed all of it
 
     def may_drop(self) -> bool:
-        """Tell whether the queue may be one that drops what was handed out too often."""
+        """Return whether the queue may drop messages after too many deliveries."""
         with translated():
             ours = of_quorum(self._arguments)
             return compare_queue(self._connection, self.queue, ours) is not None
 
     def wears_out(self) -> bool:
-        """Tell whether messages may be dropped, at last, because they are looked at."""
+        """Return whether reading the queue may, in the end, make it drop messages."""
         return self.count > 0 and self.may_drop() and self._is_quorum()
 
     def _is_quorum(self) -> bool:
-        """Tell whether the queue is a quorum queue, or may be one as far as that can be told.
+        """Return whether the queue is, or may be, a quorum queue.
 
-        The broker names one argument that differs, so one after the other is asked for.
+        RabbitMQ names one differing argument at a time, so ask again with that one.
         """
         arguments: dict[str, str | int] = {"x-queue-type": "quorum"}
         with translated():
@@ -129,7 +128,7 @@ class Hand:
         return True
 
     def _is_back(self, count: int) -> bool:
-        """Wait until so many messages are there; not for long: some may be taken, or expire."""
+        """Wait until this many messages are ready; not for long: others may expire or be taken."""
         deadline = time.monotonic() + _BACK_SECONDS
         while self._ready() < count:
             if time.monotonic() > deadline:

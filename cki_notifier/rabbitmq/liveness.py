@@ -4,18 +4,18 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-#: What is missing until the first attempt to connect has ended.
+#: The problem until the first attempt to connect has ended.
 NOT_YET: Final = "rabbitmq: not connected yet"
 
 
 class Liveness:
-    """What the loop tells of itself: written by it alone, read by any thread.
+    """The state of the loop, which alone writes it; read by any thread.
 
     Attributes:
-        missing: what keeps it from consuming; ``""`` while it consumes.
-        held_up: what holds copies of notifications up, or would: a sentence for each queue, or one
-            for all.
-        stands_still: whether nothing can go on because of that.
+        missing: the reason why it does not consume; ``""`` while it consumes.
+        held_up: why copies of notifications wait, or would: a sentence for each queue, or one for
+            all.
+        stands_still: whether no notification can go on because of that.
     """
 
     def __init__(self) -> None:
@@ -25,9 +25,9 @@ class Liveness:
         self._ticked = time.monotonic()
 
     def tick(self) -> None:
-        """Note that the loop goes round."""
+        """Note that the loop runs."""
         self._ticked = time.monotonic()
 
     def silent_for(self) -> float:
-        """Return for how many seconds the loop has not been seen."""
+        """Return the seconds since the last tick."""
         return time.monotonic() - self._ticked

@@ -1,4 +1,4 @@
-"""The names and arguments of our queues: the main one, one for each delay, the dead letters."""
+"""The names and arguments of our queues: main queue, retry queues, dead-letter queue."""
 
 from typing import Any
 
@@ -10,36 +10,36 @@ from cki_notifier.rabbitmq.connection import (
     ensure_queue,
 )
 
-#: The pauses before a notification is tried again, in seconds; the last one is repeated.
+#: The delays before each retry, in seconds; the last one repeats.
 DELAYS = (5, 30, 120, 600, 3600)
-#: All that a process holds comes back when it dies, whatever it died of. RabbitMQ 4 gives that up
-#: after 20 deaths; restarted every five minutes, a process dies so often in three days and a half.
+#: RabbitMQ redelivers all notifications in flight when a process dies. RabbitMQ 4 gives up after 20
+#: deaths; with this limit, a process that dies every five minutes has three and a half days.
 _MOST_DELIVERIES = 1000
 _LABELS = {5: "5s", 30: "30s", 120: "2m", 600: "10m", 3600: "1h"}
 
 
 def delay_queue(queue: str, seconds: int) -> str:
-    """Return the name of the queue a notification waits in for so many of :data:`DELAYS`."""
+    """Return the name of the retry queue with this delay, one of :data:`DELAYS`."""
     return f"{queue}.retry.{_LABELS[seconds]}"
 
 
 def dead_letter_queue(queue: str) -> str:
-    """Return the name of the queue that keeps what can't be sent."""
+    """Return the name of the dead-letter queue."""
     return f"{queue}.dead-letter"
 
 
 def main_arguments(queue: str) -> dict[str, Any]:
     """Return the arguments of the main queue.
 
-    A quorum queue gives a message up after too many deliveries in vain: then it goes to the
-    dead-letter queue instead of nowhere.
+    A quorum queue drops a message after too many deliveries. The arguments send it to the
+    dead-letter queue instead.
     """
     limit = {DELIVERY_LIMIT: _MOST_DELIVERIES}
     return _dead_lettered_to(dead_letter_queue(queue)) | limit
 
 
 def retry_arguments(queue: str) -> dict[str, dict[str, Any]]:
-    """Return the arguments of the dead-letter queue and of the delay queues, by their names."""
+    """Return the arguments of the dead-letter queue and of the retry queues, by name."""
     arguments: dict[str, dict[str, Any]] = {dead_letter_queue(queue): {}}
     for seconds in DELAYS:
         expires = {"x-message-ttl": seconds * 1000}
@@ -48,11 +48,11 @@ def retry_arguments(queue: str) -> dict[str, dict[str, Any]]:
 
 
 class MainQueue:
-    """The queue that is consumed.
+    """The queue to consume.
 
     Args:
-        config: its name, and what it is bound to.
-        is_temporary: whether only the connection that declares it sees it; it ends with that.
+        config: its name and its bindings.
+        is_temporary: whether it is exclusive to the connection that declares it, and ends with it.
     """
 
     def __init__(self, config: RabbitMQConfig, *, is_temporary: bool) -> None:
@@ -60,9 +60,9 @@ class MainQueue:
         self._is_temporary = is_temporary
 
     def declare(self, connection: BlockingConnection) -> str:
-        """Make sure that it is there and bound; return its name.
+        """Declare and bind the queue where it is missing; return its name.
 
-        The queues that catch what fails come first, so that nothing falls beside them.
+        The retry and dead-letter queues come first, because a failure needs them.
         """
         if self._is_temporary:
             with connection.channel() as channel:
@@ -76,7 +76,7 @@ class MainQueue:
         return name
 
     def bind(self, connection: BlockingConnection, name: str) -> None:
-        """Make sure that the exchange is there and the queue bound to it; nothing is done twice."""
+        """Declare the exchange if it is missing, and bind the queue; may be repeated."""
         ensure_exchange(connection, self._config.exchange)
         with connection.channel() as channel:
             for key in self._config.routing_keys:
@@ -84,5 +84,5 @@ class MainQueue:
 
 
 def _dead_lettered_to(queue: str) -> dict[str, Any]:
-    """Send what expires by the queue's name through the default exchange."""
+    """Return the arguments that dead-letter messages into a queue through the default exchange."""
     return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}

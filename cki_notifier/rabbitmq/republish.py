@@ -1,11 +1,10 @@
-"""The delay and dead-letter queues: puts copies of failed notifications there, each confirmed.
+"""Publishes copies of failed notifications to the retry queues and the dead-letter queue.
 
-Each queue has an outbox with a thread and a connection of its own, so that a queue that takes
-nothing, or never confirms, holds up no other. The consumer has another connection, because a broker
-short of memory or disk blocks those that publish. A copy that can't be published is tried again
-until it can; until then the notification stays unacknowledged, so that it is safe either way. What
-waits for one queue is bounded: beyond that a copy goes to a delay queue that takes it, and from
-there its notification comes back.
+Each queue has an outbox with its own thread and connection, so that a queue that refuses or never
+confirms blocks no other. The consumer has a separate connection, because RabbitMQ blocks publishers
+when it is low on memory or disk. The outbox retries a copy until RabbitMQ confirms it. Until then
+the notification stays unacknowledged, so it is safe. Only a limited number of copies waits for one
+queue. Further ones go to a retry queue that accepts them, and come back from there.
 """
 
 import logging
@@ -41,22 +40,22 @@ from cki_notifier.workers.threads import start_vital
 
 logger = logging.getLogger(__name__)
 
-#: While there is nothing to do, heartbeats are served so often, in seconds.
+#: The interval of heartbeats without work, in seconds.
 _IDLE_SECONDS = 1.0
-#: The pauses before a copy is tried again, in seconds; the last one is repeated.
+#: The pauses before each retry of a copy, in seconds; the last one repeats.
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-#: A queue that has not confirmed a copy for so long takes nothing, in seconds.
+#: A queue that does not confirm a copy for this long counts as refusing, in seconds.
 _STUCK_SECONDS = 5.0
-#: So long a copy waits for its queue before it goes elsewhere, in seconds: far less than the 30
-#: minutes after which RabbitMQ takes a delivery back that nobody settled.
+#: The longest wait of a copy for its queue, in seconds: far below RabbitMQ's acknowledgement
+#: timeout of 30 minutes.
 _LONGEST_WAIT_SECONDS = 600.0
-#: What waits for one queue is bounded in bytes as well.
+#: The limit in bytes for the copies that wait for one queue.
 _MOST_BYTES = 8 * 1024 * 1024
-#: Headers by which the broker would route the copy elsewhere, or that it counts itself.
+#: Headers by which RabbitMQ would route the copy elsewhere, or that it counts itself.
 _BROKERS_HEADERS = ("CC", "BCC", "x-death", "x-delivery-count", "x-acquired-count")
 _NOT_COPIED = frozenset({*_BROKERS_HEADERS, *PAST})
 _BROKERS_PREFIXES = ("x-first-death-", "x-last-death-")
-#: Where the broker's frames are small, no more of an error's text is kept, in characters.
+#: The longest error text where RabbitMQ's frames are small, in characters.
 _SHORT_ERROR = 200
 
 Connect = Callable[[], BlockingConnection]
@@ -65,13 +64,13 @@ Confirmed = Callable[[Destination], None]
 
 
 class _Copy(Struct, eq=False):
-    """A copy that is to be published.
+    """A copy to publish.
 
     Attributes:
-        confirmed: called with where the copy is safe.
+        confirmed: called with the destination once RabbitMQ has confirmed the copy.
         since: when it came, in the seconds of ``time.monotonic()``.
-        failures: how often the broker refused this copy, and not its queue.
-        not_before: when it may be tried again.
+        failures: how often RabbitMQ refused this copy itself.
+        not_before: the earliest time for a retry.
     """
 
     delivery: Delivery
@@ -83,14 +82,14 @@ class _Copy(Struct, eq=False):
 
 
 class Republisher:
-    """Publishes copies, and knows what it can't publish; never makes the caller wait.
+    """Publishes copies, and knows which ones wait; never makes the caller wait.
 
     Args:
         connect: opens a connection; raises :class:`Unavailable`.
         queue: the main queue's name.
-        is_current: whether a delivery can still be settled; if not, the broker hands it out again,
-            and a copy would double it.
-        most_waiting: so many copies wait for one queue that takes nothing.
+        is_current: whether a delivery can still be settled; if not, RabbitMQ redelivers it, and a
+            copy would be a duplicate.
+        most_waiting: the most copies that wait for one refusing queue.
     """
 
     def __init__(
@@ -107,39 +106,39 @@ class Republisher:
             metrics.held_copies.labels(name).set_function(partial(getattr, outbox, "held"))
 
     def put(self, delivery: Delivery, destination: Destination, confirmed: Confirmed) -> None:
-        """Have a copy published; from any thread.
+        """Queue a copy for publishing; from any thread.
 
         Args:
             delivery: the original.
-            destination: where its copy goes.
-            confirmed: called when a copy is safe, with where that is.
+            destination: of its copy.
+            confirmed: called with the final destination once RabbitMQ has confirmed the copy.
         """
         job = _Copy(delivery, destination, confirmed, time.monotonic())
         self._outboxes[destination.queue].put(job)
 
     @property
     def waiting(self) -> int:
-        """How many copies are not confirmed."""
+        """The number of unconfirmed copies."""
         return sum(outbox.waiting for outbox in self._outboxes.values())
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is on its way: all copies are confirmed, or held up."""
+        """Whether all copies are confirmed or held."""
         return self.waiting == self.held
 
     @property
     def bytes(self) -> int:
-        """The bytes of all copies that are not confirmed."""
+        """The bytes of all unconfirmed copies."""
         return sum(outbox.bytes for outbox in self._outboxes.values())
 
     @property
     def held(self) -> int:
-        """How many copies can't be put where they belong now."""
+        """The number of copies whose queue refuses them now."""
         return sum(outbox.held for outbox in self._outboxes.values())
 
     @property
     def troubles(self) -> list[str]:
-        """What holds copies up, or would: a sentence for all queues, or for each."""
+        """The reasons why copies wait, or would: a sentence for all queues, or for each."""
         if blocked := acceptance.refusal:
             held = self.held
             copies = f"; {held} {'copy waits' if held == 1 else 'copies wait'}" if held else ""
@@ -151,7 +150,7 @@ class Republisher:
         ]
 
     def relieve(self) -> None:
-        """Send elsewhere what waits for a queue that takes nothing, beyond its share."""
+        """Send copies beyond the share of a refusing queue to other queues."""
         self._tell_of_acceptance()
         stuck = {name: outbox for name, outbox in self._outboxes.items() if outbox.is_stuck}
         free = self._outboxes.keys() - stuck.keys() - {dead_letter_queue(self._main)}
@@ -159,7 +158,7 @@ class Republisher:
             outbox.ensure_thread()
             surplus = outbox.surplus(self._most_waiting) if free else []
             if surplus:
-                text = "%d copies go to other queues: %s: %s"
+                text = "%d copies for the queue %s go to other queues: %s"
                 logger.warning(text, len(surplus), name, outbox.trouble)
             for job in surplus:
                 ways = detours(job.destination, self._main)
@@ -167,11 +166,11 @@ class Republisher:
                 self.put(job.delivery, way, job.confirmed)
 
     def _tell_of_acceptance(self) -> None:
-        """Tell once when RabbitMQ begins to accept no messages from anybody, and of the end."""
+        """Log once when RabbitMQ stops accepting messages, and once when it accepts them again."""
         blocked, since = acceptance.refusal, self._blocked_since
         if blocked and since is None:
             self._blocked_since = time.monotonic()
-            logger.warning("%s; what fails is held, and stays in the main queue", blocked)
+            logger.warning("%s; failed notifications stay in the main queue", blocked)
         elif not blocked and since is not None:
             self._blocked_since = None
             seconds = time.monotonic() - since
@@ -182,8 +181,8 @@ class _Outbox:
     """The copies for one queue.
 
     Attributes:
-        failures: how often in a row the queue took nothing.
-        not_before: when it may be tried again.
+        failures: how often in a row the queue refused a copy.
+        not_before: the earliest time for a retry.
     """
 
     def __init__(
@@ -204,7 +203,7 @@ class _Outbox:
         self._channel: BlockingChannel | None = None
 
     def put(self, job: _Copy) -> None:
-        """Have a copy published after those that came before."""
+        """Queue a copy after the earlier ones."""
         with self._changed:
             self._waiting.append(job)
             self._changed.notify()
@@ -212,18 +211,18 @@ class _Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many copies are not confirmed."""
+        """The number of unconfirmed copies."""
         return len(self._waiting)
 
     @property
     def bytes(self) -> int:
-        """The bytes of all copies that are not confirmed."""
+        """The bytes of all unconfirmed copies."""
         with self._changed:
             return sum(len(job.delivery.body) for job in self._waiting)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the queue takes nothing now."""
+        """Whether the queue refuses copies now."""
         with self._changed:
             if acceptance.refusal or (self.failures and self._waiting):
                 return True
@@ -232,20 +231,20 @@ class _Outbox:
 
     @property
     def held(self) -> int:
-        """How many copies can't be put into the queue now."""
+        """The number of copies that the queue refuses now."""
         with self._changed:
             is_stuck = self.is_stuck
             return sum(is_stuck or job.failures > 0 for job in self._waiting)
 
     @property
     def trouble(self) -> str:
-        """Why the queue, or one of the copies, can't be served, where that is so."""
-        return acceptance.refusal or self._trouble or "it confirms nothing"
+        """The reason why copies wait, if any do."""
+        return acceptance.refusal or self._trouble or "RabbitMQ confirms no copy"
 
     def surplus(self, most: int) -> list[_Copy]:
-        """Give up what waits beyond a number, beyond the bytes, or for too long; the last first.
+        """Return copies beyond a number, beyond the bytes, or too old; the last first.
 
-        What was itself refused stays, because no other queue would take it.
+        A copy that RabbitMQ refused for itself stays, because no other queue would take it.
         """
         given_up: list[_Copy] = []
         too_old = time.monotonic() - _LONGEST_WAIT_SECONDS
@@ -259,7 +258,7 @@ class _Outbox:
         return given_up
 
     def ensure_thread(self) -> None:
-        """Start the thread if copies wait and there is none, which may fail for now."""
+        """Start the thread if copies wait and none runs; a failure is retried later."""
         with self._changed:
             if self._thread or not self._waiting:
                 return
@@ -278,10 +277,10 @@ class _Outbox:
         elif self._is_current(job.delivery):
             self._try(job)
         else:
-            self._done(job)  # the broker hands it out again
+            self._done(job)  # RabbitMQ redelivers the original
 
     def _next(self) -> _Copy | None:
-        """Return the next copy that may be tried, None after some time without one."""
+        """Return the next copy that is due, None after some time without one."""
         with self._changed:
             job = self._due()
             if job is None:
@@ -305,11 +304,11 @@ class _Outbox:
             self._failed(job if error.alone else self, str(error))
         except Blocked:
             self._disconnect()
-            self._failed(self, "it was not accepted", level=logging.DEBUG)  # which is told of once
+            self._failed(self, "it accepted no messages", level=logging.DEBUG)  # see the WARNING
         except Unavailable as error:
             self._disconnect()
             self._failed(self, str(error))
-        except Exception as error:  # whatever it is, it costs this copy a pause and no other
+        except Exception as error:  # a bug costs this copy a pause, and no other copy
             logger.exception("%s: a bug", job.delivery.identity.checkout_id)
             self._disconnect()
             self._failed(job, f"{type(error).__name__}: {error}")
@@ -320,14 +319,14 @@ class _Outbox:
     def _failed(
         self, one: "_Copy | _Outbox", trouble: str, *, level: int = logging.WARNING
     ) -> None:
-        """Have one copy, or all of this outbox, tried again after a pause that grows."""
+        """Schedule a retry of one copy, or of all in this outbox, after a growing pause."""
         pause = _PAUSES[min(one.failures, len(_PAUSES) - 1)]
         with self._changed:
             self._trouble = trouble
             self._at_work = None
             one.failures += 1
             one.not_before = time.monotonic() + pause
-        logger.log(level, "%s; trying again in %.0f s", trouble, pause)
+        logger.log(level, "%s; retrying in %.0f s", trouble, pause)
 
     def _done(self, job: _Copy) -> None:
         with self._changed:
@@ -346,7 +345,7 @@ class _Outbox:
         publish_to_queue(channel, self._queue, job.delivery.body, properties)
 
     def _channel_to_publish(self) -> BlockingChannel:
-        """Return the channel, on a new connection when there is none (any more)."""
+        """Return the channel, on a new connection when none is open."""
         if self._connection is None or not self._connection.is_open:
             self._disconnect()
             self._connection = self._connect()
@@ -364,7 +363,7 @@ class _Outbox:
                 if self._connection is not None:
                     self._connection.process_data_events(0)
         except Unavailable as error:
-            logger.debug("%s; connecting anew when there is something to publish", error)
+            logger.debug("%s; reconnecting for the next copy", error)
             self._disconnect()
 
     def _disconnect(self) -> None:
@@ -374,18 +373,18 @@ class _Outbox:
 
 
 def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> BasicProperties:
-    """Leave out of a copy's properties what does not fit into one frame of the broker.
+    """Reduce a copy's properties until they fit into one frame of RabbitMQ.
 
-    What tells one event from another stays.
+    The parts of the event id stay.
 
     Args:
         properties: of the copy.
-        most: so many bytes fit.
-        ours: the headers that are kept.
+        most: how many bytes fit.
+        ours: the headers to keep.
     """
     if sum(map(len, properties.encode())) <= most:
         return properties
-    logger.warning("a copy's other headers are left out: the broker's frames are too small")
+    logger.warning("RabbitMQ's frames are too small: a copy loses the publisher's headers")
     headers = dict(ours)
     if isinstance(text := headers.get(ERROR), str):
         headers[ERROR] = text[:_SHORT_ERROR]
@@ -399,11 +398,11 @@ def fitting(properties: BasicProperties, most: int, ours: Mapping[str, Any]) -> 
 
 
 def copied_properties(original: BasicProperties, headers: dict[str, Any]) -> BasicProperties:
-    """Return the properties of a copy: the original's, with our headers in the place of old ones.
+    """Return the properties of a copy: the original's, with our new headers.
 
-    Some can't be kept as they are, because the broker acts on them: an expiration would drop the
-    copy, a user id is refused from another user, some headers would route it elsewhere. Those a
-    reader may want are kept as ``x-cki-expiration`` and ``x-cki-user-id``.
+    RabbitMQ acts on some of them. It would drop a copy at its expiration, refuse another user's id,
+    and route a copy by some headers. The copy has the first two as ``x-cki-expiration`` and
+    ``x-cki-user-id``, and not the routing headers.
     """
     kept = {
         name: value

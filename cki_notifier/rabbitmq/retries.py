@@ -1,7 +1,7 @@
-"""What happens to a notification that failed: the one place that decides, from the error's class.
+"""Decides what happens to a failed notification, from the class of its error.
 
-Whatever has an outcome (sent or ignored) is acknowledged. What failed is delayed or dead-lettered,
-and acknowledged only once the broker confirmed its copy there. Source: the design's "Trying again".
+The daemon delays or dead-letters the notification, and acknowledges it once RabbitMQ has confirmed
+the copy.
 """
 
 from collections.abc import Mapping
@@ -21,33 +21,33 @@ HELD = "x-cki-held"
 FIRST_SEEN = "x-cki-first-seen"
 EXCHANGE = "x-cki-exchange"
 ROUTING_KEY = "x-cki-routing-key"
-#: The tries before the notification was put back from the dead letters, however often it was. What
-#: is done next is decided by those since then, ``ATTEMPTS``, as by a release that knows no others.
+#: The attempts before the last retry of the dead letter, all in all. ``ATTEMPTS`` counts those
+#: since then, and alone decides what happens next.
 TRIES_BEFORE = "x-cki-tries-before"
-#: What tells of the tries so far; a dead letter that is put back begins anew, without these.
+#: The history in the headers. A retried dead letter starts without it.
 PAST = (REASON, ERROR, ATTEMPTS, HELD, FIRST_SEEN)
 
-#: What begins so was put in by us, or by the broker when it dead-lettered or gave back a message.
+#: Prefixes of headers from us, or from RabbitMQ when it dead-lettered or requeued the message.
 _TELLING = ("x-cki-", "x-death", "x-first-death-", "x-delivery-count", "x-acquired-count")
-#: An object that still can't be read after these delays does not exist, in seconds.
+#: An object that is still unknown after these delays does not exist, in seconds.
 _NOT_FOUND_DELAYS = DELAYS[:4]
-#: What was only held back is tried again so soon, and at most so late, in seconds.
+#: The delays of a notification that was only held back, in seconds; the last one repeats.
 _HELD_DELAYS = DELAYS[:2]
-#: A header is no place for more of an error's text than this, in characters.
+#: The longest error text in a header, in characters.
 _LONGEST_ERROR = 1000
 #: A count above this is not ours, and AMQP could not carry the next one.
 _MOST_ATTEMPTS = 1_000_000
 
 
 class History(Struct, frozen=True):
-    """What a notification went through before.
+    """The history of a notification.
 
     Attributes:
-        attempts: how often it was tried and failed, or held back, since it came or was put back.
-        held: how many of these it was only held back, as by a service that is down.
-        before: how often before it was put back from the dead letters.
-        first_seen: when it was first received, in UTC.
-        exchange, routing_key: how it came the first time.
+        attempts: failed or held back, since its first delivery or its last retry as a dead letter.
+        held: how many of these were only held back, as by a service that is down.
+        before: attempts before its last retry as a dead letter.
+        first_seen: time of the first delivery, in UTC.
+        exchange, routing_key: of the first delivery.
     """
 
     attempts: int
@@ -59,18 +59,18 @@ class History(Struct, frozen=True):
 
     @property
     def tries(self) -> int:
-        """How often it was tried in all its life."""
+        """All attempts so far."""
         return self.before + self.attempts
 
 
 class Destination(Struct, frozen=True):
-    """Where a copy of a failed notification goes, and why.
+    """The queue for a copy of a failed notification, and the reason.
 
     Attributes:
-        queue: a delay queue or the dead-letter queue.
+        queue: a retry queue or the dead-letter queue.
         reason: a :class:`DeadLetterReason`, or a :class:`DelayReason`.
-        headers: to be added to the copy's own.
-        delay: the seconds after which it comes back; 0 when it is dead-lettered.
+        headers: to add to the copy's own.
+        delay: the seconds until it comes back; 0 for a dead letter.
     """
 
     queue: str
@@ -80,21 +80,21 @@ class Destination(Struct, frozen=True):
 
     @property
     def is_final(self) -> bool:
-        """Whether it is dead-lettered."""
+        """Whether it becomes a dead letter."""
         return not self.delay
 
     @property
     def outcome(self) -> str:
-        """What becomes of the notification, in a word."""
+        """The outcome of this attempt: ``dead-lettered`` or ``delayed``."""
         return "dead-lettered" if self.is_final else "delayed"
 
 
 def history_of(
     headers: Mapping[str, Any] | None, *, exchange: str, routing_key: str, now: datetime
 ) -> History:
-    """Read the history out of a delivery's headers; one that has none is new.
+    """Read the history from a delivery's headers; a delivery without any is new.
 
-    Headers that can't be ours, of a wrong type or out of range, count as missing.
+    Headers of a wrong type or out of range count as missing.
     """
     headers = headers or {}
     attempts, origin, key = (headers.get(name) for name in (ATTEMPTS, EXCHANGE, ROUTING_KEY))
@@ -109,25 +109,25 @@ def history_of(
 
 
 def may_be_repeat(headers: Mapping[str, Any] | None, *, redelivered: bool) -> bool:
-    """Tell whether a delivery may have been handled before.
+    """Return whether a delivery may be a repeat of an earlier one.
 
     Args:
-        headers: of the delivery. Those that we, or the broker, put in tell of an earlier one: it
-            comes from a delay queue, or was put back from the dead letters, by whatever means.
-        redelivered: whether the broker says that it has handed the delivery out before.
+        headers: of the delivery. Headers from us or from RabbitMQ are a sign: the notification
+            comes from a retry queue or from the dead letters, moved by any tool.
+        redelivered: RabbitMQ's flag.
     """
     return redelivered or any(name.startswith(_TELLING) for name in headers or ())
 
 
 def unburied(headers: Mapping[str, Any] | None, queue: str) -> Mapping[str, Any]:
-    """Return a delivery's headers, begun anew where somebody moved it from the dead letters.
+    """Return a delivery's headers, without the history if it was moved from the dead letters.
 
-    A shovel, say, which keeps all headers. The copies of ours that come back from the delay queues
-    have no reason, and died there last.
+    A shovel, for example, keeps all headers. A copy that comes back from a retry queue has no
+    reason, and its last death was there.
 
     Args:
         headers: of the delivery.
-        queue: the main queue's name, where RabbitMQ itself gives up what is handed out too often.
+        queue: the main queue's name; RabbitMQ itself dead-letters from it at the delivery limit.
     """
     headers = headers or {}
     died_in = last_death(headers).get("queue")
@@ -137,13 +137,13 @@ def unburied(headers: Mapping[str, Any] | None, queue: str) -> Mapping[str, Any]
 
 
 def tries_of(headers: Mapping[str, Any]) -> dict[str, int]:
-    """Return the header that keeps a dead letter's tries when it is put back; none without any."""
+    """Return the header that keeps the attempts of a retried dead letter; none without attempts."""
     tries = _count(headers.get(TRIES_BEFORE)) + _count(headers.get(ATTEMPTS))
     return {TRIES_BEFORE: min(tries, _MOST_ATTEMPTS)} if tries else {}
 
 
 def last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the broker says of the last time it dead-lettered the message itself."""
+    """Return RabbitMQ's entry for the last time that it dead-lettered the message."""
     deaths = headers.get("x-death")
     first = deaths[0] if isinstance(deaths, list) and deaths else None
     return first if isinstance(first, dict) else {}
@@ -152,14 +152,14 @@ def last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
 def destination_of(
     error: Exception, history: History, *, queue: str, retry_for: timedelta, now: datetime
 ) -> Destination:
-    """Decide where a notification goes that failed.
+    """Decide where a failed notification goes.
 
     Args:
-        error: why; one that is no NotifierError is a bug of ours, which a release may mend, so it
-            is treated as what can't be had now.
+        error: the failure. Any other than a NotifierError is a bug, which a new release may fix,
+            so the notification is retried as if a service were unavailable.
         history: before this failure.
         queue: the main queue's name.
-        retry_for: for how long it is tried again.
+        retry_for: the time for retries.
         now: in UTC.
     """
     is_held = isinstance(error, Unavailable) and error.held
@@ -183,12 +183,12 @@ def destination_of(
 
 
 def detours(destination: Destination, queue: str) -> list[Destination]:
-    """Return where a copy can wait instead when its queue does not take it, the best first.
+    """Return the retry queues for a copy that its own queue refuses, the best first.
 
-    From a delay queue it comes back and is decided about again, so that nothing is lost by that.
+    The notification comes back from there for a new decision, so nothing is lost.
 
     Args:
-        destination: whose queue does not take it.
+        destination: with the queue that refuses the copy.
         queue: the main queue's name.
     """
     attempts = destination.headers[ATTEMPTS]
@@ -205,7 +205,7 @@ def detours(destination: Destination, queue: str) -> list[Destination]:
 def _reason(
     error: Exception, failures: int, *, time_is_over: bool
 ) -> DeadLetterReason | DelayReason:
-    """Return why it is dead-lettered, or why it is tried again."""
+    """Return the reason of the dead letter, or of the delay."""
     if isinstance(error, Invalid):
         return error.reason
     if isinstance(error, NotFound):
@@ -230,5 +230,5 @@ def _time(value: Any) -> datetime | None:
 
 
 def _encodable(text: str) -> str:
-    """Replace what UTF-8, and so a header, can't hold: lone surrogates."""
+    """Replace lone surrogates, which UTF-8 and so a header can't hold."""
     return text.encode(errors="replace").decode()

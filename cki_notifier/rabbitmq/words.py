@@ -1,4 +1,4 @@
-"""Words to the daemons: bodies in the main queue that no daemon takes for a notification."""
+"""Command words for the daemons: bodies in the main queue that are no notifications."""
 
 from collections.abc import Iterable
 
@@ -10,20 +10,20 @@ from cki_notifier.rabbitmq.connection import (
     translated,
 )
 
-#: A broker that is short of memory or disk takes no word; so long we wait for it, in seconds.
+#: How long to wait while RabbitMQ accepts no messages, in seconds.
 _BLOCKED_SECONDS = 1.0
 
 
 def tell_daemons(config: RabbitMQConfig, words: Iterable[bytes], purpose: str) -> None:
-    """Put words into the main queue, by a connection of their own; whichever daemon gets it hears.
+    """Put words into the main queue on a connection of their own; any one daemon gets each.
 
     Args:
-        config: which queue, and where.
-        words: the bodies; the next one is asked for when the one before is there.
-        purpose: of the connection, as the broker shows it.
+        config: the queue and its RabbitMQ.
+        words: the bodies; each is requested after RabbitMQ confirmed the one before.
+        purpose: of the connection, as RabbitMQ shows it.
 
     Raises:
-        Unavailable: the last one that was asked for may not be there.
+        Unavailable: the last requested word may be missing.
     """
     with connected(config, purpose, blocked_seconds=_BLOCKED_SECONDS) as connection:
         with translated():

@@ -1,4 +1,4 @@
-"""Which notification is announced, and at which stage: the tables of filters and routes.
+"""Decides which notification leads to a message, and of which stage: filters and routes.
 
-Pure decisions about what was loaded. Nothing is loaded in here, and no message is built.
+Pure decisions about loaded documents. Nothing in here loads documents or builds messages.
 """

@@ -1,4 +1,4 @@
-"""Why a checkout was announced or not, rule by rule, for the person or the program that asks."""
+"""Explains a decision rule by rule, for people and programs."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from cki_notifier.notification.reasons import IgnoreReason
 
 
 class Step(Struct, frozen=True, gc=False):
-    """A rule that was applied: what it saw, and whether it was the last one."""
+    """An applied rule: what it saw, and whether it stopped the notification."""
 
     rule: str
     saw: str
@@ -17,19 +17,19 @@ class Step(Struct, frozen=True, gc=False):
 
 
 class Trail:
-    """Collects the steps of one decision; the daemon's own collects nothing and costs nothing."""
+    """Collects the steps of one decision, or nothing where nobody wants them."""
 
     def __init__(self, *, wanted: bool = True) -> None:
         self.wanted = wanted
         self.steps: list[Step] = []
 
     def note(self, rule: str, saw: str, *, stops: bool = False) -> None:
-        """Add a step, when somebody wants to see it."""
+        """Add a step, if the trail is wanted."""
         if self.wanted:
             self.steps.append(Step(rule, saw, "stop" if stops else "pass"))
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return a row for each rule in order; those that were not reached share the last one."""
+        """Return a row for each rule in order, and a last one for all that were not reached."""
         rows: list[tuple[str, str, str]] = [
             (step.result, step.rule, step.saw) for step in self.steps
         ]
@@ -40,11 +40,11 @@ class Trail:
 
     @property
     def has_stopped(self) -> bool:
-        """Whether a rule was the last one."""
+        """Whether a rule stopped the notification."""
         return bool(self.steps) and self.steps[-1].result == "stop"
 
     def missing(self) -> list[IgnoreReason]:
-        """Return the rules that no step is about."""
+        """Return the rules without a step."""
         seen = {step.rule for step in self.steps}
         return [reason for reason in IgnoreReason if reason not in seen]
 
@@ -57,17 +57,17 @@ class ExplainedReason(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """All there is to say of one decision, as it is shown to programs; it grows only by additions.
+    """One decision for programs, as JSON. Fields are only ever added.
 
     Attributes:
-        checkout_id: as it was asked for; ``""``, as the status, where a body tells none.
-        outcome: what a daemon would do: ``sent`` to Kafka, ``ignored``, or ``failed``: not decided.
-        reason: why it is ignored, or why it can never be sent.
+        checkout_id, status: as given; ``""`` if a body has none.
+        outcome: what a daemon would do: ``sent`` to Kafka, ``ignored``, or ``failed``: undecided.
+        reason: of an ignored notification, or one that can never lead to a message.
         stage: of the message.
-        steps: the rules that were applied, in their order.
-        not_looked_at: the rules that were not reached, because one before ignored it or it failed.
-        message: what would be sent.
-        error: what failed.
+        steps: the applied rules in order.
+        not_looked_at: the rules that were not reached.
+        message: as it would be sent.
+        error: the cause of a failure.
     """
 
     checkout_id: str
@@ -81,5 +81,5 @@ class Explanation(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-#: For those who want no explanation.
+#: For decisions without an explanation.
 SILENT = Trail(wanted=False)

@@ -1,4 +1,4 @@
-"""Whether a notification is ignored: the filters, in the design's order, cheap ones first."""
+"""The filters, in the design's order: cheap ones first."""
 
 from cki_notifier.checkout.documents import Checkout, testable_builds
 from cki_notifier.checkout.links import own_pipeline_id
@@ -10,7 +10,7 @@ from cki_notifier.rules.rule import Rule
 ORIGIN = "redhat"
 _STATUSES = frozenset(Status)
 
-#: What needs nothing loaded. ``outcome-unchanged`` belongs to a route, but is as cheap as these.
+#: Filters that need no documents. ``outcome-unchanged`` belongs to a route, but is as cheap.
 BEFORE_LOADING: tuple[Rule[Notification], ...] = (
     Rule(
         IgnoreReason.OBJECT_TYPE,
@@ -43,12 +43,12 @@ BEFORE_LOADING: tuple[Rule[Notification], ...] = (
         lambda it: (
             f"notification's misc.checkout_outcome_changed {_said(it.outcome_changed)}"
             if it.status == Status.ISSUEOCCURRENCES_CHANGED
-            else f"does not concern {it.status}"
+            else f"does not apply to {it.status}"
         ),
     ),
 )
 
-#: The same again on the checkout as loaded, for a notification whose object is thin or missing.
+#: The same on the loaded checkout, for a notification with few fields.
 ON_CHECKOUT: tuple[Rule[Checkout], ...] = (
     Rule(
         IgnoreReason.RETRIGGERED,
@@ -82,8 +82,8 @@ ON_BUILDS: tuple[Rule[Loaded], ...] = (
 def is_superseded(loaded: Loaded, merge_request: MergeRequest) -> bool:
     """Tell whether the merge request's newest pipeline is neither ours nor upstream of ours.
 
-    Pipelines are compared by their ids. Where either side is unknown, or what is downstream is
-    refused, nothing is superseded.
+    Compares pipelines by their ids. If one side is unknown, or GitLab refuses to list downstream
+    pipelines, the checkout is not superseded.
     """
     own, head = own_pipeline_id(loaded.checkout), merge_request.head_pipeline_id
     downstream = merge_request.downstream_pipeline_ids
@@ -115,7 +115,7 @@ def _pipelines_seen(loaded: Loaded, merge_request: MergeRequest | None) -> str:
         return "no merge request"
     ids = merge_request.downstream_pipeline_ids
     known = ", ".join(map(str, sorted(ids or ()))) or "none known"
-    downstream = "unknown, as it is refused" if ids is None else known
+    downstream = "unknown, GitLab refuses" if ids is None else known
     return (
         f"checkout's pipeline {own_pipeline_id(loaded.checkout) or 'unknown'}, head pipeline "
         f"{merge_request.head_pipeline_id or 'unknown'}, downstream of it {downstream}"

@@ -1,4 +1,4 @@
-"""Which message a notification leads to, if any: the routes of the design."""
+"""The routes of the design: the stage of a notification's message, if any."""
 
 from cki_notifier.checkout.documents import Checkout
 from cki_notifier.notification.models import Loaded, Notification, Stage, Status
@@ -38,16 +38,16 @@ _OF_ISSUEOCCURRENCES: tuple[Rule[Loaded], ...] = (
 
 
 def stage_by_status(status: str) -> Stage | None:
-    """Return the stage the status alone tells, None for ``unknown``.
+    """Return the stage of a status, None for ``unknown``.
 
-    The warehouse may emit a status before it stores the flags that belong to it: the status is
-    trusted, and no flag is waited for.
+    DataWarehouse may send a status before it stores the checkout's flags for it, so no flag is
+    needed.
     """
     return _BY_STATUS.get(Status(status))
 
 
 def stage_by_flags(checkout: Checkout) -> Stage | None:
-    """Return the stage the loaded checkout's flags tell, None when it reached none."""
+    """Return the stage by the checkout's flags, None if it reached none."""
     if _is_ready(checkout):
         return Stage.POST_TEST
     if _has_builds(checkout):
@@ -61,10 +61,10 @@ def route(
     """Return the message's stage, or why there is none.
 
     Args:
-        notification: passed all filters.
+        notification: one that passed all filters.
         loaded: the checkout with its builds; complete for a post-test message.
-        stage: as :func:`stage_by_status` or :func:`stage_by_flags` told before loading.
-        trail: where the rules' explanations go.
+        stage: from :func:`stage_by_status` or :func:`stage_by_flags`.
+        trail: collects the rules' explanations.
     """
     reason = None
     if notification.status == Status.UNKNOWN:

@@ -1,4 +1,4 @@
-"""What a rule is: a reason to ignore, when it applies, and how a person is told what it saw."""
+"""A rule: a reason to ignore a notification, its condition, and an explanation."""
 
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
@@ -18,7 +18,7 @@ class Rule(NamedTuple, Generic[Facts]):
 
 
 def first_match(rules: Iterable[Rule[Facts]], facts: Facts, trail: Trail) -> IgnoreReason | None:
-    """Return the reason of the first rule that applies, None when none does."""
+    """Return the reason of the first rule that applies, None for none."""
     for rule in rules:
         applies = rule.applies(facts)
         if trail.wanted:

@@ -1,5 +1,4 @@
-"""The services that facts come from: DataWarehouse, GitLab, Jira.
+"""Clients of DataWarehouse, GitLab and Jira.
 
-In here alone is an endpoint known. What an answer says becomes a value of ours; what follows from
-it is decided in ``rules/``.
+Only this room knows their endpoints. It turns answers into values; ``rules/`` decides about them.
 """

@@ -1,6 +1,6 @@
-"""DataWarehouse's REST API, and nothing else knows its endpoints.
+"""DataWarehouse's REST API, the only module that knows its endpoints.
 
-Source: the warehouse is a Django REST Framework service; ``{id}`` is a KCIDB id or an iid.
+Source: DataWarehouse is a Django REST Framework service; ``{id}`` is a KCIDB id or an iid.
 """
 
 import re
@@ -39,35 +39,35 @@ _BUILDS_PATH = "/api/1/kcidb/checkouts/{}/builds?limit=100"
 _EVERYTHING_PATH = "/api/1/kcidb/checkouts/{}/all"
 _CHECKOUTS_PATH = "/api/1/kcidb/checkouts?limit=30"
 _CHECKOUT, _BUILD_PAGE = whole(Checkout, "checkout"), whole(BuildPage, "checkout")
-#: So many pages of the list of all checkouts are looked through, the newest first.
+#: Pages of the list of all checkouts that a search reads, the newest first.
 _RECENT_PAGES = 20
-#: Of the documents that reach tens of megabytes: so many bytes and objects.
+#: Limits of the largest documents: bytes and objects.
 _LARGEST_BYTES, _MOST_OBJECTS = 64 * 1024 * 1024, 500_000
 #: Checkouts of a list are decoded one by one, so that the objects of a page don't add up.
 _CHECKOUT_PAGE = replace(
     whole(CheckoutPage), most_bytes=_LARGEST_BYTES, most_objects=_LARGEST_BYTES
 )
-#: The same list over a span of time: so many pages at the most, which are a million checkouts.
+#: The same list over a span of time, of at most this many pages: a million checkouts.
 _LIST_PATH = "/api/1/kcidb/checkouts?limit=100"
 _MOST_LIST_PAGES = 10_000
-#: The newest come first, by our choice. Should they be a little out of order, as many pages in a
-#: row that are older than the span tell its beginning.
+#: The newest come first. This many pages in a row that are older than the span end the search,
+#: because checkouts may be a little out of order.
 _OLD_PAGES = 3
-#: No warehouse has so many checkouts.
+#: A larger number of checkouts is not plausible.
 _MANY = 10**12
 #: No checkout has more builds.
 _MOST_BUILDS = 20_000
 _IID = re.compile("[0-9]{1,18}")
-#: Answered with little, and to a good token alone.
+#: A small answer, for a valid token only.
 PROBE = "/api/1/kcidb/checkouts?limit=1"
 
 
 class Unreadable(Struct, frozen=True):
-    """A checkout of the list that can't be read.
+    """An unreadable checkout of the list.
 
     Attributes:
-        checkout_id: as far as that can be told, else ``""``.
-        error: why not.
+        checkout_id: ``""`` if unreadable, too.
+        error: the cause.
     """
 
     checkout_id: str
@@ -88,7 +88,7 @@ class DataWarehouse:
         return Loaded(checkout=_expected(checkout, checkout_id))
 
     def checkout_with_builds(self, checkout_id: str, deadline: Deadline) -> Loaded:
-        """Read a checkout and its builds, side by side; errors as :meth:`HTTP.get`."""
+        """Read a checkout and its builds in parallel; errors as :meth:`HTTP.get`."""
         first = self._first_builds(checkout_id, deadline)
         loaded = self.checkout(checkout_id, deadline)
         return replace(loaded, builds=self._all_builds(checkout_id, first, deadline))
@@ -98,7 +98,7 @@ class DataWarehouse:
         return self._all_builds(checkout_id, self._first_builds(checkout_id, deadline), deadline)
 
     def everything(self, checkout_id: str, deadline: Deadline) -> Loaded:
-        """Read the one document with all of a checkout; errors as :meth:`HTTP.get`."""
+        """Read the document with everything of a checkout; errors as :meth:`HTTP.get`."""
         path = _EVERYTHING_PATH.format(_encoded(checkout_id))
         reading = Reading(
             Everything,
@@ -110,9 +110,9 @@ class DataWarehouse:
         return self._http.get(self._server, path, reading, deadline, checkout_id).result()
 
     def recent_checkouts(self, deadline: Deadline) -> Iterator[Checkout]:
-        """Yield the newest checkouts, page by page, as many as are looked through.
+        """Yield the newest checkouts, page by page, up to the search limit.
 
-        One that can't be read is passed over. Errors as :meth:`HTTP.get`.
+        Skips unreadable checkouts. Errors as :meth:`HTTP.get`.
         """
         first = self._http.get(self._server, _CHECKOUTS_PATH, _CHECKOUT_PAGE, deadline)
         for page in islice(self._pages(first, _CHECKOUT_PAGE, deadline), _RECENT_PAGES):
@@ -128,20 +128,19 @@ class DataWarehouse:
         deadline: Deadline,
         progress: Callable[[int, int], object] = lambda _seen, _total: None,
     ) -> Iterator[Checkout | Unreadable]:
-        """Yield the checkouts that began in a span of time, each once; one without a time is one.
+        """Yield the checkouts that began in a span of time, each once.
 
-        The list is read page by page, the newest first, up to several pages in a row that are
-        older; those in which a checkout without a time stands are read up to there as well. In a
-        list that goes on to newer ones, as one with the oldest first does, no page counts as older.
-        While it is read, new checkouts may push those behind them to the next page. Errors as
-        :meth:`HTTP.get`.
+        Checkouts without a time count as in the span. Reads the list page by page, the newest
+        first, until several pages in a row are older than the span. If the list goes on to newer
+        checkouts, no page counts as older. New checkouts may push others to the next page
+        meanwhile. Errors as :meth:`HTTP.get`.
 
         Args:
-            since: when the span begins, with a zone.
-            until: when it is over, with a zone.
+            since: the start of the span, with a zone.
+            until: its end, with a zone.
             deadline: for all pages together.
-            progress: told after each page how many checkouts of the list were looked at, and of
-                how many there are, those from before the span among them; 0 where that is unknown.
+            progress: called after each page with the number of checkouts read, and the number of
+                checkouts in the whole list, 0 if unknown.
         """
         seen, looked_at, total, old, before = Digests(), 0, 0, 0, datetime.max.replace(tzinfo=UTC)
         first = self._http.get(self._server, _LIST_PATH, _CHECKOUT_PAGE, deadline)
@@ -187,7 +186,7 @@ class DataWarehouse:
         about: str = "",
         most: int = MOST_PAGES,
     ) -> Iterator[P]:
-        """Follow the pages, by the query of ``next`` alone: its host may be a proxy's inner one."""
+        """Follow the pages by the query of ``next``: its host may be internal to a proxy."""
         page = first.result()
         path = first.path.partition("?")[0]
         seen = {""}
@@ -209,7 +208,7 @@ def _endless(first: Pending[Any]) -> Unavailable:
 
 
 def server_of(config: DataWarehouseConfig) -> Server:
-    """Return the warehouse as the HTTP edge knows it."""
+    """Return DataWarehouse as a server of the HTTP client."""
     return Server(
         name="datawarehouse",
         url=config.url,
@@ -219,7 +218,7 @@ def server_of(config: DataWarehouseConfig) -> Server:
 
 
 def _time(document: Raw) -> datetime | None:
-    """Return the time that a field tells (ISO 8601), in UTC if it names no zone; None for none."""
+    """Return the time of a field (ISO 8601), in UTC without a zone; None for none."""
     try:
         at = datetime.fromisoformat(decoded(document, str) or "")
     except ValueError:
@@ -228,13 +227,13 @@ def _time(document: Raw) -> datetime | None:
 
 
 def _count(page: CheckoutPage) -> int:
-    """Return how many checkouts there are, 0 where the page tells nothing sensible."""
+    """Return the number of all checkouts, 0 for an implausible one."""
     count = decoded(page.count, int) or 0
     return count if 0 < count < _MANY else 0
 
 
 def _checkout(document: Raw, listed: Listed) -> Checkout | Unreadable:
-    """Decode a checkout of the list, or tell why that can't be done."""
+    """Decode a checkout of the list."""
     try:
         if bytes(document).count(b"{") > _MOST_OBJECTS:
             return Unreadable(
@@ -246,22 +245,22 @@ def _checkout(document: Raw, listed: Listed) -> Checkout | Unreadable:
 
 
 def _name(checkout: Checkout | Unreadable, document: Raw) -> str:
-    """Return what tells a checkout from others: its id, or all of it where it has none."""
+    """Return the id of a checkout, or its whole document without one."""
     if isinstance(checkout, Checkout):
         return checkout.id
     return checkout.checkout_id or bytes(document).decode(errors="replace")
 
 
 def _encoded(checkout_id: str) -> str:
-    """Percent-encode an id as one segment of a path, even one that is made of dots."""
+    """Percent-encode an id as one segment of a path, even an id of dots."""
     return quote(checkout_id, safe="") if checkout_id.strip(".") else "%2E" * len(checkout_id)
 
 
 def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
-    """Make sure that the warehouse answered for the checkout that was asked for.
+    """Return the checkout, if it is the requested one.
 
     Raises:
-        InvalidDocument: it answered for another one.
+        InvalidDocument: it is another one.
     """
     iid = checkout.misc.iid if checkout.misc else None
     asked_by_iid = _IID.fullmatch(checkout_id) and iid in {None, int(checkout_id)}
@@ -275,10 +274,10 @@ def _expected(checkout: Checkout, checkout_id: str) -> Checkout:
 def _loaded(
     checkout_id: str, path: str, document: Everything, _headers: Mapping[str, str]
 ) -> Loaded:
-    """Take what we want of everything: tests, their results and occurrences end in one word.
+    """Return the checkout, its builds, and the overall status of its tests.
 
     Raises:
-        InvalidDocument: it has no checkout, or another one.
+        InvalidDocument: the document has no checkout, or another one.
     """
     if not document.checkouts:
         raise InvalidDocument(f"datawarehouse: the answer to GET {path} has no `checkouts[0]`")

@@ -1,4 +1,4 @@
-"""GitLab's REST API (v4) at the host of a merge request, and nothing else knows its endpoints."""
+"""GitLab's REST API (v4), the only module that knows its endpoints."""
 
 import logging
 import re
@@ -25,27 +25,27 @@ T = TypeVar("T")
 
 _MERGE_REQUEST_PATH = "/api/v4/projects/{}/merge_requests/{}"
 _PIPELINE_PATH = "/api/v4/projects/{}/pipelines/{}"
-#: What a list of trigger jobs is called: until GitLab takes the first away, and since 19.2.
+#: Names of the list of trigger jobs: the older one, and the one since GitLab 19.2.
 _TRIGGERS = ("bridges", "trigger_jobs")
-#: What is downstream is looked for so deep: a pipeline of a merge request's fork may trigger that
-#: of the build's own project, and that one the build's. So many pipelines are asked about.
+#: Limits of the search for downstream pipelines: levels, and pipelines. Two levels, because a
+#: fork's pipeline may trigger one of the project, which triggers that of the build.
 _LEVELS, _MOST_PIPELINES = 2, 50
-#: Of so many hosts it is remembered what they call the list, and of so many checkouts which host
-#: they need. With more all are forgotten: who is asked next is remembered again.
+#: Limit of remembered hosts (their name of the list) and checkouts (their host). Beyond it, all are
+#: forgotten.
 _MOST_REMEMBERED = 10_000
-#: Who has the token, and the token itself.
+#: The token's user, and the token itself.
 PROBE, TOKEN = "/api/v4/user", "/api/v4/personal_access_tokens/self"
-#: The pages of a list are numbered; GitLab gives up to so many entries each.
+#: GitLab's limit of entries on a page.
 _PER_PAGE = 100
-#: None of the documents is waited for longer, in seconds: they are small.
+#: The timeout of a request, in seconds. The documents are small.
 _REQUEST_SECONDS = 30.0
-#: One link of the header. Whatever a server sends, no part of it is looked at twice.
+#: One link of the header. The pattern reads no part of it twice.
 _LINK = re.compile(r"<([^<>]*+)>\s*+;([^,<]*+)")
 _IS_NEXT = re.compile(r'\brel="?next\b')
 
 
 class Pipeline(Document, frozen=True):
-    """A pipeline as other documents refer to it."""
+    """A pipeline in other documents."""
 
     id: int
     web_url: str | None = None
@@ -57,12 +57,12 @@ class Bridge(Document, frozen=True):
     downstream_pipeline: Pipeline | None = None
 
 
-#: GitLab's own labels have up to 255 characters, and nobody gives a merge request hundreds.
+#: GitLab's labels have up to 255 characters, and real merge requests have few of them.
 _Labels = Annotated[tuple[Annotated[str, Meta(max_length=1_000)], ...], Meta(max_length=1_000)]
 
 
 class MergeRequestDocument(Document, frozen=True):
-    """A merge request, as GitLab tells of it."""
+    """A merge request in GitLab."""
 
     state: Annotated[str, Meta(max_length=100)]
     draft: bool | None = None
@@ -71,7 +71,7 @@ class MergeRequestDocument(Document, frozen=True):
     head_pipeline: Pipeline | None = None
 
 
-#: What a page of bridges says: the triggered pipelines, and the query of the next page.
+#: Of a page of trigger jobs: the triggered pipelines, and the query of the next page.
 _BridgePage = tuple[tuple[Pipeline, ...], str | None]
 
 
@@ -79,7 +79,7 @@ class GitLab:
     """Reads merge requests and the pipelines that belong to them.
 
     Args:
-        http: our HTTP edge.
+        http: the client.
         tokens: by host.
     """
 
@@ -88,31 +88,31 @@ class GitLab:
         self._tokens = tokens
         #: By checkout.
         self._needed: dict[str, ProjectLink] = {}
-        #: By origin, where it is not the usual name.
+        #: By origin, if it is not the usual name.
         self._triggers: dict[str, str] = {}
 
     def check(self, checkout_id: str) -> None:
-        """Raise at once where a checkout's merge request is known to be out of reach now.
+        """Check that a checkout can wait for the host of its merge request, if known.
 
         Raises:
-            Unavailable: its host is down, and enough checkouts wait for it already.
+            Unavailable: the host is down, and enough checkouts wait for it.
         """
         link = self._needed.get(checkout_id)
         if link and self._http.is_full(link.origin):
-            text = f"{link.host} is out of reach, and enough wait for it"
+            text = f"{link.host} is down, and enough notifications wait for it"
             raise Unavailable("gitlab", text, held=True)
 
     def place(self, checkout_id: str, url: str, deadline: Deadline) -> AbstractContextManager[None]:
-        """Have a place before the host of a merge request, for all that is asked of it.
+        """Hold a place at the host of a merge request, for all requests about it.
 
         Raises:
-            Unavailable: the host gets nobody ready, and enough checkouts wait for it already.
+            Unavailable: the host is stuck, and enough checkouts wait for it.
             Interrupted: the process is stopping.
         """
         try:
             link = self._link(url)
         except ValueError:
-            return nullcontext()  # as whoever asks for the merge request finds out
+            return nullcontext()  # merge_request() raises for it
         _remember(self._needed, checkout_id, link)
         return self._http.place(server_of(link.origin, link.host, None), deadline)
 
@@ -122,12 +122,12 @@ class GitLab:
         """Read a merge request and its head pipeline; errors as :meth:`HTTP.get`.
 
         Args:
-            url: as the warehouse gave it.
-            field: where the warehouse gave it, for the error.
+            url: from DataWarehouse.
+            field: DataWarehouse's field with the address, for the error.
             deadline: for all tries together.
 
         Raises:
-            InvalidDocument: besides, when the address is none of a merge request.
+            InvalidDocument: also if the address is not that of a merge request.
         """
         try:
             link = self._link(url)
@@ -147,18 +147,18 @@ class GitLab:
     ) -> frozenset[int] | None:
         """Return the ids of the pipelines downstream of a merge request's head pipeline.
 
-        They are asked of the project each pipeline lives in, as its address says: for a merge
-        request from a fork that is the fork. Errors as :meth:`HTTP.get`, but what is refused, or
-        can't be used, is unknown: this serves one decision, which a message can do without.
+        Reads each pipeline from the project in its address, such as a fork. Errors as
+        :meth:`HTTP.get`, except refusals and invalid documents: these give None, because the
+        message does not depend on them.
 
         Args:
-            url: the merge request's, a valid one; its server is asked, and no other.
+            url: the valid address of the merge request. Only its server is asked.
             head: the merge request's head pipeline.
-            wanted: nothing more is asked for once this id was found.
+            wanted: the search ends when it finds this id.
             deadline: for all tries together.
 
         Returns:
-            Those found by then; None when what is downstream is unknown.
+            The ids found so far; None if unknown.
         """
         found: set[int] = set()
         try:
@@ -167,8 +167,10 @@ class GitLab:
                 if wanted in found:
                     break
         except (NotFound, Refused, InvalidDocument) as error:
-            text = "%s; what is downstream of the merge request's pipeline %d is unknown, so the "
-            text += "checkout of pipeline %d is not held to be superseded"
+            text = (
+                "%s; the pipelines downstream of the merge request's pipeline %d are unknown, so "
+            )
+            text += "the checkout of pipeline %d counts as not superseded"
             logger.warning(text, error, head.id, wanted)
             return None
         return frozenset(found)
@@ -179,7 +181,7 @@ class GitLab:
         """Yield the pipelines downstream of one, level by level, a page at a time.
 
         Raises:
-            Refused: besides, when there are too many, or one is at another host.
+            Refused: also for too many pipelines, or one at another host.
         """
         pages = pipelines_seen = 0
         home = pipeline_link(head.web_url)
@@ -194,18 +196,21 @@ class GitLab:
                     yield pipelines
                     pages, pipelines_seen = pages + 1, pipelines_seen + len(pipelines)
                     if pages == MOST_PAGES or pipelines_seen > MOST_PAGES * _PER_PAGE:
-                        raise Refused("gitlab", f"the pages of what {head.id} triggered never end")
+                        raise Refused("gitlab", f"the list of pipelines below {head.id} never ends")
                     below |= {it.id: it for it in pipelines if it.id not in seen}
             if depth < _LEVELS:
                 if len(below) > _MOST_PIPELINES:
-                    raise Refused("gitlab", f"{head.id} triggered {len(below)} pipelines")
+                    raise Refused(
+                        "gitlab",
+                        f"pipeline {head.id} triggered {len(below)} pipelines, too many to check",
+                    )
                 level = {it.id: self._project(it, hosts) for it in below.values()}
 
     def _project(self, pipeline: Pipeline, hosts: set[str]) -> str:
         """Return the path of a pipeline's project."""
         link = pipeline_link(pipeline.web_url)
         if link is None or link.host not in hosts:
-            raise Refused("gitlab", f"pipeline {pipeline.id} is at no address of its own GitLab")
+            raise Refused("gitlab", f"pipeline {pipeline.id} has an address on another host")
         return self._based(link).project
 
     def _triggered(
@@ -214,7 +219,7 @@ class GitLab:
         """Yield the pipelines that one triggered, a page at a time.
 
         Args:
-            link: whose server is asked.
+            link: at the server to ask.
             pipeline: its project and its id.
             about: see :meth:`HTTP.get`.
             deadline: for all tries together.
@@ -244,13 +249,13 @@ class GitLab:
             yield pipelines
 
     def _link(self, url: str) -> ProjectLink:
-        """Take a merge request's address apart, as :func:`merge_request_link` does."""
+        """Parse a merge request's address, as :func:`merge_request_link` does."""
         return self._based(merge_request_link(url))
 
     def _based(self, link: ProjectLink) -> ProjectLink:
-        """Return a link to a GitLab under a path as one to a host with that path.
+        """Return a link with the path of its GitLab as part of the host.
 
-        No address tells such a path from a group's: GITLAB_TOKENS does.
+        Only GITLAB_TOKENS tells such a path from a group's.
         """
         whole = f"{link.host}/{link.project}"
         keys = (it for it in self._tokens if "/" in it and whole.startswith(f"{it}/"))
@@ -262,20 +267,20 @@ class GitLab:
         return ProjectLink(origin, base, whole.removeprefix(f"{base}/"), link.number)
 
     def _server(self, link: ProjectLink) -> Server:
-        """Return the server of a link, with the token that is meant for it.
+        """Return the server of a link, with its token.
 
-        A host without a port in GITLAB_TOKENS stands for https: else a document that says http
-        would have the token sent in plain text. With a port it is as the address says.
+        A host without a port in GITLAB_TOKENS means https: a document with an http address must not
+        make us send the token in plain text. With a port, the address decides.
         """
         token = self._tokens.get(link.host)
         if token is not None and link.origin.startswith("http://") and not link.has_port:
-            logger.warning("gitlab: no token is sent to %s, only over https", link.origin)
+            logger.warning("gitlab: %s gets no token, because it does not use https", link.origin)
             token = None
         return server_of(link.origin, link.host, token)
 
 
 def server_of(origin: str, host: str, token: Secret | None) -> Server:
-    """Return a GitLab as the HTTP edge knows it; without a token it is read anonymously."""
+    """Return a GitLab as a server of the HTTP client, anonymous without a token."""
     headers = ["Accept: application/json"]
     if token is not None:
         headers.append(f"PRIVATE-TOKEN: {token.reveal()}")
@@ -297,8 +302,8 @@ def _remember(kept: dict[str, T], key: str, value: T) -> None:
 def _next_query(headers: Mapping[str, str]) -> str | None:
     """Return the query of a list's next page, None after the last one.
 
-    Source: GitLab's documentation of offset-based pagination, by which the ``link`` header is to
-    be preferred to ``x-next-page``.
+    Source: GitLab's documentation of offset-based pagination, which prefers the ``link`` header to
+    ``x-next-page``.
     """
     for address, parameters in _LINK.findall(headers.get("link", "")):
         if _IS_NEXT.search(parameters):
@@ -315,7 +320,7 @@ def _bridge_page(bridges: tuple[Bridge, ...], headers: Mapping[str, str]) -> _Br
 def _merge_request(
     url: str, document: MergeRequestDocument, _headers: Mapping[str, str]
 ) -> tuple[MergeRequest, Pipeline | None]:
-    """Take what is wanted of a merge request; its description is not kept."""
+    """Return the wanted fields of a merge request, without its description."""
     head, links = document.head_pipeline, trailers(document.description)
     merge_request = MergeRequest(
         url=url,

@@ -1,25 +1,20 @@
-"""Our one HTTP edge: documents by GET, decoded, with one deadline, one map of errors, few retries.
+"""HTTP client for documents: GET and decode, with a deadline, a map of errors and few retries.
 
-What a response means:
+- 200 with the expected JSON: the document.
+- 200 with wrong fields: :class:`InvalidDocument`, which names the field.
+- 200 with anything else, such as a login page or half an answer: :class:`Unavailable`.
+- 404 with a JSON object: :class:`NotFound`. Without one, it is a proxy's: :class:`Unavailable`.
+- 401, 403: :class:`Unavailable`, as an ERROR that names the token's variable.
+- 429, 5xx, no response: :class:`Unavailable`, after a few immediate retries.
+- An answer beyond a size limit: :class:`Unavailable`, without a retry.
+- A redirect to the same server: followed, a few times.
+- A redirect to another server, and anything else: :class:`Unavailable`.
 
-======================================  ==========================================================
-200 with the JSON that is expected      the document
-200 with anything else                  :class:`Unavailable`: a login page, half an answer, garbage
-200 with JSON whose fields are wrong    :class:`InvalidDocument`, naming the field
-404 with a JSON object                  :class:`NotFound`
-404 with anything else                  :class:`Unavailable`: a proxy's word, not the service's
-401, 403                                :class:`Unavailable`, loudly: the token is bad or replaced
-429, 5xx, no response                   :class:`Unavailable`, after a few tries at once
-more than one of our bounds             :class:`Unavailable`, at once
-redirect to the same server             followed, a few times; to another one never: Unavailable
-anything else                           :class:`Unavailable`
-======================================  ==========================================================
+An optional document can be :class:`Refused`, without an ERROR. The causes are 4xx except 408, 425
+and 429, an answer beyond a size limit, and a redirect to another server.
 
-What a message can do without is :class:`Refused`, quietly, where it would be 401, 403, another 4xx
-that is no 408, 425 or 429, more than our bounds or a redirect to another server.
-
-These tell of the service, and not perhaps of the one object that was asked for: it can't be
-reached, or sends no first byte, or answers 429.
+A service is down if it can't be reached, sends no first byte, or answers 429. Other failures may be
+about the requested object.
 """
 
 import logging
@@ -54,21 +49,21 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Beyond that nobody waits, should a transfer fail to end by itself, in seconds.
+#: Seconds to wait beyond the deadline for a transfer that does not end.
 _GRACE_SECONDS = 5.0
-#: What failed so long before the service answered others properly is worth another try, in
-#: seconds: who asks for two documents may have waited for the other one.
+#: A failure is retried if the service answered others this many seconds later: the caller may have
+#: waited for another document meanwhile.
 _OLD_SECONDS = 1.0
-#: The pauses before further tries, in seconds; up to half as much again is added by chance.
+#: Pauses before retries, in seconds. A random part of up to a half is added.
 _PAUSES = (0.2, 0.8)
-#: So many servers are told apart; they are named by the documents of others.
+#: Limit of remembered servers, whose addresses come from documents of others.
 _MOST_PEERS = 200
 #: No list of ours has more pages: with 30 entries each these are 6,000 builds.
 MOST_PAGES = 200
-#: 4xx that tell of the moment, or in case of the 404 perhaps of a proxy.
+#: 4xx codes that may pass. A 404 may come from a proxy.
 _PASSING = frozenset({404, 408, 425, 429})
 TOKEN_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-#: From here on a code tells of the service's own trouble.
+#: Codes from here on are the service's own failures.
 _FIRST_OF_ITS_OWN = HTTPStatus.INTERNAL_SERVER_ERROR
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*[\[{]")
 _ROOT_MISMATCH = re.compile(r"Expected `(object|array)[^`]*`, got `[^`]*`")
@@ -78,10 +73,10 @@ class Server(msgspec.Struct, frozen=True):
     """A service at an address.
 
     Attributes:
-        name: as errors and metrics call it.
+        name: in errors and metrics.
         url: scheme, host, port and perhaps a path, without a slash at the end.
-        headers: whole header lines for every request, with the token, which go to no other server.
-        token_variable: where the token is configured, for the one who has to replace it.
+        headers: whole header lines for every request, with the token. No other server gets them.
+        token_variable: the variable with the token.
         host: tells services of one name apart; ``""`` for one that all notifications need.
     """
 
@@ -96,19 +91,18 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, Generic[T], frozen=True):
-    """What is wanted of a document.
+    """How to read a document.
 
     Attributes:
-        type_: what it is decoded into.
-        read: returns what is wanted of a document and its headers; the document itself is then
-            forgotten. Called in the thread of the transfers, so it must not wait. May raise
-            InvalidDocument.
-        wants_headers: whether ``read`` looks at the headers; they are empty else.
-        most_bytes: of the document, decompressed.
-        most_objects: in it, each of which needs far more memory than its bytes.
-        seconds: one request takes no longer.
-        is_needed: whether a message can't do without it; else a refusal is nobody's fault.
-        absent: what it is that a 404 says there isn't, in words; ``""`` to tell of the request.
+        type_: the type to decode into.
+        read: returns the wanted part of a document and its headers. Called in the transfers'
+            thread, so it must not wait. May raise InvalidDocument.
+        wants_headers: whether ``read`` needs the headers; else they are empty.
+        most_bytes: of the decompressed document.
+        most_objects: in the document, because objects need far more memory than their bytes.
+        seconds: the timeout of one request.
+        is_needed: whether a message needs the document; else it may be refused.
+        absent: the kind of object that a 404 denies; ``""`` to name the request instead.
     """
 
     type_: type[Any]
@@ -122,7 +116,7 @@ class Reading(msgspec.Struct, Generic[T], frozen=True):
 
 
 def whole(type_: type[T], absent: str = "") -> Reading[T]:
-    """Want all of a document; see :class:`Reading`."""
+    """Return a reading of the whole document."""
     return Reading(type_, _document, absent=absent)
 
 
@@ -135,9 +129,9 @@ class _AnyObject(msgspec.Struct):
 
 
 def other_server(response: Response, server: Server) -> str:
-    """Return the other server that a response redirects to, ``""`` for one that does not.
+    """Return another server that a response redirects to, ``""`` for none.
 
-    It is scheme, host and port, or ``nowhere``.
+    The result is scheme, host and port, or ``nowhere``.
     """
     url = response.redirected_to
     return "" if url.startswith(f"{server.url}/") else url and (_origin(url) or "nowhere")
@@ -145,18 +139,18 @@ def other_server(response: Response, server: Server) -> str:
 
 @dataclass
 class Pending(Generic[T]):
-    """A document on its way: started already, so that several can be awaited side by side."""
+    """A started request, so that several can run in parallel."""
 
     _http: "HTTP"
     _server: Server
-    #: As it was asked for, from the server's address on.
+    #: From the server's address on.
     path: str
     _reading: Reading[T]
     _deadline: Deadline
     _about: str
 
     def __post_init__(self) -> None:
-        """Start to get it."""
+        """Start the request."""
         self._gate = self._http.gate(self._server)
         self._asked_at = self._answered_at = 0.0
         self._future: Future[T] | None = self._start()
@@ -200,10 +194,7 @@ class Pending(Generic[T]):
             raise self._unavailable(text, hiccup=True) from error
 
     def _digest(self, outcome: Response | TransferError) -> T:
-        """Read a response, in the thread of the transfers, and tell the gate how the service does.
-
-        Told at once, not when somebody comes to wait for it.
-        """
+        """Read a response in the transfers' thread, and report to the gate at once."""
         self._answered_at = time.monotonic()
         name, seconds = self._server.name, self._answered_at - self._asked_at
         code = "none" if isinstance(outcome, TransferError) else str(outcome.code)
@@ -220,21 +211,21 @@ class Pending(Generic[T]):
         return self._reading.read(self._decode(outcome), outcome.headers)
 
     def _broken(self, error: TransferError) -> Unavailable:
-        """Return what it means that there is no whole response."""
-        what = "no whole response" if error.has_begun else "no response"
+        """Return the error for a missing or incomplete response."""
+        what = "incomplete response" if error.has_begun else "no response"
         text = f"{what} to GET {self.path}: {error}"
         failed = self._failed(text, whole=not error.has_begun, hiccup=not error.is_bound)
         is_refusal = error.is_bound and not self._reading.is_needed
         return Refused(self._server.name, text) if is_refusal else failed
 
     def _refused(self, response: Response) -> NotFound | Unavailable:
-        """Return what a response without a document means."""
+        """Return the error for a response without a document."""
         code, text = response.code, f"GET {self.path} answered {response.code}"
         elsewhere = other_server(response, self._server)
         if elsewhere:
-            text = f"GET {self.path} is redirected to {elsewhere}, where no token is sent"
+            text = f"GET {self.path} redirects to {elsewhere}, which gets no token"
         elif response.redirected_to:
-            text = f"{text} again and again"
+            text = f"{text} too many times"
         elif code == HTTPStatus.NOT_FOUND:
             if is_object(response.body):
                 self._gate.passed()
@@ -264,7 +255,7 @@ class Pending(Generic[T]):
         hiccup: bool = False,
         retry_after: float = 0.0,
     ) -> Unavailable:
-        """Tell the gate that the service did not answer properly; return what is to be raised.
+        """Report a failure to the gate; return the error.
 
         See :meth:`Gate.failed` and :class:`Unavailable`.
         """
@@ -289,18 +280,18 @@ class Pending(Generic[T]):
             return decode(response.body, self._reading.type_)
         except msgspec.ValidationError as error:
             if _ROOT_MISMATCH.fullmatch(str(error)):
-                text = f"GET {self.path} answered JSON of another kind: {error}"
+                text = f"GET {self.path} answered JSON of another type: {error}"
                 raise self._unavailable(text) from None
             raise InvalidDocument(f"{where} can't be used: {error}") from None
         except RecursionError:
-            raise InvalidDocument(f"{where} is nested too deeply to be read") from None
+            raise InvalidDocument(f"{where} is nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            text = f"GET {self.path} answered no JSON: {error}"
+            text = f"GET {self.path} answered invalid JSON: {error}"
             raise self._unavailable(text, hiccup=True) from None
 
 
 class _Peer(msgspec.Struct, frozen=True):
-    """What is remembered of a server."""
+    """The state that is kept for a server."""
 
     gate: Gate
     bulkhead: Bulkhead
@@ -311,18 +302,18 @@ class HTTP:
 
     Args:
         transfers: carry the requests.
-        shares: of one host.
+        shares: limits of one host.
     """
 
     def __init__(self, transfers: Transfers, shares: Shares = USUAL) -> None:
         self.transfers = transfers
         self._shares = shares
         self._lock = threading.Lock()
-        #: By their addresses, those that were asked about last at the end.
+        #: By address, the most recently used at the end.
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
 
     def gate(self, server: Server) -> Gate:
-        """Return the gate before a server, the same for all that have its address."""
+        """Return the gate before a server, shared by all with its address."""
         return self._peer(server).gate
 
     def place(self, server: Server, deadline: Deadline) -> AbstractContextManager[None]:
@@ -330,7 +321,7 @@ class HTTP:
         return self._peer(server).bulkhead.place(deadline)
 
     def is_full(self, url: str) -> bool:
-        """Tell whether a server is down or gets nobody ready, with as many waiting as may."""
+        """Tell whether a server is down or stuck, with no place left to wait."""
         with self._lock:
             peer = self._peers.get(url)
         return peer is not None and (peer.gate.is_full or peer.bulkhead.is_full)
@@ -349,7 +340,7 @@ class HTTP:
             return peer
 
     def _forget_one(self) -> None:
-        """Forget a host that nobody has asked about for long, when there are too many."""
+        """Forget the least recently used host, if there are too many."""
         if len(self._peers) > _MOST_PEERS:
             url, gate = next((url, it.gate) for url, it in self._peers.items() if it.gate.host)
             metrics.connected.forget(gate.service, gate.host)
@@ -363,20 +354,20 @@ class HTTP:
         deadline: Deadline,
         about: str = "",
     ) -> Pending[T]:
-        """Start to get a document; ``result()`` of what is returned waits for it.
+        """Start to get a document; ``result()`` waits for it.
 
         Args:
-            server: where from.
-            path: from the server's address on, percent-encoded, beginning with a slash.
-            reading: what is wanted of it.
+            server: to ask.
+            path: from the server's address on, percent-encoded, with a slash at the start.
+            reading: of the document.
             deadline: for all tries together.
-            about: what all requests for one object have in common; the path if there is nothing.
+            about: the same for all requests about one object; by default the path.
 
         Raises (from ``result()``):
-            NotFound: the server does not know it.
-            InvalidDocument: it can't be used; the field is named.
-            Refused: a message can do without it, and it is refused.
-            Unavailable: everything else; few tries were made.
+            NotFound: the server does not know the object.
+            InvalidDocument: the document has an invalid field.
+            Refused: the server refuses an optional document.
+            Unavailable: everything else, after few tries.
             Interrupted: the process is stopping.
         """
         path = quote(path, safe=string.punctuation)  # a page's successor may be spelled anyhow
@@ -384,18 +375,18 @@ class HTTP:
 
 
 def is_object(body: bytes | bytearray) -> bool:
-    """Tell whether a body is a JSON object, as a service's own word of an error is."""
+    """Tell whether a body is a JSON object, as the services' own errors are."""
     return decoded(body, _AnyObject) is not None
 
 
 def _is_about_the_question(code: int) -> bool:
-    """Tell whether a code tells of what was asked for, and not of the moment or the service."""
+    """Tell whether a code is about the request, not about the moment or the service."""
     is_theirs = HTTPStatus.BAD_REQUEST <= code < _FIRST_OF_ITS_OWN
     return is_theirs and code not in _PASSING
 
 
 def _origin(url: str) -> str:
-    """Return scheme, host and port of an address, "" when it has none or is none."""
+    """Return scheme, host and port of an address, "" for none."""
     try:
         parts = urlsplit(url)
     except ValueError:

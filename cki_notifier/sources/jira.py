@@ -1,11 +1,11 @@
-"""Jira's issues: an extra of the message that nobody's testing waits for longer than a few seconds.
+"""Looks up Jira issues: an optional part of the message, which waits for them a few seconds.
 
-One query asks for all issues of a message. What it did not find is asked for one by one: an issue
-that was moved is found by its old key and comes with its new one. A Jira Cloud has a search of its
-own. Where neither the address nor an e-mail tells that it is one, its 410 for the other one does.
+One query asks for all issues of a message. Missing ones are requested one by one: a moved issue
+answers to its old key, with its new one. Jira Cloud has another search. It is recognized by its
+address, by an e-mail in the configuration, or by its 410 for the older search.
 
-Why not the ``jira`` package: its time limits end with each piece of an answer that arrives, and its
-answers have no bound; so each look-up would need a thread that is given up.
+Why not the ``jira`` package: its timeouts restart with each piece of an answer, and it has no size
+limit. So each lookup would need a thread that may never end.
 """
 
 import logging
@@ -37,21 +37,21 @@ T = TypeVar("T")
 
 #: The longest a message waits for Jira, in seconds.
 LOOK_UP_SECONDS = 5.0
-#: No more issues than this are looked up for one message: the query has to fit into an address.
+#: Limit of issues of one message, because the query has to fit into an address.
 _MOST_ISSUES = 100
-#: So many of those that the query did not find are asked for one by one.
+#: Limit of missing issues that are requested one by one.
 _MOST_SINGLE = 10
-#: No answer is larger, as decoded; far more than so many issues need.
+#: Limit of a decompressed answer, far above the size of these issues.
 _LARGEST_BODY_BYTES = 8 * 1024 * 1024
-#: Who has the token; and what everybody may ask.
+#: The token's user; and a request without a token.
 PROBE, SERVER_INFO = "/rest/api/2/myself", "/rest/api/2/serverInfo"
 _FIELDS = ("summary", "status", "priority", "components", "fixVersions", "labels")
-#: A search that is answered so is answered so until somebody changes something.
+#: Codes of a search that last until the configuration or Jira changes.
 LASTING = TOKEN_REFUSED | {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _UNKNOWN: frozenset[int] = frozenset({HTTPStatus.NOT_FOUND})
-#: A Data Center answers so for an issue that one may not see.
+#: A Data Center's codes for a hidden issue.
 _UNSEEN = _UNKNOWN | TOKEN_REFUSED
-#: What may be an issue's key, in whatever an answer says. No part of it is looked at twice.
+#: Possible keys of issues in any answer. The pattern reads no part of it twice.
 _KEY = re.compile(rb"(?<![A-Z0-9_])[A-Z0-9_]++-[0-9]++")
 
 
@@ -78,12 +78,12 @@ class _Found(Document, frozen=True):
 
 
 class _FailedError(Exception):
-    """Jira did not answer as it should; the text says in words what it did.
+    """A failed request to Jira.
 
     Attributes:
         code: HTTP's status code, 0 without a response.
-        keys: what may be keys of issues in the answer.
-        leads_to: the other server that it redirects to, ``""`` for none.
+        keys: possible keys of issues in the answer.
+        leads_to: another server that it redirects to, ``""`` for none.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class _FailedError(Exception):
 
 
 class JiraIssues:
-    """Looks up the issues that a merge request names; used by all threads.
+    """Looks up the issues of merge requests; all threads share it.
 
     Args:
         transfers: carry the requests.
-        config: how to reach Jira.
+        config: of Jira.
         seconds: the longest a message waits for Jira.
     """
 
@@ -110,20 +110,20 @@ class JiraIssues:
         self.transfers = transfers
         self.server = server_of(config)
         self.gate = Gate("jira")
-        #: As far as is known; the first search may tell.
+        #: The first search may change it.
         self.is_cloud = config.is_cloud
         self._config = config
         self._seconds = seconds
 
     def find(self, links: Iterable[str], deadline: Deadline) -> tuple[JiraIssue, ...] | None:
-        """Return the issues that links lead to, in the order of the links.
+        """Return the issues of links, in the order of the links.
 
         Args:
-            links: as the merge request has them.
-            deadline: for all that is done for the message.
+            links: from the merge request.
+            deadline: of the message.
 
         Returns:
-            None when no link names an issue, and when Jira did not answer properly.
+            None if no link names an issue, or if Jira failed.
         """
         named = {link: key for link in links if (key := issue_key(link))}
         keys = list(dict.fromkeys(named.values()))[:_MOST_ISSUES]
@@ -142,7 +142,7 @@ class JiraIssues:
         )
 
     def _failure(self, look_up: "_LookUp", keys: list[str], deadline: Deadline) -> str:
-        """Look issues up, and tell the gate how Jira does; return what went wrong, if anything."""
+        """Look up issues, and report to the gate; return the failure, ``""`` for none."""
         if not self.gate.may_ask():
             return "it is down, and asked about once a second"
         started = time.monotonic()
@@ -150,12 +150,12 @@ class JiraIssues:
             look_up.run(keys)
         except _FailedError as error:
             lasting = _what_to_do(self._config, error)
-            if lasting:  # perhaps it was taken for a Cloud for nothing
+            if lasting:  # the 410 may not have meant a Cloud
                 self.is_cloud = self._config.is_cloud
-            if deadline.remaining():  # else it did not have its time
+            if deadline.remaining():  # else Jira did not get its time
                 self.gate.failed(
                     keys[0],
-                    whole=error.code != HTTPStatus.BAD_REQUEST,  # which tells of one query alone
+                    whole=error.code != HTTPStatus.BAD_REQUEST,  # which is about one query
                     since=started,
                     retry_after=LONGEST_PROBE_SECONDS if lasting else 0,
                     trouble=Trouble(lasting or str(error), refuses=error.code in TOKEN_REFUSED),
@@ -166,17 +166,17 @@ class JiraIssues:
 
     @staticmethod
     def _warn(text: str, keys: Iterable[str]) -> None:
-        """Count a failure, and say it unless the log knows of the outage."""
+        """Count a failure, and log it, as INFO during an outage."""
         metrics.enrichment_failures.labels("jira").inc()
         level = logging.INFO if metrics.connected.affects("jira") else logging.WARNING
         logger.log(level, "jira: %s; the message goes without %s", text, ", ".join(keys))
 
 
 class _LookUp:
-    """One look-up, which ends after its time.
+    """One lookup, with a timeout.
 
     Attributes:
-        issues: by the keys they were asked for, as far as they are found.
+        issues: found so far, by the requested keys.
     """
 
     def __init__(self, jira: JiraIssues, deadline: Deadline, seconds: float) -> None:
@@ -187,10 +187,10 @@ class _LookUp:
         self._until = time.monotonic() + seconds
 
     def run(self, keys: Sequence[str]) -> None:
-        """Find what there is.
+        """Find the issues.
 
         Raises:
-            _FailedError: Jira did not answer properly; what was found until then stays.
+            _FailedError: a request failed; the issues found before stay.
         """
         unseen = _UNSEEN
         try:
@@ -214,7 +214,7 @@ class _LookUp:
                     raise
 
     def _search(self, keys: Sequence[str], *, again: bool = True) -> tuple[_Issue, ...]:
-        """Return what one query finds, without the keys for which a Cloud refuses it."""
+        """Return the result of one query, without keys that a Cloud refuses."""
         if not keys:
             return ()
         is_cloud = self._jira.is_cloud
@@ -230,7 +230,7 @@ class _LookUp:
         return self._search(keys, again=again)
 
     def _get(self, path: str, type_: type[T], unseen: frozenset[int] = frozenset()) -> T:
-        """Return a document; nothing is asked for any more when the time is over."""
+        """Return a document, within the lookup's timeout."""
         server, seconds = self._jira.server, max(0.0, self._until - time.monotonic())
         wanted = Wanted(
             server.url + path,
@@ -250,7 +250,7 @@ class _LookUp:
 
 
 def server_of(config: JiraConfig) -> Server:
-    """Return Jira as the HTTP edge knows it."""
+    """Return Jira as a server of the HTTP client."""
     headers = ["Accept: application/json"]
     if config.basic is not None:
         headers.append(f"Authorization: Basic {config.basic.reveal()}")
@@ -265,7 +265,7 @@ def server_of(config: JiraConfig) -> Server:
 
 
 def search_path(keys: Sequence[str], *, is_cloud: bool) -> str:
-    """Return what is asked for to find issues."""
+    """Return the path and query that find issues."""
     asked = {"jql": f"key in ({', '.join(keys)})", "maxResults": len(keys), "fields": _FIELDS}
     if is_cloud:
         return f"/rest/api/2/search/jql?{urlencode(asked, doseq=True)}"
@@ -284,9 +284,11 @@ def _digest(
     started: float,
     outcome: Response | TransferError,
 ) -> T:
-    """Read a response, in the thread of the transfers."""
+    """Read a response, in the transfers' thread."""
     code = 0 if isinstance(outcome, TransferError) else outcome.code
-    told = HTTPStatus.NOT_FOUND if code in unseen else code  # a 401 is about a good token here
+    told = (
+        HTTPStatus.NOT_FOUND if code in unseen else code
+    )  # a 401 here is about the issue, not the token
     metrics.answered("jira", str(int(told)) if told else "none", time.monotonic() - started)
     if isinstance(outcome, TransferError):
         raise _FailedError(f"no response: {outcome}")
@@ -300,15 +302,17 @@ def _digest(
 
 
 def _what_to_do(config: JiraConfig, error: _FailedError) -> str:
-    """Say what an answer means that Jira will give again and again, ``""`` for one that passes."""
+    """Return what to do about a lasting refusal, ``""`` for a passing failure."""
     if error.leads_to:
-        text = f"JIRA_SERVER leads to {error.leads_to}, where no token is sent; name what is right"
+        text = (
+            f"JIRA_SERVER redirects to {error.leads_to}, which gets no token; set the final address"
+        )
     elif error.code in TOKEN_REFUSED:
-        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud takes both together"
-        text += ", a Data Center the token alone"
+        text = "check JIRA_TOKEN_AUTH and JIRA_EMAIL: a site of Jira Cloud needs both"
+        text += ", a Data Center only the token"
     elif error.code in LASTING:
-        text = "check JIRA_SERVER: there is no search"
-        text += ", nor should JIRA_EMAIL be set if it is no Jira Cloud" if config.email else ""
+        text = "check JIRA_SERVER: it has no search"
+        text += ". Unset JIRA_EMAIL if it is no Jira Cloud" if config.email else ""
     else:
         return ""
     return f"it answers {error.code}: {text}"

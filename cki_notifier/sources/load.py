@@ -1,4 +1,4 @@
-"""What the rules and the message need to know, asked of the services side by side."""
+"""Loads the documents that rules and messages need, in parallel."""
 
 from msgspec.structs import replace
 
@@ -14,13 +14,13 @@ from cki_notifier.workers.deadline import Deadline
 
 
 class AmbiguousError(NotifierError):
-    """A short name that means several."""
+    """A short name with several matches."""
 
 
 class Loader:
-    """Asks the warehouse, GitLab and Jira; ``jira`` is None where none is configured.
+    """Loads from DataWarehouse, GitLab and Jira; ``jira`` is None if not configured.
 
-    Every method raises what :meth:`cki_notifier.sources.http.HTTP.get` raises.
+    Every method raises the errors of :meth:`cki_notifier.sources.http.HTTP.get`.
     """
 
     def __init__(self, warehouse: DataWarehouse, gitlab: GitLab, jira: JiraIssues | None) -> None:
@@ -29,10 +29,10 @@ class Loader:
         self._jira = jira
 
     def find(self, name: MergeRequestName, deadline: Deadline) -> Checkout | None:
-        """Return the newest checkout of a merge request, None where there is none of late.
+        """Return the newest checkout of a merge request, None without a recent one.
 
         Raises:
-            AmbiguousError: besides, when several projects end in the same name.
+            AmbiguousError: several projects end in the same name.
         """
         found: dict[str, Checkout] = {}
         for checkout in self._warehouse.recent_checkouts(deadline):
@@ -41,11 +41,11 @@ class Loader:
                 if name.host:
                     break
         if len(found) > 1:
-            raise AmbiguousError(f"it may be any of: {', '.join(sorted(found))}")
+            raise AmbiguousError(f"several merge requests match: {', '.join(sorted(found))}")
         return next(iter(found.values()), None)
 
     def checkout(self, checkout_id: str, stage: Stage | None, deadline: Deadline) -> Loaded:
-        """Read a checkout with what its stage needs; without a stage, the checkout alone."""
+        """Read a checkout with the documents of its stage; alone without a stage."""
         self._gitlab.check(checkout_id)
         if stage is Stage.PRE_TEST:
             return self._warehouse.checkout_with_builds(checkout_id, deadline)
@@ -54,7 +54,7 @@ class Loader:
         return self._warehouse.checkout(checkout_id, deadline)
 
     def rest(self, loaded: Loaded, stage: Stage | None, deadline: Deadline) -> Loaded:
-        """Read what the stage needs and is not there yet."""
+        """Read the documents that the stage still needs."""
         if stage is Stage.POST_TEST and loaded.overall_status is None:
             return self._warehouse.everything(loaded.checkout.id, deadline)
         if loaded.builds is None:
@@ -78,7 +78,7 @@ class Loader:
     def with_issues(
         self, merge_request: MergeRequest | None, deadline: Deadline
     ) -> MergeRequest | None:
-        """Add the issues that a merge request names; without Jira's answer it stays as it is."""
+        """Return a merge request with its Jira issues, or unchanged if Jira fails."""
         if merge_request is None or self._jira is None:
             return merge_request
         return replace(merge_request, jira_issues=self._jira.find(merge_request.jira, deadline))

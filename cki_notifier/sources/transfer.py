@@ -1,18 +1,16 @@
-"""HTTP transfers, driven by libcurl in one thread of their own: the only importer of pycurl.
+"""Runs HTTP transfers by libcurl in one thread: the only importer of pycurl.
 
-Why libcurl: its time limit covers the whole transfer, from the look-up of the host's name to the
-last byte of the body, so that a service that drips can't outlast a deadline; and one thread that
-drives all transfers costs less than a thread for each. A transfer follows redirects on the same
-server alone, because the token goes along, and never repeats itself.
+Why libcurl: its timeout covers the whole transfer, from the lookup of the host's name to the last
+byte. A slow service can't outlast a deadline, and one thread serves all transfers. A transfer
+follows redirects only on the same server, because it carries the token, and has no retries.
 
-A body lives in that thread alone, and only until it is digested: read into the little that its
-reader wants of it. Many large ones at once would fill the memory, so they take turns, and wait
-before they are asked for: a server would not wait for us while it sends. One that turns out to be
-large while another has the turn is given up, and asked for again. Bodies are decompressed here,
-because libcurl knows no bound for how much a body may grow by that.
+A body lives only in that thread, until its reader has digested it. Many large bodies at once would
+fill the memory, so they take turns. They wait before the request, because a server would not wait
+while it sends. A body that turns out to be large while another one has the turn is requested again
+later. Bodies are decompressed here, because libcurl has no limit for their growth.
 
-Where only a few requests may be under way at once, the others wait in the order in which they were
-started, and hold nothing that those few could need: one that is under way ends by itself.
+If only a few requests may run at once, the others wait in order of their start. They hold no
+resource of a running request, so each running one ends by itself.
 """
 
 import os
@@ -34,37 +32,37 @@ from cki_notifier.workers.threads import start_vital
 
 T = TypeVar("T")
 
-#: No body is larger that nobody set another bound for.
+#: The default size limit of a body.
 LARGEST_BODY_BYTES = 16 * 1024 * 1024
-#: A body that is larger has to have its turn: so many of one service are in the memory at once.
+#: Larger bodies take turns: this many of one service are in memory at once.
 LARGE_BODY_BYTES = 1024 * 1024
 LARGE_BODIES = 2
-#: A large body has no more bytes than so many for each that came over the wire. Documents of ours
-#: shrink to a tenth or a thirtieth; gzip can make one byte of a thousand.
+#: Limit of a large body's growth by decompression. Our documents grow 10 to 30 times; gzip allows
+#: 1,000 times.
 _MOST_GROWTH = 100
-#: So many addresses are remembered at which something large was found: the next time it waits
-#: before it is asked for. With more all are forgotten, which costs one request each.
+#: Limit of remembered addresses with a large body, which wait before the next request. Beyond it
+#: all are forgotten, which costs one request each.
 _MOST_LARGE = 1_000
-#: How gzip begins (RFC 1952, 2.3.1), which no JSON does; and zlib's word for "with gzip's header".
+#: The first bytes of gzip (RFC 1952, 2.3.1), and zlib's code for "with gzip's header".
 _GZIP, _GZIP_BITS = b"\x1f\x8b", 31
 _CONNECT_SECONDS = 10
 _REDIRECTS, _MOST_REDIRECTS = frozenset({301, 302, 303, 307, 308}), 3
-#: A body that arrives slower than this for so long is given up: bytes a second, seconds.
+#: A slower body is given up: bytes a second, for these seconds.
 _SLOWEST_BYTES_A_SECOND, _SLOW_SECONDS = 100, 30
 _KEPT_CONNECTIONS = 128
-#: libcurl's code for what is no HTTP (CURLE_UNSUPPORTED_PROTOCOL).
+#: libcurl's code for answers other than HTTP (CURLE_UNSUPPORTED_PROTOCOL).
 _NOT_HTTP = 1
 _STOPPING = "the process is stopping"
-#: Has libcurl look for itself what a socket is ready for.
+#: libcurl then checks by itself for which events a socket is ready.
 _ANY_EVENT = 0
 
 
 class TransferError(Exception):
-    """The transfer did not end with a whole response; the text says what happened.
+    """A transfer without a complete response.
 
     Attributes:
         has_begun: whether the server had begun to answer.
-        is_bound: whether the answer went beyond one of our bounds, and will again.
+        is_bound: whether the answer exceeds a limit of ours, as a retry would.
     """
 
     def __init__(self, text: str, *, has_begun: bool = False, is_bound: bool = False) -> None:
@@ -78,11 +76,11 @@ class Response(Struct, frozen=True):
 
     Attributes:
         code: HTTP's status code.
-        headers: by their names in lower case; empty unless they were asked for.
-        body: as decoded.
-        redirected_to: where it redirects to, if that is not followed: an absolute address, or
-            something that is none; "" for no redirect.
-        retry_after: the seconds it asks us to wait, 0 when it does not.
+        headers: by name in lower case; empty unless wanted.
+        body: decompressed.
+        redirected_to: target of a redirect that was not followed, perhaps an invalid address; ""
+            for no redirect.
+        retry_after: seconds to wait before a retry, 0 for none.
     """
 
     code: int
@@ -96,18 +94,17 @@ Digest = Callable[[Response | TransferError], T]
 
 
 class Wanted(Struct, frozen=True):
-    """What is asked for.
+    """A request.
 
     Attributes:
         url: percent-encoded, built of checked parts.
         headers: whole header lines.
-        seconds: after which a request fails, whatever it is doing then; waiting for the turn of a
-            large body, or until it is one of a few, does not count.
-        patience: nobody waits for it longer, in seconds.
-        most_bytes: of the body, decompressed.
-        line: the large bodies of one line take turns, and hold up those of no other.
-        wants_headers: whether ``digest`` looks at the headers, which cost as much as a body.
-        server: the address below which a redirect is followed; "" for none.
+        seconds: the request's timeout. Time spent waiting for a turn does not count.
+        patience: the longest time that a caller waits, in seconds.
+        most_bytes: of the decompressed body.
+        line: the large bodies of one line take turns, independent of other lines.
+        wants_headers: whether ``digest`` needs the headers, which cost as much as a body.
+        server: the address below which redirects are followed; "" for none.
     """
 
     url: str
@@ -121,7 +118,7 @@ class Wanted(Struct, frozen=True):
 
 
 class _Transfer(Generic[T]):
-    """One transfer on its way: what has arrived so far, and who waits for what of it."""
+    """A transfer: the data so far, and the future of its result."""
 
     def __init__(self, wanted: Wanted, digest: Digest[T]) -> None:
         self.wanted = wanted
@@ -133,7 +130,7 @@ class _Transfer(Generic[T]):
         self.begin()
 
     def begin(self) -> None:
-        """Forget what has arrived."""
+        """Drop the data so far."""
         self.head: list[bytes] | None = [] if self.wanted.wants_headers else None
         self.body = bytearray()
         self.fault: TransferError | None = None
@@ -142,7 +139,7 @@ class _Transfer(Generic[T]):
         self._gunzip: zlib._Decompress | None = None
 
     def take(self, chunk: bytes) -> bool:
-        """Take a piece of the body; tell whether it can be taken."""
+        """Take a piece of the body; return False for one that is refused."""
         if not self._wire_bytes and chunk.startswith(_GZIP):
             self._gunzip = zlib.decompressobj(_GZIP_BITS)
         self._wire_bytes += len(chunk)
@@ -159,18 +156,18 @@ class _Transfer(Generic[T]):
         if len(self.body) > most:
             text = f"the body is larger than {most} bytes"
         elif len(self.body) > most_grown:
-            text = f"the body grows more than {_MOST_GROWTH} times by being decompressed"
+            text = f"the body grows more than {_MOST_GROWTH} times when decompressed"
         else:
             return True
         self.fault = TransferError(text, has_begun=True, is_bound=True)
         return False
 
     def outcome(self, curl: pycurl.Curl, error: TransferError | None) -> Response | TransferError:
-        """Return a whole response, or what is wrong with it."""
+        """Return a complete response, or its error."""
         if fault := self.fault or error:
             return fault
         if self._gunzip and (not self._gunzip.eof or self._gunzip.unused_data):
-            return TransferError("the compressed body is not whole", has_begun=True)
+            return TransferError("the compressed body is incomplete", has_begun=True)
         return Response(
             curl.getinfo(pycurl.RESPONSE_CODE),
             _headers(self.head or []),
@@ -180,7 +177,7 @@ class _Transfer(Generic[T]):
         )
 
     def follow(self, curl: pycurl.Curl) -> bool:
-        """Tell whether it goes on by a redirect on the same server."""
+        """Follow a redirect on the same server; return whether there is one."""
         url, server = _redirected_to(curl), self.wanted.server
         if not (server and url.startswith(f"{server}/")) or self._redirects == _MOST_REDIRECTS:
             return False
@@ -189,11 +186,11 @@ class _Transfer(Generic[T]):
         return True
 
     def end(self, outcome: Response | TransferError) -> None:
-        """Digest what came of it, and tell who waits."""
+        """Digest the outcome, and set the future."""
         try:
             digested = self._digest(outcome)
-        except Exception as error:  # noqa: BLE001  # it is raised where the result is waited for
-            # Their tracebacks hold the body, which shall not live as long as the error does.
+        except Exception as error:  # noqa: BLE001  # the future raises it
+            # Tracebacks hold the body, which must not live as long as the error.
             error.__cause__ = error.__context__ = None
             self.future.set_exception(error.with_traceback(None))
         else:
@@ -201,11 +198,11 @@ class _Transfer(Generic[T]):
 
 
 class Transfers:
-    """Starts HTTP GET requests and tells what came of them; connections are kept alive.
+    """Runs HTTP GET requests, over kept connections.
 
     Args:
         certificates: a file with the certificate authorities to trust for https.
-        most: so many requests are under way at once, to all servers together; None for any number.
+        most: limit of requests at once, to all servers together; None for no limit.
     """
 
     def __init__(self, certificates: str, most: int | None = None) -> None:
@@ -221,7 +218,7 @@ class Transfers:
         self._transfers: dict[pycurl.Curl, _Transfer[Any]] = {}
         self._held: deque[_Transfer[Any]] = deque()
         self._spare: list[pycurl.Curl] = []
-        #: Those of each line that have their turn, and behind them those that wait for it.
+        #: By line: transfers that have their turn, and behind them those that wait.
         self._large_ones: defaultdict[str, list[_Transfer[Any]]] = defaultdict(list)
         self._large: set[str] = set()
         self._lock = threading.Lock()
@@ -239,32 +236,32 @@ class Transfers:
         Args:
             url: percent-encoded, built of checked parts.
             headers: whole header lines.
-            seconds: after which the transfer fails, whatever it is doing then.
-            most_bytes: of the body, decompressed.
+            seconds: the timeout.
+            most_bytes: of the decompressed body.
         """
         wanted = Wanted(url, headers, seconds, seconds, most_bytes, wants_headers=True)
         return self.digest(wanted, _whole)
 
     def digest(self, wanted: Wanted, digest: Digest[T]) -> Future[T]:
-        """Start a GET request whose outcome is digested as soon as it is there.
+        """Start a GET request, and digest its outcome at once.
 
         Args:
-            wanted: what is asked for.
-            digest: called with the outcome in the thread of the transfers, so it must not wait;
-                what it returns or raises becomes the future's. It must not keep the body.
+            wanted: the request.
+            digest: called with the outcome in the transfers' thread, so it must not wait. Its
+                result or exception becomes the future's. It must not keep the body.
         """
         transfer = _Transfer(wanted, digest)
-        with self._lock:  # so that none begins behind the end, where it would wait for ever
+        with self._lock:  # else one could start after the end, and wait for ever
             if not self._closed:
                 self._new.append(transfer)
-                if len(self._new) == 1:  # else who takes the one before takes this one, too
+                if len(self._new) == 1:  # else the thread is awake already
                     os.eventfd_write(self._wake, 1)
                 return transfer.future
         transfer.end(TransferError(_STOPPING))
         return transfer.future
 
     def close(self) -> None:
-        """End all transfers and the thread; what is started later fails at once."""
+        """End all transfers and the thread. Later ones fail at once."""
         with self._lock:
             closed, self._closed = self._closed, True
         if not closed:
@@ -294,11 +291,11 @@ class Transfers:
         os.close(self._wake)
 
     def _patience(self) -> float | None:
-        """Return for how many seconds nothing but sockets can need us, None for ever."""
+        """Return the seconds until the timer, None without one."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def _begin(self) -> None:
-        """Ask for what was started since the last time."""
+        """Begin the transfers that were started since the last time."""
         while self._new:
             transfer = self._new.popleft()
             if transfer.wanted.url not in self._large or self._has_turn(transfer):
@@ -306,11 +303,11 @@ class Transfers:
         self._ask_held()
 
     def _ask_held(self) -> None:
-        """Ask for what is only held back because enough is under way."""
+        """Send held requests, as far as the limit allows."""
         while self._held and (self._most is None or len(self._transfers) < self._most):
             transfer = self._held.popleft()
             if transfer.wanted_until < time.monotonic():
-                self._end(transfer, TransferError("nobody waits for it any more", has_begun=True))
+                self._end(transfer, TransferError("its deadline is over", has_begun=True))
             else:
                 self._ask(transfer)
 
@@ -325,7 +322,7 @@ class Transfers:
             self._end(transfer, TransferError(str(error.args[-1])))  # behind libcurl's number
 
     def _new_handle(self) -> pycurl.Curl:
-        """Make a handle with all that is the same for each of its transfers."""
+        """Make a handle with the options that all transfers share."""
         curl = pycurl.Curl()
         curl.setopt(pycurl.PATH_AS_IS, 1)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
@@ -352,7 +349,7 @@ class Transfers:
             curl.setopt(pycurl.HEADERFUNCTION, transfer.head.append)
 
     def _write(self, transfer: "_Transfer[Any]", chunk: bytes) -> int:
-        """Take a piece of a body, or have libcurl give up."""
+        """Take a piece of a body, or make libcurl give up."""
         if not transfer.take(chunk):
             return -1
         if len(transfer.body) > LARGE_BODY_BYTES and not self._has_turn(transfer):
@@ -361,7 +358,7 @@ class Transfers:
         return len(chunk)
 
     def _has_turn(self, transfer: "_Transfer[Any]") -> bool:
-        """Tell whether a large body may be read now; if not, it waits from now on."""
+        """Tell whether a large body has its turn; if not, put it into the line."""
         line = self._large_ones[transfer.wanted.line]
         if transfer not in line:
             line.append(transfer)
@@ -386,7 +383,7 @@ class Transfers:
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
     def _collect(self) -> None:
-        """End what libcurl has done with."""
+        """End the transfers that libcurl has finished."""
         left = 1
         while left:
             left, done, failed = self._multi.info_read()
@@ -408,12 +405,12 @@ class Transfers:
             self._held.append(transfer)
         elif not transfer.waits:
             self._end(transfer, transfer.outcome(curl, error))
-        transfer.begin()  # once more when it has its turn; and without its body before others have
+        transfer.begin()  # drops the body; a waiting one begins again in its turn
         curl.unsetopt(pycurl.WRITEFUNCTION)
         self._spare.append(curl)
 
     def _end(self, transfer: "_Transfer[Any]", outcome: Response | TransferError) -> None:
-        """Tell what came of a transfer, and give its turn, if it had one, to the next."""
+        """End a transfer, and give its turn to the next one."""
         transfer.end(outcome)
         line = self._large_ones[transfer.wanted.line]
         had_turn = transfer in line[:LARGE_BODIES]

@@ -1,4 +1,4 @@
-"""What the process remembers and tells of itself: metrics, outcomes, log, Sentry, the terminal.
+"""Metrics, outcomes, log, Sentry and terminal: the process's reports about itself.
 
-It is told what happened. It decides nothing about a notification, and asks no service.
+Other modules report events to this one. It decides nothing about notifications and asks no service.
 """

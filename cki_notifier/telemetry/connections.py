@@ -1,7 +1,7 @@
-"""How it is with each of those we talk to: for the metrics, the status page, and the log.
+"""The state of each connection, for the metrics, the status page and the log.
 
-The log tells an outage as one story: a line with its cause when it begins, one every ten minutes
-while it lasts, and one with its sum when it is over.
+The log reports an outage with its cause at its start, and then every ten minutes. At the end it
+reports the number of delayed notifications.
 """
 
 import logging
@@ -18,21 +18,21 @@ from prometheus_client.samples import Sample
 
 logger = logging.getLogger(__name__)
 
-#: An outage that lasts is told of again so often.
+#: How often the log repeats an outage.
 _REMINDER = timedelta(minutes=10)
-#: What fails again so soon after it came back is told of only when it still fails after that.
+#: A failure this soon after the end of an outage is logged only if it lasts longer.
 _FLAP = timedelta(seconds=10)
-#: Of whom an outage delays nothing, and what it does instead.
+#: Services whose outage delays no notifications, with its consequence instead.
 _SUFFER = {"jira": "messages sent without issues"}
 
 
 class Trouble(Struct, frozen=True):
-    """What is wrong.
+    """The reason of an outage.
 
     Attributes:
-        says: what was answered, or what became of the request.
-        again: what is done about it, as ``it is asked about once a second``.
-        refuses: whether it answers, and refuses us.
+        says: the answer or the error.
+        again: how the process retries, in a clause.
+        refuses: whether the service answers, and refuses access.
     """
 
     says: str
@@ -41,13 +41,12 @@ class Trouble(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """How it is with one of them.
+    """The state of one connection.
 
     Attributes:
-        since: when that began, in UTC.
-        trouble: None while it does what is asked of it.
-        affected: notifications that were delayed because of it since then; of Jira, messages that
-            were sent without their issues.
+        since: when the state began, in UTC.
+        trouble: None while the connection works.
+        affected: notifications delayed by the outage; for Jira, messages sent without issues.
     """
 
     since: datetime
@@ -56,11 +55,11 @@ class State(Struct, frozen=True):
 
 
 class _Story(Struct):
-    """A state as it develops.
+    """A state, with its place in the log.
 
     Attributes:
-        quiet_until: the log is told of no trouble before.
-        is_told: whether the log was told of this trouble.
+        quiet_until: the log reports no trouble before this time.
+        is_told: whether the log has reported this trouble.
     """
 
     state: State
@@ -69,9 +68,9 @@ class _Story(Struct):
 
 
 class Connections(Collector):
-    """Remembers how it is with each, by its name and, where there are several, its host.
+    """Remembers the state of each connection, by name and, where there are several, by host.
 
-    Used by all threads.
+    Any thread may use it.
 
     Args:
         clock: returns the time in UTC.
@@ -83,15 +82,15 @@ class Connections(Collector):
         self._stories: dict[tuple[str, str], _Story] = {}
 
     def works(self, dependency: str, host: str = "") -> None:
-        """Note that one did what was asked of it; ``host`` tells those of one name apart."""
+        """Note a success. ``host`` distinguishes connections of one name."""
         self._set(dependency, host, None)
 
     def fails(self, dependency: str, trouble: Trouble, host: str = "") -> None:
-        """Note that one did not do what was asked of it."""
+        """Note a failure."""
         self._set(dependency, host, trouble)
 
     def _set(self, dependency: str, host: str, trouble: Trouble | None) -> None:
-        """Note how it is, and tell the log what has changed."""
+        """Note a state, and log a change."""
         with self._lock:
             now = self._clock()
             story = self._stories.setdefault((dependency, host), _Story(State(now), now))
@@ -108,7 +107,7 @@ class Connections(Collector):
             _tell(f"{dependency} {host}".rstrip(), before, trouble, now)
 
     def affects(self, dependency: str, host: str = "") -> bool:
-        """Count who suffers from an outage; tell whether the log knows that there is one."""
+        """Count a notification that an outage affects; return False if there is no outage."""
         with self._lock:
             story = self._stories.get((dependency, host))
             if story is None or story.state.trouble is None:
@@ -117,12 +116,12 @@ class Connections(Collector):
             return True
 
     def forget(self, dependency: str, host: str = "") -> None:
-        """Forget one that nobody asks any more."""
+        """Forget a connection that is no longer used."""
         with self._lock:
             self._stories.pop((dependency, host), None)
 
     def states(self, dependency: str) -> dict[str, State]:
-        """Return how it is with a dependency's hosts; ``""`` is the one that has no other name."""
+        """Return the states of a dependency by host; ``""`` is the only one without a host."""
         with self._lock:
             return {
                 host: story.state
@@ -131,7 +130,7 @@ class Connections(Collector):
             }
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all connections."""
         with self._lock:
             self._stories.clear()
 
@@ -139,9 +138,9 @@ class Connections(Collector):
         """Yield the gauge."""
         gauge = GaugeMetricFamily(
             "cki_notifier_connected",
-            "Whether there is a connection that works, 1 or 0. rabbitmq: the queue is consumed; "
-            "kafka: it answers; others: how they answered last, missing until they are asked; "
-            "gitlab: for each host; the others have no host.",
+            "1 while the connection works, else 0. rabbitmq: the process consumes the queue. "
+            "kafka: Kafka answers. Others: the last request; missing before the first. Only gitlab "
+            "has the label host.",
             labels=("dependency", "host"),
         )
         with self._lock:
@@ -153,14 +152,16 @@ class Connections(Collector):
 
 
 def _tell(name: str, before: State, trouble: Trouble | None, now: datetime) -> None:
-    """Write the next line of a story; its template names it, so that Sentry tells them apart."""
+    """Log a change. The template contains the name, so that Sentry separates the connections."""
     name, ago = name.replace("%", "%%"), lasted(now - before.since)
     sum_ = f"; {_SUFFER.get(name, 'notifications delayed')}: {before.affected:,}"
     if trouble is None:
         text = f"{name}: back after %s%s"
         logger.warning(text, ago, sum_)
         return
-    level, what = (logging.ERROR, "refuses us") if trouble.refuses else (logging.WARNING, "down")
+    level, what = (
+        (logging.ERROR, "refuses access") if trouble.refuses else (logging.WARNING, "down")
+    )
     if before.trouble is None:
         text, again = f"{name}: {what}: %s%s", trouble.again and f"; {trouble.again}"
         logger.log(level, text, trouble.says, again)
@@ -170,7 +171,7 @@ def _tell(name: str, before: State, trouble: Trouble | None, now: datetime) -> N
 
 
 def lasted(time: timedelta) -> str:
-    """Say how long something took.
+    """Return a duration in words.
 
     >>> lasted(timedelta(seconds=9.44)), lasted(timedelta(minutes=75))
     ('9.4 s', '1 h 15 min')

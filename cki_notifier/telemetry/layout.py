@@ -1,6 +1,7 @@
-"""Lays out tables and progress for a terminal: its width, its colours, whether it can draw anew.
+"""Lays out tables and progress for a terminal, in its width and colours.
 
-Who has none needs nothing of this, nor rich, which takes a tenth of our time to start.
+Only this module imports rich, which takes a tenth of the start-up time, and only a terminal needs
+it.
 """
 
 import os
@@ -17,9 +18,9 @@ from rich.text import Text
 
 from cki_notifier.telemetry.terminal import GAP, columns_before
 
-#: A last column narrower than this can't be read, in characters: its text stands below the others.
+#: The narrowest last column, in characters. Below that, its text goes under the other columns.
 _NARROWEST = 24
-#: What is over sooner than this shows no progress, in seconds.
+#: The delay before progress appears, in seconds.
 _QUIET_SECONDS = 0.5
 _PROGRESS = "{task.percentage:3.0f} % of {task.total:,}, {task.fields[done]:,} {task.description}"
 
@@ -42,7 +43,7 @@ def lines(
 
 
 def _row(head: Text, text: str, indent: int, console: Console) -> Iterator[Text]:
-    """Yield a row's lines, none of them wider than the terminal."""
+    """Yield a row's lines, each within the terminal's width."""
     needed = max([_NARROWEST, *map(cell_len, text.split())])
     if head.cell_len > indent or console.width - indent < needed:
         head.rstrip()
@@ -65,7 +66,7 @@ def _wrapped(text: Text, console: Console, width: int) -> Iterator[Text]:
 
 @contextmanager
 def progress(deed: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Show how far it is; see :func:`cki_notifier.telemetry.terminal.progress`."""
+    """Show progress; see :func:`cki_notifier.telemetry.terminal.progress`."""
     console, loud = _console(sys.stderr), time.monotonic() + _QUIET_SECONDS
     bar = BarColumn(), TextColumn(_PROGRESS, markup=False)
     shown = Progress(*bar, console=console, transient=True, disable=console.is_dumb_terminal)
@@ -75,7 +76,7 @@ def progress(deed: str) -> Iterator[Callable[[int, int, int], None]]:
         shown.update(task, total=total, completed=seen, done=done)
         if not shown.live.is_started and time.monotonic() > loud:
             shown.start()
-            console.show_cursor()  # else a second signal, which ends us at once, would cost it
+            console.show_cursor()  # a second signal, which kills us at once, would leave it hidden
 
     try:
         yield tell
@@ -89,7 +90,7 @@ def _console(stream: TextIO) -> Console:
     return Console(
         file=stream,
         width=size.columns or None,
-        height=size.lines or None,  # else rich takes a dumb terminal to be 80 columns wide
+        height=size.lines or None,  # else rich assumes 80 columns for a dumb terminal
         soft_wrap=True,
         highlight=False,
         markup=False,

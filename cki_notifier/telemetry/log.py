@@ -1,4 +1,4 @@
-"""Logging: ours at the level asked for, everybody else's quiet; to standard error, a line each."""
+"""Logging to standard error, a line per event: ours at the configured level, others from ERROR."""
 
 import json
 import logging
@@ -21,25 +21,25 @@ T = TypeVar("T")
 
 #: The parent of all our loggers.
 ROOT = "cki_notifier"
-#: Fields of all lines about a notification, as far as they are known, in their order.
+#: Fields of the lines about a notification, as far as known, in this order.
 FIELDS = (
     *("checkout", "status", "outcome", "reason", "duration", "event", "attempt"),
     *("partition", "offset", "next_try", "letter", "was_there"),
 )
-#: Tells of an outage, which is no single notification's affair, whoever happens to notice it.
+#: Logs outages. These lines belong to no notification, although one happens to reveal the outage.
 _STORIES = "cki_notifier.telemetry.connections"
-#: The notification that is handled while a line is logged.
+#: The notification that the present thread processes.
 _handled: ContextVar[Identity | None] = ContextVar("handled", default=None)
 
-#: What of a record is always fit to be told.
+#: The fields of a record that can always be formatted.
 _CERTAIN = ("name", "levelno", "levelname", "created", "msecs")
-#: Bodies and services may hold any amount of text: more of one is not logged, in characters.
+#: The longest text logged, in characters. Bodies and answers may be longer.
 _LONGEST = 10_000
 
 
 @contextmanager
 def about(identity: Identity) -> Iterator[None]:
-    """Have all lines that this thread logs meanwhile tell which notification they are about."""
+    """Add a notification's fields to all lines that this thread logs in the context."""
     token = _handled.set(identity)
     try:
         yield
@@ -48,12 +48,12 @@ def about(identity: Identity) -> Iterator[None]:
 
 
 def settled(identity: Identity, result: Result, seconds: float) -> None:
-    """Log the one line of a notification that is settled.
+    """Log the line with a notification's outcome.
 
     Args:
-        identity: which it is.
-        result: what became of it.
-        seconds: how long that took.
+        identity: of the notification.
+        result: its outcome.
+        seconds: its duration.
     """
     if not logger.isEnabledFor(logging.INFO):
         return
@@ -78,10 +78,10 @@ def settled(identity: Identity, result: Result, seconds: float) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """A line for a person, in which everything is visible, so that nobody forges another one."""
+    """A line for people. Control characters are escaped, so that no text can forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line, and below it, indented, the traceback of a bug."""
+        """Return the record's line, followed by an indented traceback if there is one."""
         when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
         message = record.getMessage()
         if "event" in record.__dict__:
@@ -96,7 +96,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """An object a line: time, level, logger, message, a notification's fields, traceback."""
+    """One JSON object per line: time, level, logger, message, notification fields, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
@@ -109,11 +109,11 @@ class JSONFormatter(logging.Formatter):
         line |= {name: _cut(record.__dict__[name]) for name in FIELDS if name in record.__dict__}
         if record.exc_info:
             line["traceback"] = _cut("".join(traceback.format_exception(*record.exc_info)))
-        return json.dumps(line, default=str)  # in ASCII, so that nothing in it ends the line
+        return json.dumps(line, default=str)  # in ASCII, so that no character ends the line
 
 
 class _Handler(logging.Handler):
-    """Writes lines to standard error; nothing that goes wrong with one concerns who logs it."""
+    """Writes lines to standard error. A failure never reaches the caller."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line."""
@@ -123,15 +123,15 @@ class _Handler(logging.Handler):
             record.event, record.attempt = identity.event_id, identity.attempt
         try:
             streams.write(sys.stderr, self._line(record) + "\n")
-        except (MemoryError, ValueError):  # there is no room, or no stream any more
+        except (MemoryError, ValueError):  # no memory, or the stream is closed
             metrics.log_lines_dropped.inc()
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
             return self.format(record)
-        except Exception:  # noqa: BLE001  # by whatever is to be told of
+        except Exception:  # noqa: BLE001  # any argument may fail to format
             less = {name: record.__dict__[name] for name in _CERTAIN}
-            text = f"this can't be told in full: {record.msg!r}"
+            text = f"this message can't be formatted: {record.msg!r}"
             return self.format(logging.makeLogRecord(less | {"msg": text}))
 
 
@@ -139,24 +139,24 @@ def set_up(level: str, form: str) -> None:
     """Set up logging for this process.
 
     Args:
-        level: the least level of our own loggers; others are heard from ERROR on.
+        level: of our own loggers; others log from ERROR on.
         form: ``text`` or ``json``.
     """
     formatter = JSONFormatter() if form == "json" else TextFormatter()
     formatter.converter = time.gmtime
     handler = _Handler()
     handler.setFormatter(formatter)
-    # Also keeps those quiet who set their own logger's level.
+    # Also for loggers that set a level of their own.
     handler.addFilter(lambda it: it.levelno >= logging.ERROR or it.name.partition(".")[0] == ROOT)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     logging.getLogger(ROOT).setLevel(level)
-    # These report every connection they lose, each time they try; we tell of it once ourselves.
+    # These log each failed attempt to connect; we log each outage once.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    logging.getLogger("librdkafka").setLevel(logging.CRITICAL + 1)  # even what is fatal it tells us
+    logging.getLogger("librdkafka").setLevel(logging.CRITICAL + 1)  # we get its fatal errors too
 
 
 def _cut(value: T) -> T | str:
-    """Cut a text in its middle, as a traceback tells most at its end; nothing else is changed."""
+    """Cut a long text in its middle, because a traceback says most at its end."""
     if not isinstance(value, str) or len(value) <= _LONGEST:
         return value
     half = _LONGEST // 2

@@ -1,4 +1,4 @@
-"""Remembers what became of the last notifications, for whoever asks why."""
+"""Remembers the last outcomes with their reasons, for the status page."""
 
 import threading
 import time
@@ -15,29 +15,29 @@ from cki_notifier.notification.reasons import IgnoreReason
 from cki_notifier.rules.explain import Step
 from cki_notifier.telemetry.printable import LONGEST, cut
 
-#: So many are kept; and as many of those that concern a checkout.
+#: The number of outcomes kept, and as many again of those that concern a checkout.
 KEPT = 500
-#: Of the messages that were sent so much is kept, in bytes.
+#: The most bytes of sent messages kept.
 _MOST_MESSAGES = 4 * 1024 * 1024
-#: What is ignored for these is no checkout's affair, and there may be very many of them.
+#: Reasons that concern no checkout. There may be very many of them.
 _NOBODYS = frozenset({IgnoreReason.OBJECT_TYPE, IgnoreReason.STATUS})
 
 
 class Result(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of a notification, and why.
+    """The outcome of a notification, with its reason.
 
     Attributes:
         outcome: ``sent``, ``ignored``, ``delayed`` or ``dead-lettered``.
-        reason: the code of :mod:`cki_notifier.notification.reasons` that goes with it.
-        merge_request: its address; ``""`` where it is not known.
-        error: what failed; ``""`` where nothing did.
-        steps: the rules that were applied, and what each one saw.
-        was_there: whether its message was in the topic already.
-        position: of its record in the topic; None where none was written.
-        message: that was sent; empty where none was.
-        next_try: when it is tried again, in UTC; None when it is not.
-        letter: its id among the dead letters; ``""`` when it is not there.
-        by: who sent it by hand; ``""`` for the daemon itself.
+        reason: its code, of :mod:`cki_notifier.notification.reasons`.
+        merge_request: its address; ``""`` if unknown.
+        error: ``""`` for none.
+        steps: the rules that were applied, with the facts each one saw.
+        was_there: whether its message was already in the topic.
+        position: of its record in the topic; None for none.
+        message: as sent; empty for none.
+        next_try: the next attempt, in UTC; None for none.
+        letter: the dead letter's id; ``""`` for none.
+        by: who sent it by hand; ``""`` for the daemon.
     """
 
     outcome: str
@@ -54,14 +54,14 @@ class Result(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """What is kept of a notification that is settled.
+    """A remembered outcome.
 
     Attributes:
-        number: counts them from 1, in the order in which they were settled.
-        time: when, in UTC.
-        identity: its own; no text in it is long.
-        result: without its message, for which :meth:`Outcomes.message` is asked.
-        seconds: how long it took.
+        number: counts outcomes from 1, in their order.
+        time: of the outcome, in UTC.
+        identity: of the notification, with texts of bounded length.
+        result: without its message; see :meth:`Outcomes.message`.
+        seconds: the attempt's duration.
     """
 
     number: int
@@ -72,14 +72,14 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Outcomes:
-    """The last outcomes; used by all threads, and cheap to add to.
+    """The last outcomes. Any thread may use it, and adding is cheap.
 
     Args:
         clock: returns the time in UTC.
 
     Attributes:
-        since: when it began to remember.
-        last_sent: when a message was last sent; None when none was since the start.
+        since: when it was made.
+        last_sent: the time of the last message sent; None for none since the start.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -95,7 +95,7 @@ class Outcomes:
         self._settled_at = time.monotonic()
 
     def add(self, identity: Identity, result: Result, seconds: float) -> None:
-        """Remember what became of a notification just now, and forget the oldest beyond 500."""
+        """Remember an outcome of just now, and forget the oldest beyond 500."""
         checkout_id, status = cut(identity.checkout_id or ""), cut(identity.status or "")
         identity, kept = replace(identity, checkout_id=checkout_id, status=status), _brief(result)
         with self._lock:
@@ -116,30 +116,30 @@ class Outcomes:
                 self._bytes -= len(self._messages.pop(next(iter(self._messages))))
 
     def newest(self, after: int = 0) -> list[Entry]:
-        """Return those with a number above ``after``, newest first."""
+        """Return the outcomes with a number above ``after``, newest first."""
         with self._lock:
             kept = list(self._kept)
         return [settled for settled in reversed(kept) if settled.number > after]
 
     def of(self, checkout_id: str) -> list[Entry]:
-        """Return those of one checkout, oldest first."""
+        """Return the outcomes of one checkout, oldest first."""
         with self._lock:
             kept = list(self._of_checkouts)
         return [it for it in kept if it.identity.checkout_id == cut(checkout_id)]
 
     def message(self, number: int) -> bytes:
-        """Return the message that was sent, empty when it is not kept (any more)."""
+        """Return a sent message, empty if it is not kept."""
         with self._lock:
             return self._messages.get(number, b"")
 
     @property
     def idle_seconds(self) -> float:
-        """For how long this process has settled nothing, since its start at most."""
+        """The seconds since the last outcome of the daemon, or since its start."""
         return time.monotonic() - self._settled_at
 
 
 def _brief(result: Result) -> Result:
-    """Return a result without its message, and without what is too long to be kept."""
+    """Return a result without its message, with long texts cut."""
     steps = result.steps
     if any(len(it.saw) > LONGEST for it in steps):
         steps = tuple(replace(it, saw=cut(it.saw)) for it in steps)

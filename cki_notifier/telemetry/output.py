@@ -1,8 +1,8 @@
-"""Texts for standard output, kept until the connection to the broker is closed.
+"""Texts for standard output, kept until the connection to RabbitMQ is closed.
 
-A pager reads only as fast as a person does, and the broker ends who is silent for so long. So the
-texts are kept, in memory or, when they are many, in a file that has no name; and they are printed
-in any order, as who came last may be the first.
+A pager reads at a person's speed, and RabbitMQ closes a connection that is silent for that long.
+So the texts stay in memory, or in a nameless file if they are long. They can be printed in any
+order.
 """
 
 import io
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 
 from cki_notifier.telemetry.streams import silence
 
-#: More than this is kept in a file, in bytes.
+#: The most bytes kept in memory; more go to a file.
 _IN_MEMORY = 16_000_000
-#: Where a text is, and how long it is.
+#: The start and length of a text.
 Piece = tuple[int, int]
 
 
@@ -25,7 +25,7 @@ class Output(tempfile.SpooledTemporaryFile[bytes]):
         super().__init__(_IN_MEMORY)
 
     def add(self, text: str) -> Piece:
-        """Keep a text; return what to get it back by."""
+        """Keep a text; return its piece."""
         start = self.seek(0, io.SEEK_END)
         return start, self.write(text.encode(errors="backslashreplace"))
 
@@ -37,16 +37,16 @@ class Output(tempfile.SpooledTemporaryFile[bytes]):
 
 
 def separated(texts: Iterable[str], separator: str) -> Iterator[str]:
-    """Yield texts, all but the first with a separator before it."""
+    """Yield texts, with a separator before each but the first."""
     for number, text in enumerate(texts):
         yield separator + text if number else text
 
 
 def print_lines(lines: Iterable[str], end: str = "\n") -> None:
-    """Print lines to standard output; a reader who has seen enough may hang up.
+    """Print lines to standard output. A reader that closes it is no error.
 
     Raises:
-        OSError: standard output can't hold them.
+        OSError: standard output is full or fails.
     """
     try:
         sys.stdout.writelines(line + end for line in lines)

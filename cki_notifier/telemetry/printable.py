@@ -1,13 +1,13 @@
-"""Text of unknown origin, made fit to be shown to a person."""
+"""Makes text of unknown origin safe to show."""
 
 from typing import Final
 
-#: What is shown of one text has at most so many characters.
+#: The most characters shown of one text.
 LONGEST: Final = 500
 
 
 def printable(text: str) -> str:
-    """Escape what is no visible character or space: controls, and what turns the text around."""
+    """Escape all but visible characters and spaces: controls, and changes of text direction."""
     if text.isprintable():
         return text
     return "".join(
@@ -16,5 +16,5 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """Cut a text to this many characters; the last one is an ellipsis then."""
+    """Cut a text to this many characters, of which the last is an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

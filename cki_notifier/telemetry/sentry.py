@@ -1,11 +1,10 @@
-"""Sentry: our errors and bugs are reported there. The only importer of sentry_sdk.
+"""Reports errors and bugs to Sentry. The only importer of sentry_sdk.
 
-Importing this costs a quarter of a second and some megabytes, so it is imported where a DSN is
-configured and nowhere else.
+The import costs a quarter of a second and some megabytes, so it happens only if a DSN is set.
 
-What is sent is a message's template and arguments, and the traceback of a bug: no local variables,
-no bodies, no secrets. Of what happens again and again one event is sent in five minutes. A thread
-of the library's own sends; while Sentry is down, events are dropped and nobody waits.
+An event has the log message's template and arguments, and a bug's traceback: no local variables,
+no bodies, no secrets. A repeated error is one event in five minutes. A thread of the library sends
+events. While Sentry is down, it drops them, and no other thread waits.
 """
 
 import logging
@@ -28,16 +27,16 @@ from cki_notifier.configuration.shutdown import SENTRY_SECONDS
 from cki_notifier.telemetry.log import ROOT
 from cki_notifier.telemetry.throttle import Throttle
 
-#: One event in so many seconds for each kind of error, of which so many are told apart.
+#: The seconds between two events of one kind of error, and the most kinds remembered.
 _QUIET_SECONDS, _MOST_KINDS = 300.0, 500
-#: What is shorter is no secret worth the name, and would be found in innocent words.
+#: The shortest secret that is masked. A shorter one also occurs in ordinary words.
 _SHORTEST_SECRET = 6
 
 
 def report_errors(config: Config, dsn: Secret) -> None:
-    """Report from now on what our loggers say at ERROR and above, and exceptions nobody caught.
+    """Report our log records from ERROR on, and uncaught exceptions, from now on.
 
-    Once for the process. ``logging.shutdown`` sends what is on its way, within two seconds.
+    Call it once per process. ``logging.shutdown`` sends the remaining events, within two seconds.
     """
     throttle = Throttle(_QUIET_SECONDS, _MOST_KINDS)
     texts = (secret.reveal() for secret in secrets_of(config))
@@ -58,7 +57,7 @@ def report_errors(config: Config, dsn: Secret) -> None:
         default_integrations=False,
         auto_enabling_integrations=False,
         integrations=[
-            # Else it would tell the terminal how many events are left.
+            # The default prints the number of remaining events to the terminal.
             AtexitIntegration(callback=lambda _pending, _timeout: None),
             ExcepthookIntegration(),
             ThreadingIntegration(propagate_scope=False),
@@ -81,9 +80,9 @@ def report_errors(config: Config, dsn: Secret) -> None:
 
 
 class _Handler(EventHandler):
-    """Makes an event of a record, unless its like was reported a moment ago.
+    """Makes an event of a record, unless one of its kind was just reported.
 
-    Errors are told apart by logger and template, and bugs by where they are, too.
+    The kind is logger and template, and for a bug also its place in the code.
     """
 
     def __init__(self, throttle: Throttle) -> None:
@@ -101,7 +100,7 @@ class _Handler(EventHandler):
         sentry_sdk.flush(SENTRY_SECONDS)
 
     def close(self) -> None:
-        """End the client, so that the interpreter's end does not wait once more."""
+        """End the client, so that the interpreter does not wait for it again."""
         sentry_sdk.get_client().close(0)
         super().close()
 
@@ -121,7 +120,7 @@ def _without_secrets(value: Any, secrets: Collection[str]) -> Any:
 def _bug(
     exc_info: tuple[object, BaseException | None, TracebackType | None] | None,
 ) -> tuple[object, ...]:
-    """Return the type of an exception and the line that raised it, nothing for none."""
+    """Return an exception's type and the line that raised it, or an empty tuple."""
     _, error, trace = exc_info or (None, None, None)
     if error is None or trace is None:
         return ()

@@ -1,7 +1,7 @@
-"""Standard output and error, written so that nobody is held up or ended by whoever reads them.
+"""Standard output and error that never block or end the process.
 
-A stream may be read slowly or not at all, be closed, full, or unable to hold a character. In the
-daemon a thread of its own writes to each, and what finds no room is dropped and counted.
+A stream may have a slow reader or none, be closed or full, or lack a character in its encoding. In
+the daemon, a thread writes to each stream. Lines without room are dropped and counted.
 """
 
 import atexit
@@ -24,45 +24,44 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What waits for the reader of a stream: so many lines at most, and so many bytes.
+#: The most lines and bytes that wait for a stream's reader.
 _MOST_LINES, _MOST_BYTES = 2_000, 4 * 1024 * 1024
-#: So much is written at once, in bytes: who writes line by line falls behind where all are busy.
+#: The bytes written at once. Single lines would be too slow on a busy machine.
 _BATCH_BYTES = 64 * 1024
-#: A descriptor that does not wait itself is tried again so often, and a writer that has no memory
-#: goes on after so long, in seconds.
+#: The pause before retrying a non-blocking descriptor, and after a lack of memory, in seconds.
 _AGAIN_SECONDS = 0.05
 
 _backlogs: list["Backlog"] = []
 
 
 class Backlog(io.FileIO):
-    """A stream that takes whatever is written at once; its thread hands it to a descriptor.
+    """A stream that takes lines without blocking; its thread writes them to a descriptor.
 
     Args:
-        descriptor: where it all goes; it stays open.
-        name: the stream's, for people.
+        descriptor: to write to; it stays open.
+        name: of the stream, for the log.
     """
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self._descriptor = descriptor
         self._name = name
-        self._changed = threading.Condition()  # its lock may be taken again by the same thread
+        self._changed = threading.Condition()  # its lock is reentrant
         self._waiting: deque[bytes] = deque()
-        self._size = 0  # of what waits, in bytes
+        self._size = 0  # of the waiting lines, in bytes
         self._is_writing = False
-        self._is_full = False  # until all that waits is written, so that there is one gap
-        self._dropped = 0  # and not told of
-        self._is_torn = False  # whether the last line is there in part
+        self._is_full = False  # until the backlog is empty, so that there is one gap
+        self._dropped = 0  # lines not reported yet
+        self._is_torn = False  # whether only a part of the last line was written
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Take a line, or drop it when too much waits; never wait for anybody."""
+        """Take a line, or drop it when too many wait; never block."""
         line = bytes(data)
         if not line:
             return 0
         with self._changed:
-            if self._waiting:  # else a line has room, however long it is
+            if self._waiting:  # an empty backlog takes a line of any length
                 too_large = self._size + len(line) > _MOST_BYTES
                 self._is_full |= too_large or len(self._waiting) >= _MOST_LINES
             if self._is_full:
@@ -75,7 +74,7 @@ class Backlog(io.FileIO):
         return len(line)
 
     def drain(self, seconds: float) -> bool:
-        """Wait so long at most until all is written; tell whether it is."""
+        """Wait up to this many seconds until all is written; tell whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not (self._waiting or self._is_writing), seconds)
 
@@ -83,11 +82,11 @@ class Backlog(io.FileIO):
         while True:
             try:
                 self._write_next()
-            except (MemoryError, RuntimeError):  # there may be some in a while
+            except (MemoryError, RuntimeError):  # memory may be free later
                 time.sleep(_AGAIN_SECONDS)
 
     def _write_next(self) -> None:
-        """Wait for lines and write them; tell of what was dropped when there is room."""
+        """Wait for lines and write them; log the number of dropped lines when there is room."""
         lines: list[bytes] = []
         size = 0
         with self._changed:
@@ -109,10 +108,10 @@ class Backlog(io.FileIO):
                 self._changed.notify_all()
         metrics.log_lines_dropped.inc(lost)
         if untold:
-            logger.warning("%s: %d lines were dropped, as it took no more", self._name, untold)
+            logger.warning("%s was full or had no reader: %d lines dropped", self._name, untold)
 
     def _write(self, lines: Sequence[bytes]) -> int:
-        """Write lines, however long that takes; return how many the descriptor did not take."""
+        """Write lines for as long as it takes; return how many the descriptor did not take."""
         data = (b"\n" if self._is_torn else b"") + b"".join(lines)
         done = 0
         while done < len(data):
@@ -129,10 +128,9 @@ class Backlog(io.FileIO):
 
 
 def open_missing() -> None:
-    """Give the process the standard streams it was started without.
+    """Open the standard streams that the process was started without.
 
-    Else the next thing that is opened, a connection perhaps, would get the number of the missing
-    one, and whatever is written to that.
+    The next file or connection would otherwise get a missing stream's number, and its output.
     """
     for descriptor in range(3):
         try:
@@ -143,17 +141,17 @@ def open_missing() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115, PTH123  # for good
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is anyway
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does by default
 
 
 def unblock() -> None:
-    """From now on no thread waits for who reads standard output or error, whatever writes there.
+    """Make standard output and error non-blocking for all threads from now on.
 
-    Once is enough. At the end of the process it is waited for what is left, for a while.
+    Further calls do nothing. The process's end waits a while for the remaining lines.
     """
     if _backlogs:
         return
-    output = errors = Backlog(sys.stderr.fileno(), "standard error")  # which keeps the order
+    output = errors = Backlog(sys.stderr.fileno(), "standard error")  # one for both keeps the order
     if not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
         output = Backlog(sys.stdout.fileno(), "standard output")
     _backlogs.extend({output, errors})
@@ -162,22 +160,22 @@ def unblock() -> None:
 
 
 def _over(backlog: Backlog, stream: TextIO) -> TextIO:
-    """Return a stream of text that goes there line by line."""
+    """Return a text stream over a backlog."""
     encoding, errors = stream.encoding, "backslashreplace"
     return io.TextIOWrapper(backlog, encoding, errors, write_through=True)
 
 
 def drain(seconds: float) -> None:
-    """Wait so long at most, all in all, until what was written is out."""
+    """Wait up to this many seconds in total until all lines are written."""
     end = time.monotonic() + seconds
     for backlog in _backlogs:
         backlog.drain(max(0.0, end - time.monotonic()))
 
 
 def write(stream: IO[AnyStr], text: AnyStr) -> OSError | None:
-    """Write and flush; return what went wrong, after which all else goes nowhere.
+    """Write and flush; on an error return it, and discard all further output.
 
-    Else the interpreter would try again at the end of the process, and fail.
+    The interpreter would otherwise write again at its end, and fail.
     """
     try:
         stream.write(text)
@@ -189,7 +187,7 @@ def write(stream: IO[AnyStr], text: AnyStr) -> OSError | None:
 
 
 def silence(stream: IO[Any]) -> None:
-    """Let a stream lead nowhere from now on."""
+    """Discard all further output of a stream."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Shows messages, tables and progress to a person, and asks questions."""
+"""Prints messages, tables and progress, and asks questions."""
 
 import json
 import sys
@@ -17,45 +17,50 @@ GAP = "  "
 
 
 def show_message(value: bytes) -> bool:
-    """Print a message, indented, in one piece; tell whether it could be printed."""
+    """Print a message, indented, in one piece; tell whether that worked."""
     return show_json(msgspec.json.format(value, indent=2).decode())
 
 
 def show_json(text: str) -> bool:
-    """Print lines of JSON; tell whether they could be."""
+    """Print lines of JSON; tell whether that worked."""
     return show_text("\n".join(map(_escaped, text.split("\n"))) + "\n")
 
 
 def show_text(text: str) -> bool:
-    """Print to standard output; tell whether that worked. A reader may hang up who has seen enough.
+    """Print to standard output; tell whether that worked. A reader that closes it is no error.
 
     Args:
-        text: as it is to be printed, with its line ends.
+        text: with its line ends.
     """
     return _is_printed(streams.write(sys.stdout, text))
 
 
 def show_bytes(data: bytes) -> bool:
-    """Print bytes to standard output as they are; tell as :func:`show_text` does."""
+    """Print bytes to standard output unchanged; return as :func:`show_text` does."""
     return _is_printed(streams.write(sys.stdout.buffer, data))
 
 
 def _is_printed(error: OSError | None) -> bool:
     if error is None or isinstance(error, BrokenPipeError):
         return True
-    show(f"cki-notifier: this can't be printed: {error}")
+    show_unprintable(error)
     return False
 
 
+def show_unprintable(error: OSError) -> None:
+    """Report that standard output takes no text."""
+    show(f"cki-notifier: can't print to standard output: {error}")
+
+
 def show(text: str) -> None:
-    """Print a line about what happens to standard error; what that can't take is lost."""
+    """Print a line to standard error; ignore errors."""
     streams.write(sys.stderr, printable(text) + "\n")
 
 
 def _escaped(line: str) -> str:
-    """Escape in a line of JSON what standard output can't hold.
+    """Escape characters of a line of JSON that are unsafe to print.
 
-    And what would move a terminal's cursor or turn its text around.
+    These are missing in standard output's encoding, or move the cursor or change the direction.
     """
     if _is_fit(line):
         return line
@@ -71,7 +76,7 @@ def _is_fit(text: str) -> bool:
 
 
 def decision(outcome: Outcome, *, sends: bool) -> str:
-    """Say what was decided and why."""
+    """Return the decision and its reason in words."""
     if isinstance(outcome, Ignored):
         return f"ignored ({outcome.reason}): {outcome.reason.sentence}"
     return (
@@ -80,9 +85,9 @@ def decision(outcome: Outcome, *, sends: bool) -> str:
 
 
 def agreed(question: str) -> bool:
-    """Ask a person a question; tell whether the answer is yes."""
+    """Ask a question; tell whether the answer is yes."""
     if streams.write(sys.stderr, f"{question} [y/N] "):
-        return False  # nobody was asked
+        return False  # the question was not printed
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -93,23 +98,23 @@ def columns(
     widths: Sequence[int] = (),
     styles: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Yield the lines of a table: one for each row, or as many as a terminal's width asks for.
+    """Yield the lines of a table: one for each row, or as many as a terminal's width needs.
 
-    On a terminal the last cells are broken between words. Where that leaves too little room for
-    them, they stand below the others. Nothing in a cell reaches the terminal raw.
+    On a terminal, the last cell wraps between words, or goes below the others if it has too little
+    room. Control characters are escaped.
 
     Args:
-        rows: cells, as many in each.
+        rows: cells, the same number in each.
         stream: where the lines will be printed.
-        widths: of all columns but the last, in characters; as wide as they have to be without them.
-        styles: rich's style of a row's other cells, by the text of its first.
+        widths: of all columns but the last, in characters; by default the widest cell's.
+        styles: rich's style of a row's cells but the last, by the text of the first.
     """
     table: Iterable[Sequence[str]] = ([*map(printable, row)] for row in rows)
     if not widths:
         table = list(table)
         widths = [max(map(len, column)) for column in list(zip(*table, strict=True))[:-1]]
     if stream.isatty():
-        from cki_notifier.telemetry import layout  # noqa: PLC0415  # only who has a terminal
+        from cki_notifier.telemetry import layout  # noqa: PLC0415  # only for a terminal
 
         yield from layout.lines(table, stream, widths, styles or {})
     else:
@@ -118,23 +123,23 @@ def columns(
 
 
 def columns_before(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return the part of a line that stands before its last column."""
+    """Return the part of a line before its last column."""
     pairs = zip(cells, widths, strict=True)
     return "".join(f"{cell:<{width}}{GAP}" for cell, width in pairs)
 
 
 @contextmanager
 def progress(deed: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Show on a terminal how far a long run is; at the end nothing of it is left.
+    """Show the progress of a long run on a terminal, and remove it at the end.
 
     Args:
-        deed: what is done to some of the steps, in the past tense.
+        deed: the action on some of the steps, in the past tense.
 
     Yields:
-        What is told of it: of how many steps, how many are over, and how many had it done to them.
+        A function of three numbers: all steps, steps done, and steps with the action.
     """
     if sys.stderr.isatty():
-        from cki_notifier.telemetry import layout  # noqa: PLC0415  # only who has a terminal
+        from cki_notifier.telemetry import layout  # noqa: PLC0415  # only for a terminal
 
         with layout.progress(deed) as tell:
             yield tell

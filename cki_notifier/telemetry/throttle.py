@@ -1,4 +1,4 @@
-"""What happens again and again: told once in a while, so that an outage is one story."""
+"""Limits how often repeated events are reported."""
 
 import threading
 import time
@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable
 
 
 class Throttle:
-    """Remembers kinds of things, so that each is let through once in a while; for all threads.
+    """Lets each kind of event through once in a while. Any thread may use it.
 
     Args:
-        seconds: for how long a kind that was let through is held back.
-        most: no more kinds than this are remembered; the one that was let through first goes.
-        clock: tells the seconds.
+        seconds: the pause of a kind after it passed.
+        most: the most kinds remembered; the oldest is forgotten.
+        clock: returns the seconds.
     """
 
     def __init__(
@@ -22,11 +22,11 @@ class Throttle:
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        #: When each kind was let through, and how often it was held back since.
+        #: The time each kind last passed, and the number held back since.
         self._kinds: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
     def let_through(self, kind: Hashable) -> int | None:
-        """Return how often a kind was held back since the last time, None when it is held back."""
+        """Return the number held back since the last time, or None to hold this one back."""
         now = self._clock()
         with self._lock:
             since, held_back = self._kinds.get(kind, (None, 0))

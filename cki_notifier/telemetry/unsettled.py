@@ -1,4 +1,4 @@
-"""What is not settled yet: the notifications in hand, and those that are delayed, and why."""
+"""Remembers the notifications without a final outcome: in flight or delayed."""
 
 import threading
 import time
@@ -11,27 +11,27 @@ from msgspec import Struct
 from cki_notifier.notification.parse import Identity
 from cki_notifier.telemetry.outcomes import Result
 
-#: So many that are delayed are remembered; the one that was delayed first goes.
+#: The most delayed notifications remembered; the oldest is forgotten.
 _MOST_DELAYED = 1000
-#: Which of our connections a notification came by, and its number there.
+#: The number of the connection that delivered a notification, and its delivery tag there.
 Key = tuple[int, int]
 
 
 class Work(Protocol):
-    """What is done for a notification."""
+    """The work on a notification."""
 
     @property
     def waits_for(self) -> str:
-        """What it waits for now, ``""`` while it goes on."""
+        """The cause of its present wait, ``""`` while it runs."""
 
 
 class Held(Struct, frozen=True):
-    """A notification in hand: the broker handed it out, and it is not settled.
+    """A notification in flight.
 
     Attributes:
-        first_seen: when it was received the very first time, in UTC.
-        seconds: for which it is in hand now.
-        does: what happens to it, as ``waits for its turn``.
+        first_seen: when it was first received, in UTC.
+        seconds: since RabbitMQ delivered it this time.
+        does: its present state, as ``waits for its turn``.
     """
 
     identity: Identity
@@ -41,12 +41,12 @@ class Held(Struct, frozen=True):
 
 
 class Delayed(Struct, frozen=True):
-    """A notification in a delay queue, where this process has put it.
+    """A notification that this process put into a retry queue.
 
     Attributes:
-        first_seen: when it was received the very first time, in UTC.
-        until: when it comes back, in UTC.
-        result: of the last try.
+        first_seen: when it was first received, in UTC.
+        until: when it returns to the main queue, in UTC.
+        result: of the last attempt.
     """
 
     identity: Identity
@@ -64,7 +64,7 @@ class _Taken(Struct):
 
 
 class Unsettled:
-    """Remembers them; used by all threads, and cheap to add to.
+    """Remembers them. Any thread may use it, and adding is cheap.
 
     Args:
         clock: returns the time in UTC.
@@ -77,42 +77,42 @@ class Unsettled:
         self._delayed: dict[str, Delayed] = {}
 
     def take(self, key: Key, identity: Identity, first_seen: datetime) -> None:
-        """Note that the broker handed one out."""
+        """Note that RabbitMQ delivered one."""
         with self._lock:
             self._taken[key] = _Taken(identity, first_seen, time.monotonic())
             self._delayed.pop(identity.event_id, None)
 
     def begin(self, key: Key, work: Work) -> None:
-        """Note that the work on one begins."""
+        """Note that work on one starts."""
         with self._lock:
             if taken := self._taken.get(key):
                 taken.work = work
 
     def copy(self, key: Key, queue: str) -> None:
-        """Note that a copy of one is to be put into a queue."""
+        """Note that a copy of one waits for a queue."""
         with self._lock:
             if taken := self._taken.get(key):
                 taken.work, taken.does = None, f"a copy waits for {queue}"
 
     def lose(self) -> None:
-        """Note that the broker hands out again all that it has handed out."""
+        """Note that RabbitMQ will redeliver all that are in flight."""
         with self._lock:
             self._taken.clear()
 
     def settle(self, key: Key) -> None:
-        """Note that one is settled."""
+        """Note that one is finished."""
         with self._lock:
             self._taken.pop(key, None)
 
     def delay(self, delayed: Delayed) -> None:
-        """Note that one was put into a delay queue."""
+        """Note that one was put into a retry queue."""
         with self._lock:
             self._delayed[delayed.identity.event_id] = delayed
             if len(self._delayed) > _MOST_DELAYED:
                 del self._delayed[next(iter(self._delayed))]
 
     def in_hand(self) -> list[Held]:
-        """Return what is in hand, what was received first coming first."""
+        """Return the notifications in flight, the oldest first."""
         now = time.monotonic()
         with self._lock:
             taken = list(self._taken.values())
@@ -120,7 +120,7 @@ class Unsettled:
         return sorted(held, key=lambda it: it.first_seen)
 
     def delayed(self) -> list[Delayed]:
-        """Return what is delayed now, what comes back first coming first."""
+        """Return the delayed notifications, the next to return first."""
         now = self._clock()
         with self._lock:
             self._delayed = {name: it for name, it in self._delayed.items() if it.until > now}
@@ -131,4 +131,4 @@ def _doing(taken: _Taken) -> str:
     if taken.work is None:
         return taken.does
     waits_for = taken.work.waits_for
-    return f"waits: {waits_for}" if waits_for else "is being handled"
+    return f"waits: {waits_for}" if waits_for else "being processed"

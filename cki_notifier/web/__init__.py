@@ -1,10 +1,10 @@
 """The HTTP port: metrics, probes and the status page.
 
-It shows what ``telemetry/`` remembers. Nothing is counted or decided in here.
+It shows the memory of ``telemetry/``. It counts and decides nothing about notifications.
 
-``website`` puts it together and knows what each address shows, ``server`` takes the port and
-``request`` reads requests. ``health`` knows whether the process lives and is ready, ``watch`` how
-much waits in the queues, ``neighbours`` how it is with those we talk to; ``verdict`` alone decides
-from that what is a problem. ``status``, ``waiting``, ``checkout`` and ``letters`` are the pages,
-written with ``rows`` and ``markup``; ``metrics`` writes for Prometheus.
+``website`` maps addresses to answers, ``server`` holds the port, ``request`` parses requests.
+``health`` answers the probes, ``watch`` asks RabbitMQ for queue lengths and alarms, ``neighbours``
+holds the state of the connections. From these, ``verdict`` alone decides which problems there are.
+``status``, ``waiting``, ``checkout`` and ``letters`` are the pages, written with ``rows`` and
+``markup``. ``metrics`` writes for Prometheus.
 """

@@ -1,4 +1,4 @@
-"""The page of one checkout, and what a process knows of it; ``/checkout.json`` is exactly that."""
+"""The page of one checkout and its data, which ``/checkout.json`` shows to programs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,13 +14,13 @@ from cki_notifier.web.markup import Markup, code, details, facts, fill, join, li
 from cki_notifier.web.status import Known
 from cki_notifier.web.waiting import unsettled
 
-#: So many notifications of one checkout are told of, and so much of their messages, in bytes.
+#: The most notifications of one checkout shown, and the most bytes of their messages.
 _MOST, _MOST_BYTES = 100, 512 * 1024
 _PAGE = """
 {unknown}
 <p class="links">{links}</p>
-<p>What this process knows since its start ({history.since!t}).
-Other replicas have pages of their own, and of what was settled only the last 500 are kept.{again}
+<p>This page covers this process since its start ({history.since!t}), at most the last 500 outcomes.
+Other replicas have their own pages.{again}
 </p>
 {in_hand}{delayed}{left_out}
 {notices}
@@ -38,7 +38,7 @@ _NOTICE = """
 """
 _STEPS = (
     '<table class="rules"><thead><tr><th scope="col">Rule</th><th scope="col">Result</th>'
-    '<th scope="col">What it saw</th></tr></thead><tbody>{it}</tbody></table>{left}'
+    '<th scope="col">Details</th></tr></thead><tbody>{it}</tbody></table>{left}'
 )
 _STEP = (
     '<tr data-result="{it.result}"><th scope="row">{it.rule}</th><td>{it.result}</td>'
@@ -47,15 +47,15 @@ _STEP = (
 
 
 class Notice(rows.Row, frozen=True, kw_only=True):
-    """A notification that was settled, with all that is known of it.
+    """An outcome with all its details.
 
     Attributes:
-        topic: where its record is, ``""`` where nothing is sent.
+        topic: of its record, ``""`` where no messages are sent.
         record_command: shows the record; ``""`` where none is known.
         letter_command: shows the dead letter; ``""`` where there is none.
-        steps: the rules that were applied, in their order, and what each saw.
+        steps: the rules that were applied, in order, with the facts each one saw.
         not_looked_at: the rules that were not reached.
-        message: as it was sent; None where none was, or it is not kept any more.
+        message: as sent; None if there is none, or it is no longer kept.
     """
 
     topic: str
@@ -67,17 +67,17 @@ class Notice(rows.Row, frozen=True, kw_only=True):
 
 
 class History(Struct, frozen=True, kw_only=True):
-    """What is known of a checkout.
+    """The notifications of a checkout.
 
     Attributes:
         now: ISO 8601 in UTC.
-        since: the start of the process, before which it knows nothing.
-        checkout_url: at the warehouse.
-        merge_request: as the newest notification has it that tells of one, ``""`` where none does.
-        dry_run_command: asks the rules again.
-        in_hand, delayed: its notifications that are not settled.
-        left_out: so many of those settled are left out, the oldest ones.
-        notifications: that were settled, the oldest first.
+        since: the start of the process.
+        checkout_url: in DataWarehouse.
+        merge_request: of the newest notification that has one, ``""`` for none.
+        dry_run_command: evaluates the rules again.
+        in_hand, delayed: its notifications without an outcome.
+        left_out: the number of older outcomes that are not shown.
+        notifications: with an outcome, the oldest first.
     """
 
     now: str
@@ -94,12 +94,12 @@ class History(Struct, frozen=True, kw_only=True):
 
     @property
     def is_known(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether there is anything to show."""
         return bool(self.in_hand or self.delayed or self.notifications)
 
 
 def history_of(known: Known, checkout_id: str) -> History:
-    """Return what is known of a checkout."""
+    """Return the notifications of a checkout."""
     now = datetime.now(UTC)
     wanted, unsettled = cut(checkout_id), known.unsettled
     in_hand = [it for it in unsettled.in_hand() if cut(it.identity.checkout_id or "") == wanted]
@@ -123,7 +123,7 @@ def history_of(known: Known, checkout_id: str) -> History:
 
 
 def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
-    """Yield all there is to tell of outcomes, the newest first."""
+    """Yield the outcomes with their details, the newest first."""
     topic, left = known.config.kafka.topic if known.config.kafka else "", _MOST_BYTES
     for entry in reversed(entries):
         message = known.outcomes.message(entry.number)
@@ -146,10 +146,10 @@ def _notices(known: Known, entries: list[Entry]) -> Iterator[Notice]:
 def checkout_page(known: Known, history: History) -> Markup:
     """Return the page."""
     in_hand, delayed = history.in_hand, history.delayed
-    again = " To ask the rules again, and send nothing: {it!c}"
-    unknown = "<p><strong>This process knows nothing of this checkout.</strong></p>"
+    again = " To evaluate the rules again without sending, run {it!c}"
+    unknown = "<p><strong>This process has no record of this checkout.</strong></p>"
     links = (
-        some('<a href="{it}">at the warehouse</a>', history.checkout_url),
+        some('<a href="{it}">DataWarehouse</a>', history.checkout_url),
         link(history.merge_request, history.merge_request_url),
     )
     content = fill(
@@ -158,9 +158,9 @@ def checkout_page(known: Known, history: History) -> Markup:
         unknown=Markup("" if history.is_known else unknown),
         links=join(links, " "),
         again=some(again, history.dry_run_command),
-        in_hand=some("<h2>In hand now</h2>{list}", in_hand, list=unsettled(in_hand)),
+        in_hand=some("<h2>In flight now</h2>{list}", in_hand, list=unsettled(in_hand)),
         delayed=some("<h2>Delayed now</h2>{list}", delayed, list=unsettled(delayed)),
-        left_out=some("<p>{it:,} more before these.</p>", history.left_out),
+        left_out=some("<p>{it:,} older outcomes are not shown.</p>", history.left_out),
         notices=join(map(_notice, history.notifications)),
     )
     title = history.checkout_id or f"Notifications {rows.NAMELESS}"
@@ -168,12 +168,12 @@ def checkout_page(known: Known, history: History) -> Markup:
 
 
 def _notice(it: Notice) -> Markup:
-    message = details("The message as it was sent", pretty(bytes(it.message))) if it.message else ""
+    message = details("The message as sent", pretty(bytes(it.message))) if it.message else ""
     return fill(_NOTICE, it=it, facts=facts(_facts(it)), steps=_steps(it), message=message)
 
 
 def pretty(document: bytes) -> str:
-    """Return JSON as people read it; what is none as it is."""
+    """Return JSON indented, and any other text unchanged."""
     try:
         return msgspec.json.format(document, indent=2).decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -181,22 +181,22 @@ def pretty(document: bytes) -> str:
 
 
 def _facts(it: Notice) -> dict[str, str]:
-    record = "it was in the topic already" if it.was_there else ""
+    record = "already in the topic" if it.was_there else ""
     if it.partition is not None:
         record = f"{it.topic} partition {it.partition} offset {it.offset}"
-        record += ", where it was already" if it.was_there else ""
+        record += ", already there" if it.was_there else ""
     return {
-        "by hand by": it.by,
-        "try": str(it.attempt),
+        "sent by hand by": it.by,
+        "attempt": str(it.attempt),
         "took": f"{it.seconds:.2f} s",
         "event id": code(it.event_id),
         "merge request": link(it.merge_request, it.merge_request_url),
         "record": some("{it} {command!c}", record, command=it.record_command),
-        "next try": time(it.next_try),
+        "next attempt": time(it.next_try),
         "dead letter": some("{it!c} {command!c}", it.letter, command=it.letter_command),
     }
 
 
 def _steps(it: Notice) -> Markup:
-    left = some("<p>Not looked at: {it}.</p>", ", ".join(it.not_looked_at))
+    left = some("<p>Rules not reached: {it}.</p>", ", ".join(it.not_looked_at))
     return some(_STEPS, join(fill(_STEP, it=step) for step in it.steps), left=left)

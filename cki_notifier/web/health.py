@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it is ready; asked by whoever runs it."""
+"""Liveness and readiness, for the probes."""
 
 import math
 import threading
@@ -8,12 +8,11 @@ from collections.abc import Callable
 from cki_notifier.notification.errors import Unavailable
 from cki_notifier.rabbitmq.liveness import Liveness
 
-#: The loop that talks to RabbitMQ rests for no longer than this, in seconds. It looks about twice a
-#: second while it is connected, and before each node while it is connecting; with one node, the
-#: look-up of its name may take 50 s, connecting 10 s, and a broker that then says no more is given
-#: up after 30 s.
+#: The RabbitMQ loop hangs if it has not run for this long, in seconds. While connected it runs
+#: about twice a second; while connecting, before each node. One node can take 90 s: the DNS lookup
+#: 50 s, the connection 10 s, and a broker that falls silent 30 s.
 _LONGEST_REST_SECONDS = 120.0
-#: What Kafka said holds for so long, in seconds.
+#: How long Kafka's answer is reused, in seconds.
 _KEPT_SECONDS = 5.0
 
 
@@ -22,8 +21,8 @@ class Health:
 
     Args:
         liveness: of the loop that talks to RabbitMQ.
-        check_kafka: returns when Kafka answers, else raises :class:`Unavailable`, soon; None where
-            nothing is sent.
+        check_kafka: returns if Kafka answers, else soon raises :class:`Unavailable`; None where no
+            messages are sent.
     """
 
     def __init__(self, liveness: Liveness, check_kafka: Callable[[], None] | None) -> None:
@@ -35,12 +34,12 @@ class Health:
 
     @property
     def lives(self) -> bool:
-        """Whether the loop goes round; nothing else is asked."""
+        """Whether the RabbitMQ loop runs. This asks no dependency."""
         return self.liveness.silent_for() < _LONGEST_REST_SECONDS
 
     @property
     def kafka(self) -> str:
-        """What keeps messages from Kafka, ``""`` when nothing does; known within some seconds."""
+        """The problem that keeps messages from Kafka, ``""`` for none; some seconds old at most."""
         with self._lock:
             if time.monotonic() >= self._kafka_until:
                 self._kafka = self._ask_kafka()
@@ -48,7 +47,7 @@ class Health:
             return self._kafka
 
     def missing(self) -> list[str]:
-        """Return what is missing for being ready, in a sentence each."""
+        """Return a sentence for each problem that keeps the process from being ready."""
         held_up = self.liveness.held_up if self.liveness.stands_still else ()
         return [text for text in (self.liveness.missing, self.kafka, *held_up) if text]
 

@@ -1,6 +1,6 @@
-"""The page of dead letters: what is there and why, and the commands that do something about it.
+"""The page of dead letters, with their reasons and the commands to handle them.
 
-They are read when somebody asks for them, and kept for a minute.
+A request for the page reads the dead letters; the result is kept for a minute.
 """
 
 import threading
@@ -31,19 +31,19 @@ from cki_notifier.web.request import Request, has_all
 from cki_notifier.web.rows import NAMELESS, checkout_page, command, iso, shown
 from cki_notifier.web.status import MOST_SHOWN
 
-#: What was read holds for so long, and why it could not be read, in seconds. Each look counts as a
-#: delivery for RabbitMQ.
+#: How long a result, or a failure to read, is reused, in seconds. RabbitMQ counts each reading as a
+#: delivery.
 _KEPT_SECONDS, _FAILED_SECONDS = 60.0, 10.0
-#: Of a body so much is shown, in characters.
+#: The most characters of a body shown.
 _MOST_BODY = 8_000
 _HINT = Markup(
-    "<p>Nothing can be changed here. To see them all, or to act on many at once: "
-    "<code>cki-notifier dead-letters list</code>, "
+    "<p>This page changes nothing. To list all dead letters, run "
+    "<code>cki-notifier dead-letters list</code>. To retry many at once, see "
     "<code>cki-notifier dead-letters retry --help</code>.</p>"
 )
 _PAGE = """
-<p>As of {as_of!t}, read at most once a minute:
-{reading.count:,} {noun}{more}, the oldest first.</p>
+<p>{reading.count:,} {noun} at {as_of!t}, the oldest first{more}. The process reads them at most
+once a minute.</p>
 {hint}
 <nav class="links" aria-label="Reasons">{reasons}</nav>
 <p>To search, add <code>?q=…</code> to the address: an id, a checkout, or a part of an error.</p>
@@ -63,18 +63,18 @@ _LETTER = """
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """A dead letter; any text in it may be a stranger's.
+    """A dead letter. Its texts come from outside and may hold anything.
 
     Attributes:
-        checkout_id, status: as far as the body tells.
-        reason: the code of why it is there.
-        sentence: the reason in words, ``""`` where it is none of ours.
+        checkout_id, status: from the body, as far as it is readable.
+        reason: the code of the reason.
+        sentence: the reason in words, ``""`` for an unknown code.
         error: the last one.
-        attempts: how often it was tried.
-        first_seen: when it was received first.
-        exchange, routing_key: how it came the first time.
-        bytes: of the body.
-        body: its beginning, as text; what is not UTF-8 in it is escaped.
+        attempts: the number of attempts.
+        first_seen: when it was first received.
+        exchange, routing_key: of the first delivery.
+        bytes: the body's length.
+        body: its beginning as text; bytes that are not UTF-8 are escaped.
     """
 
     id: str
@@ -92,12 +92,12 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Reading(Struct, frozen=True):
-    """What was read of the dead-letter queue.
+    """The result of reading the dead-letter queue.
 
     Attributes:
-        letters: the oldest first.
-        count: how many there are.
-        seen: how many were looked at, of which these are the oldest.
+        letters: the oldest of those read, the oldest first.
+        count: the length of the queue.
+        seen: how many were read.
     """
 
     letters: tuple[Letter, ...]
@@ -105,17 +105,17 @@ class Reading(Struct, frozen=True):
     seen: int
 
 
-#: Reads letters, within some 10 s; raises :class:`Unavailable`.
+#: Reads letters within about 10 s; raises :class:`Unavailable`.
 Read = Callable[[], Reading]
 
 
 class Look(Struct, frozen=True):
-    """What there is to see.
+    """The last result, or the reason why there is none.
 
     Attributes:
-        as_of: when they were read, None when they were not.
-        reading: None when they could not be read, or never were.
-        trouble: why not, ``""`` when they were.
+        as_of: the time of the reading, None without one.
+        reading: None if reading failed or never took place.
+        trouble: the reason why, ``""`` with a reading.
     """
 
     as_of: datetime | None = None
@@ -123,28 +123,28 @@ class Look(Struct, frozen=True):
     trouble: str = ""
 
 
-_BEING_READ = Look(trouble="they are being read just now; load this page again in some seconds")
+_BEING_READ = Look(trouble="the process is still reading them. Reload this page in some seconds")
 
 
 class Letters:
-    """Reads them, one reader at a time; whoever comes meanwhile waits for nobody.
+    """Reads dead letters, one thread at a time.
 
-    There are those that were read before, or word that they are being read.
+    Other threads don't wait: they get the last result, or a note that reading is under way.
 
     Args:
-        read: reads them; None where they can't be read from here.
+        read: reads them; None where this process must not.
     """
 
     def __init__(self, read: Read | None) -> None:
         self._read = read
         self._reading = threading.Lock()
-        self._look = Look(trouble="nobody has looked yet")
+        self._look = Look(trouble="the process has not read them yet")
         self._kept_until = 0.0
 
     def look(self) -> Look:
-        """Return them, as they were read within the last minute where that is possible."""
+        """Return the dead letters, if possible as of the last minute."""
         if self._read is None:
-            return Look(trouble="they are not read here")
+            return Look(trouble="this process does not read them")
         if time.monotonic() < self._kept_until:
             return self._look
         if not self._reading.acquire(blocking=False):
@@ -168,10 +168,9 @@ def letters_page(look: Look, process: Process, request: Request) -> Markup:
     """Return the page.
 
     Args:
-        look: what there is to see.
-        process: whose page it is.
-        request: ``q`` searches, ``reason`` filters; of many letters the ``page`` is shown, counted
-            from 1.
+        look: the dead letters.
+        process: the one that shows the page.
+        request: ``q`` searches, ``reason`` filters, ``page`` is a number from 1.
     """
     if look.reading is None or look.as_of is None:
         shell = "<p>The dead letters are not shown: {trouble!s}.</p>{hint}"
@@ -193,12 +192,12 @@ def _content(reading: Reading, as_of: str, request: Request) -> Markup:
     start = (number - 1) * MOST_SHOWN
     part = wanted[start : start + MOST_SHOWN]
     read = len(reading.letters)
-    looked_at = f". {count(reading.seen)} were looked at; here are {count(read)} of them"
+    looked_at = f". The process read {count(reading.seen)} of them, and shows {count(read)}"
     return fill(
         _PAGE,
         as_of=as_of,
         reading=reading,
-        noun="letter" if reading.count == 1 else "letters",
+        noun="dead letter" if reading.count == 1 else "dead letters",
         more="" if read == reading.count else looked_at,
         hint=_HINT,
         reasons=_reasons(found, request, reason),
@@ -209,7 +208,7 @@ def _content(reading: Reading, as_of: str, request: Request) -> Markup:
 
 
 def _reasons(letters: Sequence[Letter], request: Request, chosen: str) -> Markup:
-    """Return links that show the letters of one reason alone."""
+    """Return links that filter by one reason."""
     counts = Counter(it.reason for it in letters)
     links = [_link(f"all ({count(len(letters))})", request.again("q"), is_current=not chosen)]
     for reason, number in sorted(counts.items(), key=lambda it: (-it[1], it[0])):
@@ -235,9 +234,9 @@ def _link(text: str, search: str, *, is_current: bool = False) -> Markup:
 
 def _says(start: int, shown: int, wanted: int) -> str:
     if not wanted:
-        return "None of them matches."
+        return "No dead letter matches."
     if not shown:
-        return f"There are {count(wanted)}, and no such page of them."
+        return f"There is no such page: {count(wanted)} in total."
     return f"{count(start + 1)} to {count(start + shown)} of {count(wanted)} shown"
 
 
@@ -260,9 +259,9 @@ def _facts(it: Letter) -> dict[str, str]:
     if commands["show"]:
         commands["explain"] = f"{commands['show']} --body | cki-notifier explain -"
     return {
-        "tries": str(it.attempts) if it.attempts else "",
+        "attempts": str(it.attempts) if it.attempts else "",
         "first seen": markup.time(iso(it.first_seen)) if it.first_seen else "",
-        "came by": f"{shown(it.exchange)} {shown(it.routing_key)}".strip(),
+        "exchange and routing key": f"{shown(it.exchange)} {shown(it.routing_key)}".strip(),
         **{action: code(line) for action, line in commands.items()},
     }
 

@@ -1,4 +1,4 @@
-"""HTML out of templates: what is put in is escaped, unless it is markup already."""
+"""HTML from templates. Values are escaped unless they are markup already."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -15,12 +15,12 @@ from cki_notifier.web.rows import shown
 
 
 class Process(Struct, frozen=True):
-    """What the process is whose pages these are.
+    """The process that shows the pages.
 
     Attributes:
-        environment: ``""`` when none is set.
-        sends: whether messages are sent, or only shown.
-        started: when, ISO 8601 in UTC; another value is another process.
+        environment: ``""`` if none is set.
+        sends: whether it sends messages or only shows them.
+        started: its start, ISO 8601 in UTC; a new value means a new process.
     """
 
     version: str
@@ -30,13 +30,13 @@ class Process(Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Where it is deployed, in words."""
+        """Its environment, in words."""
         name = self.environment or "no environment"
         return name if self.sends else f"{name}: nothing is sent, only shown"
 
 
 class Markup(str):
-    """HTML. What is made of it by other means than :func:`fill` and :func:`join` is text again."""
+    """HTML. Only :func:`fill` and :func:`join` keep it so; other operations return plain text."""
 
     __slots__ = ()
 
@@ -54,21 +54,21 @@ _ESCAPING = _Escaping()
 
 
 def fill(template: str, **values: object) -> Markup:
-    """Fill a template of ours: ``{name}`` and ``{name.attribute}``, as in :meth:`str.format`.
+    """Fill a template: ``{name}`` and ``{name.attribute}``, as in :meth:`str.format`.
 
     ``{name!t}`` shows a :func:`time`, ``{name!c}`` a :func:`code`, ``{name!n}`` a :func:`count`,
-    and ``{name!s}`` what :func:`~cki_notifier.web.rows.shown` leaves of a text of anybody.
+    and ``{name!s}`` any text through :func:`~cki_notifier.web.rows.shown`.
     """
     return Markup(_ESCAPING.vformat(template, (), values))
 
 
 def some(template: str, it: object, **values: object) -> Markup:
-    """Fill a template about ``{it}``, if there is any of it."""
+    """Fill a template with ``it``, or return nothing if ``it`` is empty."""
     return fill(template, it=it, **values) if it else Markup()
 
 
 def join(parts: Iterable[Markup], between: str = "") -> Markup:
-    """Put markup together."""
+    """Join markup."""
     return Markup(between.join(parts))
 
 
@@ -79,7 +79,7 @@ def asset(name: str) -> str:
 
 
 def page(title: str, content: Markup, process: Process, now: str) -> Markup:
-    """Return a page, other than the main one, as it is now (ISO 8601 in UTC)."""
+    """Return a page other than the status page; ``now`` is ISO 8601 in UTC."""
     shell = asset("others.html")
     body = fill(shell, title=title, content=content, process=process, now=now)
     return fill(
@@ -88,42 +88,42 @@ def page(title: str, content: Markup, process: Process, now: str) -> Markup:
 
 
 def time(iso: str | None) -> Markup:
-    """Show a time with its date, if there is one."""
+    """Show a time with its date, or nothing for None."""
     moment = (iso or "")[:19].replace("T", " ")
     return some('<time datetime="{it}">{moment} UTC</time>', iso, moment=moment)
 
 
 def code(text: str) -> Markup:
-    """Show a command or a code, if there is one."""
+    """Show a command or a code, or nothing if it is empty."""
     return some("<code>{it}</code>", text)
 
 
 def link(text: str, url: str) -> Markup:
-    """Show a link, or only its text where there is no address."""
+    """Show a link, or only its text without an address."""
     return fill('<a href="{url}">{text}</a>' if url else "{text}", text=text, url=url)
 
 
 def facts(said: dict[str, str]) -> Markup:
-    """Show a list of names, with what there is to say about each."""
+    """Show a list of names and values; empty values are left out."""
     fact = "<dt>{name}</dt><dd>{value}</dd>"
     pairs = join(fill(fact, name=name, value=value) for name, value in said.items() if value)
     return fill('<dl class="facts">{pairs}</dl>', pairs=pairs)
 
 
 def details(summary: str, text: str) -> Markup:
-    """Show a long text that is folded up; nothing in it moves the reader's eye."""
+    """Show a long text folded up, with control characters escaped."""
     shown = Markup(escape("\n".join(map(printable, text.split("\n"))), quote=False))
     shell = "<details><summary>{summary}</summary><pre>{shown}</pre></details>"
     return fill(shell, summary=summary, shown=shown)
 
 
 def count(number: int | None) -> str:
-    """Write a number as people do; ``unknown`` for None."""
+    """Write a number with thousands separators; ``unknown`` for None."""
     return "unknown" if number is None else f"{number:,}"
 
 
 def age(iso: str, now: datetime) -> str:
-    """Say how long ago something was."""
+    """Return the age of a time in words."""
     seconds = max(0, int((now - datetime.fromisoformat(iso)).total_seconds()))
     if seconds < 60:  # noqa: PLR2004  # a minute
         return f"{seconds} s ago"

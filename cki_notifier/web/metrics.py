@@ -1,4 +1,4 @@
-"""What Prometheus reads: what the process counts, and what is asked when it is read."""
+"""The metrics for Prometheus: the process's counters, and gauges that are read on each scrape."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -16,8 +16,8 @@ class Metrics(Collector):
     """All metrics.
 
     Args:
-        counts: how much waits by queue, without what is not known.
-        unsettled: what nothing became yet.
+        counts: returns messages by queue; unknown queues are missing.
+        unsettled: the notifications without an outcome.
     """
 
     def __init__(self, counts: Callable[[], Mapping[str, int]], unsettled: Unsettled) -> None:
@@ -25,18 +25,18 @@ class Metrics(Collector):
         self._unsettled = unsettled
 
     def answer(self, request: Request) -> Answer:
-        """Write them in the format that is asked for."""
+        """Write the metrics in the requested format."""
         encode, content_type = choose_encoder(request.accept)
         return Answer(encode(self), content_type)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield them."""
+        """Yield the metrics."""
         yield from REGISTRY.collect()
         queues = GaugeMetricFamily(
             "cki_notifier_queue_messages",
-            "Messages that nobody holds, in the main queue, the delay queues together and the "
-            "dead-letter queue, as RabbitMQ says; missing while it can't be asked. Every replica "
-            "shows the same queues: take the largest, not the sum.",
+            "Messages that wait in a RabbitMQ queue; delay is all retry queues together. Missing "
+            "while RabbitMQ does not answer. All replicas report the same queues: take the "
+            "maximum, not the sum.",
             labels=["queue"],
         )
         for queue, count in self._counts().items():
@@ -44,9 +44,9 @@ class Metrics(Collector):
         yield queues
         oldest = GaugeMetricFamily(
             "cki_notifier_oldest_notification_timestamp_seconds",
-            "When the oldest notification of those in hand, and of those this process has put into "
-            "a delay queue, was received the very first time, in seconds since 1970; missing when "
-            "there is none.",
+            "Unix time at which the oldest notification was first received. in_hand: of those in "
+            "flight. delayed: of those this process put into a retry queue. Missing when there is "
+            "none.",
             labels=["state"],
         )
         if in_hand := self._unsettled.in_hand():

@@ -1,4 +1,4 @@
-"""How it is with each of those we talk to, and what is wrong with it."""
+"""The state of each connection, and the problem it has."""
 
 import re
 from collections.abc import Iterator
@@ -15,36 +15,35 @@ from cki_notifier.telemetry.printable import printable
 from cki_notifier.web.health import Health
 from cki_notifier.web.rows import iso, shown
 
-#: For the person on call, with a section for each alert.
+#: The runbook: a section for each alert.
 RUNBOOK = "https://gitlab.com/cki-project/cki-notifier/-/blob/main/docs/runbook.md"
-#: No more of GitLab's hosts are shown: the documents of others name them.
+#: The most GitLab hosts shown. Documents from others name them, so there may be any number.
 _MOST_HOSTS = 20
-#: With that begins what RabbitMQ says while it is short of memory or disk.
+#: The start of the sentence about RabbitMQ's memory or disk alarm.
 _ACCEPTS_NOTHING = "RabbitMQ accepts no messages"
 _CODE = re.compile(r"answered ([1-5][0-9][0-9])(?![0-9])")
-_DOCTOR = "Run cki-notifier doctor: it tells network, TLS, login and rights apart."
-_DELAYED = ("Notifications that need it wait, or are delayed", "ServiceFailing")
-#: Of what is asked over HTTP: its name, what comes of it when it does not answer, and the section
-#: of the runbook about that.
+_DOCTOR = "Run cki-notifier doctor: it checks network, TLS, login and permissions one by one."
+_DELAYED = ("Notifications that need it wait or are delayed", "ServiceFailing")
+#: Each HTTP service: its name, the consequence of its outage, and the runbook's section about it.
 _SERVICES = {
     "datawarehouse": ("DataWarehouse", *_DELAYED),
     "gitlab": ("GitLab", *_DELAYED),
-    "jira": ("Jira", "Messages are sent without their issues", "EnrichmentFailing"),
+    "jira": ("Jira", "Messages are sent without their Jira issues", "EnrichmentFailing"),
 }
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """Something that an operator has to know.
+    """A problem that an operator has to know.
 
     Attributes:
-        id: of the connection it is about, or ``loop``, ``blocked``, ``copies``, ``standstill``,
+        id: the connection's, or ``loop``, ``blocked``, ``copies``, ``standstill``,
             ``dead-letters``, ``delayed``.
-        says: what is wrong.
-        since: when it began, ISO 8601 in UTC; None when that is not known.
-        answered: what was answered last, or became of the request; ``""`` where nothing was asked.
-        means: what comes of it.
-        do: what to do about it.
-        runbook: the address of its section.
+        says: the problem in a few words.
+        since: its start, ISO 8601 in UTC; None when unknown.
+        answered: the last answer or the last error; ``""`` where there was no request.
+        means: its consequence.
+        do: the operator's next step.
+        runbook: the address of the runbook's section.
     """
 
     id: str
@@ -57,15 +56,15 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class Connection(Struct, frozen=True):
-    """How it is with one of those we talk to.
+    """The state of one connection.
 
     Attributes:
-        id: as in the metrics' labels, with the host behind a colon where there are several;
-            ``copies`` for the queues that copies are put into.
-        about: what we have to do with it.
-        state: ``up``, ``down``, ``unknown`` (not asked yet) or ``unused``.
+        id: as in the metrics' labels, followed by a colon and the host where there are several;
+            ``copies`` for the retry and dead-letter queues.
+        about: the queue, topic or host.
+        state: ``up``, ``down``, ``unknown`` (no request yet) or ``unused``.
         says: the state in a few words.
-        problem: what is wrong and what comes of it, in a sentence or two; ``""`` unless ``down``.
+        problem: the problem and its consequence in a sentence or two; ``""`` unless ``down``.
     """
 
     id: str
@@ -77,19 +76,19 @@ class Connection(Struct, frozen=True):
 
 
 class Neighbour(NamedTuple):
-    """A connection, and what is wrong with it."""
+    """A connection, with its problem if it has one."""
 
     connection: Connection
     problem: Problem | None = None
 
 
 def runbook(alert: str) -> str:
-    """Return the address of the section about an alert, without the beginning of its name."""
+    """Return the address of an alert's section; ``alert`` is its name without ``CKINotifier``."""
     return f"{RUNBOOK}#ckinotifier{alert.lower()}"
 
 
 def look(config: Config, health: Health) -> Iterator[Neighbour]:
-    """Yield how it is with each now."""
+    """Yield the present state of each connection."""
     yield _rabbitmq(config, health)
     if config.sends:
         yield _copies(health)
@@ -99,7 +98,7 @@ def look(config: Config, health: Health) -> Iterator[Neighbour]:
     for host in hosts:
         yield _service("gitlab", host, host)
     if not hosts:
-        yield _service("gitlab", "anonymously")
+        yield _service("gitlab", "anonymous")
     yield _service("jira", urlsplit(config.jira.url).netloc if config.jira else None)
 
 
@@ -107,53 +106,53 @@ def _rabbitmq(config: Config, health: Health) -> Neighbour:
     about = config.rabbitmq.queue if config.rabbitmq and config.sends else "a temporary queue"
     missing, state = health.liveness.missing, connected.states("rabbitmq").get("")
     if not missing:
-        return _fine("rabbitmq", "RabbitMQ", about, "consumed")
+        return _fine("rabbitmq", "RabbitMQ", about, "consuming")
     if missing == NOT_YET and state is None:
-        return _fine("rabbitmq", "RabbitMQ", about, "is being connected to", state="unknown")
+        return _fine("rabbitmq", "RabbitMQ", about, "connecting", state="unknown")
     problem = Problem(
         id="rabbitmq",
-        says="The queue in RabbitMQ is not consumed",
+        says="This process does not consume the main queue",
         since=_since(state),
         answered=shown(missing.removeprefix("rabbitmq: ")),
-        means="Notifications wait in it.",
-        do=f"{_DOCTOR} When RabbitMQ is back, it is connected to within some 10 s.",
+        means="Notifications wait in the queue.",
+        do=f"{_DOCTOR} When RabbitMQ is back, the process reconnects within about 10 s.",
         runbook=runbook("NotReady"),
     )
-    return _bad("rabbitmq", "RabbitMQ", about, "not consumed", problem)
+    return _bad("rabbitmq", "RabbitMQ", about, "not consuming", problem)
 
 
 def _copies(health: Health) -> Neighbour:
-    """Return how it is with the queues that copies go to."""
+    """Return the state of the retry and dead-letter queues, which hold copies."""
     name = "Retry and dead-letter queues"
     held_up = [shown(it.removeprefix("rabbitmq: ")) for it in health.liveness.held_up]
     if not held_up:
-        return _fine("copies", name, "", "take copies")
+        return _fine("copies", name, "", "accept notifications")
     if alarms := [it for it in held_up if it.startswith(_ACCEPTS_NOTHING)]:
         problem = Problem(
             id="blocked",
             says=alarms[0],
-            means="So nobody's new notifications are accepted, either; what is in the queue goes "
-            "on, and what fails stays in it.",
-            do="Hand it to those who run RabbitMQ: it needs memory or disk space. All goes on by "
-            "itself then.",
+            means="RabbitMQ accepts no new notifications from DataWarehouse either. The process "
+            "still handles the main queue; notifications that fail stay in it.",
+            do="Ask the team that runs RabbitMQ to free memory or disk space. The process then "
+            "continues by itself.",
             runbook=runbook("RabbitMQBlocked"),
         )
     else:
         problem = Problem(
             id="copies",
             says="; ".join(held_up),
-            means="These notifications stay in the main queue meanwhile.",
-            do="Take dead letters out, lift the limit, or bring the queue back.",
+            means="These notifications stay in the main queue.",
+            do="Retry or discard dead letters, raise the queue's limit, or restore the queue.",
             runbook=runbook("CopiesHeld"),
         )
-    return _bad("copies", name, "", "take no copies", problem)
+    return _bad("copies", name, "", "accept no notifications", problem)
 
 
 def _kafka(config: Config, health: Health) -> Neighbour:
     if config.kafka is None:
-        return _fine("kafka", "Kafka", "", "nothing is sent here", state="unused")
+        return _fine("kafka", "Kafka", "", "not used here", state="unused")
     about = config.kafka.topic
-    missing = health.kafka  # asks, so that the state is of now
+    missing = health.kafka  # asks Kafka, so that the state is current
     state = connected.states("kafka").get("")
     if missing:
         problem = Problem(
@@ -161,19 +160,19 @@ def _kafka(config: Config, health: Health) -> Neighbour:
             says="Kafka does not answer",
             since=_since(state),
             answered=shown(missing.removeprefix("kafka: ")),
-            means="Notifications wait until it does.",
-            do=f"{_DOCTOR} When Kafka is back, all goes on by itself.",
+            means="Notifications wait until Kafka answers.",
+            do=f"{_DOCTOR} When Kafka is back, the process continues by itself.",
             runbook=runbook("NotReady"),
         )
         return _bad("kafka", "Kafka", about, "does not answer", problem)
     if state and state.trouble:
         problem = Problem(
             id="kafka",
-            says="Kafka answers, and confirms no messages",
+            says="Kafka answers but confirms no messages",
             since=iso(state.since),
             answered=shown(state.trouble.says),
-            means=_affected("Notifications wait, or are delayed", state),
-            do=f"{_DOCTOR} Hand it to those who run Kafka.",
+            means=_affected("Notifications wait or are delayed", state),
+            do=f"{_DOCTOR} Tell the team that runs Kafka.",
             runbook=runbook("KafkaDeliveriesFailing"),
         )
         return _bad("kafka", "Kafka", about, "confirms nothing", problem)
@@ -181,14 +180,14 @@ def _kafka(config: Config, health: Health) -> Neighbour:
 
 
 def _gitlab_hosts(config: Config) -> list[str]:
-    """Return each GitLab that is configured or was asked, the bad ones first."""
+    """Return the GitLab hosts of the configuration and of requests, those that are down first."""
     is_up = {host: it.trouble is None for host, it in connected.states("gitlab").items()}
     hosts = is_up.keys() | config.gitlab_tokens.keys()
     return sorted(hosts, key=lambda it: (is_up.get(it, True), it))[:_MOST_HOSTS]
 
 
 def _service(dependency: str, about: str | None, host: str = "") -> Neighbour:
-    """Return how it is with a service that is asked over HTTP; it is at None if not configured."""
+    """Return the state of an HTTP service; ``about`` is None if it is not configured."""
     name, means, section = _SERVICES[dependency]
     identifier = f"{dependency}:{printable(host)}" if host else dependency
     if about is None:
@@ -196,14 +195,15 @@ def _service(dependency: str, about: str | None, host: str = "") -> Neighbour:
     about = printable(about)
     state = connected.states(dependency).get(host)
     if state is None:
-        return _fine(identifier, name, about, "not asked yet", state="unknown")
+        return _fine(identifier, name, about, "no request yet", state="unknown")
     if (trouble := state.trouble) is None:
         return _fine(identifier, name, about, "answers")
-    do = "Tell those who run it. When it answers again, what waits goes on by itself."
-    if trouble.again:
-        do = f"{do[:-1]}; {shown(trouble.again)}."
+    do = "Tell the team that runs it. When it answers again, the process continues by itself."
+    if again := shown(trouble.again):
+        do = f"{do} {again[0].upper()}{again[1:]}."
     if trouble.refuses:
-        do = "Replace its token, or let it read what is asked for, and restart: it is read once."
+        do = "Replace the token, or give it read access. Then restart the process: it reads tokens "
+        do += "only at its start."
         section = "TokenRefused"
     says = _says(trouble)
     problem = Problem(
@@ -219,14 +219,14 @@ def _service(dependency: str, about: str | None, host: str = "") -> Neighbour:
 
 
 def _says(trouble: Trouble) -> str:
-    """Say in a few words what a service does instead of answering well."""
+    """Say in a few words how a service fails."""
     if trouble.refuses:
         return "refuses our token"
     code = _CODE.search(trouble.says)
     if code and code[1] not in {"200", "404"}:
         return f"answers {code[1]}"
     is_silent = not code and "answer" not in trouble.says
-    return "does not answer" if is_silent else "does not answer as it should"
+    return "does not answer" if is_silent else "gives no valid answer"
 
 
 def _affected(means: str, state: State) -> str:

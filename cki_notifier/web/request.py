@@ -1,4 +1,4 @@
-"""A request, and what is answered; and how HTTP writes both."""
+"""HTTP requests and answers, and their encoding."""
 
 import io
 import logging
@@ -13,11 +13,11 @@ import msgspec
 
 logger = logging.getLogger(__name__)
 
-#: No request of ours has more parameters.
+#: The most parameters of a request.
 _MOST_PARAMETERS = 20
-#: A number of an outcome; longer ones there are none.
+#: The number of an outcome.
 _NUMBER = re.compile("[0-9]{1,18}")
-#: Nothing from elsewhere is loaded, run, embedded or told where the reader came from.
+#: The browser loads, runs and embeds nothing from other sites, and sends them no referrer.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
@@ -29,10 +29,10 @@ _HEADERS = {
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to read something.
+    """A request.
 
     Attributes:
-        path: decoded no further.
+        path: still percent-encoded.
         query: the values of each parameter.
         accept: the header, ``""`` when there is none.
     """
@@ -50,28 +50,28 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return "".join(self.values(name)[:1])
 
     def number(self, name: str) -> int:
-        """Return a parameter that is a number, 0 for one that is none."""
+        """Return a parameter as a number, 0 if it is not one."""
         text = "".join(self.values(name))
         return int(text) if _NUMBER.fullmatch(text) else 0
 
     def words(self) -> set[str]:
-        """Return what is searched for: each word once, in lower case."""
+        """Return the words to search for: each once, in lower case."""
         return set(unquote(" ".join(self.values("q"))).lower().split())
 
     def again(self, *names: str, **more: object) -> str:
-        """Return the query of an address that asks again for these parameters, and for more."""
+        """Return a query string with these parameters of the request, and with more."""
         kept = [(name, it) for name in names for it in self.values(name)]
         return urlencode([*kept, *more.items()], errors="replace")
 
 
 def has_all(texts: Iterable[str], words: set[str]) -> bool:
-    """Tell whether each of these words is in some text."""
+    """Tell whether each word is in one of the texts."""
     haystack = "\n".join(texts).lower()
     return all(word in haystack for word in words)
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is answered."""
+    """An answer."""
 
     body: bytes
     content_type: str
@@ -89,19 +89,19 @@ def html(markup: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
 
 
 def json(document: Any, code: HTTPStatus = HTTPStatus.OK) -> Answer:
-    """Answer with a JSON document, made of what msgspec can encode."""
+    """Answer with a document that msgspec can encode as JSON."""
     return Answer(msgspec.json.encode(document), "application/json", code)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Handles one request, in memory: nothing here waits for the network.
+    """Handles one request in memory, without waiting for the network.
 
     Args:
-        head: the request up to the empty line, and maybe more.
-        client: who sent it, for the log.
+        head: the request up to the empty line, and perhaps more.
+        client: the sender's address, for the log.
 
     Attributes:
-        asked: what is to be answered; None when the request is refused already.
+        asked: the request to answer; None when it is already refused.
     """
 
     server_version = "cki-notifier"
@@ -118,11 +118,11 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def written(self) -> bytes:
-        """What is to be sent, ``b""`` when there is nothing to say to that."""
+        """The bytes to send, ``b""`` for none."""
         return self._written.getvalue()
 
     def do_GET(self) -> None:
-        """Understand what is asked."""
+        """Parse the request."""
         try:
             address = urlsplit(self.path)
             query = parse_qs(address.query, max_num_fields=_MOST_PARAMETERS)
@@ -140,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse  # noqa: N815  # the base class' names
 
     def answer(self, answer: Answer) -> None:
-        """Write the answer; for HEAD without its body."""
+        """Write the answer, without its body for HEAD."""
         self.send_response(answer.code)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -151,11 +151,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def end_headers(self) -> None:
-        """End them with those that are the same for all answers, errors included."""
+        """Add the headers that all answers have, errors included, and end the headers."""
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class' name
-        """Leave requests to whoever debugs."""
+        """Log requests at level DEBUG only."""
         logger.debug("%s: %s", self.client_address[0], format % args)

@@ -1,6 +1,6 @@
-"""Notifications as they are shown, and the addresses and commands that tell more of them.
+"""Notifications as the pages show them, with links and commands to the details.
 
-No text has control characters, or any length; nothing is secret.
+All texts are printable and bounded in length, and hold no secrets.
 """
 
 import shlex
@@ -18,19 +18,19 @@ from cki_notifier.telemetry.outcomes import Entry
 from cki_notifier.telemetry.printable import cut, printable
 from cki_notifier.telemetry.unsettled import Delayed, Held
 
-#: What stands for an id where there is none.
+#: The text in place of a missing id.
 NAMELESS = "without an id"
-#: Settings of the Kafka client that somebody else needs as well, and that tell nothing secret.
+#: Settings that any Kafka client needs, and that hold no secret.
 _PUBLIC_SETTINGS = ("security.protocol", "sasl.mechanism", "sasl.mechanisms")
 
 
 class Notification(Struct, frozen=True, kw_only=True):
-    """What is shown of every notification.
+    """The fields of every notification.
 
     Attributes:
-        checkout_page: with us, relative to the main page.
+        checkout_page: our page of the checkout, relative to the status page.
         event_id: becomes ``ce_id``.
-        attempt: which try it is, or was the last one, counted from 1.
+        attempt: the present or last attempt, counted from 1.
     """
 
     checkout_id: str
@@ -41,12 +41,12 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 
 class InHand(Notification, frozen=True, kw_only=True):
-    """A notification that is not settled, and that RabbitMQ has handed to this process.
+    """A notification in flight in this process.
 
     Attributes:
-        first_seen: when it was received the very first time, ISO 8601 in UTC.
-        since: when it was handed out this time.
-        does: what happens to it.
+        first_seen: when it was first received, ISO 8601 in UTC.
+        since: when RabbitMQ delivered it this time.
+        does: its present state, as ``waits: gitlab is busy``.
     """
 
     first_seen: str
@@ -55,13 +55,13 @@ class InHand(Notification, frozen=True, kw_only=True):
 
 
 class Waiting(Notification, frozen=True, kw_only=True):
-    """A notification in a delay queue.
+    """A notification in a retry queue.
 
     Attributes:
-        first_seen: when it was received the very first time, ISO 8601 in UTC.
-        until: when it comes back.
+        first_seen: when it was first received, ISO 8601 in UTC.
+        until: when it returns to the main queue.
         sentence: the reason in words.
-        error: what failed.
+        error: of the last attempt.
     """
 
     first_seen: str
@@ -72,23 +72,23 @@ class Waiting(Notification, frozen=True, kw_only=True):
 
 
 class Row(Notification, frozen=True, kw_only=True):
-    """An outcome; no address has another scheme than http(s).
+    """An outcome. All its addresses are http(s).
 
     Attributes:
         number: counts the outcomes from 1 since the start of the process.
         time: ISO 8601 in UTC.
-        checkout_url: at the warehouse; ``""`` when the id can't be linked.
+        checkout_url: in DataWarehouse; ``""`` when the id can't be linked.
         merge_request: its short name, else its address.
-        merge_request_url: ``""`` when there is none, or it is not one of http(s).
-        stage: of the message that was sent, ``""`` when none was.
+        merge_request_url: ``""`` if there is none, or it is not http(s).
+        stage: of the message sent, ``""`` for none.
         sentence: the reason in words.
-        error: what failed, ``""`` when nothing did.
-        partition, offset: of the record in the topic, None where none is known.
-        next_try: ISO 8601 in UTC, None when there is none.
-        letter: its id among the dead letters, ``""`` when it is not there.
-        was_there: whether the message was in the topic already, and was not sent again.
+        error: ``""`` for none.
+        partition, offset: of the record in the topic, None if unknown.
+        next_try: the next attempt, ISO 8601 in UTC, None for none.
+        letter: the dead letter's id, ``""`` for none.
+        was_there: whether the message was already in the topic, and not sent again.
         by: who sent it by hand, ``""`` for the daemon.
-        note: the last of these in words, as far as there is something to say.
+        note: attempt, next attempt, dead letter and sender in words.
     """
 
     number: int
@@ -112,7 +112,7 @@ class Row(Notification, frozen=True, kw_only=True):
 
 
 def row_of(config: Config, settled: Entry) -> Row:
-    """Return what is shown of an outcome."""
+    """Return an outcome as the pages show it."""
     result, identity = settled.result, settled.identity
     position = result.position
     checkout_id = identity.checkout_id or ""
@@ -144,7 +144,7 @@ def row_of(config: Config, settled: Entry) -> Row:
 
 
 def in_hand_of(held: Held, now: datetime) -> InHand:
-    """Return what is shown of a notification in hand."""
+    """Return a notification in flight as the pages show it."""
     return InHand(
         checkout_id=shown(held.identity.checkout_id),
         checkout_page=checkout_page(held.identity.checkout_id or ""),
@@ -158,7 +158,7 @@ def in_hand_of(held: Held, now: datetime) -> InHand:
 
 
 def waiting_of(delayed: Delayed) -> Waiting:
-    """Return what is shown of a notification in a delay queue."""
+    """Return a notification in a retry queue as the pages show it."""
     identity, result = delayed.identity, delayed.result
     return Waiting(
         checkout_id=shown(identity.checkout_id),
@@ -178,31 +178,31 @@ def _note(settled: Entry) -> str:
     result = settled.result
     said = {
         f"by hand by {shown(result.by)}": result.by,
-        f"try {settled.identity.attempt}": settled.identity.attempt > 1,
-        f"next try {result.next_try:%H:%M:%S} UTC" if result.next_try else "": result.next_try,
-        "it was in the topic already": result.was_there,
-        f"letter {printable(result.letter)}": result.letter,
+        f"attempt {settled.identity.attempt}": settled.identity.attempt > 1,
+        f"next attempt {result.next_try:%H:%M:%S} UTC" if result.next_try else "": result.next_try,
+        "already in the topic": result.was_there,
+        f"dead letter {printable(result.letter)}": result.letter,
     }
     return "; ".join(text for text, applies in said.items() if applies)
 
 
 def iso(time: datetime) -> str:
-    """Return a time as it is in our JSON: ISO 8601 in UTC, in whole seconds."""
+    """Return a time as our JSON has it: ISO 8601 in UTC, in whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def shown(text: str | None) -> str:
-    """Return a text, which may hold anything, as it is shown."""
+    """Return any text printable and cut to a bounded length."""
     return printable(cut(text or ""))
 
 
 def checkout_page(checkout_id: str) -> str:
-    """Return the address of a checkout's own page with us; what has no id shares one."""
+    """Return the address of our page of a checkout. Notifications without an id share one."""
     return f"checkout?id={quote(cut(checkout_id), safe='', errors='replace')}"
 
 
 def warehouse_page(config: Config, checkout_id: str) -> str:
-    """Return a checkout's address at the warehouse, ``""`` where it can't be known."""
+    """Return a checkout's address in DataWarehouse, ``""`` if the id is missing or cut."""
     if not _is_whole(checkout_id):
         return ""
     encoded = quote(checkout_id, safe="", errors="replace")
@@ -210,7 +210,7 @@ def warehouse_page(config: Config, checkout_id: str) -> str:
 
 
 def _short(url: str) -> str:
-    """Return a merge request's name as people say it, as ``kernel!12``; else the address."""
+    """Return a merge request's short name, as ``kernel!12``; else the address."""
     try:
         link = merge_request_link(url)
     except ValueError:
@@ -219,7 +219,7 @@ def _short(url: str) -> str:
 
 
 def _http_only(url: str) -> str:
-    """Return an address that may be followed, ``""`` for any other."""
+    """Return an address that is safe to link, ``""`` for any other."""
     try:
         is_web = urlsplit(url).scheme in {"http", "https"}
     except ValueError:
@@ -228,25 +228,25 @@ def _http_only(url: str) -> str:
 
 
 def _is_whole(checkout_id: str) -> bool:
-    """Tell whether there is an id, and it was not cut."""
+    """Tell whether there is an id that was not cut."""
     return checkout_id != "" and not checkout_id.endswith("…")
 
 
 def command(*words: str) -> str:
-    """Return a command to be copied into a shell; ``""`` when something in it can't be shown."""
+    """Return a command to copy into a shell; ``""`` if a part of it is not printable."""
     line = shlex.join(words)
     return line if line.isprintable() else ""
 
 
 def dry_run(checkout_id: str) -> str:
-    """Return the command that asks the rules about a checkout, ``""`` where it can't be named."""
+    """Return the command for a dry run of a checkout, ``""`` if the id is missing or cut."""
     if not _is_whole(checkout_id):
         return ""
     return command("cki-notifier", f"--checkout-id={checkout_id}", "--dry-run")
 
 
 def record_command(kafka: KafkaConfig | None, position: Position | None) -> str:
-    """Return the command that shows a record of our topic, ``""`` where there is none."""
+    """Return the command that shows a record of the topic, ``""`` if there is none."""
     if position is None or kafka is None:
         return ""
     settings: Mapping[str, object] = kafka.settings

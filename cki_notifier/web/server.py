@@ -1,8 +1,7 @@
-"""The HTTP port: taken at once, answered from threads of its own, and given back.
+"""The HTTP port: bound at once, served by threads of its own, and closed at the end.
 
-All connections are in one thread that never waits for one alone. However many there are, and
-however slow, the newest is heard: where there is no room for another one, or no file descriptor,
-the one that has kept us waiting for the longest is hung up on.
+One thread handles all connections and never blocks on one of them. A new connection is always
+heard: if there is no room or no file descriptor for it, the server closes the oldest one.
 """
 
 import asyncio
@@ -30,42 +29,41 @@ logger = logging.getLogger(__name__)
 
 Job = Callable[[], Answer]
 
-#: So many connections may wait until they are accepted.
+#: The most connections that wait to be accepted.
 _BACKLOG = 1024
-#: So much of an answer is the kernel's, in bytes: it keeps that even for who will never take it.
+#: The kernel's send buffer, in bytes. It stays allocated even for a client that never reads.
 _KERNELS_SHARE = 65_536
-#: For a request to arrive, and then for the answer to be made and taken, in seconds.
+#: The time for a request to arrive, and then for its answer to be made and sent, in seconds.
 _REQUEST_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
-#: No request of ours is longer, in bytes.
+#: The longest request, in bytes.
 _LONGEST = 16_384
-#: So many connections may be sending their request, wait for the answer at one desk, and be taking
-#: it. The status page has up to 0.9 MB, and what is not taken is in our memory.
+#: The most connections that send a request, wait at one desk, and receive an answer. The status
+#: page has up to 0.9 MB, and the part that the client has not received is in our memory.
 _MOST_SENDING, _MOST_WAITING, _MOST_TAKING = 256, 64, 32
-#: So many answers are made at once, besides one for each probe.
+#: Threads that make answers, besides one for each probe.
 _THREADS = 2
-#: After an answer a thread rests for so many times the processor time it took, so that neither
-#: the daemon's work nor a probe waits for many pages: Python runs one thread at a time.
+#: After an answer, a thread rests this many times the processor time it took. Python runs one
+#: thread at a time, and without a rest, pages would hold up the daemon's work and the probes.
 _REST = 3
-#: When there is no file descriptor, and none to be had: for so long, in seconds.
+#: The pause when the process can't get a file descriptor, in seconds.
 _PAUSE_SECONDS = 0.2
-#: That connections are hung up on is told so often, in seconds.
+#: How often the log says that connections are closed, in seconds.
 _TOLD_SECONDS = 60.0
-#: For ``SO_LINGER``: what the kernel still has to send is sent after the end, or dropped.
+#: For ``SO_LINGER``: the kernel sends the rest after the end, or drops it.
 _SENT, _DROPPED = struct.pack("ii", 0, 0), struct.pack("ii", 1, 0)
-#: An empty line, which may be the first.
+#: An empty line, which may be the first one.
 _END = re.compile(rb"(^|\n)\r?\n")
 
 
 class Server:
-    """Holds a port of all interfaces from the start, and answers from :meth:`start` on.
+    """Binds a port on all interfaces, and answers from :meth:`start` on.
 
     Args:
         port: its number.
-        probes: the addresses that are answered however busy the others keep us: each has a thread
-            of its own.
+        probes: addresses with a thread each, so that they answer under any load.
 
     Raises:
-        ConfigurationError: the port is taken, or not ours to take.
+        ConfigurationError: the port is taken, or the process may not use it.
     """
 
     def __init__(self, port: int, probes: Collection[str]) -> None:
@@ -89,14 +87,14 @@ class Server:
         self._probes = {probe: Desk(f"http {probe}", 1) for probe in probes}
 
     def start(self, answers: Callable[[Request], Answer]) -> None:
-        """Answer requests, in threads of their own, by what is called in many of them at once."""
+        """Answer requests by calling ``answers``, in several threads at once."""
         self._answers = answers
         work = partial(self._loop.run_until_complete, self._serve())
         self._thread = Thread(target=work, name="http", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Give the port back within :data:`REQUESTS_SECONDS`; answers on their way are finished."""
+        """Close the port within :data:`REQUESTS_SECONDS`, after finishing answers under way."""
         end = time.monotonic() + REQUESTS_SECONDS
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
@@ -107,12 +105,12 @@ class Server:
         self._listener.close()
 
     async def _serve(self) -> None:
-        """Accept connections until the end; then hear nothing more, and finish answers."""
+        """Accept connections until the end, then finish the answers under way."""
         self._hear()
         await self._stopping.wait()
         self._loop.remove_reader(self._listener)
         self._listener.close()
-        while self._sending.hang_up():  # browsers open some and say nothing
+        while self._sending.hang_up():  # browsers open some and send nothing
             pass
         if self._open:
             await asyncio.wait(self._open, timeout=REQUESTS_SECONDS)
@@ -126,14 +124,14 @@ class Server:
             self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        """Accept a connection, now that there is one: asked for none, Linux wants room as well."""
+        """Accept a waiting connection. Without one, Linux would still need a file descriptor."""
         try:
             connection, address = self._listener.accept()
         except BlockingIOError:
             return  # it went away
         except OSError as error:
             if self._throttle.let_through("accept") is not None:
-                logger.warning("no connection can be accepted: %s", error)
+                logger.warning("the HTTP port can't accept a connection: %s", error)
             self._make_room()
             return
         connection.settimeout(0)
@@ -142,7 +140,7 @@ class Server:
         task.add_done_callback(partial(self._end, connection))
 
     def _make_room(self) -> None:
-        """Accept nothing until there may be a file descriptor for it."""
+        """Accept no connection until there may be a file descriptor for it."""
         self._loop.remove_reader(self._listener)
         if gone := self._sending.hang_up() or self._taking.hang_up():
             gone.add_done_callback(self._hear)
@@ -150,12 +148,12 @@ class Server:
             self._loop.call_later(_PAUSE_SECONDS, self._hear)
 
     def _end(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
-        """End what :meth:`_serve_one` can't: a task that is cancelled at once never begins."""
+        """Close the connection: a task that is cancelled at once never runs :meth:`_serve_one`."""
         self._open.discard(task)
         connection.close()
 
     async def _serve_one(self, connection: socket.socket, client: str) -> None:
-        """Serve one connection, which is one request; whatever goes wrong ends it alone."""
+        """Serve one connection, which is one request; an error ends only this connection."""
         try:
             with self._sending.place():
                 async with asyncio.timeout(_REQUEST_SECONDS):
@@ -168,13 +166,13 @@ class Server:
                         job = desk.submit(partial(self._answers, asked))
                         handler.answer(await asyncio.wrap_future(job))
                 await self._send(connection, handler.written)
-        except OSError as error:  # whoever asked went away, or is too slow, or asked for too much
+        except OSError as error:  # the client left, is too slow, or sent too much
             logger.debug("%s: %s", client, error)
         except Exception:  # it ends this connection, and no other
             logger.exception("a bug in answering %s", client)
 
     async def _send(self, connection: socket.socket, data: bytes) -> None:
-        """Send what is sent at once; only for the rest a place is needed."""
+        """Send an answer; only one that does not go out at once needs a place."""
         rest = memoryview(data)[connection.send(data) :]
         if rest:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROPPED)
@@ -184,10 +182,10 @@ class Server:
 
 
 def _listen(port: int) -> socket.socket:
-    """Listen on all interfaces for IPv6 and IPv4, or for what of them the machine has.
+    """Listen on all interfaces, for IPv6 and IPv4 as far as the machine has them.
 
     Raises:
-        OSError: it can't be.
+        OSError: the port is not available.
     """
     if socket.has_dualstack_ipv6():
         try:
@@ -204,15 +202,15 @@ async def _read(connection: socket.socket) -> bytes:
     """Return a request with all its headers.
 
     Raises:
-        ConnectionError: it is too long, or only a part of it came.
+        ConnectionError: the request is too long, or incomplete.
     """
     loop = asyncio.get_running_loop()
     head = bytearray()
     while len(head) < _LONGEST:
         data = await loop.sock_recv(connection, _LONGEST - len(head))
         if not data:
-            raise ConnectionAbortedError("no whole request came")
-        start = max(0, len(head) - 2)  # what was looked at before is not looked at again
+            raise ConnectionAbortedError("the request is incomplete")
+        start = max(0, len(head) - 2)  # skip the part that was searched before
         head += data
         if _END.search(head, start):
             return bytes(head)
@@ -220,7 +218,7 @@ async def _read(connection: socket.socket) -> bytes:
 
 
 class _Room:
-    """Has so many places; who comes when all are taken gets that of the one who came first."""
+    """Has a number of places. When all are taken, the newest connection replaces the oldest."""
 
     def __init__(self, name: str, places: int) -> None:
         self._name = name
@@ -230,12 +228,12 @@ class _Room:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """Have a place for the current task."""
+        """Hold a place for the current task."""
         task = asyncio.current_task()
         if len(self._taken) >= self._places:
             self.hang_up()
             if self._throttle.let_through(self._name) is not None:
-                text = "more than %d connections %s; hanging up on the oldest"
+                text = "more than %d connections %s; the HTTP port closes the oldest"
                 logger.warning(text, self._places, self._name)
         self._taken[task] = None
         try:
@@ -244,7 +242,7 @@ class _Room:
             self._taken.pop(task, None)
 
     def hang_up(self) -> asyncio.Task[Any] | None:
-        """Cancel the task that came first, and return it; None when the room is empty."""
+        """Cancel the oldest task and return it; None when the room is empty."""
         task = next(iter(self._taken), None)
         if task is not None:
             del self._taken[task]
@@ -253,13 +251,13 @@ class _Room:
 
 
 class Desk:
-    """Answers so many requests at once; the others wait for their turn.
+    """Makes answers in a fixed number of threads; other requests wait.
 
-    All its threads are there from the start, so that none is missing later.
+    All threads start at once, so that a shortage can't prevent one later.
 
     Args:
         name: of the threads.
-        threads: how many there are.
+        threads: their number.
 
     Attributes:
         room: where connections wait for the answer.
@@ -273,13 +271,13 @@ class Desk:
             thread.start()
 
     def submit(self, job: Job) -> "Future[Answer]":
-        """Have a request answered; one that is cancelled before its turn is dropped."""
+        """Queue a request. If its future is cancelled early, the desk drops it."""
         future: Future[Answer] = Future()
         self._jobs.put((future, job))
         return future
 
     def close(self, end: float) -> None:
-        """End the threads; one that still answers at that monotonic time is left to itself."""
+        """End the threads; one still busy at this monotonic time is abandoned."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
@@ -292,6 +290,6 @@ class Desk:
                 began = time.thread_time()
                 try:
                     future.set_result(job())
-                except Exception as error:  # noqa: BLE001  # whoever waits for the answer is told
+                except Exception as error:  # noqa: BLE001  # the waiting task gets it
                     future.set_exception(error)
                 time.sleep(_REST * (time.thread_time() - began))

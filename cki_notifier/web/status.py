@@ -1,4 +1,4 @@
-"""The status page, and what it shows; ``/outcomes.json`` is exactly that."""
+"""The status page and its data, which ``/outcomes.json`` shows to programs."""
 
 import math
 from collections import Counter
@@ -37,9 +37,9 @@ from cki_notifier.web.rows import (
 )
 from cki_notifier.web.verdict import Moment, Verdict, problems_of, verdict_of
 
-#: So many of each kind are shown at once.
+#: The most of each kind shown at once.
 MOST_SHOWN = 50
-#: What an outcome can be.
+#: All outcomes.
 _OUTCOMES = {"sent", "ignored", "delayed", "dead-lettered"}
 _CONNECTION = (
     '<li id="connection-{it.id}" data-state="{it.state}"><span class="name">{it.name}</span> '
@@ -53,12 +53,12 @@ _PROBLEM = (
 
 
 class Known(Struct, frozen=True):
-    """All that the pages tell of.
+    """The state that the pages show.
 
     Attributes:
         outcomes: the last ones.
-        unsettled: what nothing became yet.
-        counts: returns how much waits by queue, without what is not known.
+        unsettled: the notifications without an outcome.
+        counts: returns messages by queue; unknown queues are missing.
     """
 
     config: Config
@@ -69,25 +69,25 @@ class Known(Struct, frozen=True):
 
     @property
     def process(self) -> Process:
-        """What the process is."""
+        """The process's version, place and start."""
         started = self.outcomes.since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Process(__version__, self.config.environment, self.config.sends, started)
 
 
 class Snapshot(Struct, frozen=True):
-    """How it all is at one moment.
+    """The state at one moment.
 
     Attributes:
         now: ISO 8601 in UTC.
-        verdict: whether all is well.
-        problems: what is not, what is worst coming first.
-        in_flight: how many are being handled, at most ``in_flight_limit``.
-        in_hand: what was handed to this process and is not settled, what was first seen first
-            coming first; the first 50 of ``in_hand_count``.
-        delayed: what this process has put into a delay queue, what comes back first coming first;
-            the first 50 of ``delayed_count``.
-        waiting: messages by queue (``main``, ``delay``, ``dead-letter``); without what is unknown.
-        last_sent: ISO 8601 in UTC, None when no message was sent since the start.
+        verdict: whether the process works.
+        problems: the worst first.
+        in_flight: the number being processed, at most ``in_flight_limit``.
+        in_hand: delivered to this process and without an outcome, the oldest first; 50 at most,
+            of ``in_hand_count``.
+        delayed: put into a retry queue by this process, the next to return first; 50 at most,
+            of ``delayed_count``.
+        waiting: messages by queue (``main``, ``delay``, ``dead-letter``); unknown ones are missing.
+        last_sent: ISO 8601 in UTC, None if no message was sent since the start.
     """
 
     now: str
@@ -107,7 +107,7 @@ class Snapshot(Struct, frozen=True):
 
 
 def snapshot(known: Known, after: float = math.inf) -> Snapshot:
-    """Return how it is now, with the outcomes whose number is above ``after``."""
+    """Return the present state, with the outcomes whose number is above ``after``."""
     now = datetime.now(UTC)
     kept, last_sent = known.outcomes.newest(), known.outcomes.last_sent
     moment = Moment(
@@ -144,9 +144,9 @@ def status_page(known: Known, request: Request) -> Markup:
     """Return the page.
 
     Args:
-        known: what it tells of.
-        request: ``q`` searches, ``outcome`` (any number of them) filters; of many outcomes those
-            whose number is lower than ``before`` are shown.
+        known: the state to show.
+        request: ``q`` searches, ``outcome`` (any number of them) filters. ``before`` shows the
+            outcomes with lower numbers.
     """
     status, kept = snapshot(known), known.outcomes.newest()
     now = datetime.fromisoformat(status.now)
@@ -171,7 +171,7 @@ def status_page(known: Known, request: Request) -> Markup:
         last_sent=age(status.last_sent, now) if status.last_sent else "none yet",
         counts=Counter(it.result.outcome for it in found),
         says=says if len(part) < len(chosen) else f"{end} of {len(kept)} shown",
-        none="" if part else "None of them matches." if kept else "Nothing was settled yet.",
+        none="" if part else "No outcome matches." if kept else "No outcomes yet.",
         rows=join(_row(row_of(known.config, it), now) for it in part),
         newer=_turn(request, newer if start else None),
         older=_turn(request, part[-1].number if end < len(chosen) else None),
@@ -182,7 +182,7 @@ def status_page(known: Known, request: Request) -> Markup:
 
 
 def _texts(row: Row) -> Iterable[str]:
-    """Return what of a row is searched."""
+    """Return the texts of a row that a search looks at."""
     addresses = (unquote(row.checkout_url), unquote(row.merge_request_url))
     about = (row.checkout_id, row.merge_request, row.status, row.reason, row.error)
     return (*about, row.event_id, row.letter, row.by, *addresses)
@@ -205,7 +205,7 @@ def _row(it: Row, now: datetime) -> Markup:
 
 
 def _turn(request: Request, before: int | None) -> Markup:
-    """Return the attribute of a link to other rows of the same search: 0 are the newest."""
+    """Return the attribute of a link to other rows of the same search; 0 means the newest."""
     if before is None:
         return Markup("hidden")
     more = {"before": before} if before else {}

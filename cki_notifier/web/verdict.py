@@ -1,4 +1,4 @@
-"""Whether all is well: the one place that decides it, over everything that is known."""
+"""The verdict and the problems. No other module decides them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,9 +10,9 @@ from cki_notifier.telemetry.unsettled import Delayed, Held
 from cki_notifier.web.neighbours import Neighbour, Problem, runbook
 from cki_notifier.web.rows import NAMELESS, iso, shown
 
-#: Nothing is settled for so long, though there is something to settle.
+#: A standstill: no outcome for this long, though notifications are there to be processed.
 _STANDSTILL_SECONDS = 120.0
-#: After that a notification that was delayed is late.
+#: The age from which a delayed notification is a problem.
 _LATE = timedelta(hours=1)
 
 
@@ -20,8 +20,8 @@ class Verdict(Struct, frozen=True):
     """Whether all is well.
 
     Attributes:
-        state: ``fine``, ``problem``, or ``unknown``: not connected yet, or standing by.
-        says: the same in a word or two.
+        state: ``fine``, ``problem``, or ``unknown`` (not connected yet, or standing by).
+        says: the state in a word or two.
     """
 
     state: str
@@ -29,13 +29,13 @@ class Verdict(Struct, frozen=True):
 
 
 class Moment(Struct, frozen=True, kw_only=True):
-    """All that is known at one moment.
+    """The facts at one moment.
 
     Attributes:
-        lives: whether the loop that talks to RabbitMQ goes round.
-        waiting: messages by queue, without what is unknown.
-        idle_seconds: for how long nothing was settled, since the start at most.
-        has_settled: whether anything was, since the start.
+        lives: whether the RabbitMQ consumer's loop runs.
+        waiting: messages by queue; unknown queues are missing.
+        idle_seconds: since the last outcome, or since the start if there is none.
+        has_settled: whether there was an outcome since the start.
     """
 
     now: datetime
@@ -49,13 +49,13 @@ class Moment(Struct, frozen=True, kw_only=True):
 
 
 def problems_of(moment: Moment) -> list[Problem]:
-    """Return what is wrong, what is worst coming first."""
+    """Return the problems, the worst first."""
     theirs = [it.problem for it in moment.neighbours if it.problem]
     return [*_hung(moment), *theirs, *_standstill(moment), *_dead_letters(moment), *_late(moment)]
 
 
 def verdict_of(moment: Moment, problems: Sequence[Problem]) -> Verdict:
-    """Return whether all is well."""
+    """Return the verdict."""
     if problems:
         says = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         return Verdict("problem", says)
@@ -70,16 +70,18 @@ def _hung(moment: Moment) -> Iterator[Problem]:
     if not moment.lives:
         yield Problem(
             id="loop",
-            says="The loop that talks to RabbitMQ hangs",
-            means="Nothing is settled, whatever else is said here.",
-            do="Save the log, and restart the process: what it holds goes back to the queue.",
+            says="The RabbitMQ consumer hangs",
+            means="This process finishes no notification, even if the rest of this page looks "
+            "fine.",
+            do="Save the log and restart the process. RabbitMQ then redelivers the notifications "
+            "in flight.",
             runbook=runbook("NotConsuming"),
         )
 
 
 def _standstill(moment: Moment) -> Iterator[Problem]:
     if not _is_consumed(moment):
-        return  # which is a problem of its own, and then nothing is in hand any more
+        return  # a problem of its own, and then no notification is in flight
     held = [it.seconds for it in moment.in_hand]
     seconds = min(moment.idle_seconds, max(held, default=0.0))
     is_passed_over = _is_passed_over(moment) and moment.has_settled
@@ -89,13 +91,13 @@ def _standstill(moment: Moment) -> Iterator[Problem]:
     if held:
         does = [it.does for it in moment.in_hand]
         usual = max(dict.fromkeys(does), key=does.count)
-        says = f"Nothing was settled, though {len(held):,} in hand"
-        means = f"{does.count(usual):,} of them: {shown(usual)}."
-        do = "Mend what they wait for; all goes on by itself then."
+        says = f"No outcomes, with {len(held):,} in flight"
+        means = f"{does.count(usual):,} of them: {shown(usual)}.".replace(": waits:", " wait:", 1)
+        do = "Fix this cause. The process then continues by itself."
     else:
-        says = f"Nothing was settled, though {waiting:,} wait in the queue"
-        means = "RabbitMQ hands none of them to this process."
-        do = "See who else consumes the queue: another replica may have it, and its page tells."
+        says = f"No outcomes, with {waiting:,} in the main queue"
+        means = "RabbitMQ delivers none of them to this process."
+        do = "Look for another consumer of the queue. If it is a replica, see its status page."
     yield Problem(
         id="standstill",
         says=says,
@@ -111,9 +113,9 @@ def _dead_letters(moment: Moment) -> Iterator[Problem]:
         yield Problem(
             id="dead-letters",
             says="1 dead letter" if count == 1 else f"{count:,} dead letters",
-            means="Nobody is told of these kernels until somebody acts.",
-            do="See why on the page of dead letters, mend the cause, and put them back: "
-            "cki-notifier dead-letters list",
+            means="The labs get no message about these kernels until you retry the dead letters.",
+            do="Read the reasons on the page Dead letters, fix the cause, then retry or discard "
+            "them. To list them: cki-notifier dead-letters list",
             runbook=runbook("DeadLettersWaiting"),
         )
 
@@ -130,8 +132,8 @@ def _late(moment: Moment) -> Iterator[Problem]:
         says=f"{len(late):,} delayed for more than an hour",
         since=iso(oldest.first_seen),
         answered=shown(why),
-        means=f"The oldest is {who}. They are dead-lettered when the time for trying is over.",
-        do="Mend the cause; each is tried again once an hour.",
+        means=f"The oldest is {who}. After CKI_NOTIFIER_RETRY_HOURS they become dead letters.",
+        do="Fix the cause. Until then, each is retried once an hour.",
         runbook=runbook("DelayedForHours"),
     )
 
@@ -143,7 +145,7 @@ def _is_consumed(moment: Moment) -> bool:
 
 
 def _is_passed_over(moment: Moment) -> bool:
-    """Tell whether RabbitMQ has something in the queue, and hands this process none of it."""
+    """Tell whether notifications wait, and RabbitMQ delivers none to this process."""
     return (
         _is_consumed(moment)
         and not moment.in_hand

@@ -1,6 +1,6 @@
-"""What RabbitMQ is asked again and again: how much waits in the queues, and whether it takes any.
+"""Asks RabbitMQ again and again: how many messages its queues hold, and whether it accepts any.
 
-Each in a thread and on a connection of its own, which nothing else depends on.
+Each question has a thread and a connection of its own, which nothing else depends on.
 """
 
 import logging
@@ -24,23 +24,23 @@ from cki_notifier.rabbitmq.queues import DELAYS, dead_letter_queue, delay_queue
 
 logger = logging.getLogger(__name__)
 
-#: Heartbeats are served, and the end is noticed, so often, in seconds.
+#: How often a thread serves heartbeats and looks for the end of the process, in seconds.
 _TICK_SECONDS = 0.2
-#: How much waits, and whether messages are accepted, is asked so often, in seconds.
+#: How often RabbitMQ is asked for queue lengths, and for its acceptance, in seconds.
 _LENGTHS_SECONDS, _ACCEPTANCE_SECONDS = 15.0, 5.0
-#: An answer older than this is none, in seconds.
+#: An answer older than this counts as unknown, in seconds.
 _LONGEST_KEPT_SECONDS = 60.0
 
 
 class Watch(ABC):
-    """A thread that asks.
+    """A thread that asks RabbitMQ one question.
 
     Args:
         connect: opens a connection; raises :class:`Unavailable`.
 
     Attributes:
         name: of the thread.
-        pause_seconds: before it is asked again when that could not be done.
+        pause_seconds: before the next try, after one that failed.
     """
 
     name: ClassVar[str]
@@ -54,11 +54,11 @@ class Watch(ABC):
         self._thread.start()
 
     def stop(self) -> None:
-        """Have the thread end, without waiting for it."""
+        """Tell the thread to end, without waiting for it."""
         self._stopping.set()
 
     def join(self, seconds: float) -> None:
-        """Wait so long for its end."""
+        """Wait up to this many seconds for its end."""
         self._thread.join(max(0.0, seconds))
 
     @abstractmethod
@@ -71,12 +71,12 @@ class Watch(ABC):
                 with translated():
                     self._watch()
             except (Unavailable, *UNREADABLE) as error:
-                logger.debug("%s: RabbitMQ can't be asked: %s", self.name, error)
+                logger.debug("%s: RabbitMQ does not answer: %s", self.name, error)
                 self._known_until = 0.0
                 self._stopping.wait(self.pause_seconds)
 
     def _watch(self) -> None:
-        """Ask again and again, until the end or until the broker is gone."""
+        """Ask until the end of the process or of the connection."""
         connection = self._connect()
         try:
             while not self._stopping.is_set():
@@ -89,7 +89,7 @@ class Watch(ABC):
 
 
 class QueueLengths(Watch):
-    """How much waits in our queues, as the broker says.
+    """The lengths of our queues, as RabbitMQ reports them.
 
     Args:
         connect: opens a connection; raises :class:`Unavailable`.
@@ -108,10 +108,10 @@ class QueueLengths(Watch):
         super().__init__(connect)
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many messages nobody holds, by queue.
+        """Return how many messages wait, by queue.
 
-        The keys are ``main``, ``delay`` (for all of them) and ``dead-letter``; what is not known
-        now, or not there, is left out.
+        The keys are ``main``, ``delay`` (all retry queues) and ``dead-letter``. An unknown or
+        missing queue has no key.
         """
         return self._counts if time.monotonic() < self._known_until else {}
 
@@ -123,22 +123,22 @@ class QueueLengths(Watch):
             if there:
                 counts[label] = sum(there)
         self._counts = counts
-        is_whole = len(counts) == len(self._queues)  # at first they may be missing
+        is_whole = len(counts) == len(self._queues)  # they may be missing at first
         return _LENGTHS_SECONDS if is_whole else self.pause_seconds
 
 
 class AcceptanceWatch(Watch):
-    """Learns of an alarm of RabbitMQ's also while nothing is published.
+    """Notices RabbitMQ's memory or disk alarm even while the daemon publishes nothing.
 
-    Of an alarm the broker tells only those that publish, and then hears nothing more from them.
-    What is learned is in :data:`cki_notifier.rabbitmq.acceptance.acceptance`.
+    RabbitMQ reports an alarm only to connections that publish, and then stops reading from them.
+    The result is in :data:`cki_notifier.rabbitmq.acceptance.acceptance`.
     """
 
-    #: Longer: perhaps our user may not publish, which nothing changes soon.
+    #: Longer: our user may lack the permission to publish, which does not change soon.
     name, pause_seconds = "acceptance", 15.0
 
     def join(self, seconds: float) -> None:
-        """Wait so long for its end; one that waits for the end of an alarm is left behind."""
+        """Wait up to this many seconds for its end; during an alarm, leave the thread behind."""
         if not acceptance.refusal:
             super().join(seconds)
 

@@ -1,4 +1,4 @@
-"""The HTTP port as the daemon has it: what each address shows, and what is asked for that."""
+"""The daemon's HTTP port: its addresses and their answers."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,25 +24,25 @@ from cki_notifier.web.status import Known, snapshot, status_page
 from cki_notifier.web.waiting import waiting_page
 from cki_notifier.web.watch import AcceptanceWatch, QueueLengths, Watch
 
-#: Whoever runs the process asks these, and ends it when they are not answered.
+#: The platform asks these, and restarts the process when they fail.
 PROBES = ("/live", "/ready")
 
 
 class Website:
-    """Holds the port from the start, so that a fault is seen before anything is connected.
+    """Holds the port from the start, so that an unusable port is found before connecting.
 
     Args:
         port: its number.
 
     Raises:
-        ConfigurationError: the port is taken, or not ours to take.
+        ConfigurationError: the port is taken, or the process may not use it.
     """
 
     def __init__(self, port: int) -> None:
         self._server = Server(port, PROBES)
         self._watches: list[Watch] = []
 
-    def open(  # noqa: PLR0913  # all that the page tells of
+    def open(  # noqa: PLR0913  # all that the pages show
         self,
         config: Config,
         liveness: Liveness,
@@ -58,10 +58,10 @@ class Website:
             config: of the process.
             liveness: of the loop that talks to RabbitMQ.
             outcomes: the last ones.
-            unsettled: what nothing became yet.
-            publisher: knows whether Kafka answers; None where nothing is sent.
-            letters: reads dead letters when somebody looks at their page; None where they are not
-                to be read from here.
+            unsettled: the notifications without an outcome.
+            publisher: checks Kafka; None where no messages are sent.
+            letters: reads dead letters when their page is loaded; None where this process must not
+                read them.
         """
         metrics.introduce(config.environment, config.in_flight)
         counts: Callable[[], Mapping[str, int]] = dict
@@ -86,11 +86,11 @@ class Website:
 
 
 class Site:
-    """Answers requests; in any thread.
+    """Answers requests, in any thread.
 
     Args:
-        known: what it tells of.
-        letters: reads dead letters; None where they are not to be read from here.
+        known: the state to show.
+        letters: reads dead letters; None where this process must not read them.
     """
 
     def __init__(self, known: Known, letters: Read | None) -> None:
@@ -114,9 +114,9 @@ class Site:
         }
 
     def answer(self, request: Request) -> Answer:
-        """Return what an address shows, 404 for one that shows nothing."""
+        """Return the answer for an address, 404 for an unknown one."""
         route = self._routes.get(request.path)
-        return route(request) if route else text("404 there is nothing here", HTTPStatus.NOT_FOUND)
+        return route(request) if route else text("404 no such page", HTTPStatus.NOT_FOUND)
 
     def _show_checkout(self, request: Request) -> Answer:
         history = history_of(self._known, request.first("id"))
@@ -130,13 +130,14 @@ class Site:
         return html(letters_page(look, self._known.process, request))
 
     def _show_metrics(self, request: Request) -> Answer:
-        _ = self._known.health.kafka  # asks, so that the metric of the connection is true
+        _ = self._known.health.kafka  # asks Kafka, so that the connection's metric is current
         return self._metrics.answer(request)
 
     def _show_liveness(self, _request: Request) -> Answer:
         if self._known.health.lives:
-            return text("the loop that talks to RabbitMQ goes round")
-        return text("the loop that talks to RabbitMQ hangs", HTTPStatus.SERVICE_UNAVAILABLE)
+            return text("alive: the RabbitMQ consumer runs")
+        hung = "hung: the RabbitMQ consumer has stopped running. Restart the process."
+        return text(hung, HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _show_readiness(self, _request: Request) -> Answer:
         missing = self._known.health.missing()

@@ -1,4 +1,4 @@
-"""How work is spread over threads and time: lanes, deadlines, gates before what is down.
+"""Spreads work over threads and time: lanes, deadlines, gates for services that are down.
 
-Machinery that does not know what the work is: no notification, no service, no rule.
+This room knows nothing of the work itself: no notification, no service, no rule.
 """

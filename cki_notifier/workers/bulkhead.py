@@ -1,4 +1,4 @@
-"""Keeps what needs one host to a share, so that a host that hangs can't use everything up."""
+"""Limits the notifications that use one host, so that a host that hangs can't block the others."""
 
 import threading
 import time
@@ -10,21 +10,21 @@ from math import inf
 from cki_notifier.notification.errors import NotifierError, Unavailable
 from cki_notifier.workers.deadline import SHORT_SECONDS, Deadline
 
-#: A host that has nobody ready for so long is slow, and for so much longer stuck, in seconds.
+#: A host that finishes no request for this long is slow, and then stuck, in seconds.
 _SLOW_SECONDS, _STUCK_SECONDS = 1.0, 10.0
-#: Who waits looks up so often, in seconds.
+#: The interval of checks while waiting, in seconds.
 _LOOK_SECONDS = 0.2
 
 
 class Bulkhead:
-    """The places before one host, given in the order in which they are asked for; for all threads.
+    """The places at one host, granted in the order of the requests; for all threads.
 
     Args:
         service: its name in errors.
-        host: tells services of one name apart.
-        places: so many have one at once.
-        most_waiting: so many wait for a place while the host is slow, and while it is stuck; any
-            number does while it is neither.
+        host: distinguishes services with the same name.
+        places: how many there are.
+        most_waiting: how many callers may wait for a place while the host is slow, and while it is
+            stuck; otherwise there is no limit.
     """
 
     def __init__(self, service: str, host: str, places: int, most_waiting: tuple[int, int]) -> None:
@@ -39,10 +39,10 @@ class Bulkhead:
 
     @contextmanager
     def place(self, deadline: Deadline) -> Iterator[None]:
-        """Have a place for as long as the context lasts.
+        """Hold a place for as long as the context lasts.
 
         Raises:
-            Unavailable: nobody gets ready, and too many wait already, or the deadline is reached.
+            Unavailable: the host is slow and too many callers wait, or the deadline is over.
             Interrupted: the process is stopping.
         """
         turn = threading.Event()
@@ -71,12 +71,12 @@ class Bulkhead:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody gets ready, and as many wait for a place as may."""
+        """Whether the host is slow, and the most callers wait."""
         with self._lock:
             return len(self._line) >= self._most()
 
     def _check(self, turn: threading.Event, deadline: Deadline) -> None:
-        """Leave the line when there is no use in waiting."""
+        """Leave the line when waiting is useless."""
         with self._lock:
             if turn.is_set():
                 return
@@ -89,7 +89,7 @@ class Bulkhead:
                 raise
 
     def _most(self) -> float:
-        """Return how many may wait now."""
+        """Return how many callers may wait now."""
         now = time.monotonic()
         if self._free or now - self._moved_at < _SLOW_SECONDS:
             return inf
@@ -97,5 +97,5 @@ class Bulkhead:
         return self._most_if_stuck if is_stuck else self._most_if_slow
 
     def _refusal(self) -> Unavailable:
-        text = f"{self._host} gets nobody ready, and enough wait for it"
+        text = f"{self._host} is too slow, and too many notifications wait for it"
         return Unavailable(self._service, text, held=True, host=self._host)

@@ -1,4 +1,4 @@
-"""One deadline for all that is done for a notification, and the one way to wait meanwhile."""
+"""The deadline of a notification, and the one way to wait until then."""
 
 import threading
 import time
@@ -12,25 +12,24 @@ from cki_notifier.workers.lanes import Lanes
 
 T = TypeVar("T")
 
-#: Who waits for no longer than this keeps its worker, in seconds.
+#: A caller keeps its worker during a wait up to this long, in seconds.
 SHORT_SECONDS = 0.25
-#: Who waits for what can't be told looks so often, in seconds.
+#: The interval of checks whether a notification is still ours, in seconds.
 _LOOK_SECONDS = 0.2
 
 
 class Deadline:
-    """A moment until which one notification's work has to be over.
+    """The end of the time for one notification.
 
     Args:
-        seconds: how long from now.
-        stopping: when set, nobody begins to wait any more, and who waits is woken.
-        workers: get the caller's worker for as long as the caller only waits.
-        is_ours: tells whether the notification is still ours to handle, None when that can't be
-            told now.
+        seconds: from now.
+        stopping: when set, all waits end, and no new one begins.
+        workers: get the caller's worker while the caller waits.
+        is_ours: tells whether the notification is still ours to handle, None if that is unknown.
 
     Attributes:
-        is_strict: whether even what is known only later is given up then.
-        waits_for: what the work waits for now, for whoever looks on; ``""`` while it goes on.
+        is_strict: whether the caller gives up at the deadline even without a final result.
+        waits_for: the reason of the current wait, for the status page; ``""`` without one.
     """
 
     def __init__(
@@ -48,53 +47,54 @@ class Deadline:
         self.waits_for = ""
 
     def remaining(self) -> float:
-        """Return the seconds left, 0 when there are none."""
+        """Return the seconds left, at least 0."""
         return max(0.0, self._end - time.monotonic())
 
     def check(self, late: Unavailable | None = None) -> None:
-        """Return while there is time.
+        """Raise an error when the time is over.
 
         Args:
-            late: is raised when there is none, instead of an error that says only that.
+            late: the error for that; a general one by default.
 
         Raises:
             Interrupted: the process is stopping.
-            Unavailable: the deadline is reached.
+            Unavailable: the deadline is over.
         """
         if self._stopping.is_set():
-            raise Interrupted("stopping, so nothing is tried again")
+            raise Interrupted("the process is stopping")
         if not self.remaining():
-            raise late or Unavailable("cki-notifier", "its time is over", held=True)
+            text = "the time for this notification is over"
+            raise late or Unavailable("cki-notifier", text, held=True)
 
     def ensure_ours(self) -> None:
-        """Return when the notification is ours to handle; wait while that can't be told.
+        """Return when the notification is ours to handle; wait while that is unknown.
 
         Raises:
-            Interrupted: it is not, or the process is stopping.
-            Unavailable: it could not be told until the deadline.
+            Interrupted: it is not ours, or the process is stopping.
+            Unavailable: it is still unknown at the deadline.
         """
         while (is_ours := self._is_ours()) is None:
             if not self.pause(_LOOK_SECONDS):
-                raise Unavailable("rabbitmq", "nothing is heard of it", held=True)
+                raise Unavailable("rabbitmq", "no data from RabbitMQ", held=True)
         if not is_ours:
-            raise Interrupted("RabbitMQ hands it out again")
+            raise Interrupted("RabbitMQ redelivers the notification")
 
     def pause(self, seconds: float) -> bool:
-        """Wait before trying again; return False at once when that would take too long.
+        """Wait before a retry; return False at once if the deadline is earlier.
 
         Raises:
             Interrupted: the process is stopping.
         """
         if seconds >= self.remaining():
             return False
-        with self.waiting("a pause before the next try"):
+        with self.waiting("a pause before the next attempt"):
             if self._stopping.wait(seconds):
-                raise Interrupted("stopping, so nothing is tried again")
+                raise Interrupted("the process is stopping")
         return True
 
     @contextmanager
     def noting(self, what: str) -> Iterator[None]:
-        """Say what is waited for, for as long as the context lasts."""
+        """Note the reason of a wait, for as long as the context lasts."""
         before, self.waits_for = self.waits_for, what
         try:
             yield
@@ -103,8 +103,8 @@ class Deadline:
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Leave the worker to somebody else while the caller only waits, and say for what."""
-        workers, self._workers = self._workers, None  # inside of this, there is none to leave
+        """Free the worker while the caller waits, and note the reason of the wait."""
+        workers, self._workers = self._workers, None  # a wait inside this one has none to free
         if workers is not None:
             workers.leave()
         try:
@@ -116,15 +116,15 @@ class Deadline:
             self._workers = workers
 
     def wait_for(self, future: Future[T], seconds: float, what: str) -> T:
-        """Return what a future holds, and leave the worker when that takes long.
+        """Return the result of a future, and free the worker during a long wait.
 
         Args:
-            future: is waited for.
-            seconds: at most.
-            what: it will hold, for whoever looks on.
+            future: any.
+            seconds: the longest wait.
+            what: the reason of the wait, for the status page.
 
         Raises:
-            TimeoutError: it holds nothing by then.
+            TimeoutError: there is no result by then.
         """
         short = min(seconds, SHORT_SECONDS)
         try:

@@ -1,8 +1,7 @@
-"""Holds requests back while a service is down, so that an outage makes no storm.
+"""Holds requests back while a service is down, so that an outage causes no flood of requests.
 
-While a service is down as a whole, one request a second is let through to see whether it is back,
-and all others wait, first come, first served. The first proper answer lets everybody through. One
-object that can't be had does not close the gate.
+While a service is down, the gate lets one request a second through as a probe. All others wait in
+order. The first proper answer opens the gate. A failure of a single object does not close it.
 """
 
 import random
@@ -17,29 +16,29 @@ from cki_notifier.telemetry import metrics
 from cki_notifier.telemetry.connections import Trouble
 from cki_notifier.workers.deadline import Deadline
 
-#: While a service is down it is asked so often, in seconds; a little is added by chance.
+#: The interval of probes, in seconds, plus jitter.
 PROBE_SECONDS = 1.0
-#: A service that asks for patience is asked less often, but so often at least, in seconds: it may
-#: be back sooner than it thought. One that does not answer is asked again after so long, too.
+#: The longest interval of probes, in seconds: for a service that does not answer the probe, or that
+#: sends ``Retry-After`` and may be back sooner.
 LONGEST_PROBE_SECONDS = 10.0
-#: Who waits looks up so often, in seconds.
+#: The interval of checks while waiting, in seconds.
 _LOOK_SECONDS = 0.2
-#: So many different objects that can't be had, and none that can, mean that the service is down.
+#: A service is down after failures of this many different objects without a success.
 _ENOUGH = 3
 _SILENT = Trouble("no answer")
 
 
 class Gate:
-    """The gate before one service; used by all threads.
+    """The gate of one service; for all threads.
 
     Args:
         service: its name in errors, logs and metrics.
-        host: tells services of one name apart.
-        most_waiting: so many wait while it is down; None for any number.
+        host: distinguishes services with the same name.
+        most_waiting: how many callers may wait while it is down; None for any number.
 
     Attributes:
         service, host: the same.
-        is_down: whether only one request a second is let through.
+        is_down: whether the gate lets only probes through.
     """
 
     def __init__(self, service: str, host: str = "", most_waiting: int | None = None) -> None:
@@ -56,24 +55,24 @@ class Gate:
         self._next_probe = 0.0
 
     def enter(self, deadline: Deadline) -> None:
-        """Return when it is this caller's turn to ask the service.
+        """Return when this caller may send a request.
 
         Raises:
-            Unavailable: the service is down, and too many wait already, or the deadline is reached.
+            Unavailable: the service is down, and too many callers wait or the deadline is over.
             Interrupted: the process is stopping.
         """
         with self._changed:
             if self._admits(None):
                 return
             if self.is_full:
-                raise self._refusal("enough wait for it")
+                raise self._refusal("too many notifications wait for it")
             ticket = object()
             self._line.append(ticket)
         with deadline.waiting(f"{self.service} {self.host}".rstrip() + " is down"):
             try:
                 with self._changed:
                     while not self._admits(ticket):
-                        deadline.check(self._refusal("nobody is let through to it"))
+                        deadline.check(self._refusal("the time for this notification is over"))
                         self._changed.wait(_LOOK_SECONDS)
             finally:
                 with self._changed:
@@ -81,24 +80,24 @@ class Gate:
                     self._changed.notify_all()
 
     def may_ask(self) -> bool:
-        """Tell whether a caller that will not wait may ask the service now."""
+        """Return whether a caller that does not wait may send a request now."""
         with self._changed:
             return self._admits(None)
 
     @property
     def is_full(self) -> bool:
-        """Whether the service is down, and as many wait for it as may."""
+        """Whether the service is down, and the most callers wait."""
         with self._changed:
             most = self._most_waiting
             return self.is_down and most is not None and len(self._line) >= most
 
     def has_passed_since(self, moment: float) -> bool:
-        """Tell whether the service answered properly after a moment of ``time.monotonic()``."""
+        """Return whether the service answered properly after a moment of ``time.monotonic()``."""
         with self._changed:
             return self._passed_at > moment
 
     def passed(self) -> None:
-        """Note that the service answered properly, whatever it said."""
+        """Note a proper answer of the service, with any content."""
         with self._changed:
             self._passed_at = time.monotonic()
             self.is_down = False
@@ -115,16 +114,16 @@ class Gate:
         retry_after: float = 0.0,
         trouble: Trouble = _SILENT,
     ) -> None:
-        """Note that it did not answer properly.
+        """Note a failure.
 
         Args:
-            what: was asked for.
-            whole: whether that tells of the service as a whole, and not perhaps of ``what`` alone.
-                Where the service answered others properly meanwhile, it does not.
-            since: when it was asked, in the seconds of ``time.monotonic()``.
-            retry_after: the seconds it asked us to wait.
-            trouble: what it answered, or what became of the request. Who refuses us is told of at
-                once, though others are let through until there are more failures.
+            what: the requested object.
+            whole: whether the failure is the whole service's, and not perhaps that of ``what``. A
+                proper answer since the request overrules it.
+            since: when the request began, in the seconds of ``time.monotonic()``.
+            retry_after: the seconds that the service asked us to wait.
+            trouble: the failure. A refusal of our token is reported at once, though the gate stays
+                open until there are more failures.
         """
         with self._changed:
             now = time.monotonic()
@@ -151,7 +150,7 @@ class Gate:
         return Unavailable(self.service, text, held=True, host=self.host)
 
     def _admits(self, ticket: object | None) -> bool:
-        """Tell whether one may go on, who stands in the line or, without a ticket, behind it."""
+        """Return whether a caller may go on; one without a ticket is behind the line."""
         if not self.is_down:
             return True
         now = time.monotonic()
@@ -159,7 +158,7 @@ class Gate:
         if not is_first or now < self._next_probe:
             return False
         self._asked_at = now
-        self._next_probe = now + LONGEST_PROBE_SECONDS  # unless it answers, or fails, before
+        self._next_probe = now + LONGEST_PROBE_SECONDS  # unless it answers or fails before
         return True
 
 

@@ -1,8 +1,7 @@
-"""Worker threads that keep the order within a lane and let lanes pass each other.
+"""Worker threads that keep the order within a lane and run lanes in parallel.
 
-The notifications of one checkout share a lane, so they are handled one after the other, in the
-order of the queue; those of different checkouts are handled at once. A job that only waits leaves
-its worker to another job, so that any number may wait.
+The notifications of one checkout share a lane, so they run one after the other, in the order of the
+queue. A job that waits frees its worker for another job, so any number may wait.
 """
 
 import logging
@@ -30,9 +29,9 @@ class Lanes:
     """Runs jobs; none of them may raise.
 
     Args:
-        workers: how many jobs run at once; those that have left their worker don't count.
-        most_behind: how many jobs may wait behind the one of their lane that has begun.
-        most_bytes: the sizes of all jobs together; a single larger one may be alone.
+        workers: how many jobs run at once, without those that wait.
+        most_behind: how many jobs may wait behind the first one of their lane.
+        most_bytes: the limit for the sizes of all jobs; a larger job may run alone.
     """
 
     def __init__(self, workers: int, most_behind: int, most_bytes: int) -> None:
@@ -41,7 +40,7 @@ class Lanes:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._free = workers
-        #: What waits behind the first job of its lane, which is ready or has begun.
+        #: The jobs behind the first one of each lane, which is ready or has begun.
         self._behind: dict[str, deque[_Job]] = {}
         self._ready: deque[_Job] = deque()
         self._coming_back: deque[threading.Event] = deque()
@@ -53,20 +52,20 @@ class Lanes:
             self._start_thread()
 
     def submit(self, lane: str, run: Run, size: int = 0) -> str:
-        """Have a job run after all earlier ones of its lane; never waits.
+        """Run a job after all earlier ones of its lane; never waits.
 
         Args:
             lane: its name.
             run: the job.
-            size: the bytes that it keeps in memory until it is done.
+            size: the bytes that the job keeps in memory.
 
         Returns:
-            Why it is not taken, ``""`` when it is.
+            The reason of a refusal, ``""`` for none.
         """
         job = _Job(lane, run, size)
         with self._lock:
             if self._bytes and self._bytes + size > self._most_bytes:
-                return f"notifications of {self._bytes} bytes are being handled already"
+                return f"notifications of {self._bytes} bytes are in progress already"
             behind = self._behind.get(lane)
             if behind is not None and len(behind) >= self._most_behind:
                 return f"{len(behind)} notifications of its checkout wait already"
@@ -80,13 +79,13 @@ class Lanes:
             return ""
 
     def leave(self) -> None:
-        """Let another job have the worker of the one that calls, which only waits."""
+        """Free the worker of the calling job, which is going to wait."""
         with self._lock:
             self._free += 1
             self._hand_out()
 
     def come_back(self) -> None:
-        """Return when there is a worker for the job that calls."""
+        """Return when there is a worker for the calling job."""
         with self._lock:
             if self._free > 0 or self._stopping:
                 self._free -= 1
@@ -96,7 +95,7 @@ class Lanes:
         has_worker.wait()
 
     def stop(self) -> None:
-        """Begin no further job; those that wait for their turn are dropped."""
+        """Begin no further job; drop those that have not begun."""
         with self._lock:
             self._stopping = True
             while self._coming_back:
@@ -105,19 +104,19 @@ class Lanes:
 
     @property
     def running(self) -> int:
-        """How many jobs run; those that have left their worker don't."""
+        """How many jobs run, without those that wait."""
         with self._lock:
             return self._workers - self._free
 
     @property
     def idle(self) -> bool:
-        """Whether no job has begun and not ended."""
+        """Whether no job is between its begin and its end."""
         with self._lock:
             return not self._begun()
 
     @property
     def left(self) -> int:
-        """How many of the jobs that were taken are not done."""
+        """How many accepted jobs are not done."""
         with self._lock:
             return len(self._behind) + sum(map(len, self._behind.values()))
 
@@ -126,7 +125,7 @@ class Lanes:
         return len(self._behind) - len(self._ready)
 
     def _hand_out(self) -> None:
-        """Give free workers to those who come back, and then to those who begin."""
+        """Give free workers to jobs that come back, then to new jobs."""
         while self._free > 0 and not self._stopping:
             if self._coming_back:
                 self._coming_back.popleft().set()
@@ -137,13 +136,13 @@ class Lanes:
             self._free -= 1
 
     def _start_thread(self) -> bool:
-        """Start a thread; tell whether there is one more now."""
+        """Start a thread; tell whether that worked."""
         try:
             start_vital(f"worker {self._threads}", self._work)
         except RuntimeError as error:
             if not self._threads:
                 raise
-            logger.warning("%s; a notification waits until another one is done", error)
+            logger.warning("%s; a notification waits for another one to end", error)
             return False
         self._threads += 1
         return True
@@ -153,7 +152,7 @@ class Lanes:
             self._do(self._handed_out.get())  # in a frame that keeps no job while it waits
 
     def _do(self, job: _Job) -> None:
-        """Run a job; then make its lane's next one ready, or close the lane."""
+        """Run a job, then make the next one of its lane ready, or close the lane."""
         job.run()
         with self._lock:
             self._free += 1

@@ -1,23 +1,23 @@
-"""How what many notifications share is divided, so that no one of them can use it up."""
+"""Divides the prefetch, so that no checkout, host or queue can use it up."""
 
 from msgspec import Struct
 
-#: So many notifications are fetched at least, and so many for each that is handled at once: there
-#: is room for those that wait, and a crash gives back no more than this.
+#: The least prefetch, and the prefetch for each notification in progress. It has room for waiting
+#: notifications, and limits how many a crash returns.
 _LEAST_PREFETCH, _PREFETCH_EACH = 16, 4
 
 
 class Shares(Struct, frozen=True):
-    """The parts, in notifications.
+    """The most notifications of each kind.
 
     Attributes:
-        in_flight: are worked on at once.
-        prefetch: are fetched from the queue and not settled.
-        behind: wait behind one of the same checkout.
-        copies: wait for one queue that takes no copies.
-        places: have to do with one GitLab at once.
-        waiting: wait for one GitLab that is down or gets nobody ready.
-        line: wait for one GitLab that is slow.
+        in_flight: in progress.
+        prefetch: fetched from the queue and not settled.
+        behind: waiting behind one of the same checkout.
+        copies: waiting for one queue that refuses copies.
+        places: using one GitLab host.
+        waiting: waiting for one GitLab host that is down or stuck.
+        line: waiting for one GitLab host that is slow.
     """
 
     in_flight: int
@@ -30,7 +30,7 @@ class Shares(Struct, frozen=True):
 
 
 def shares_of(in_flight: int) -> Shares:
-    """Divide what is fetched for so many notifications that are worked on at once."""
+    """Divide the prefetch for a number of notifications in progress."""
     prefetch = max(_LEAST_PREFETCH, _PREFETCH_EACH * in_flight)
     return Shares(
         in_flight=in_flight,
@@ -43,5 +43,5 @@ def shares_of(in_flight: int) -> Shares:
     )
 
 
-#: For the default of CKI_NOTIFIER_IN_FLIGHT.
+#: The shares for the default of CKI_NOTIFIER_IN_FLIGHT.
 USUAL = shares_of(32)

@@ -1,8 +1,8 @@
 """The signals that end a process in order.
 
-The daemon has them blocked in all threads, and waits for them in the main one. So no handler
-interrupts anything, none gets lost while the process is starting, and a process with id 1 gets them
-too, which has no default action for them. A command that changes something postpones them.
+The daemon blocks them in all threads and waits for them in the main one. So no handler interrupts
+anything, and no signal is lost during the start. A process with id 1, which has no default
+action for them, gets them too. A command that changes something postpones them.
 """
 
 import os
@@ -12,27 +12,27 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-#: They end the process in order, and when it is ending already, at once.
+#: The first one ends the process in order, the second one at once.
 URGENT: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 def endings() -> frozenset[signal.Signals]:
-    """Return the signals that end the daemon: SIGHUP too, unless ``nohup`` keeps it out."""
+    """Return the signals that end the daemon: SIGHUP too, unless ``nohup`` blocks it."""
     is_kept_out = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return URGENT if is_kept_out else URGENT | {signal.SIGHUP}
 
 
 def block() -> None:
-    """Block them in this thread and in those it starts."""
+    """Block the signals in this thread and in those it starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, endings())
 
 
 @contextmanager
 def postponed(note: Callable[[int], object]) -> Iterator[None]:
-    """Have signals noted instead of being interrupted by them, which might be in the midst of I/O.
+    """Note signals, so that they do not interrupt I/O.
 
     Args:
-        note: is called with the first one, by a handler; a second one ends the process at once.
+        note: called with the first one, by a handler; a second one ends the process at once.
     """
     received: list[int] = []
 

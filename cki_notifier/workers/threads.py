@@ -1,4 +1,4 @@
-"""Threads: those the process can't do without, and those that somebody waits for."""
+"""Threads: vital ones, whose end ends the process, and ones that return a result."""
 
 import logging
 import os
@@ -14,22 +14,22 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: The process' exit code when one of them ends by a bug.
+#: The exit code of the process when a bug ends a vital thread.
 _BUG = 70
 
 
 def beside(name: str, work: Callable[[], T]) -> Future[T]:
-    """Work in a thread of its own, which nobody has to wait for; return what will hold the result.
+    """Work in a thread of its own, which does not delay the exit; return the future result.
 
     Raises:
-        RuntimeError: there is no thread left.
+        RuntimeError: no thread can be started.
     """
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # it is raised where the result is waited for
+        except BaseException as error:  # noqa: BLE001  # raised by the future's ``result``
             future.set_exception(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
@@ -39,15 +39,15 @@ def beside(name: str, work: Callable[[], T]) -> Future[T]:
 def start_vital(name: str, target: Callable[[], None]) -> threading.Thread:
     """Start a thread whose end by an exception ends the process.
 
-    Half a daemon is worse than none: it would be alive and do nothing. What was in flight is
-    handed out again when the process is started anew.
+    Without that thread the daemon would look alive and do nothing. After the restart RabbitMQ
+    redelivers the notifications in flight.
     """
 
     def run() -> None:
         try:
             target()
-        except BaseException:  # noqa: BLE001  # none is left unsaid, and it ends the process
-            try:  # the process ends whatever becomes of the last words
+        except BaseException:  # noqa: BLE001  # each is logged, and ends the process
+            try:  # the process ends even if logging fails
                 logger.critical("a bug in the thread %r ends the process", name, exc_info=True)
                 logging.shutdown()
                 streams.drain(LINES_SECONDS)

@@ -1,4 +1,4 @@
-"""Sends what is missing, as the command does, in a process that may be killed anywhere."""
+"""Sends missing messages, as the command does, in a process that tests kill."""
 
 import os
 import signal
@@ -30,14 +30,14 @@ from cki_notifier.workers.shares import shares_of
 
 
 class Order(msgspec.Struct):
-    """What the process is to do.
+    """The process' order.
 
     Attributes:
-        settle_seconds: before anything is sent.
+        settle_seconds: the pause before the first message.
         dies_at: at which message it is killed, counted from 1; 0 for never.
-        dies_after: so long after it was handed over, in seconds; None for after it was confirmed.
-        unconfirmed_at: of which message the confirmation gets lost; 0 for none.
-        waits: with what it found missing, until it is told to go on by a line of standard input.
+        dies_after: the seconds from handing the message over; None for after its confirmation.
+        unconfirmed_at: the message whose confirmation gets lost; 0 for none.
+        waits: whether to wait, after the audit, for a line on standard input.
     """
 
     missing: list[Due]
@@ -70,7 +70,7 @@ class Faulty:
         self._count = 0
 
     def publish(self, record: Record, deadline: Deadline) -> Position | None:
-        """Publish, and do what goes wrong."""
+        """Publish, and fail as ordered."""
         self._count += 1
         dies = self._count == self._order.dies_at
         if dies and self._order.dies_after is not None:
@@ -108,7 +108,7 @@ def run(config: Config, order: Order, topic: Topic) -> Result:
 
 
 def main() -> None:
-    """Do what the file says that is named on the command line; print what became of it."""
+    """Run the order in the file named on the command line; print the result."""
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
     config = read_config()
     log.set_up(config.logging_level, config.logging_format)

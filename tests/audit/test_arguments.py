@@ -48,24 +48,24 @@ def test_a_day_is_the_usual_span() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--since", "yesterday"], "neither a length"),
-        (["--since", "24"], "neither a length"),
+        (["--since", "yesterday"], "neither a duration"),
+        (["--since", "24"], "neither a duration"),
         (["--since", "-3h"], "expected one argument"),
-        (["--since", "9999999d"], "neither a length"),
+        (["--since", "9999999d"], "neither a duration"),
         (["--since", "999999w"], "too long ago"),
         (["--since", "2999-01-01"], "in the future"),
-        (["--since", "0001-01-01T00:00+14:00"], "neither a length"),
+        (["--since", "0001-01-01T00:00+14:00"], "neither a duration"),
         (["--requests", "0"], "from 1 to 64"),
         (["--requests", "many"], "from 1 to 64"),
-        (["--push", "gateway:9091"], "is no address"),
-        (["--push", "http://[::1"], "is no address"),
-        (["--push", ""], "is no address"),
+        (["--push", "gateway:9091"], "is not an address"),
+        (["--push", "http://[::1"], "is not an address"),
+        (["--push", ""], "is not an address"),
     ],
 )
 def test_a_wrong_value_is_refused(
     arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With what it should be."""
+    """The error names the valid values."""
     with pytest.raises(SystemExit) as ended:
         parsed(*arguments)
     assert ended.value.code == 2
@@ -73,7 +73,7 @@ def test_a_wrong_value_is_refused(
 
 
 def test_what_can_not_be_meant_together_is_refused() -> None:
-    """A span has a length, and only what is sent is asked about."""
+    """An empty span, and ``--yes`` without ``--send``."""
     assert "not before --until" in fault_of(parsed("--since", "1h", "--until", "2h"))
     assert fault_of(parsed("--yes")) == "--yes needs --send"
     assert fault_of(parsed("--yes", "--send")) == ""

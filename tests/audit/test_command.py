@@ -1,4 +1,4 @@
-"""The command: what keeps an audit from being made, and what it says when it can't decide."""
+"""The audit command: wrong usage, notes and undecided stages."""
 
 import json
 from typing import Any
@@ -23,18 +23,22 @@ def report_of(stage: Stage, **changes: str) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("arguments", "changes", "text"),
     [
-        ((), {"CKI_DEPLOYMENT_ENVIRONMENT": ""}, "CKI_DEPLOYMENT_ENVIRONMENT: is none in which"),
-        (("--send",), {}, "where there is nobody to ask, say --yes"),
+        (
+            (),
+            {"CKI_DEPLOYMENT_ENVIRONMENT": ""},
+            "CKI_DEPLOYMENT_ENVIRONMENT: must be production or",
+        ),
+        (("--send",), {}, "standard input is not a terminal: add --yes"),
         (("--send", "--yes"), {"RABBITMQ_HOST": ""}, "set RABBITMQ_HOST"),
         (("--yes",), {}, "--yes needs --send"),
         (("--since", "1h", "--until", "2h"), {}, "is not before --until"),
-        (("--push", "gateway"), {}, "no address like"),
+        (("--push", "gateway"), {}, "not an address like"),
     ],
 )
 def test_wrong_usage_is_told(
     stage: Stage, arguments: tuple[str, ...], changes: dict[str, str], text: str
 ) -> None:
-    """With what to do, and nothing is read."""
+    """The error says what to do, and the audit reads nothing."""
     result = stage.command("audit", *arguments, environment=stage.environment | changes)
     assert result.returncode == 2
     assert text in result.stderr
@@ -42,24 +46,26 @@ def test_wrong_usage_is_told(
 
 
 def test_a_rabbitmq_that_is_away_leaves_it_undecided(stage: Stage) -> None:
-    """What has no record may wait in a queue."""
+    """A message missing from the topic may wait in a queue."""
     fill(stage, 290)
     code, report = report_of(stage, RABBITMQ_PORT=str(free_port()))
     (undecided,) = report["undecided"]
     assert (code, report["missing"]) == (3, [])
-    assert "the retry and dead-letter queues can't be looked at" in undecided["error"]
+    assert "the retry and dead-letter queues can't be read" in undecided["error"]
 
 
 def test_without_rabbitmq_a_note_says_what_that_means(stage: Stage) -> None:
-    """Who audits from elsewhere may have no way to it."""
+    """An audit from elsewhere may have no access to RabbitMQ."""
     fill(stage, 290)
     code, report = report_of(stage, RABBITMQ_HOST="")
     assert (code, len(report["missing"])) == (1, 1)
-    assert report["notes"] == ["RABBITMQ_HOST is not set: what is missing may wait in a queue"]
+    assert report["notes"] == [
+        "RABBITMQ_HOST is not set: missing notifications may wait in a queue"
+    ]
 
 
 def test_a_service_that_fails_leaves_it_undecided(stage: Stage) -> None:
-    """What can't be read is named, and the others are judged."""
+    """The audit names the unreadable checkout and judges the others."""
     fill(stage, 290)
     fill(stage, 292)
     stage.services.warehouse.answer("redhat%3A290", Status(500))
@@ -71,7 +77,7 @@ def test_a_service_that_fails_leaves_it_undecided(stage: Stage) -> None:
 
 
 def test_what_waits_in_the_main_queue_is_noted(stage: Stage) -> None:
-    """It may be what is missing."""
+    """The missing one may be among them."""
     daemon = stage.daemon()
     assert daemon.stop() == 0
     stage.publish(fill(stage, 290))
@@ -81,18 +87,18 @@ def test_what_waits_in_the_main_queue_is_noted(stage: Stage) -> None:
 
 
 def test_a_list_that_can_not_be_read_is_exit_code_3(stage: Stage) -> None:
-    """Without it nothing can be told."""
+    """Without the list there is no report."""
     stage.services.warehouse.answer("/checkouts?", Status(503))
     result = stage.command("audit")
     assert result.returncode == 3
-    assert "cki-notifier audit: it can't be decided: datawarehouse: GET" in result.stderr
+    assert "cki-notifier audit: no result: datawarehouse: GET" in result.stderr
     assert result.stdout == ""
 
 
 def test_a_kafka_that_is_away_is_exit_code_3(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is waited for, but not for ever."""
+    """The audit waits for Kafka, but not for ever."""
     monkeypatch.setattr(command, "_TOPIC_SECONDS", 0.5)
     monkeypatch.setattr(
         "cki_notifier.telemetry.log.set_up", lambda *_: None
@@ -101,4 +107,4 @@ def test_a_kafka_that_is_away_is_exit_code_3(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{free_port()}")
     assert cli.main(["audit"]) == 3
-    assert "it can't be decided: kafka: " in capsys.readouterr().err
+    assert "no result: kafka: " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What became of what was due, by the topic, the queues and the rules."""
+"""The verdict about each stage, by the topic, the queues and the rules."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ ABOUT = factories.MERGE_REQUEST_URL
 
 
 def topic(*announced: str) -> Callable[[str, Stage], bool]:
-    """Return what tells that there are records of some."""
+    """Return a function that knows the records of some."""
     return lambda checkout_id, stage: f"{checkout_id} {stage}" in announced
 
 
@@ -37,7 +37,7 @@ def queues(trouble: str = "", **places: str) -> Waiting:
 
 
 class Rules:
-    """Decide as they are told, by checkout; all others are announced."""
+    """The rules: decisions by checkout, a message for all others."""
 
     def __init__(self, decisions: Mapping[str, Ignored | NotifierError]) -> None:
         self._decisions = decisions
@@ -72,7 +72,7 @@ def judged(
 
 
 def test_each_stage_that_the_flags_tell_is_due() -> None:
-    """Of those that no flag tells of nothing is known."""
+    """A checkout without flags reached no stage."""
     assert list(reached(checkout("a", pre=True, post=True))) == [
         Due("a", Stage.PRE_TEST),
         Due("a", Stage.POST_TEST),
@@ -91,7 +91,7 @@ def test_what_has_a_record_needs_no_rules() -> None:
 
 
 def test_what_waits_is_not_missing() -> None:
-    """Nor is it decided about."""
+    """The rules don't see such a checkout either."""
     rules = Rules({})
     (waiting,) = judged(checkout("a"), waiting=queues(a="delayed"), rules=rules)
     assert (waiting.verdict, waiting.reason) == (Verdict.WAITING, "delayed")
@@ -108,7 +108,7 @@ def test_a_rule_that_looks_at_the_present_says_nothing_of_the_past(reason: Ignor
 
 
 def test_what_can_not_be_decided_says_why() -> None:
-    """It is not called missing, and the others are judged all the same."""
+    """It does not count as missing, and the audit judges the others."""
     error = NotFound("datawarehouse: no such checkout: a")
     first, second = judged(checkout("a"), checkout("b"), rules=Rules({"a": error}))
     assert (first.verdict, first.error) == (Verdict.UNDECIDED, str(error))
@@ -127,26 +127,26 @@ def test_a_service_that_is_down_is_not_waited_for_each_time() -> None:
 
 
 def test_without_a_look_into_the_queues_nothing_is_called_missing() -> None:
-    """It may be in there; where nobody asked for a look, that is noted elsewhere."""
+    """The notification may be in there. Without RabbitMQ, the report has a note."""
     (it,) = judged(checkout("a"), waiting=queues("RabbitMQ is away"))
     assert (it.verdict, it.error) == (Verdict.UNDECIDED, "RabbitMQ is away")
 
 
 def test_other_origins_are_not_ours() -> None:
-    """Nobody would have been told of them."""
+    """Their messages would not exist."""
     other = Checkout(id="a", origin="elsewhere", misc=checkout("a").misc)
     assert judged(other) == []
 
 
 def test_many_are_judged_in_their_order() -> None:
-    """Though a few are decided about at once."""
+    """Several decisions run at a time."""
     checkouts = [checkout(f"{number}") for number in range(100)]
     found = judged(*checkouts, has=topic(*(f"{number} pre-test" for number in range(0, 100, 7))))
     assert [it.due.checkout_id for it in found] == [it.id for it in checkouts]
 
 
 def test_what_was_missing_is_looked_for_once_more() -> None:
-    """It may have been on its way."""
+    """The notification may have been in flight."""
     announced: set[str] = set()
     judge = Judge(lambda it, _stage: it in announced, Waiting(), Rules({}).decide)
     first, second, third = judge.judge_all([checkout("a"), checkout("b"), checkout("c")])
@@ -157,7 +157,7 @@ def test_what_was_missing_is_looked_for_once_more() -> None:
 
 
 def test_the_notification_is_as_the_warehouse_sends_it() -> None:
-    """What the list says of the checkout is in it; its event is the same for each audit."""
+    """The notification has the list's facts, and the same event id in each audit."""
     due = Due("a", Stage.POST_TEST)
     misc = CheckoutMisc(retrigger=True)
     it = notification_of(due, Checkout(id="a", origin="redhat", valid=False, misc=misc))

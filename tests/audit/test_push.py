@@ -1,4 +1,4 @@
-"""What an audit pushes to Prometheus' Pushgateway, and that a gateway that fails fails nothing."""
+"""The push to a Pushgateway. A failure does not change the audit's exit code."""
 
 import argparse
 import base64
@@ -24,7 +24,7 @@ SUMS = {
     "waiting": 5,
 }
 OK, REDIRECT, REFUSED = 200, 302, 401
-#: Longer than anything waits for.
+#: Longer than any time limit of the tests.
 NEVER = 60.0
 
 
@@ -113,7 +113,7 @@ def _server() -> Iterator[Gateway]:
 def test_the_sums_are_pushed_for_the_environment(
     server: Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They replace those of the same environment, of the same names, and nothing is said."""
+    """They replace metrics of the same environment and names, without output."""
     push(f"http://{server.place}/", SUMS, 1_790_000_000.5, environment="production")
     (pushed,) = server.pushed
     assert pushed.method == "POST"
@@ -131,9 +131,9 @@ def test_the_sums_are_pushed_for_the_environment(
 def test_an_audit_that_could_not_decide_leaves_the_last_success_where_it_is(
     server: Gateway,
 ) -> None:
-    """By a POST without it: a PUT would take it away, and nobody would see its age.
+    """A POST leaves it out: a PUT would remove it, and no alert could see its age.
 
-    And what an earlier audit missed is not over because this one could not tell.
+    The messages that an earlier audit missed stay missing, too.
     """
     push(f"http://{server.place}", {"undecided": 3, "missing": 0}, None)
     push(f"http://{server.place}", {"undecided": 3, "missing": 1}, None)
@@ -234,14 +234,14 @@ def test_an_address_is_taken_as_it_is(text: str) -> None:
     ],
 )
 def test_what_is_no_address_is_wrong_usage(text: str) -> None:
-    """It is told before the audit begins, and shown."""
-    with pytest.raises(argparse.ArgumentTypeError, match="no address like") as caught:
+    """The error comes before the audit and has the value."""
+    with pytest.raises(argparse.ArgumentTypeError, match="not an address like") as caught:
         gateway(text)
     assert text in str(caught.value)
 
 
 def test_a_password_in_what_is_no_address_is_not_shown() -> None:
-    """Whatever is wrong with it."""
+    """The error hides the value, which may hold the password."""
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         gateway("me:secret@pushgateway:9091")
     assert "secret" not in str(caught.value)

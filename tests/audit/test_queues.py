@@ -1,4 +1,4 @@
-"""What still waits in a real RabbitMQ is found; nothing is taken, lost, doubled or reordered."""
+"""The audit finds notifications in a real RabbitMQ, and takes, loses, doubles or moves none."""
 
 import contextlib
 import dataclasses
@@ -29,10 +29,10 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import complete
 
 PRE, POST = Stage.PRE_TEST, Stage.POST_TEST
-#: Enough to be given back in several batches.
+#: Enough for several batches.
 MANY = 100
 
-#: Takes what is in a queue into the hand, says so, and waits to be killed.
+#: Holds all of a queue in flight, says so, and waits for its end.
 HOLDER = """
 import sys, time
 from cki_notifier.configuration.settings import read_operator_config
@@ -54,12 +54,12 @@ while True:
 
 
 def config_of(stage: Scene) -> RabbitMQConfig:
-    """Return what it takes to reach RabbitMQ."""
+    """Return RabbitMQ's configuration."""
     return read_operator_config(needed(stage)).rabbitmq
 
 
 def needed(stage: Scene) -> dict[str, str]:
-    """Return the variables that it takes."""
+    """Return the variables of that configuration."""
     return {name: text for name, text in stage.environment.items() if "RABBITMQ" in name}
 
 
@@ -103,7 +103,7 @@ def where(waiting: Waiting, checkout_id: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 def test_what_waits_is_found_by_checkout_and_stage(stage: Scene, kind: str) -> None:
-    """In each delay queue, and among the dead letters; nothing is gone or moved after it."""
+    """In each retry queue and the dead-letter queue, which stay as they were."""
     declare(stage, kind)
     filled = {
         f"{stage.queue}.retry.30s": [body("redhat:1"), body("redhat:2", "ready_to_report")],
@@ -140,7 +140,7 @@ def test_what_waits_is_found_by_checkout_and_stage(stage: Scene, kind: str) -> N
 
 
 def test_what_announces_nothing_does_not_wait(stage: Scene) -> None:
-    """What can't be read, is about something else, or is ignored whatever the services say."""
+    """An unreadable body, another object, or one that the body alone rules out."""
     declare(stage)
     put(
         stage,
@@ -158,7 +158,7 @@ def test_what_announces_nothing_does_not_wait(stage: Scene) -> None:
 
 
 def test_queues_that_are_not_there_are_empty(stage: Scene) -> None:
-    """And are not made by looking; of a main queue that is not there nothing is known."""
+    """A look declares no queue. Without a main queue, the backlog is unknown."""
     waiting = look(config_of(stage), 30)
     assert (waiting.in_main, waiting.unseen) == (None, [])
     with stage.channel() as channel, pytest.raises(pika.exceptions.ChannelClosedByBroker):
@@ -166,7 +166,7 @@ def test_queues_that_are_not_there_are_empty(stage: Scene) -> None:
 
 
 def test_a_queue_that_would_be_worn_out_is_named(stage: Scene) -> None:
-    """One that was not made as we make it; the others are looked at."""
+    """It skips a queue declared otherwise, and reads the others."""
     declare(stage)
     worn = {f"{stage.queue}.retry.2m": {"x-message-ttl": 120_000}, f"{stage.queue}.dead-letter": {}}
     with stage.channel() as channel:
@@ -177,7 +177,9 @@ def test_a_queue_that_would_be_worn_out_is_named(stage: Scene) -> None:
     for queue in (*worn, f"{stage.queue}.retry.1h"):
         put(stage, queue, body(queue))
     waiting = look(config_of(stage), 30)
-    assert waiting.unseen == [f"{it}: it may drop what is looked at often" for it in worn]
+    assert waiting.unseen == [
+        f"{it}: it may drop notifications after many deliveries" for it in worn
+    ]
     assert where(waiting, f"{stage.queue}.retry.1h") == (DELAYED, "")
     for queue in worn:
         (letter,) = stage.take(queue)
@@ -204,35 +206,37 @@ def test_who_may_not_read_is_told_which_queues(stage: Scene, rabbitmq: RabbitMQ)
 
 
 def test_only_so_many_are_looked_at(stage: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And only for so long; what was not looked at is told, and all is given back."""
+    """The look has limits. The report notes the unread rest, and all goes back."""
     declare(stage)
     letters = [body(f"redhat:{it}") for it in range(9)]
     put(stage, f"{stage.queue}.retry.1h", *letters[:4])
     put(stage, f"{stage.queue}.dead-letter", *letters)
     monkeypatch.setattr(queues, "_MOST", 6)
     waiting = look(config_of(stage), 30)
-    text = f"{stage.queue}.dead-letter: there is more than is looked at; 2 of 9 were seen"
+    text = f"{stage.queue}.dead-letter: the limit is reached after 2 of 9 notifications"
     assert waiting.unseen == [text]
     assert where(waiting, "redhat:3") == (DELAYED, "")
     waiting = look(config_of(stage), 0)
-    assert waiting.unseen[0] == f"{stage.queue}.retry.1h: the time is over; 1 of 4 were seen"
+    assert (
+        waiting.unseen[0] == f"{stage.queue}.retry.1h: the time is over after 1 of 4 notifications"
+    )
     assert sorted(taken(stage, f"{stage.queue}.dead-letter")) == sorted(letters)
     assert stage.waiting(f"{stage.queue}.retry.1h") == 4
 
 
 def test_without_a_broker_nothing_is_known(stage: Scene) -> None:
-    """It is said, rather than that nothing waits."""
+    """An error, and not an empty result."""
     with pytest.raises(Unavailable, match="can't connect"):
         look(dataclasses.replace(config_of(stage), port=1), 30)
 
 
-#: Expire after so long, in milliseconds.
+#: The delay of a short retry queue, in milliseconds.
 _SHORT = 400
 
 
 @contextlib.contextmanager
 def short_lived(stage: Scene, kind: str) -> Iterator[tuple[str, list[bytes]]]:
-    """Yield a delay queue with a short delay, and the bodies that are put into it."""
+    """Yield a retry queue with a short delay, and the bodies in it."""
     ensure = of_quorum if kind == "quorum" else dict
     arguments = retry_arguments(stage.queue)[f"{stage.queue}.retry.5s"] | {"x-message-ttl": _SHORT}
     queue = f"{stage.queue}.short"
@@ -245,7 +249,7 @@ def short_lived(stage: Scene, kind: str) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def held(stage: Scene, queue: str) -> subprocess.Popen[str]:
-    """Have another process take all of a queue into its hand."""
+    """Have another process hold all of a queue in flight."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, queue],
         env=complete(needed(stage)),
@@ -259,7 +263,7 @@ def held(stage: Scene, queue: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 def test_what_expires_in_the_hand_goes_on_when_it_is_given_back(stage: Scene, kind: str) -> None:
-    """To the main queue, each once, from a classic queue also in order; in the hand it stays."""
+    """To the main queue, each once, from a classic queue also in order, but none in flight."""
     with short_lived(stage, kind) as (queue, bodies):
         connection = connect(config_of(stage), "test")
         hand = Hand(connection, queue, {})
@@ -279,7 +283,7 @@ def test_what_expires_in_the_hand_goes_on_when_it_is_given_back(stage: Scene, ki
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 def test_a_killed_look_loses_nothing(stage: Scene, kind: str) -> None:
-    """What it had in the hand goes on as if it had been given back."""
+    """Notifications in flight go on as if the audit had returned them."""
     with short_lived(stage, kind) as (queue, bodies):
         process = held(stage, queue)
         time.sleep(2 * _SHORT / 1000)
@@ -292,7 +296,7 @@ def test_a_killed_look_loses_nothing(stage: Scene, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 def test_looks_that_are_killed_again_and_again_lose_nothing(stage: Scene, kind: str) -> None:
-    """Nor double anything, wherever they are when it happens; a daemon looks it up all the same."""
+    """Killed audits double nothing, at any moment. A daemon still looks up each notification."""
     declare(stage, kind)
     bodies = [body(f"redhat:{it}") for it in range(MANY)]
     for queue in (f"{stage.queue}.retry.1h", f"{stage.queue}.dead-letter"):

@@ -50,31 +50,30 @@ def test_a_person_sees_sums_and_what_to_do(
     it.settle([*it.missing[:1], about("redhat:9", Verdict.ANNOUNCED)])
     it.notes.append("the topic begins later")
     it.print()
-    assert (
-        capsys.readouterr().out
-        == r"""2026-11-19 00:00 UTC to 2026-11-20 00:00 UTC: 10 stages were reached
-
-announced          4  their records are in the topic
-ignored            2  by a rule: 2 retriggered
-missing            1  no record, and no rule that ignores them
-ignored now        1  but perhaps not then: 1 superseded
-undecided          1  it could not be told
-waiting            1  not sent yet: 1 delayed
-
-note: the topic begins later
-
-missing, each with the command that announces it alone:
-
-redhat:8 it's  pre-test
-    https://gitlab.example/x/-/1
-    cki-notifier --status build_setups_finished --checkout-id='redhat:8 it'"'"'s'
-
-undecided:
-
-redhat:7\x1b[2J  pre-test
-    gitlab: it is down
-"""
-    )
+    assert capsys.readouterr().out.split("\n") == [
+        "2026-11-19 00:00 UTC to 2026-11-20 00:00 UTC: 10 stages reached",
+        "",
+        "announced          4  the topic has their messages",
+        "ignored            2  by a rule: 2 retriggered",
+        "missing            1  the topic has no message, and no rule ignores them",
+        "ignored now        1  by a rule, but perhaps not at the time: 1 superseded",
+        "undecided          1  the audit could not decide",
+        "waiting            1  in a queue, not sent yet: 1 delayed",
+        "",
+        "note: the topic begins later",
+        "",
+        "missing, each with the command that sends its message:",
+        "",
+        "redhat:8 it's  pre-test",
+        "    https://gitlab.example/x/-/1",
+        """    cki-notifier --status build_setups_finished --checkout-id='redhat:8 it'"'"'s'""",
+        "",
+        "undecided:",
+        "",
+        r"redhat:7\x1b[2J  pre-test",
+        "    gitlab: it is down",
+        "",
+    ]
 
 
 def test_a_program_gets_one_object(found: Found, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,4 +108,4 @@ def test_no_more_than_twenty_undecided_are_shown(
     it.print()
     shown = capsys.readouterr().out
     assert shown.count("it is down") == 20
-    assert "… and 5 more; --json has them all" in shown
+    assert "… and 5 more: use --json to see all" in shown

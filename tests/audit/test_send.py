@@ -1,4 +1,4 @@
-"""What is missing is sent, on a real Kafka: once, whoever sends it meanwhile, however it ends."""
+"""Missing messages on a real Kafka: sent once, despite kills and other senders."""
 
 import json
 import re
@@ -34,7 +34,7 @@ PRE, POST = Stage.PRE_TEST, Stage.POST_TEST
 
 
 def fill(stage: Scene, count: int) -> list[Due]:
-    """Put checkouts into the warehouse; return what is due of them."""
+    """Put checkouts into DataWarehouse; return their due stages."""
     for number in range(count):
         checkout = documents.checkout(f"redhat:{number}")
         stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
@@ -45,7 +45,7 @@ def fill(stage: Scene, count: int) -> list[Due]:
 def started(
     stage: Scene, order: Order, stderr: int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that sends what is missing; what is left of it is killed."""
+    """Start a process that sends missing messages; kill it at the end."""
     file = stage.folder / "order.json"
     file.write_bytes(msgspec.json.encode(order))
     with subprocess.Popen(
@@ -75,27 +75,27 @@ def seen(process: subprocess.Popen[str], text: str) -> str:
 
 
 def result_of(process: subprocess.Popen[str]) -> tuple[Result, str]:
-    """Wait for its end; return the result, and what else it says."""
+    """Wait for the end; return the result and the other output."""
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
     return msgspec.json.decode(out, type=Result), err
 
 
 def send(stage: Scene, order: Order) -> tuple[Result, str]:
-    """Send what is missing by a process of its own; return what it printed."""
+    """Send missing messages in a new process; return its output."""
     with started(stage, order) as process:
         return result_of(process)
 
 
 def kafka_of(stage: Scene) -> KafkaConfig:
-    """Return what it takes to reach Kafka."""
+    """Return Kafka's configuration."""
     config = read_config(stage.environment).kafka
     assert config is not None
     return config
 
 
 def records(stage: Scene, count: int) -> list[Record]:
-    """Read so many records; make sure that there are no more."""
+    """Read this many records; check that there are no more."""
     with closing(Announcements(kafka_of(stage))) as announced:
         assert announced.read(datetime.now(UTC) - timedelta(hours=1), Deadline(30)) == count
     return stage.records(count)
@@ -112,13 +112,13 @@ def _topic(stage: Scene) -> Iterator[Counted]:
 
 
 def within(stage: Scene, order: Order, topic: Counted) -> Result:
-    """Send what is missing within this process."""
+    """Send missing messages within this process."""
     environment = stage.environment | {"CKI_LOGGING_LEVEL": "WARNING"}
     return run(read_config(environment), order, topic)
 
 
 def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) -> None:
-    """Once, in order; with an id that the next audit would give it, too; and it is told of."""
+    """Each once, in order, with an id that all audits share and a report to the daemons."""
     missing = fill(stage, 2)
     with stage.channel() as channel:
         channel.queue_declare(stage.queue, durable=True)
@@ -138,7 +138,7 @@ def test_what_is_missing_is_sent_as_the_daemon_would_have_sent_it(stage: Scene) 
     assert [(it.checkout_id, it.outcome, it.reason) for it in words if it] == [
         (it.checkout_id, "sent", it.stage.value) for it in missing
     ]
-    assert len(re.findall(r"by hand, by \S+@\S+: .* outcome=sent", told)) == 4
+    assert len(re.findall(r"manual run by \S+@\S+: .* outcome=sent", told)) == 4
     again, _ = send(stage, Order(missing))
     assert again.total == 0
 
@@ -155,7 +155,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
     result = within(stage, Order(missing), topic)
     assert [it.became for it in result.rows] == [Became.SENT, Became.THERE] * 2
     assert (result.counts[Became.SENT], result.counts[Became.THERE]) == (2, 2)
-    assert "redhat:1 post-test: is in the topic by now" in capfd.readouterr().err
+    assert "redhat:1 post-test: already in the topic" in capfd.readouterr().err
     records(stage, 4)
     assert topic.reads == 2
 
@@ -163,7 +163,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(
 def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
     stage: Scene, topic: Counted, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What was merged meanwhile is not sent; what can't be decided is counted; the rest is sent."""
+    """It sends none that was merged meanwhile, counts failures, and sends the others."""
     missing = fill(stage, 3)[1::2]
     url = stage.services.gitlab.merge_request_url("group/kernel", 12)
     stage.services.gitlab.add_merge_request(documents.merge_request(url, state="merged"))
@@ -199,7 +199,7 @@ def test_the_rules_are_asked_again_and_a_failure_stops_nothing(
 
 
 def test_killed_ten_times_and_nothing_is_there_twice(stage: Scene) -> None:
-    """Before it is handed over, on its way, and after it was confirmed; each time run again."""
+    """Killed before, while and after it sends a message, then run again."""
     missing = fill(stage, 15)
     moments = (None, 0.0, 0.001, 0.002, 0.004)
     for number in range(10):
@@ -219,7 +219,7 @@ def test_killed_ten_times_and_nothing_is_there_twice(stage: Scene) -> None:
 
 
 def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
-    """One gets ahead, and the other one leaves alone what is there; at worst, an id comes twice."""
+    """One gets ahead, and the other skips its messages. At worst, an id comes twice."""
     missing = fill(stage, 15)
     order = Order(missing, waits=True)
     with started(stage, order) as one, started(stage, order) as other:
@@ -238,7 +238,7 @@ def test_two_at_once_make_one_event_of_each(stage: Scene) -> None:
 
 
 def test_a_signal_between_two_ends_it_in_order(stage: Scene) -> None:
-    """What was begun is finished and told of; the others are left, and sent by the next one."""
+    """It finishes and reports the message in flight. The next run sends the others."""
     missing = fill(stage, 20)
     with started(stage, Order(missing)) as process:
         said = seen(process, "outcome=sent")
@@ -259,7 +259,7 @@ def test_a_signal_wakes_who_waits_for_a_service(stage: Scene) -> None:
     missing = fill(stage, 2)
     stage.services.warehouse.down()
     with started(stage, Order(missing)) as process:
-        seen(process, "trying again: datawarehouse: ")
+        seen(process, "retrying: datawarehouse: ")
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         result, _ = result_of(process)
@@ -268,7 +268,7 @@ def test_a_signal_wakes_who_waits_for_a_service(stage: Scene) -> None:
 
 
 def test_a_hiccup_of_kafka_is_outlasted_and_costs_no_duplicate(stage: Scene, kafka: Kafka) -> None:
-    """What was not confirmed in time is looked for before it is sent again."""
+    """A retry looks up a message without confirmation first."""
     missing = fill(stage, 4)
     settings = stage.folder / "client.properties"
     settings.write_text("delivery.timeout.ms=2000\n")
@@ -286,7 +286,7 @@ def test_a_hiccup_of_kafka_is_outlasted_and_costs_no_duplicate(stage: Scene, kaf
 
 
 def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topic: Counted) -> None:
-    """The next try looks for the record of the one before; it counts as sent."""
+    """The retry finds the first try's record, and counts it as sent."""
     missing = fill(stage, 1)
     result = within(stage, Order(missing, unconfirmed_at=1), topic)
     assert result.rows == [Row(it, Became.SENT) for it in missing]
@@ -294,14 +294,14 @@ def test_what_was_written_and_not_confirmed_is_not_sent_again(stage: Scene, topi
 
 
 class Overtaken(Counted):
-    """A topic that somebody else writes to just before it is read on for the third time."""
+    """A topic with another writer, just before the third reading."""
 
     def __init__(self, stage: Scene) -> None:
         super().__init__(kafka_of(stage))
         self._stage = stage
 
     def read_on(self, deadline: Deadline) -> None:
-        """Have it written to, and read it."""
+        """Have the other writer write, then read."""
         if self.reads == 2:
             run = self._stage.command("--status=ready_to_report", "--checkout-id=redhat:2")
             assert run.returncode == 0, run.stderr
@@ -309,7 +309,7 @@ class Overtaken(Counted):
 
 
 def test_what_is_sent_while_it_is_decided_is_not_sent_again(stage: Scene) -> None:
-    """The topic is read on last of all, just before the message is sent."""
+    """The audit reads new records just before it sends a message."""
     missing = fill(stage, 3)[1::2]
     with closing(Overtaken(stage)) as topic:
         result = within(stage, Order(missing), topic)
@@ -318,7 +318,7 @@ def test_what_is_sent_while_it_is_decided_is_not_sent_again(stage: Scene) -> Non
 
 
 class Unreadable(Counted):
-    """A topic that can't be read on."""
+    """A topic whose new records can't be read."""
 
     def read_on(self, _deadline: Deadline) -> None:
         """Fail."""
@@ -326,7 +326,7 @@ class Unreadable(Counted):
 
 
 def test_what_can_not_be_looked_up_is_not_sent(stage: Scene) -> None:
-    """It might be sent twice."""
+    """Otherwise a duplicate might follow."""
     missing = fill(stage, 1)
     topic = Unreadable(kafka_of(stage))
     result = within(stage, Order(missing), topic)
@@ -336,7 +336,7 @@ def test_what_can_not_be_looked_up_is_not_sent(stage: Scene) -> None:
 
 
 def test_a_terminal_shows_how_far_it_is(stage: Scene) -> None:
-    """Each line stands alone, and of the bar nothing is left."""
+    """Each line stands alone, and the progress bar vanishes."""
     missing = fill(stage, 20)
     with (
         terminal() as (stream, ours),
@@ -354,6 +354,6 @@ def test_a_terminal_shows_how_far_it_is(stage: Scene) -> None:
 
 
 def test_nothing_missing_is_nothing_to_do(stage: Scene, topic: Counted) -> None:
-    """No daemon is told of anything."""
+    """No daemon gets a report."""
     assert within(stage, Order([]), topic) == Result(0)
     assert eventually(lambda: stage.waiting(stage.queue) == 0)

@@ -1,4 +1,4 @@
-"""The whole audit, between real brokers: what was lost on the way is named, and nothing else."""
+"""The whole audit, with real brokers: it names lost messages and no others."""
 
 import json
 import subprocess
@@ -22,9 +22,9 @@ PRE, POST = "pre-test", "post-test"
 
 
 def fill(stage: Stage, number: int, **changes: Any) -> dict[str, Any]:
-    """Put a checkout of the last two days into the warehouse; return its notification.
+    """Put a checkout of the last two days into DataWarehouse; return its notification.
 
-    Every other one reached the first stage alone, the others the second one alone.
+    Odd numbers reached the second stage only, even ones the first only.
     """
     is_post = number % 2 == 1
     begin = NOW - timedelta(hours=47) + timedelta(minutes=9 * number)
@@ -68,7 +68,7 @@ def ids(*ranges: range) -> set[str]:
 
 
 def nothing_is_there_twice(stage: Stage, count: int) -> bool:
-    """Tell whether the whole topic has so many records, each of another checkout."""
+    """Tell whether the topic has this many records, each of another checkout."""
     kafka = read_config(stage.environment).kafka
     assert kafka is not None
     with closing(Announcements(kafka)) as announced:
@@ -77,7 +77,7 @@ def nothing_is_there_twice(stage: Stage, count: int) -> bool:
 
 
 def kill_in_the_middle(stage: Stage, seconds: float) -> bool:
-    """Kill an audit that sends so long after its first message; tell whether it was not done."""
+    """Kill an audit some seconds after its first message; tell whether it was still sending."""
     command = [sys.executable, "-m", "cki_notifier", "audit", "--since", "3d", "--send", "--yes"]
     process = subprocess.Popen(
         command,
@@ -101,9 +101,9 @@ def kill_in_the_middle(stage: Stage, seconds: float) -> bool:
 def disaster(stage: Stage) -> Stage:
     """Return a stage on which two days went wrong in every way.
 
-    Of 300 checkouts, 30 are lost: 0 to 19 with a queue that was purged, and 20 to 29 while a
-    binding was missing. 30 to 34 are delayed, 35 to 39 are dead letters, 40 to 79 are ignored by
-    the rules, the merge requests of 80 to 89 were merged since, and all others were announced.
+    Of 300 checkouts, 30 are lost: 0 to 19 in a purged queue, 20 to 29 by a missing binding. 30 to
+    34 are delayed, 35 to 39 are dead letters. Rules ignore 40 to 79. The merge requests of 80 to 89
+    were merged since. All others have messages.
     """
     warehouse = stage.services.warehouse
     notifications = {number: fill(stage, number) for number in (*range(40), *range(90, 300))}
@@ -146,7 +146,7 @@ def disaster(stage: Stage) -> Stage:
 
 
 def test_what_was_lost_is_named_and_sent(disaster: Stage) -> None:
-    """Exactly the thirty, and once each, whoever is killed; then nothing is missing any more."""
+    """Despite kills, it sends exactly the thirty, once each. Then nothing is missing."""
     stage = disaster
     code, report = audit(stage)
     assert named(report, "missing") == ids(range(30))
@@ -170,7 +170,7 @@ def test_what_was_lost_is_named_and_sent(disaster: Stage) -> None:
         "undecided": 0,
         "waiting": 10,
     }
-    assert stage.waiting(f"{stage.queue}.retry.1h") == 5, "nothing was taken away"
+    assert stage.waiting(f"{stage.queue}.retry.1h") == 5, "the queue is unchanged"
     assert stage.waiting(f"{stage.queue}.dead-letter") == 5
     killed = [kill_in_the_middle(stage, seconds) for seconds in (0.0, 0.1)]
     assert any(killed)

@@ -1,4 +1,4 @@
-"""librdkafka's own mock cluster, which answers with whatever error it is told to."""
+"""librdkafka's own mock cluster, which answers with any given error."""
 
 import ctypes
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition, cimpl
 
 TOPIC: Final = "kafka.tx.cki.ready-for-test"
-#: Only a failing test waits for so long, in seconds.
+#: The timeout of a failing test, in seconds.
 PATIENCE: Final = 30.0
-#: The keys of requests: to write records, and for the identity of a producer, without which it
-#: writes none (Kafka's protocol, "API keys").
+#: The keys of requests: to write records, and for the identity that a producer needs first (Kafka's
+#: protocol, "API keys").
 PRODUCE: Final = 0
 INIT_PRODUCER_ID: Final = 22
-#: More than a client of ours tries at once.
+#: More than a client's attempts at once.
 _MANY: Final = 5
-#: More than there are in any test.
+#: More than in any test.
 _LASTING: Final = 1000
 
 
 class MockCluster:
     """librdkafka's mock cluster of one broker with one topic of one partition.
 
-    The Python client can start one, but not make it fail, so it is driven by its C interface,
-    which is in the same library.
+    The Python client can start one, but not make it fail. So the tests use the library's C
+    interface.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class MockCluster:
 
     @contextmanager
     def failing(self, code: int, times: int = _MANY, request: int = PRODUCE) -> Iterator[None]:
-        """Answer a request with an error so many times, for as long as the context lasts."""
+        """Answer a request with an error a number of times, within the context."""
         codes = (ctypes.c_int * times)(*[code] * times)
         key, count = ctypes.c_int16(request), ctypes.c_size_t(times)
         push = self._library.rd_kafka_mock_push_request_errors_array
@@ -58,13 +58,13 @@ class MockCluster:
             self._library.rd_kafka_mock_clear_request_errors(self._cluster, key)
 
     def refusing_producers(self) -> AbstractContextManager[None]:
-        """Refuse producers, as where there is no right to write, for as long as it lasts."""
+        """Refuse producers within the context, like without the right to write."""
         code = KafkaError.CLUSTER_AUTHORIZATION_FAILED
         return self.failing(code, times=_LASTING, request=INIT_PRODUCER_ID)
 
     @contextmanager
     def answering_after(self, milliseconds: int) -> Iterator[None]:
-        """Answer so late for as long as the context lasts."""
+        """Delay answers within the context."""
         self._library.rd_kafka_mock_broker_set_rtt(self._cluster, 1, milliseconds)
         try:
             yield
@@ -73,7 +73,7 @@ class MockCluster:
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Take no connection for as long as the context lasts."""
+        """Refuse connections within the context."""
         self._library.rd_kafka_mock_broker_set_down(self._cluster, 1)
         try:
             yield
@@ -81,7 +81,7 @@ class MockCluster:
             self._library.rd_kafka_mock_broker_set_up(self._cluster, 1)
 
     def records(self) -> list[Message]:
-        """Return all that was written."""
+        """Return all written records."""
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": "test"})
         try:
             _, end = consumer.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=PATIENCE)

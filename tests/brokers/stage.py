@@ -1,4 +1,4 @@
-"""Everything around one daemon under test, and what a test can see from outside."""
+"""The environment of one daemon under test, and its results from outside."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ from tools.stand_ins import Exchange, Services
 
 T = TypeVar("T")
 
-#: However slow the machine is, what is awaited for longer does not come, in seconds.
+#: The timeout of a failing test, even on a slow machine, in seconds.
 PATIENCE = 30.0
 
 
@@ -35,7 +35,7 @@ class Letter(NamedTuple):
 
 
 class Held:
-    """A fault of a service: it answers when it may."""
+    """A fault of a service: it answers only when allowed."""
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
@@ -47,10 +47,10 @@ class Held:
 
 
 def eventually(look: Callable[[], T], *, seconds: float = PATIENCE, what: str = "") -> T:
-    """Look again and again until there is something; return it.
+    """Repeat a call until its result is true; return it.
 
     Raises:
-        AssertionError: there is nothing after ``seconds``.
+        AssertionError: the result is false after ``seconds``.
     """
     deadline = time.monotonic() + seconds
     while not (seen := look()):
@@ -60,7 +60,7 @@ def eventually(look: Callable[[], T], *, seconds: float = PATIENCE, what: str = 
 
 
 class Stage:
-    """An exchange, a queue and a topic nobody else uses, and services to be filled."""
+    """An exchange, a queue and a topic for one test, and empty services."""
 
     def __init__(
         self, rabbitmq: RabbitMQ, bootstrap: str, services: Services, folder: Path
@@ -90,7 +90,7 @@ class Stage:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Declare the exchange, as the warehouse's side does."""
+        """Declare the exchange, like DataWarehouse."""
         with self.channel() as channel:
             channel.exchange_declare(self.exchange, "topic", durable=True)
         return self
@@ -102,7 +102,7 @@ class Stage:
     def daemon(
         self, settings: Mapping[str, str] = MappingProxyType({}), *, waits: bool = True, **more: str
     ) -> Notifier:
-        """Start a daemon with changes to the environment; it is stopped with the test."""
+        """Start a daemon with changes to the environment. It stops with the test."""
         environment = {**self.environment, **settings, **more}
         folder = self.folder / f"notifier-{uuid4().hex[:8]}"
         return self._open.enter_context(Notifier(folder, environment, waits=waits))
@@ -135,7 +135,7 @@ class Stage:
         routing_key: str = "datawarehouse.checkout.any",
         properties: pika.BasicProperties | None = None,
     ) -> None:
-        """Publish notifications to the exchange, in their order, each confirmed."""
+        """Publish notifications to the exchange in order, and wait for each confirmation."""
         with self.channel() as channel:
             channel.confirm_delivery()
             for body in bodies:
@@ -143,26 +143,26 @@ class Stage:
                 channel.basic_publish(self.exchange, routing_key, data, properties, mandatory=True)
 
     def records_until(self, enough: Callable[[list[Record]], bool]) -> list[Record]:
-        """Read the topic until there are enough records, or for as long as patience lasts."""
+        """Read the topic until there are enough records, or until the timeout."""
         return read_topic(self.bootstrap, self.topic, seconds=PATIENCE, until=enough)
 
     def records(self, count: int) -> list[Record]:
-        """Read the topic until there are so many records; return them all."""
+        """Read the topic until it has a number of records; return them all."""
         found = self.records_until(lambda seen: len(seen) >= count)
         assert len(found) >= count, f"{len(found)} records instead of {count}"
         return found
 
     def messages(self, count: int) -> list[dict[str, Any]]:
-        """Read so many messages from the topic."""
+        """Read a number of messages from the topic."""
         return [json.loads(record.value) for record in self.records(count)]
 
     def keys(self, count: int) -> set[str]:
-        """Read the topic until there are records with so many different keys; return the keys."""
+        """Read the topic until its records have a number of different keys; return the keys."""
         found = self.records_until(lambda seen: len({record.key for record in seen}) >= count)
         return {record.key for record in found}
 
     def waiting(self, queue: str) -> int:
-        """Return how many messages are ready in a queue, 0 when there is no such queue."""
+        """Return the number of ready messages in a queue, 0 for a missing queue."""
         with self.channel() as channel:
             try:
                 return int(channel.queue_declare(queue, passive=True).method.message_count)
@@ -170,7 +170,7 @@ class Stage:
                 return 0
 
     def take(self, queue: str, count: int = 1) -> list[Letter]:
-        """Take so many messages out of a queue, waiting for them."""
+        """Wait for a number of messages in a queue, and take them out."""
         eventually(lambda: self.waiting(queue) >= count, what=f"{count} in {queue}")
         letters = []
         with self.channel() as channel:
@@ -182,14 +182,14 @@ class Stage:
         return letters
 
     def dead_letters(self, count: int = 1) -> list[Letter]:
-        """Take so many dead letters."""
+        """Take a number of dead letters."""
         return self.take(f"{self.queue}.dead-letter", count)
 
     def finish(self, daemon: Notifier) -> None:
-        """Stop a daemon and make sure that nothing is left in the main queue.
+        """Stop a daemon and check that the main queue is empty.
 
-        Only without a consumer is the count exact. What was on its way when the daemon stopped is
-        back in the queue, so it gets a few starts to work that off.
+        The count is exact only without a consumer. RabbitMQ returns notifications in flight to the
+        queue, so the daemon gets a few starts to process them.
         """
         for _ in range(5):
             assert daemon.stop() == 0

@@ -20,7 +20,7 @@ from tools.stand_ins import documents
 
 
 def fill(stage: Stage) -> None:
-    """Put a checkout into the warehouse."""
+    """Put a checkout into DataWarehouse."""
     checkout = documents.checkout("redhat:1")
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
 
@@ -39,7 +39,7 @@ def test_a_manual_run_sends_and_shows_the_message(stage: Stage) -> None:
 
 
 def test_two_manual_runs_are_two_events(stage: Stage) -> None:
-    """Who triggers twice means it: consumers that drop repeats see two ids."""
+    """Two runs are two events: consumers that drop duplicates see two ids."""
     fill(stage)
     for _ in range(2):
         run = stage.command("--status", "unknown", "--checkout-id", "redhat:1")
@@ -48,7 +48,7 @@ def test_two_manual_runs_are_two_events(stage: Stage) -> None:
 
 
 def test_what_kafka_confirms_too_late_is_not_sent_again(stage: Stage, kafka: Kafka) -> None:
-    """A further try looks first whether the message is in the topic by now."""
+    """A retry looks up the message in the topic first."""
     fill(stage)
     settings = stage.folder / "client.properties"
     settings.write_text("delivery.timeout.ms=2000\n")
@@ -69,12 +69,12 @@ def test_what_kafka_confirms_too_late_is_not_sent_again(stage: Stage, kafka: Kaf
             kafka.thaw()
         run = running.result()
     assert run.returncode == 0, run.stderr
-    assert "trying again" in run.stderr
+    assert "retrying: " in run.stderr
     assert len(stage.records(2)) == 2
 
 
 def test_the_iid_names_a_checkout_too(stage: Stage) -> None:
-    """The warehouse takes the iid as well; the message has the KCIDB id."""
+    """DataWarehouse takes the iid as well; the message has the KCIDB id."""
     checkout = documents.checkout("redhat:1", misc={"iid": 4711})
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     run = stage.command("--status", "unknown", "--checkout-id", "4711", "--dry-run")
@@ -94,15 +94,17 @@ def test_an_ignored_checkout_ends_with_three(stage: Stage) -> None:
 
 
 def test_a_checkout_nobody_knows_ends_with_one(stage: Stage) -> None:
-    """What can't be sent says why."""
+    """The error says why."""
     run = stage.command("--status", "unknown", "--checkout-id", "redhat:unknown")
     assert run.returncode == 1
     assert "not sent: datawarehouse: no such checkout: redhat:unknown\n" in run.stderr
-    assert "see whether the warehouse knows it: --checkout-id takes an id, an iid" in run.stderr
+    assert (
+        "check the checkout in DataWarehouse: --checkout-id takes a KCIDB id, an iid" in run.stderr
+    )
 
 
 def test_a_dry_run_needs_neither_broker_and_explains_itself(stage: Stage) -> None:
-    """Every rule is listed in order with what it saw; nothing is sent."""
+    """It lists each rule in order and sends nothing."""
     fill(stage)
     environment = {
         name: text
@@ -170,7 +172,7 @@ def test_an_ignored_checkout_is_explained_to_programs(stage: Stage) -> None:
     assert (told["outcome"], told["stage"], told["message"]) == ("ignored", None, None)
     assert told["reason"] == {
         "code": "invalid",
-        "sentence": "the checkout itself is broken: its patches do not apply",
+        "sentence": "the checkout is broken: its patches do not apply",
     }
     assert told["steps"][-1] == {
         "rule": "invalid",
@@ -182,7 +184,7 @@ def test_an_ignored_checkout_is_explained_to_programs(stage: Stage) -> None:
 
 
 def test_a_failure_is_explained_to_programs(stage: Stage) -> None:
-    """What could not be had is the error; the rules before it are there all the same."""
+    """The error names the missing object, and the earlier rules are listed."""
     code, told = explanation(stage, "--checkout-id=redhat:unknown")
     assert code == 1
     assert (told["outcome"], told["reason"], told["message"]) == ("failed", None, None)
@@ -204,12 +206,12 @@ def test_a_dry_run_without_a_status_asks_what_the_checkout_is_ready_for(stage: S
 
 
 def decisions(text: str) -> list[str]:
-    """Return what was said to a person, without the log."""
+    """Return the output for people, without the log."""
     return [line for line in text.splitlines() if not line.startswith("{")]
 
 
 def test_outside_production_a_manual_run_sends_nothing(stage: Stage) -> None:
-    """On a laptop the message is shown only, whatever Kafka is configured."""
+    """On a laptop the run only shows the message, even with Kafka configured."""
     fill(stage)
     run = stage.command(
         "--status=unknown",
@@ -240,18 +242,18 @@ def test_the_warehouses_address_and_a_merge_request_name_a_checkout_too(stage: S
         run = stage.command("--dry-run", "--checkout-id", name)
         assert run.returncode == 0, run.stderr
         assert json.loads(run.stdout)["checkout_id"] == checkout_id
-        is_found = f"{name}: its newest checkout is redhat:2\n" in run.stderr
+        is_found = f"{name}: the newest checkout is redhat:2\n" in run.stderr
         assert is_found is (name != page)
     nobody = stage.command("--dry-run", "--checkout-id", "kernel!13")
     assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr.startswith("kernel!13: none of the newest checkouts is of this merge")
+    assert nobody.stderr.startswith("kernel!13: no recent checkout belongs to this merge")
     wrong = stage.command("--dry-run", "--checkout-id", "https://other.example/kcidb/checkouts/1")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "is at another warehouse than DATAWAREHOUSE_URL, http://" in wrong.stderr
+    assert "is at another DataWarehouse than DATAWAREHOUSE_URL, http://" in wrong.stderr
 
 
 def test_a_short_name_of_two_merge_requests_is_no_name(stage: Stage) -> None:
-    """Both are told, so that one can be given."""
+    """The error names both."""
     stage.environment["CKI_LOGGING_LEVEL"] = "WARNING"
     for number, project in enumerate(("a/kernel", "b/kernel")):
         url = stage.services.gitlab.merge_request_url(project, 12)
@@ -261,7 +263,7 @@ def test_a_short_name_of_two_merge_requests_is_no_name(stage: Stage) -> None:
     assert (run.returncode, run.stdout) == (1, "")
     host = stage.services.gitlab.url
     assert run.stderr == (
-        f"kernel!12: it may be any of: {host}/a/kernel/-/merge_requests/12, "
+        f"kernel!12: several merge requests match: {host}/a/kernel/-/merge_requests/12, "
         f"{host}/b/kernel/-/merge_requests/12\n"
     )
 
@@ -282,7 +284,7 @@ def explain(
 
 
 def test_any_body_is_explained_and_nothing_is_sent(stage: Stage, tmp_path: Path) -> None:
-    """By all rules, those on the notification itself included, from a file or a pipe."""
+    """By all rules, also those on the notification, from a file or a pipe."""
     fill(stage)
     stage.environment["CKI_LOGGING_LEVEL"] = "WARNING"
     body = json.dumps(documents.notification(documents.checkout("redhat:1"))).encode()
@@ -349,13 +351,13 @@ def test_what_can_not_be_read_is_wrong_usage(stage: Stage, tmp_path: Path) -> No
     assert b"missing can't be read: " in missing.stderr
     large = explain(stage, b" " * (16 * 1024 * 1024 + 1))
     assert (large.returncode, large.stdout) == (2, b"")
-    assert b": - can't be read: it is larger than 16 MiB, as no notification is\n" in large.stderr
+    assert b": - can't be read: the body is larger than the limit of 16 MiB\n" in large.stderr
     most = explain(stage, b'{"object_type": "build", "status": "x", "id": "x"}'.ljust(2**24))
     assert most.returncode == 3
 
 
 def test_a_run_that_sends_is_logged_and_the_daemons_are_told(stage: Stage) -> None:
-    """Who, what, when and which event; by the main queue, where a daemon counts it."""
+    """The log names user, checkout, time and event. A daemon counts the run."""
     fill(stage)
     with stage.channel() as channel:
         channel.queue_declare(stage.queue, durable=True)
@@ -370,7 +372,7 @@ def test_a_run_that_sends_is_logged_and_the_daemons_are_told(stage: Stage) -> No
     assert told.who.endswith(f"@{socket.gethostname()}")
     assert abs(datetime.now(UTC) - told.when) < timedelta(minutes=5)
     assert word.properties.delivery_mode == 2
-    line = next(it for it in run.stderr.splitlines() if "by hand" in it)
+    line = next(it for it in run.stderr.splitlines() if "manual run by" in it)
     for text in ("redhat:1", "unknown", "sent", "post-test", told.who, told.event_id, "WARN"):
         assert text in line
     stage.command("--status", "unknown", "--checkout-id", "redhat:nobody")
@@ -389,12 +391,12 @@ def test_what_sends_nothing_is_not_told_of(stage: Stage) -> None:
     del environment["KAFKA_BOOTSTRAP_SERVERS"]
     nowhere = stage.command("--status=unknown", "--checkout-id=redhat:1", environment=environment)
     assert dry.returncode == nowhere.returncode == 0
-    assert "by hand" not in dry.stderr + nowhere.stderr
+    assert "manual run by" not in dry.stderr + nowhere.stderr
     assert stage.waiting(stage.queue) == 0
 
 
 def test_daemons_that_can_not_be_told_cost_a_line_and_five_seconds(stage: Stage) -> None:
-    """The message is sent all the same, also where RabbitMQ takes connections and says nothing."""
+    """The run still sends the message, also if RabbitMQ accepts connections but stays silent."""
     fill(stage)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
@@ -404,5 +406,5 @@ def test_daemons_that_can_not_be_told_cost_a_line_and_five_seconds(stage: Stage)
     assert run.returncode == 0
     assert time.monotonic() - started < 30
     last = run.stderr.splitlines()[-1]
-    assert last.startswith("the daemons don't know of this run: ")
+    assert last.startswith("no daemon counts this run: ")
     assert len(stage.records(1)) == 1

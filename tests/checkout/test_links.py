@@ -76,7 +76,7 @@ def test_a_merge_requests_address_is_taken_apart(url: str, expected: ProjectLink
 )
 def test_no_other_address_is_a_merge_requests(url: str) -> None:
     """The error names the address."""
-    with pytest.raises(ValueError, match="is no address of a merge request") as caught:
+    with pytest.raises(ValueError, match="is not the address of a merge request") as caught:
         merge_request_link(url)
     assert repr(url) in str(caught.value)
 
@@ -104,7 +104,7 @@ def test_any_text_is_an_address_or_a_value_error(text: str) -> None:
     ],
 )
 def test_a_pipelines_address_names_its_project(url: str | None, project: str | None) -> None:
-    """What is no address of a pipeline names none."""
+    """Any other address gives no pipeline."""
     link = pipeline_link(url)
     assert (link.project if link else None) == project
 

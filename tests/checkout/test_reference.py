@@ -1,4 +1,4 @@
-"""What people call a checkout by, taken apart."""
+"""A person's name for a checkout is parsed."""
 
 import pytest
 
@@ -28,7 +28,7 @@ WAREHOUSE = "https://datawarehouse.example"
     ],
 )
 def test_an_id_or_an_address_is_a_checkout(text: str, checkout_id: str) -> None:
-    """What is no address is taken as it is."""
+    """Any text other than an address stays as it is."""
     assert checkout_reference(text, WAREHOUSE) == checkout_id
 
 
@@ -41,16 +41,19 @@ def test_a_warehouse_may_be_below_a_path() -> None:
 @pytest.mark.parametrize(
     ("text", "text_of_error"),
     [
-        ("https://other.example/kcidb/checkouts/redhat%3A1", "another warehouse than DATAWAREH"),
-        ("https://datawarehouse.example:444/kcidb/checkouts/1", "another warehouse"),
-        ("https://datawarehouse.example.evil/api/1/kcidb/checkouts/1", "another warehouse"),
-        (f"{WAREHOUSE}/kcidb/builds/1", "the address of no checkout"),
-        (f"{WAREHOUSE}/kcidb/checkouts", "the address of no checkout"),
-        (f"{WAREHOUSE}/kcidb/checkouts/", "the address of no checkout"),
-        ("https://gitlab.com/group/kernel/-/pipelines/12", "the address of no checkout"),
-        ("https://gitlab.com/merge_requests/12", "no address of a merge request"),
-        ("https://[/x", "is no address"),
-        ("https://datawarehouse.example:x/kcidb/checkouts/1", "is no address"),
+        (
+            "https://other.example/kcidb/checkouts/redhat%3A1",
+            "another DataWarehouse than DATAWAREH",
+        ),
+        ("https://datawarehouse.example:444/kcidb/checkouts/1", "another DataWarehouse"),
+        ("https://datawarehouse.example.evil/api/1/kcidb/checkouts/1", "another DataWarehouse"),
+        (f"{WAREHOUSE}/kcidb/builds/1", "not the address of a checkout"),
+        (f"{WAREHOUSE}/kcidb/checkouts", "not the address of a checkout"),
+        (f"{WAREHOUSE}/kcidb/checkouts/", "not the address of a checkout"),
+        ("https://gitlab.com/group/kernel/-/pipelines/12", "not the address of a checkout"),
+        ("https://gitlab.com/merge_requests/12", "not the address of a merge request"),
+        ("https://[/x", "is not an address"),
+        ("https://datawarehouse.example:x/kcidb/checkouts/1", "is not an address"),
         (f"{WAREHOUSE}/kcidb/checkouts/%FF", "can't decode"),
     ],
 )
@@ -120,6 +123,6 @@ def test_a_checkout_of_another_one_is_not_meant(name: str) -> None:
 
 @pytest.mark.parametrize("url", [None, "", "nonsense", "https://gitlab.com/"])
 def test_a_checkout_may_be_of_none(url: str | None) -> None:
-    """What the warehouse holds may be anything."""
+    """DataWarehouse may hold any address."""
     assert MergeRequestName("x", "kernel", 12).address_in(of(url)) == ""
     assert MergeRequestName("x", "kernel", 12).address_in(Checkout(id="x")) == ""

@@ -200,7 +200,7 @@ def test_any_text_gives_links_that_end_like_links(pieces: list[str]) -> None:
 @example("<!-- a comment -->")
 @given(st.text(alphabet='*_~`.,;!>]"|\\<{} \t\u00a0\u200b\u201d\u2026'))
 def test_nothing_that_ends_a_link_changes_it(rest: str) -> None:
-    """Whatever comes of Markdown and punctuation, in whatever order."""
+    """Any mix of Markdown and punctuation may follow."""
     assert trailers(f"JIRA: {ONE}{rest}").jira == (ONE,)
 
 
@@ -229,7 +229,7 @@ def test_nothing_that_ends_a_link_changes_it(rest: str) -> None:
     ids=lambda text: repr(text[:20]),
 )
 def test_no_text_takes_long(text: str) -> None:
-    """A description may have a megabyte: it is read in one go, whatever it holds."""
+    """A description of a megabyte is read in linear time."""
     started = time.process_time()
     trailers(text)
     assert time.process_time() - started < 2

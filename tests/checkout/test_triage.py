@@ -189,7 +189,7 @@ def test_a_triaged_build_does_not_excuse_its_tests() -> None:
 
 
 def test_a_failure_is_worse_than_an_error() -> None:
-    """The worst finding that nobody has triaged decides, in whatever order they come."""
+    """The worst untriaged finding decides, in any order."""
     assert overall_status(having(FAILED, OTHER_ERRED)) == "fail"
     assert overall_status(having(OTHER_ERRED, FAILED)) == "fail"
     assert overall_status(having(OTHER_ERRED, FAILED, known=at("test"))) == "error"

@@ -105,7 +105,7 @@ def test_a_file_can_hold_any_setting(properties: Path) -> None:
 
 
 def test_a_variable_comes_before_the_file(properties: Path) -> None:
-    """What is set in both places has the variable's value."""
+    """A setting in both places has the variable's value."""
     properties.write_text("sasl.username=other\nsasl.password=other\n")
     told = settings(KAFKA_CONFIG_FILE=str(properties), **SASL)
     assert (told["sasl.username"], told["sasl.password"]) == ("notifier", "hush")
@@ -130,7 +130,7 @@ def test_nothing_of_a_file_is_shown(properties: Path) -> None:
 @pytest.mark.parametrize("line", ["acks=1", "acks=0", "request.required.acks=1"])
 @pytest.mark.parametrize("also", ["", "enable.idempotence=false"])
 def test_a_file_can_not_weaken_the_delivery(properties: Path, line: str, also: str) -> None:
-    """Neither acks nor idempotence can be set to anything less, and each is told."""
+    """Weaker acks and idempotence are faults, each of its own."""
     found = faults(with_file(properties, f"{line}\n{also}\n"))
     assert len(found) == (2 if also else 1)
     assert all(fault.startswith("KAFKA_CONFIG_FILE: sets ") for fault in found)
@@ -148,7 +148,7 @@ def test_a_file_can_not_weaken_the_delivery(properties: Path, line: str, also: s
     ],
 )
 def test_a_file_can_not_contradict_idempotence(properties: Path, line: str) -> None:
-    """What an idempotent producer can't do is a fault instead of a surprise."""
+    """A setting that an idempotent producer excludes is a fault instead of a surprise."""
     name, text = only_fault(with_file(properties, line))
     assert name == "KAFKA_CONFIG_FILE"
     assert "enable.idempotence" in text
@@ -265,21 +265,21 @@ def test_the_broker_says_what_is_too_large(properties: Path, value: str) -> None
     ],
 )
 def test_good_values_are_taken(properties: Path, line: str, passed_on: bool) -> None:  # noqa: FBT001  # parametrized
-    """What there is to choose reaches librdkafka, and what is so anyway need not."""
+    """Free settings reach librdkafka. Settings with their only value need not."""
     told = settings(**with_file(properties, line))
     assert (line.partition("=")[0] in told) == passed_on
 
 
 @pytest.mark.parametrize("names", ["metadata.broker.list", "bootstrap.servers"])
 def test_the_variables_brokers_are_asked(properties: Path, names: str) -> None:
-    """Whatever the file calls others."""
+    """The file can't override them by either name."""
     config = read(with_file(properties, f"{names}=other.example:9092")).kafka
     assert config is not None
     assert revealed(config.settings) == {"bootstrap.servers": "kafka.example:9092"}
 
 
 def test_the_variables_mechanism_is_used(properties: Path) -> None:
-    """Whatever the file calls another; without the variable the file's other name counts."""
+    """The file can't override it by another name, which counts without the variable."""
     environ = with_file(properties, "sasl.mechanisms=SCRAM-SHA-512", **SASL)
     told = settings(**environ)
     assert (told["sasl.mechanism"], "sasl.mechanisms" in told) == ("PLAIN", False)
@@ -298,7 +298,7 @@ def test_the_variables_mechanism_is_used(properties: Path) -> None:
 def test_the_variables_certificates_are_used(
     properties: Path, variable: str, rivals: set[str]
 ) -> None:
-    """What the file holds in another form would come after them."""
+    """The same in another form from the file would override them."""
     names = ("ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "ssl.keystore.location")
     lines = "\n".join(f"{name}=x" for name in (*names, "ssl.keystore.password"))
     environ = with_file(properties, lines, KAFKA_SECURITY_PROTOCOL="SSL", **{variable: "/x"})
@@ -326,7 +326,7 @@ def test_a_file_may_say_what_is_promised_anyway(properties: Path, line: str) -> 
     ],
 )
 def test_a_faulty_setting_of_the_file_is_named(properties: Path, setting: str) -> None:
-    """The fault names the variable and the setting, whatever librdkafka calls it, not the value."""
+    """The fault names the variable and the setting as in the file, and not the value."""
     name, text = only_fault(with_file(properties, setting))
     assert name == "KAFKA_CONFIG_FILE"
     assert setting.partition("=")[0] in text
@@ -346,12 +346,12 @@ def test_a_file_that_is_no_properties_file_is_a_fault(properties: Path) -> None:
     """The fault does not quote what may be a piece of a secret."""
     name, text = only_fault(with_file(properties, "sasl.password=a\\uhush"))
     assert name == "KAFKA_CONFIG_FILE"
-    assert "no properties file" in text
+    assert "not a properties file" in text
     assert "hush" not in text
 
 
 def test_what_is_no_text_in_a_file_hides_no_other_fault(properties: Path) -> None:
-    """Each setting is told of by its name."""
+    """Each setting is reported by its name."""
     found = faults(with_file(properties, "client.id=\\ud800\nsasl.username=\\ud800\nlinger.ms=x\n"))
     assert len(found) == 3
     for name in ("client.id", "sasl.username", "linger.ms"):
@@ -369,7 +369,7 @@ def test_a_file_is_checked_even_where_nothing_is_sent(properties: Path) -> None:
     [r"sasl.password=hush\ud800", r"client.id=a\u0000hush", r"client\udfff=hush"],
 )
 def test_a_setting_that_is_no_text_is_a_fault(properties: Path, line: str) -> None:
-    """Librdkafka could not be told of it, or only of its beginning."""
+    """The library would not get it, or only its beginning."""
     name, text = only_fault(with_file(properties, line))
     assert name == "KAFKA_CONFIG_FILE"
     assert "client" in text or "sasl.password" in text

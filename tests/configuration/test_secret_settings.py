@@ -65,7 +65,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path, name: str, end: str) -> N
 def test_a_faulty_secret_file_is_one_fault(
     tmp_path: Path, name: str, content: str | None, text: str
 ) -> None:
-    """Only one line end is stripped; what is empty, missing or too long is told, and not shown."""
+    """The last line end doesn't count. The fault does not show the content."""
     path = str(tmp_path / "missing") if content is None else written(tmp_path, content)
     variable, found = only_fault(full_environment(**{name: None, f"{name}_FILE": path}))
     assert variable in {name, f"{name}_FILE"}
@@ -86,7 +86,7 @@ def test_a_secret_file_that_is_no_text_is_a_fault(tmp_path: Path) -> None:
 def test_a_secret_set_twice_is_a_fault(tmp_path: Path, name: str) -> None:
     """With both the variable and the file nobody knows which one counts."""
     (fault,) = faults(full_environment(**{f"{name}_FILE": written(tmp_path, "hush")}))
-    assert fault == f"{name}: is set, and so is {name}_FILE; set one of them"
+    assert fault == f"{name}: is set, and so is {name}_FILE; unset one of them"
 
 
 def test_a_token_in_the_place_of_its_variables_name_is_not_shown() -> None:

@@ -1,4 +1,4 @@
-"""The table of variables: exactly what is read, and what is told about each."""
+"""The table of variables: exactly those that the code reads, with their documentation."""
 
 from collections.abc import Iterator, Mapping
 
@@ -58,6 +58,14 @@ def test_a_default_is_what_counts_without_the_variable() -> None:
     assert read_with_faults(environment(**defaults)) == read_with_faults(environment())
 
 
+def test_every_variable_has_its_values_and_a_good_example() -> None:
+    """The examples are values that the daemon takes; the files need not exist."""
+    assert [it.name for it in VARIABLES if not it.values] == []
+    for variable in VARIABLES:
+        if variable.example and not variable.example.startswith("/"):
+            assert variable.parse(variable.example)
+
+
 def test_the_doctor_says_what_a_faulty_variable_has_to_hold() -> None:
     """Its advice has the words of the table, for a secret's file too, and never guesses."""
     changes = {"RABBITMQ_PORT": "x", "SENTRY_DSN_FILE": "/nowhere", "A_TOKEN_FILE": "/nowhere"}
@@ -65,13 +73,16 @@ def test_the_doctor_says_what_a_faulty_variable_has_to_hold() -> None:
         environment(GITLAB_TOKENS='{"gitlab.example": "A_TOKEN"}', **changes)
     )
     rows = {row.name: row.advice for row in findings(config, faults)}
-    assert "has to hold the port of RabbitMQ's nodes;" in rows["configuration RABBITMQ_PORT"]
+    assert (
+        "set RABBITMQ_PORT to the port of all RabbitMQ nodes (1 to 65535);"
+        in rows["configuration RABBITMQ_PORT"]
+    )
     assert "the path of a file with the address" in rows["configuration SENTRY_DSN_FILE"]
-    assert rows["configuration A_TOKEN_FILE"].startswith("mend A_TOKEN_FILE; docs/")
+    assert rows["configuration A_TOKEN_FILE"].startswith("correct A_TOKEN_FILE; see docs/")
 
 
 def test_only_a_secret_has_a_file() -> None:
-    """What is no secret has no second variable, and what nobody knows has no meaning."""
+    """Other variables have no second one, and unknown variables have no text."""
     assert holds("RABBITMQ_PORT")
     assert not holds("RABBITMQ_PORT_FILE")
     assert not holds("PATH")

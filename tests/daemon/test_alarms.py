@@ -48,7 +48,7 @@ class Watched:
 def test_a_memory_alarm_is_told_of_at_once(stage: Stage) -> None:
     """Copies are held, what needs none goes on, the process is ready; then all is as before.
 
-    Log, metric and page have RabbitMQ's own reason; the log tells of it once, whatever is held.
+    Log, metric and page have RabbitMQ's own reason; the log has it once, for any number of copies.
     """
     later = fill(stage, "redhat:good")
     stage.daemon().stop()  # which declares the queues
@@ -66,14 +66,14 @@ def test_a_memory_alarm_is_told_of_at_once(stage: Stage) -> None:
     assert {it.body for it in letters} == {b"no json", b"no json either"}
     eventually(lambda: watched.said("RabbitMQ accepts messages again after"))
     assert watched.said(REFUSAL) == [
-        f"{REFUSAL}memory; what fails is held, and stays in the main queue"
+        f"{REFUSAL}memory; failed notifications stay in the main queue"
     ]
     assert (watched.blocked("memory"), watched.problem()) == (0, "")
     stage.finish(watched.daemon)
 
 
 def test_a_disk_alarm_is_seen_while_nothing_is_published(stage: Stage) -> None:
-    """No copy had to wait for it to be known, and it ends as it began; SIGTERM is heeded."""
+    """The daemon sees begin and end of the alarm without any copy; SIGTERM ends it."""
     watched = Watched(stage)
     with stage.rabbitmq.alarm("disk"):
         eventually(lambda: watched.blocked("disk"), seconds=LATER)

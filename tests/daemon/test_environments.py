@@ -19,7 +19,7 @@ AMQPS = 5671
 
 
 def fill(stage: Stage, checkout_id: str = "redhat:1") -> dict[str, object]:
-    """Put a checkout into the warehouse; return its notification."""
+    """Put a checkout into DataWarehouse; return its notification."""
     checkout = documents.checkout(checkout_id)
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     return documents.notification(checkout, "build_setups_finished")
@@ -124,7 +124,7 @@ def test_of_several_nodes_one_that_answers_is_enough(stage: Stage) -> None:
 
 
 def test_a_second_signal_ends_at_once(stage: Stage) -> None:
-    """Who can't wait for the work in flight sends a second signal."""
+    """A second signal does not wait for the work in flight."""
     notification = fill(stage)
     stage.services.warehouse.latency = 20
     daemon = stage.daemon()

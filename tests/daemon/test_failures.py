@@ -1,4 +1,4 @@
-"""What fails is neither acknowledged nor lost, nothing spins, and nothing needs a restart."""
+"""A failed notification is neither acknowledged nor lost; nothing spins or needs a restart."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from tools.stand_ins import Services, Status, documents
 
 
 def fill(stage: Stage, *checkout_ids: str) -> list[dict[str, object]]:
-    """Put checkouts into the warehouse; return a notification for each."""
+    """Put checkouts into DataWarehouse; return a notification for each."""
     notifications = []
     for checkout_id in checkout_ids:
         checkout = documents.checkout(checkout_id)
@@ -23,7 +23,7 @@ def fill(stage: Stage, *checkout_ids: str) -> list[dict[str, object]]:
 
 
 def test_a_warehouse_that_is_down_delays_the_notification(stage: Stage) -> None:
-    """While the warehouse refuses connections a notification waits, and then it is sent."""
+    """While DataWarehouse refuses connections a notification waits; then its message is sent."""
     (notification,) = fill(stage, "redhat:1")
     warehouse = stage.services.warehouse
     warehouse.down()
@@ -54,7 +54,7 @@ def test_an_answer_of_500_is_tried_few_times_only(stage: Stage) -> None:
 
 
 def test_an_object_that_is_not_there_yet_is_found_later(stage: Stage) -> None:
-    """A 404 may be a race: the notification is delayed and sent when the object can be read."""
+    """A 404 may be a race: the daemon delays the notification and sends its message later."""
     (notification,) = fill(stage, "redhat:1")
     stage.services.warehouse.answer("/checkouts", Status(404), times=2)
     daemon = stage.daemon()
@@ -65,7 +65,7 @@ def test_an_object_that_is_not_there_yet_is_found_later(stage: Stage) -> None:
 
 
 def test_a_new_token_needs_no_restart_of_the_warehouse_side(stage: Stage) -> None:
-    """A refused token is said loudly, and the notification is delayed, not lost."""
+    """The log has an ERROR for a refused token, and the daemon delays the notification."""
     (notification,) = fill(stage, "redhat:1")
     stage.services.warehouse.token = "another"
     daemon = stage.daemon()
@@ -159,7 +159,7 @@ def test_a_deleted_queue_is_noticed_and_made_again(stage: Stage) -> None:
 
 
 def test_what_a_deleted_queue_had_handed_out_is_finished(stage: Stage) -> None:
-    """It is nowhere else any more: what waits for a worker is handled, what fails is delayed."""
+    """The deliveries are nowhere else, so the daemon handles or delays all of them."""
     bad, *good = fill(stage, *(f"redhat:{number}" for number in range(8)))
     stage.services.warehouse.answer("redhat%3A0", Status(404))
     stage.services.warehouse.latency = 0.5
@@ -231,7 +231,7 @@ def test_sigterm_finishes_what_is_in_flight(stage: Stage) -> None:
     assert daemon.stop() == 0
     sent = len(daemon.settled())
     assert 4 <= sent < 12
-    assert len(stage.records(sent)) == sent, "each that was sent was acknowledged"
+    assert len(stage.records(sent)) == sent, "RabbitMQ redelivers no sent one"
     eventually(lambda: stage.waiting(stage.queue) == 12 - sent, what="the rest in the queue")
     stage.services.warehouse.latency = 0
     again = stage.daemon()

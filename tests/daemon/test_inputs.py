@@ -13,7 +13,7 @@ from tools.stand_ins import Garbage, Late, documents
 
 
 def fill(stage: Stage, checkout_id: str, builds: int = 1, **changes: Any) -> None:
-    """Put a checkout with builds into the warehouse."""
+    """Put a checkout with builds into DataWarehouse."""
     checkout = documents.checkout(checkout_id, **changes)
     stage.services.warehouse.add(
         documents.everything(
@@ -86,7 +86,7 @@ def test_headers_that_nobody_can_handle_stop_nothing(stage: Stage) -> None:
 
 
 def test_half_a_character_costs_no_message(stage: Stage) -> None:
-    """In the notification, the warehouse's document and Jira's: it becomes a replacement."""
+    """In the notification, DataWarehouse's document and Jira's: it becomes a replacement."""
     gitlab, jira = stage.services.gitlab, stage.services.jira
     url = gitlab.merge_request_url("group/kernel", 1)
     description = f"JIRA: {jira.url}/browse/RHEL-1"
@@ -122,7 +122,7 @@ def test_half_a_character_costs_no_message(stage: Stage) -> None:
     ],
 )
 def test_ids_of_all_kinds_are_asked_for_as_they_are(stage: Stage, checkout_id: str) -> None:
-    """An id reaches the warehouse unchanged and becomes key and subject as it is."""
+    """An id reaches DataWarehouse unchanged and becomes key and subject as it is."""
     fill(stage, checkout_id)
     stage.daemon()
     stage.publish(thin(checkout_id))
@@ -180,7 +180,7 @@ def test_a_large_message_is_sent_where_the_broker_takes_it(stage: Stage, kafka: 
 
 
 def test_documents_that_cannot_be_used_are_dead_lettered_with_the_field(stage: Stage) -> None:
-    """A wrong type in the warehouse's answer is named in the dead letter."""
+    """A wrong type in DataWarehouse's answer is named in the dead letter."""
     fill(stage, "redhat:wrong", tree_name=5)
     fill(stage, "redhat:link", misc={"mr": {"url": "ftp://example.com/merge_requests/1"}})
     fill(stage, "redhat:good")
@@ -198,7 +198,7 @@ def test_documents_that_cannot_be_used_are_dead_lettered_with_the_field(stage: S
 
 
 def test_half_an_answer_is_tried_again(stage: Stage) -> None:
-    """JSON that ends too early is the warehouse's fault of the moment, not the document's."""
+    """JSON that ends too early is a temporary fault of DataWarehouse, not one of the document."""
     fill(stage, "redhat:1")
     stage.services.warehouse.answer("/builds", Garbage(b'{"results": [{"id": "redhat:1'), times=1)
     daemon = stage.daemon()

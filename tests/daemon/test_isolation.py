@@ -15,7 +15,7 @@ from tests.daemon.test_metrics import scrape
 from tools.processes import free_port
 from tools.stand_ins import Hang, Services, Status, documents
 
-#: What the good ones have at the very most, in seconds: far less than a bad one takes.
+#: The time for the good ones, in seconds: far less than a bad one takes.
 SOON = 8.0
 
 
@@ -29,7 +29,7 @@ def _other() -> Iterator[Services]:
 def fill_with_merge_requests(
     stage: Stage, services: Services, count: int
 ) -> list[dict[str, object]]:
-    """Put checkouts of merge requests on a GitLab into the warehouse; return notifications."""
+    """Put checkouts of merge requests on a GitLab into DataWarehouse; return notifications."""
     notifications = []
     for number in range(count):
         url = services.gitlab.merge_request_url("group/kernel", number + 1)
@@ -49,7 +49,7 @@ def keys_in_time(stage: Stage, *keys: str) -> None:
 
 
 def test_a_gitlab_that_is_down_holds_up_only_what_needs_it(stage: Stage) -> None:
-    """With one worker and more bad ones than are fetched; all are sent when the host is back."""
+    """One worker, and more bad ones than the prefetch; all are sent when the host is back."""
     services = stage.services
     bad = fill_with_merge_requests(stage, services, 20)
     services.gitlab.down()
@@ -63,7 +63,7 @@ def test_a_gitlab_that_is_down_holds_up_only_what_needs_it(stage: Stage) -> None
 
 
 def test_a_gitlab_that_hangs_holds_up_only_what_needs_it(stage: Stage) -> None:
-    """Those that wait for its answer leave their worker, and the others go to a delay queue."""
+    """Those that wait for its answer free their worker, and the others go to a retry queue."""
     services = stage.services
     bad = fill_with_merge_requests(stage, services, 20)
     services.gitlab.answer("", Hang(60))
@@ -97,7 +97,7 @@ def test_one_of_two_gitlabs_is_down(stage: Stage, other: Services) -> None:
 
 
 def test_a_slow_checkout_holds_up_only_itself(stage: Stage) -> None:
-    """Most of what waits behind it goes to a delay queue; what a rule ignores unseen waits not."""
+    """Most notifications behind it go to a retry queue; one that needs no request does not wait."""
     slow, *good = fill(stage, "redhat:slow", "redhat:good-1", "redhat:good-2")
     held = Held()
     stage.services.warehouse.answer("redhat%3Aslow", held)
@@ -118,7 +118,7 @@ def test_a_slow_checkout_holds_up_only_itself(stage: Stage) -> None:
 
 
 def test_a_full_dead_letter_queue_holds_up_nothing_else(stage: Stage) -> None:
-    """What can't be put there is held, shown, and put there when there is room."""
+    """The daemon holds and shows refused copies, and publishes them when there is room."""
     port = free_port()
     name = f"{stage.queue}.dead-letter"
     with stage.channel() as channel:
@@ -140,7 +140,7 @@ def test_a_full_dead_letter_queue_holds_up_nothing_else(stage: Stage) -> None:
 
 
 def test_a_queue_that_somebody_else_consumes_alone_is_tried_ever_more_seldom(stage: Stage) -> None:
-    """A consumer that is refused does not try again and again at once, and gets in when it may."""
+    """A refused consumer retries with pauses, and consumes once it may."""
     (good,) = fill(stage, "redhat:1")
     with stage.channel() as channel:
         channel.queue_declare(stage.queue, durable=True, arguments={"x-queue-type": "classic"})
@@ -148,13 +148,13 @@ def test_a_queue_that_somebody_else_consumes_alone_is_tried_ever_more_seldom(sta
         daemon = stage.daemon(waits=False)
         eventually(lambda: "ACCESS_REFUSED" in daemon.text(), what="the refusal")
         time.sleep(5)
-        assert 2 <= daemon.text().count("connecting anew") <= 4
+        assert 2 <= daemon.text().count("reconnecting") <= 4
     stage.publish(good)
     keys_in_time(stage, "redhat:1")
 
 
 def test_what_a_deleted_queue_had_handed_out_is_finished_at_sigterm(stage: Stage) -> None:
-    """It is nowhere else any more; and nothing is waited for when it is done."""
+    """The deliveries are nowhere else; the daemon ends as soon as they are done."""
     port = free_port()
     notifications = fill(stage, *(f"redhat:{number}" for number in range(4)))
     held = Held()

@@ -1,4 +1,4 @@
-"""Jira as a whole: a dry run tells of the issues of each kind of Jira, and why there are none."""
+"""Jira as a whole: a dry run shows the issues of each kind of Jira, or why there are none."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ CHECKOUT, EMAIL = "redhat:2167003491", "cki@example.com"
 
 @pytest.fixture
 def jira(services: Services) -> Services:
-    """What the demo tells of, and a Jira that takes a token."""
+    """The demo's services, and a Jira that takes a token."""
     deque(scenario(services), maxlen=0)
     services.jira.token, services.jira.email = "jira-token", EMAIL
     return services
@@ -45,7 +45,7 @@ def dry_run(services: Services, **variables: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_dry_run_tells_of_each_kinds_issues(jira: Services, kind: Kind) -> None:
-    """The same message, whatever Jira it is."""
+    """The message is the same for each kind of Jira."""
     jira.jira.kind = kind
     result = dry_run(jira, **({"JIRA_EMAIL": EMAIL} if kind == Kind.CLOUD else {}))
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""What Prometheus sees of a running daemon."""
+"""The metrics of a running daemon, as Prometheus scrapes them."""
 
 import time
 import urllib.request

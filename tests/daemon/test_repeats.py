@@ -1,4 +1,4 @@
-"""Nothing is sent twice: what may have been handled before is looked up in the topic first."""
+"""No message is sent twice: the daemon looks up a possible repeat in the topic first."""
 
 import time
 from collections import Counter
@@ -30,7 +30,7 @@ def lose_acknowledgements(stage: Stage, proxy: Proxy, daemon: Notifier, count: i
 
 
 def test_what_kafka_has_is_not_sent_again_after_a_crash(stage: Stage) -> None:
-    """RabbitMQ hands it out once more, to whoever is there, and Kafka's topic tells."""
+    """RabbitMQ redelivers it to any process, which finds the message in the topic."""
     notifications = fill(stage, *(f"redhat:{number}" for number in range(20)))
     stage.services.warehouse.latency = 1.0
     with Proxy(stage.rabbitmq.port) as proxy:
@@ -48,7 +48,7 @@ def test_what_kafka_has_is_not_sent_again_after_a_crash(stage: Stage) -> None:
 
 
 def test_what_was_lost_in_a_crash_is_sent(stage: Stage) -> None:
-    """What is not in the topic is not held to be there because it is handed out again."""
+    """A redelivered notification without a message in the topic leads to one."""
     notifications = fill(stage, *(f"redhat:{number}" for number in range(20)))
     stage.services.warehouse.latency = 1.0
     daemon = stage.daemon()
@@ -128,7 +128,7 @@ def test_properties_tell_equal_bodies_apart(
 def test_what_comes_back_by_another_queue_is_looked_up(
     stage: Stage, headers: dict[str, Any]
 ) -> None:
-    """From a delay queue or the dead letters: what the topic has is acknowledged, the rest sent."""
+    """From a retry queue or the dead letters: a message in the topic is not sent again."""
     was_sent, was_not = fill(stage, "redhat:1", "redhat:2")
     daemon = stage.daemon()
     stage.publish(was_sent)
@@ -143,7 +143,7 @@ def test_what_comes_back_by_another_queue_is_looked_up(
 
 
 def test_what_is_in_the_topic_needs_no_services(stage: Stage) -> None:
-    """It is looked up before anything is loaded, so an outage does not delay or dead-letter it."""
+    """The lookup comes before any request, so an outage neither delays nor dead-letters it."""
     (notification,) = fill(stage, "redhat:1")
     daemon = stage.daemon()
     stage.publish(notification)
@@ -156,7 +156,7 @@ def test_what_is_in_the_topic_needs_no_services(stage: Stage) -> None:
 
 
 def test_a_look_up_waits_for_a_kafka_that_is_away(stage: Stage, kafka: Kafka) -> None:
-    """As sending does; nothing is sent twice, and nothing else needs to be done."""
+    """A lookup waits as sending does; no message is sent twice."""
     (notification,) = fill(stage, "redhat:1")
     daemon = stage.daemon()
     stage.publish(notification)

@@ -12,7 +12,7 @@ CHECKOUTS = [f"redhat:{number}" for number in range(25)]
 
 
 def fill(stage: Stage) -> list[dict[str, Any]]:
-    """Put checkouts into the warehouse; return two notifications of each, the stages in order."""
+    """Put checkouts into DataWarehouse; return two notifications of each, the stages in order."""
     notifications = []
     for checkout_id in CHECKOUTS:
         checkout = documents.checkout(checkout_id)
@@ -38,7 +38,7 @@ def event(record: Record) -> tuple[str, bool]:
 
 
 def stages(stage: Stage, count: int) -> dict[str, list[bool]]:
-    """Read the topic until there are so many different messages, repeats left aside.
+    """Read the topic until there are this many different messages, without duplicates.
 
     Return for each checkout whether its messages say that it is tested, in their order.
     """
@@ -50,7 +50,7 @@ def stages(stage: Stage, count: int) -> dict[str, list[bool]]:
 
 
 def test_two_replicas_share_the_work(stage: Stage) -> None:
-    """Each notification leads to one message, whoever handles it, and both are busy."""
+    """Each notification leads to one message, and both processes are busy."""
     stage.services.warehouse.latency = 0.2
     notifications = fill(stage)
     replicas = [stage.daemon(CKI_NOTIFIER_IN_FLIGHT="2") for _ in range(2)]

@@ -20,7 +20,7 @@ def sample(name: str) -> Any:
 
 
 def fill(stage: Stage, checkout_id: str, **misc: object) -> dict[str, Any]:
-    """Put a checkout with a build, a failed test and its triage into the warehouse; return it."""
+    """Put a checkout with a build, a failed test and its triage into DataWarehouse; return it."""
     checkout = documents.checkout(checkout_id, misc=misc)
     build = documents.build(checkout, id=f"{checkout_id}-x86_64")
     failed = documents.test(build, "ltp", "FAIL", id=f"{checkout_id}-ltp")
@@ -112,7 +112,7 @@ def test_samples_come_out_as_the_sample_messages(stage: Stage) -> None:
 
 
 def test_ignored_notifications_leave_only_a_log_line(stage: Stage) -> None:
-    """What a rule ignores is acknowledged with its reason, and sends nothing."""
+    """The daemon acknowledges an ignored notification with its reason, and sends nothing."""
     retriggered = documents.checkout("redhat:retriggered", misc={"retrigger": True})
     foreign = documents.checkout("syzbot:1", origin="syzbot")
     unfinished = fill(
@@ -172,7 +172,7 @@ def test_messages_of_one_checkout_keep_their_order(stage: Stage) -> None:
 
 
 def test_a_notification_with_nothing_but_an_id_is_enough(stage: Stage) -> None:
-    """A thin notification, with neither object nor time, is decided by what is loaded."""
+    """A notification with neither object nor time leads to requests, which decide."""
     fill(stage, "redhat:thin")
     stage.daemon()
     stage.publish({"object_type": "checkout", "status": "unknown", "id": "redhat:thin"})

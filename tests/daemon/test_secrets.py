@@ -1,4 +1,4 @@
-"""Secrets and bodies stay where they belong, whatever goes wrong, and however much is logged."""
+"""Secrets and bodies appear in no log, in any failure and at any level."""
 
 import json
 import re
@@ -13,9 +13,9 @@ from tests.brokers.stage import Stage, eventually
 from tools.processes import free_port
 from tools.stand_ins import Fault, Garbage, Html, Redirect, Sentry, Status, documents
 
-#: What every secret has in it, and what every body has.
+#: The beginnings of every secret and of every body.
 SECRET, BODY = "hush-", "BODY-"
-#: What a service does instead of answering, one after the other.
+#: The faults of a service, one after the other.
 FAULTS: Final[tuple[Fault, ...]] = (
     Status(401, b'{"detail": "BODY-401"}', {"X-Error": "BODY-header"}),
     Status(500, b"BODY-500"),

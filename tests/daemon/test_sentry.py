@@ -26,7 +26,10 @@ def test_many_failures_are_one_event_of_each_kind(
     stage.publish(documents.notification(checkout, "build_setups_finished"))
     eventually(lambda: len(sentry.events()) == 2, what="two events")
     assert daemon.stop() == 0
-    assert templates(sentry) == ["to be dead-lettered as %s: %s", "datawarehouse: refuses us: %s%s"]
+    assert templates(sentry) == [
+        "to be dead-lettered as %s: %s",
+        "datawarehouse: refuses access: %s%s",
+    ]
     assert {event["environment"] for event in sentry.events()} == {"staging"}
     for envelope in sentry.envelopes():
         assert "the-body" not in envelope
@@ -36,7 +39,7 @@ def test_many_failures_are_one_event_of_each_kind(
 def test_a_sentry_that_is_down_does_not_keep_the_daemon_from_its_work(
     stage: Stage, sentry: Sentry
 ) -> None:
-    """Messages are sent, errors are logged, and the process ends as it should."""
+    """The daemon sends messages, logs errors, and ends as usual."""
     sentry.down()
     checkout = documents.checkout("redhat:1")
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))

@@ -71,11 +71,11 @@ def test_each_ends_the_daemon_in_order(number: signal.Signals) -> None:
             process.send_signal(number)
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    assert b"stopping: no new work" in errors
+    assert b"stopping: taking no new work" in errors
 
 
 def test_nohup_keeps_sighup_out() -> None:
-    """Who asks for that keeps a daemon that goes on."""
+    """Under nohup the daemon ignores SIGHUP."""
     with started(script='trap "" HUP; exec "$@"', stderr=subprocess.PIPE) as process:
         until(lambda: is_up(process))
         process.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""What the log of a daemon says at its default level: an outage is one story on one screen."""
+"""The log of a daemon at its default level: an outage is one story on one screen."""
 
 import json
 import re
@@ -20,7 +20,7 @@ STOPS = "WARNING cki_notifier.cli: stopping"
 
 
 def fill(stage: Stage, count: int) -> list[dict[str, object]]:
-    """Put checkouts into the warehouse; return a notification for each."""
+    """Put checkouts into DataWarehouse; return a notification for each."""
     notifications = []
     for number in range(count):
         checkout = documents.checkout(f"redhat:{number}")
@@ -81,7 +81,7 @@ def test_a_token_that_is_refused(stage: Stage) -> None:
     assert len(stage.keys(MANY)) == MANY
     matches(
         story(daemon),
-        r"^ERROR   : datawarehouse: refuses us: GET \S+ answered 401; "
+        r"^ERROR   : datawarehouse: refuses access: GET \S+ answered 401; "
         r"check the token in DATAWAREHOUSE_TOKEN; it is asked about once a second",
         r"^WARNING : datawarehouse: back after \S+ s; notifications delayed: [1-9]",
     )
@@ -127,7 +127,7 @@ def test_a_rabbitmq_that_is_stopped(kafka: Kafka, services: Services, tmp_path: 
         stage.records(1)
         matches(
             story(daemon),
-            r"^WARNING : rabbitmq: down: .*; connecting anew until it is back$",
+            r"^WARNING : rabbitmq: down: .*; reconnecting until it is back$",
             r"^WARNING : rabbitmq: back after \S+ s; notifications delayed: 0$",
         )
 

@@ -24,8 +24,8 @@ from tests.factories.alone import (
 from tools.processes import free_port
 from tools.stand_ins import documents
 
-#: What the daemon may take to end when nothing is in flight and nobody reads, in seconds: two for
-#: the last lines, and a slow machine's.
+#: The time to stop without work in flight and without a reader, in seconds: two for the last lines,
+#: and some for a slow machine.
 SOON = 15.0
 #: How long it is looked at, in seconds, and how busy it may be meanwhile.
 WATCHED, BUSY = 2.0, 1.0
@@ -64,7 +64,7 @@ def test_what_was_not_read_is_read_later_and_the_rest_told_of() -> None:
         assert end(process) == 0
         with os.fdopen(reading) as file:
             lines = file.read().splitlines()
-    assert lines[-1].endswith("stopping: no new work; what is in flight is finished, for 25 s")
+    assert lines[-1].endswith("stopping: taking no new work; work in flight has 25 s to finish")
     times = [line.partition(" ")[0] for line in lines]
     assert times == sorted(times)
     assert all(line.startswith("20") for line in lines)
@@ -82,7 +82,7 @@ def silent(broker: socket.socket, **changes: str) -> dict[str, str]:
 
 
 def test_a_second_signal_ends_at_once_though_nobody_reads(silent_broker: socket.socket) -> None:
-    """Who is in a hurry does not wait for a reader either."""
+    """A second signal does not wait for a reader either."""
     environ = silent(silent_broker)
     with (
         silent_broker,
@@ -169,7 +169,7 @@ def counted(port: int, name: str) -> float:
 
 
 def test_an_onlooker_whom_nobody_reads_goes_on(stage: Stage) -> None:
-    """Where messages are shown, they are dropped and counted, and their notifications settled."""
+    """A dry run drops and counts the messages that it can't print, and goes on."""
     checkouts = [documents.checkout(f"redhat:{number}") for number in range(50)]
     for checkout in checkouts:
         stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))

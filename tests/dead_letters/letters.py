@@ -1,4 +1,4 @@
-"""Dead letters as the daemon leaves them, and the command line that looks after them."""
+"""Dead letters as the daemon makes them, and runs of the command."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ BEGAN = datetime(2026, 11, 20, 10, 15, tzinfo=UTC)
 
 
 def only_rabbitmq(stage: Stage) -> dict[str, str]:
-    """Return what the command needs to know, and nothing else."""
+    """Return the variables that the command needs."""
     needed = {name: text for name, text in stage.environment.items() if "RABBITMQ" in name}
     return needed | {"CKI_LOGGING_LEVEL": "WARNING", "CKI_LOGGING_FORMAT": "text"}
 
@@ -56,7 +56,7 @@ def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
 
 @contextmanager
 def midway(stage: Stage, process: subprocess.Popen[str], count: int) -> Iterator[None]:
-    """Hold a process that puts letters back when so many are back in the queue, or some more."""
+    """Stop a retrying process once this many letters or more are back in the queue."""
     held = False
 
     def is_midway() -> bool:
@@ -76,7 +76,7 @@ def midway(stage: Stage, process: subprocess.Popen[str], count: int) -> Iterator
 def on_terminal(
     stage: Stage, *arguments: str, answer: str = "", columns: int = 80
 ) -> tuple[int, str]:
-    """Run it on a terminal, answer what it asks; return its exit code and what is to be seen."""
+    """Run the command on a terminal with an answer; return the exit code and the screen."""
     command = [sys.executable, "-m", "cki_notifier", "dead-letters", *arguments]
     environment = complete(only_rabbitmq(stage))
     return run_on_terminal(command, environment, columns=columns, answer=answer)
@@ -124,7 +124,7 @@ def dead_letter(
 
 
 def bodies(stage: Stage, queue: str) -> list[bytes]:
-    """Take all bodies out of a queue, and leave out what the command tells the daemons."""
+    """Take all bodies out of a queue, without the reports to the daemons."""
     return [it for it in everything(stage, queue) if not taken_by(it)]
 
 

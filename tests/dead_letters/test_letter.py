@@ -1,4 +1,4 @@
-"""Dead letters: what they are called, which are meant, and what is put back of them."""
+"""Dead letters: their ids, their selection and their copies."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ def test_a_letter_tells_what_the_daemon_wrote() -> None:
 )
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"[" * 10_000])
 def test_a_letter_may_hold_anything(headers: dict[str, Any] | None, body: bytes) -> None:
-    """What can't be read says nothing, and the letter has an id all the same."""
+    """A letter with unreadable parts lacks them, but has an id."""
     read = read_letter(1, BasicProperties(headers=headers), body)
     assert (read.checkout_id, read.reason, read.error) == (None, "unknown", "")
     assert (read.attempts, read.first_seen, read.looks) == (0, None, 0)
@@ -88,7 +88,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 def test_an_id_is_that_of_body_and_time() -> None:
-    """It does not depend on how often it was looked at, nor on where it lies."""
+    """The id depends neither on deliveries nor on the queue."""
     first = letter()
     assert len(first.id) == 12
     assert letter(x_delivery_count=5, other="x").id == first.id
@@ -115,7 +115,7 @@ def test_an_id_is_that_of_body_and_time() -> None:
     ],
 )
 def test_a_selection_takes_whole_names_or_a_reason(*, selection: Selection, is_meant: bool) -> None:
-    """Half a name could be another's, so it is none."""
+    """Part of an id could be another's, so it selects nothing."""
     assert (letter() in selection) is is_meant
 
 
@@ -127,7 +127,7 @@ def test_a_letter_about_no_checkout_has_its_id_alone() -> None:
 
 
 def test_what_is_put_back_begins_anew() -> None:
-    """Time, reason and error are gone; how it came, the tries, and the sender's words are kept."""
+    """The copy lacks time, reason and error, and keeps origin, tries and the sender's headers."""
     original = BasicProperties(headers=OURS | {"sender": "x"}, message_id="m", expiration="5")
     fresh = fresh_properties(read_letter(1, original, b""))
     assert fresh.headers == {
@@ -177,7 +177,7 @@ def test_the_oldest_are_chosen_whatever_their_order(limit: int) -> None:
 
 
 def test_little_is_kept_of_many() -> None:
-    """Of those that are too late, nothing is even looked at."""
+    """Letters beyond the limit are not even read."""
     kept: list[Letter] = []
     choice = Choice[None](3)
     for second in range(60):
@@ -197,6 +197,6 @@ def test_a_time_without_a_zone_is_the_brokers() -> None:
     [None, {}, {"x-death": [{"reason": "delivery_limit", "exchange": "hooks"}]}, OURS],
 )
 def test_what_is_put_back_is_known_to_have_been_here(headers: dict[str, Any] | None) -> None:
-    """By its headers, whoever dead-lettered it, so that it is looked up before it is sent."""
+    """The headers show it, so the daemon looks up its message before sending."""
     fresh = fresh_properties(read_letter(1, BasicProperties(headers=headers), b""))
     assert may_be_repeat(fresh.headers, redelivered=False)

@@ -1,4 +1,4 @@
-"""Dead letters read for the status page, on a real RabbitMQ: nothing is taken, nothing worn out."""
+"""Dead letters read for the status page, on a real RabbitMQ, without a loss."""
 
 import dataclasses
 import socket
@@ -38,7 +38,7 @@ def read(stage: Stage, most: int = 200) -> Reading:
 
 
 def test_letters_are_read_and_all_given_back(stage: Stage) -> None:
-    """Each tells what the list tells, with its body; the oldest come first."""
+    """Each has the list's fields and its body; the oldest come first."""
     declare(stage)
     dead_letter(stage, [about("redhat:2")], invalid(), began=BEGAN + timedelta(hours=1))
     dead_letter(stage, [about("redhat:1", text="é")])
@@ -51,7 +51,7 @@ def test_letters_are_read_and_all_given_back(stage: Stage) -> None:
         checkout_id="redhat:1",
         status="build_setups_finished",
         reason="malformed",
-        sentence="the body is no notification",
+        sentence="the body is not a valid notification",
         error="the body is no notification",
         attempts=1,
         first_seen=BEGAN,
@@ -82,7 +82,7 @@ def test_only_so_much_is_kept(stage: Stage) -> None:
 def test_more_bytes_than_there_is_memory_for_are_not_looked_at(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says how many there are, and how many were seen."""
+    """The result has the number of letters, and of those seen."""
     monkeypatch.setattr(reading, "_MOST_BYTES", 1000)
     declare(stage)
     dead_letter(stage, [b"x" * 600] * 9)
@@ -96,7 +96,7 @@ def test_more_bytes_than_there_is_memory_for_are_not_looked_at(
     [{}, {"x-delivery-limit": 20}, {"x-max-length": 10, "x-overflow": "reject-publish"}],
 )
 def test_what_would_be_worn_out_is_not_looked_at(stage: Stage, arguments: dict[str, Any]) -> None:
-    """A quorum queue that is not as we make it may drop letters; the command is named."""
+    """A quorum queue declared otherwise may drop letters. The error names the command."""
     declare(stage)
     with stage.channel() as channel:
         channel.queue_delete(dead(stage))
@@ -124,7 +124,7 @@ def test_what_would_be_worn_out_is_not_looked_at(stage: Stage, arguments: dict[s
 def test_a_classic_queue_drops_nothing(
     stage: Stage, arguments: dict[str, Any], *, durable: bool
 ) -> None:
-    """It does not count who looks."""
+    """A classic queue does not count deliveries."""
     declare(stage)
     with stage.channel() as channel:
         channel.queue_delete(dead(stage))
@@ -141,7 +141,7 @@ def test_who_looks_too_often_is_told(stage: Stage, monkeypatch: pytest.MonkeyPat
     for _ in range(2):
         read(stage)
         eventually(lambda: stage.waiting(dead(stage)) == 1)
-    with pytest.raises(Unavailable, match="were looked at 2 times"):
+    with pytest.raises(Unavailable, match="were delivered 2 times"):
         read(stage)
     eventually(lambda: stage.waiting(dead(stage)) == 1)
 
@@ -161,14 +161,14 @@ def _silent() -> Iterator[socket.socket]:
 
 
 def test_a_silent_broker_is_not_waited_for(stage: Stage, silent: socket.socket) -> None:
-    """Nor may those who ask meanwhile pile up."""
+    """Further requests fail instead of piling up."""
     port = silent.getsockname()[1]
     config = dataclasses.replace(operator_config(stage).rabbitmq, hosts=("127.0.0.1",), port=port)
     started = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(read_letters, config, 10, 1.0)
         eventually(lambda: "dead letters" in {it.name for it in threading.enumerate()})
-        with pytest.raises(Unavailable, match="being read already"):
+        with pytest.raises(Unavailable, match="another request is reading"):
             read_letters(config, 10)
         with pytest.raises(Unavailable, match="no answer within 1 s"):
             waiting.result()

@@ -1,4 +1,4 @@
-"""The command line of ``dead-letters``: usage, configuration, and what is said of a walk."""
+"""The command line of ``dead-letters``: usage, configuration and summaries."""
 
 import subprocess
 import sys
@@ -44,29 +44,32 @@ def run(
         (("list", "--limit", "many"), "'many' is not a whole number above 0"),
         (
             ("list", "--reason", ""),
-            "argument --reason: '' is no reason of a dead letter: malformed, ",
+            "argument --reason: '' is not one of the reasons: malformed, ",
         ),
         (("list", "--reason", "bogus"), "malformed, invalid-document, not-found, too-large, "),
-        (("list", "--reason", "bogus"), "delivery_limit, expired, maxlen, rejected, unknown\n"),
-        (("list", "--reason", "malformd"), "unknown; did you mean malformed?"),
-        (("show", "--reason", "NOT-FOUND"), "'NOT-FOUND' is no reason"),
-        (("retry", "--reason", "delivery-limit"), "did you mean delivery_limit?"),
-        (("discard", "--reason", "\x1b[2J"), r"'\x1b[2J' is no reason"),
+        (("list", "--reason", "bogus"), "delivery_limit, expired, maxlen, rejected, unknown.\n"),
+        (("list", "--reason", "malformd"), "unknown. Did you mean malformed?"),
+        (("show", "--reason", "NOT-FOUND"), "'NOT-FOUND' is not one of the reasons"),
+        (("retry", "--reason", "delivery-limit"), "Did you mean delivery_limit?"),
+        (("discard", "--reason", "\x1b[2J"), r"'\x1b[2J' is not one of the reasons"),
         (("show", "--all", "--json", "--body"), "not allowed with argument"),
         (("show",), "one of the arguments ID --reason --all is required"),
         (("retry",), "one of the arguments ID --reason --all is required"),
         (("retry", "redhat:1", "--all"), "not allowed with argument"),
         (("retry", "--reason", "malformed", "--all"), "not allowed with argument"),
-        (("retry", ""), "argument ID: it is empty"),
-        (("retry", b"redhat:\xff"), "argument ID: it is not UTF-8"),
+        (("retry", ""), "argument ID: the id is empty"),
+        (("retry", b"redhat:\xff"), "argument ID: the id is not UTF-8"),
         (("discard", "--yes"), "one of the arguments ID --reason --all is required"),
-        (("discard", "--all"), "discard: where there is nobody to ask, say --yes"),
-        (("retry", "--all"), "retry: where there is nobody to ask, say --yes; show has the same"),
-        (("retry", "--all", "--limit", "3"), "where there is nobody to ask, say --yes"),
+        (
+            ("discard", "--all"),
+            "discard: standard input is not a terminal, so nobody can confirm: add --yes",
+        ),
+        (("retry", "--all"), "run show with the same arguments"),
+        (("retry", "--all", "--limit", "3"), "retry: standard input is not a terminal"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str | bytes, ...], text: str) -> None:
-    """What can't be meant is explained, and no broker is asked."""
+    """The error explains it, and no connection is made."""
     result = run(*arguments, environ=LEAST)
     assert (result.returncode, result.stdout) == (WRONG, "")
     assert text in result.stderr
@@ -83,7 +86,7 @@ def test_the_help_tells_what_can_be_given(action: str) -> None:
 
 
 def test_only_faults_of_what_is_needed_are_faults() -> None:
-    """Neither the warehouse nor Kafka has to be known; what is wrong is told at once."""
+    """DataWarehouse and Kafka need no configuration. All faults come at once."""
     wrong = {"RABBITMQ_PORT": "x", "CKI_LOGGING_LEVEL": "LOUD", "GITLAB_TOKENS": "no JSON"}
     result = run("list", environ=wrong)
     assert (result.returncode, result.stdout) == (WRONG, "")
@@ -113,7 +116,7 @@ def test_without_a_host_nothing_can_be_looked_after() -> None:
 
 
 def walk(deed: str = "put back", names: frozenset[str] = frozenset()) -> Walk:
-    """Return a walk through 1,200 letters, of which 30 were meant."""
+    """Return a walk through 1,200 letters, of which 30 were selected."""
     walked = Walk(read_operator_config(LEAST).rabbitmq, Selection(names), deed)
     walked.queue, walked.count, walked.done = "q.dead-letter", 1200, 30
     walked.reasons.update({"malformed": 200, "not-found": 1000})
@@ -137,11 +140,11 @@ def test_a_reason_in_an_overview_is_harmless() -> None:
 def test_what_is_missing_is_named() -> None:
     """Each name that no letter has."""
     assert list(report.unmatched(walk(names=frozenset({"redhat:1"})), "")) == [
-        "no dead letter has the id, or the checkout id, redhat:1"
+        "no dead letter has the id or checkout id redhat:1"
     ]
 
 
 def test_a_walk_that_was_broken_off_says_what_it_did() -> None:
-    """Whoever only looked took nothing away."""
-    assert report.broken_off(walk("shown")) == "nothing was taken away"
-    assert report.broken_off(walk()) == "30 dead letters put back, the others are where they were"
+    """A walk that only read changed nothing."""
+    assert report.broken_off(walk("shown")) == "the queue is unchanged"
+    assert report.broken_off(walk()) == "30 dead letters put back, the others stay in the queue"

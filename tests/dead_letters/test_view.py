@@ -1,4 +1,4 @@
-"""How dead letters are shown: readable, in full, and harmless to a terminal."""
+"""The output of dead letters: readable, in full, and safe for a terminal."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ HEADERS: dict[str, Any] = {
     "x-cki-exchange": "hooks",
     "x-cki-routing-key": "key",
 }
-#: What AMQP's tables can hold, as pika decodes it.
+#: The types of AMQP's tables, as pika decodes them.
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.integers(-(2**63), 2**63 - 1)
@@ -88,7 +88,7 @@ LONG = (
 
 
 def test_at_80_columns_the_error_has_lines_of_its_own() -> None:
-    """All of an error as they are is to be read, and nothing is wider than the terminal."""
+    """It shows a usual error in full, and no line is wider than the terminal."""
     read = letter(b'{"id": "redhat:2167003491"}', HEADERS | {"x-cki-error": LONG})
     titles, error_title, first, *error = lines = on_terminal(80, read)
     assert first == f"{read.id}  2026-11-20 10:15:00      3  malformed          redhat:2167003491"
@@ -117,7 +117,7 @@ def test_a_table_is_never_wider_than_the_terminal(width: int) -> None:
 
 
 def test_details_show_json_indented_and_headers_beside() -> None:
-    """All there is to say is said; numbers and the order of the fields are the body's own."""
+    """It shows all fields; numbers and the order of fields are the body's own."""
     body = b'{"z":1.10,"a":123456789012345678901234567890,"u":"\\u001b\xc3\xbc"}'
     read = letter(body, HEADERS | {"more": [1, {"x": b"\xff"}]}, message_id="m-1", timestamp=5)
     lines = list(details(read))
@@ -132,7 +132,7 @@ def test_details_show_json_indented_and_headers_beside() -> None:
     for line in (
         f"id           {read.id}",
         "checkout     -",
-        "reason       malformed: the body is no notification",
+        "reason       malformed: the body is not a valid notification",
         "tries        3",
         "first seen   2026-11-20 10:15:00",
         "exchange     hooks",
@@ -207,7 +207,7 @@ def test_values_that_json_lacks_become_text() -> None:
 def test_any_letter_is_shown_printable_and_byte_for_byte(
     body: bytes, headers: dict[str, Any]
 ) -> None:
-    """Whatever is in it, each line is harmless, and the JSON gives the body back."""
+    """For any body, each line is safe, and the JSON has the body."""
     read = letter(body, headers)
     assert all(line.isprintable() for line in (*piped(read), *details(read)))
     line = as_json(read, whole=True)

@@ -195,7 +195,7 @@ class Consumer(Process):
 
     def did(self) -> list[str]:
         """Return what it said of records, and what its action printed."""
-        about = ("reading ", "partitions of ours", "no --state", "ended", "Kafka is ")
+        about = ("reading ", "assigned partitions", "no --state", "ended", "Kafka is ")
         said = [line.removeprefix("INFO ").removeprefix("WARNING ") for line in self.lines()]
         return [line for line in said if not line.startswith(about)]
 
@@ -219,21 +219,21 @@ def test_it_says_what_it_reads_and_handles_both_stages_once(lab: Lab) -> None:
     lab.publish(PRE_TEST, PRE_TEST, POST_TEST, PRE_TEST)
 
     with lab.consumer() as consumer:
-        consumer.says("repeat", 2)
+        consumer.says("duplicate", 2)
         assert consumer.stop() == 0
 
     assert consumer.lines()[:2] == [
         f"INFO reading {lab.topic} at {lab.kafka.sasl_bootstrap} as group lab.{lab.topic}",
-        "INFO partitions of ours: 0",
+        "INFO assigned partitions: 0",
     ]
     assert consumer.lines()[-1] == "INFO ended"
     assert consumer.did() == [
         *started("pre", *ALL),
         f"handled: {name(PRE_TEST, 0)}",
-        f"repeat: {name(PRE_TEST, 1)}",
+        f"duplicate: {name(PRE_TEST, 1)}",
         *started("post", *ALL),
         f"handled: {name(POST_TEST, 2)}",
-        f"repeat: {name(PRE_TEST, 3)}",
+        f"duplicate: {name(PRE_TEST, 3)}",
     ]
 
 
@@ -245,7 +245,7 @@ def test_it_knows_after_a_restart_what_it_did(lab: Lab) -> None:
     lab.publish(PRE_TEST, other)
 
     assert lab.run(until="handled") == [
-        f"repeat: {name(PRE_TEST, 1)}",
+        f"duplicate: {name(PRE_TEST, 1)}",
         *started("pre", *ALL),
         f"handled: {name(other, 2)}",
     ]
@@ -256,9 +256,9 @@ def test_without_a_file_it_says_that_it_forgets(lab: Lab) -> None:
     lab.publish(PRE_TEST, PRE_TEST)
 
     with lab.consumer(LAB_STATE="") as consumer:
-        consumer.says("repeat")
+        consumer.says("duplicate")
 
-    assert any("no --state: which events were handled" in line for line in consumer.lines())
+    assert any("no --state file: this process forgets" in line for line in consumer.lines())
 
 
 def test_it_skips_what_is_none_of_ours(lab: Lab) -> None:
@@ -271,7 +271,7 @@ def test_it_skips_what_is_none_of_ours(lab: Lab) -> None:
     assert [line.split(": ")[1] for line in skipped] == [
         f"partition 0 offset {number}" for number in range(count)
     ]
-    assert all(line.startswith("skipped, no event of CKI's") for line in skipped)
+    assert all(line.startswith("skipped, unknown event") for line in skipped)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_what_fails_is_tried_again_in_its_turn(lab: Lab) -> None:
     failures = [line for line in consumer.did() if line.startswith("failed")]
     event = name(PRE_TEST, 0)
     assert failures[:2] == [
-        f"failed, tried again in {pause} s: {event}: Command '['/bin/ls', '{there}']' returned "
+        f"failed, retrying in {pause} s: {event}: Command '['/bin/ls', '{there}']' returned "
         "non-zero exit status 2."
         for pause in (1, 2)
     ]
@@ -343,7 +343,7 @@ def test_what_is_not_done_at_the_end_comes_again(lab: Lab) -> None:
     """After SIGTERM, which ends the tries, and after SIGKILL in the middle of the work."""
     lab.publish(PRE_TEST)
     failing = lab.run("--exec=/bin/false", until="failed")
-    assert failing[-1] == f"left for later: {name(PRE_TEST, 0)}"
+    assert failing[-1] == f"not committed: {name(PRE_TEST, 0)}"
     mark = lab.folder / "mark"
     hanging = f"/bin/sh -c 'touch {mark}; exec sleep 60'"
     # A killed consumer does not leave its group, so the group waits for its session timeout.
@@ -384,7 +384,7 @@ def test_one_line_says_why_it_is_not_let_in(lab: Lab, guarded: Guarded) -> None:
             address: "Connection refused",
         }
         for consumer, cause in causes.items():
-            consumer.says("Kafka is away")
+            consumer.says("Kafka is unavailable")
             assert cause in consumer.lines()[-1]
         quiet(*causes, lines=2)
         for consumer in causes:
@@ -396,9 +396,9 @@ def test_one_line_says_that_the_topic_is_closed_to_it(lab: Lab) -> None:
     """A user without rights is let in, and told what is missing."""
     login = {"KAFKA_SASL_USERNAME": "stranger", "KAFKA_SASL_PASSWORD": PASSWORDS["stranger"]}
     with lab.consumer(**login) as consumer:
-        consumer.says("Kafka says")
+        consumer.says("Kafka reports an error")
         time.sleep(3)
-    said = [line for line in consumer.lines() if "Kafka says" in line]
+    said = [line for line in consumer.lines() if "Kafka reports an error" in line]
     assert 1 <= len(said) <= 2
     assert "authorization failed" in said[0]
 
@@ -406,17 +406,17 @@ def test_one_line_says_that_the_topic_is_closed_to_it(lab: Lab) -> None:
 def test_an_outage_is_two_lines(lab: Lab) -> None:
     """Kafka goes away and comes back: what came meanwhile is handled."""
     with lab.consumer() as consumer:
-        consumer.says("partitions of ours")
+        consumer.says("assigned partitions")
         lab.kafka.stop()
-        consumer.says("Kafka is away")
+        consumer.says("Kafka is unavailable")
         quiet(consumer, lines=3)
         lab.kafka.start()
         lab.publish(PRE_TEST)
         consumer.says("handled")
         assert consumer.stop() == 0
     said = [line.split(":")[0] for line in consumer.lines() if "Kafka" in line]
-    assert said[0] == "WARNING Kafka is away"
-    assert re.fullmatch(r"WARNING Kafka is back after \d+ s", said[1])
+    assert said[0] == "WARNING Kafka is unavailable"
+    assert re.fullmatch(r"WARNING Kafka is available again after \d+ s", said[1])
     assert len(said) == 2
 
 
@@ -443,7 +443,7 @@ def test_what_is_missing_or_wrong_is_one_line(tmp_path: Path) -> None:
     properties.write_text("no.such.setting=1\n")
     assert wrong() == "consumer: --bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS is missing"
     assert wrong(**servers) == "consumer: --group-id or KAFKA_GROUP_ID is missing"
-    assert "--stage or LAB_STAGE is pre or post, not x" in wrong(**both, LAB_STAGE="x")
+    assert "--stage or LAB_STAGE must be pre or post, not x" in wrong(**both, LAB_STAGE="x")
     assert "KAFKA_SECURITY_PROTOCOL" in wrong(**both, KAFKA_SASL_USERNAME="lab")
     assert "No such file" in wrong(**both, KAFKA_SASL_PASSWORD_FILE=str(tmp_path / "missing"))
     assert "no.such.setting" in wrong(**both, KAFKA_CONFIG_FILE=str(properties))

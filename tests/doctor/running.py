@@ -10,7 +10,7 @@ from cki_notifier.rabbitmq.connection import connect
 from cki_notifier.rabbitmq.queues import MainQueue
 from tests.brokers.stage import Stage
 
-#: What makes a queue; how many messages it holds rabbitmqctl learns too late.
+#: The properties of a queue. rabbitmqctl learns the number of messages too late.
 _QUEUE = ("name", "type", "durable", "arguments", "policy")
 
 
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What the command said: its exit code, and its rows by name."""
+    """The result of the command: its exit code, and its rows by name."""
 
     code: int
     rows: dict[str, Row]

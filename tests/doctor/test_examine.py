@@ -72,7 +72,7 @@ def test_a_check_that_minds_the_deadline_says_so_itself() -> None:
 
 
 def test_a_bug_of_a_check_costs_its_own_row_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """What it found before counts, the others do not notice, and the traceback is logged."""
+    """Its earlier findings count, the other checks go on, and the log has the traceback."""
 
     def breaks(_deadline: Deadline) -> Iterator[Finding]:
         yield ok("first", "fine")

@@ -1,4 +1,4 @@
-"""What the doctor says of Jira: the truth about the daemon's own search, and what to do."""
+"""The doctor's findings about Jira: the daemon's own search decides, and the advice helps."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from cki_notifier.workers.deadline import Deadline
 from tools.stand_ins import Garbage, Jira, Redirect, Services, Status
 from tools.stand_ins.jira import SITE, Kind
 
-#: What only a failing test takes, in seconds.
+#: Only a failing test takes as long, in seconds.
 PATIENCE = 60.0
 LINK = "https://x.example/browse/RHEL-1"
 EMAIL = "cki@example.com"
@@ -26,14 +26,14 @@ Finds = Callable[[JiraConfig], bool]
 
 @pytest.fixture
 def jira(services: Services) -> Jira:
-    """A Jira that takes a token, of whatever kind the test makes it."""
+    """A Jira that takes a token. The test sets its kind."""
     services.jira.token, services.jira.email = "jira-token", EMAIL
     return services.jira
 
 
 @pytest.fixture
 def look(transfers: Transfers) -> Look:
-    """Return what the doctor says of Jira."""
+    """Return the doctor's finding about Jira."""
 
     def look(config: JiraConfig) -> Finding:
         return examine([jira_check(transfers, config)], PATIENCE)[0]
@@ -56,16 +56,16 @@ def finds(transfers: Transfers) -> Finds:
     return finds
 
 
-#: Each kind, with or without an e-mail, and what is to be done where it can't work.
+#: Each kind, with or without an e-mail address, and the advice where it can't work.
 CONFIGURATIONS = [
     (Kind.CLOUD, EMAIL, ""),
-    (Kind.CLOUD, None, f"it is a Jira Cloud: set JIRA_SERVER to {SITE}, JIRA_TOKEN_AUTH to an API"),
+    (Kind.CLOUD, None, f"this is Jira Cloud: set JIRA_SERVER to {SITE}, JIRA_TOKEN_AUTH to an API"),
     (Kind.GATEWAY, None, ""),
     (Kind.GATEWAY, EMAIL, "renew the token in JIRA_TOKEN_AUTH"),
     (Kind.DATA_CENTER, None, ""),
-    (Kind.DATA_CENTER, EMAIL, "unset JIRA_EMAIL: this is no Jira Cloud but a DataCenter"),
+    (Kind.DATA_CENTER, EMAIL, "unset JIRA_EMAIL: this is a Jira DataCenter"),
     (Kind.SERVER, None, ""),
-    (Kind.SERVER, EMAIL, "unset JIRA_EMAIL: this is no Jira Cloud but a Server"),
+    (Kind.SERVER, EMAIL, "unset JIRA_EMAIL: this is a Jira Server"),
 ]
 
 
@@ -79,7 +79,7 @@ def test_ok_means_that_the_daemon_finds_issues(
     *,
     names: bool,
 ) -> None:
-    """And whatever else it says, that it does not; then the advice is what helps."""
+    """Any other state means that the daemon finds none; then the advice helps."""
     kind, email, advice = configuration
     jira.kind, jira.names_unknown_keys = kind, names
     how = config(jira.address, email)
@@ -87,16 +87,16 @@ def test_ok_means_that_the_daemon_finds_issues(
     assert (row.state == State.OK) == (not advice) == finds(how)
     assert row.advice.startswith(advice)
     if not advice:
-        text = "answers the search, takes the token as that of CKI Bot; answered within"
+        text = "answers the search and accepts the token of CKI Bot; answered within"
         assert row.text.startswith(text)
 
 
 def test_a_cloud_that_names_no_address_is_one_all_the_same(look: Look, jira: Jira) -> None:
-    """What it says in its place may be anything."""
+    """Its ``baseUrl`` may be any text."""
     jira.kind = Kind.CLOUD
     jira.answer("/serverInfo", Garbage(b'{"deploymentType": "Cloud", "baseUrl": "http://["}'))
     advice = look(config(jira.address)).advice
-    assert advice.startswith("it is a Jira Cloud: set JIRA_SERVER to https://NAME.atlassian.net")
+    assert advice.startswith("this is Jira Cloud: set JIRA_SERVER to https://NAME.atlassian.net")
 
 
 @pytest.mark.parametrize("email", [None, EMAIL])
@@ -112,10 +112,10 @@ def test_a_token_that_is_wrong_is_to_be_renewed(look: Look, jira: Jira, email: s
 def test_a_jira_that_is_not_for_everybody_asks_for_a_token(
     look: Look, jira: Jira, kind: Kind
 ) -> None:
-    """None is refused where none is set."""
+    """The row does not call a missing token a refused one."""
     jira.kind = kind
     row = look(JiraConfig(url=jira.address, token=None))
-    assert row.text.startswith("a token is asked for (401)")
+    assert row.text.startswith("Jira requires a token (401)")
     assert "JIRA_TOKEN_AUTH" in row.advice
     assert ("JIRA_EMAIL" in row.advice) == (kind == Kind.CLOUD)
 
@@ -123,12 +123,12 @@ def test_a_jira_that_is_not_for_everybody_asks_for_a_token(
 def test_a_data_center_that_became_a_cloud_is_told(
     look: Look, jira: Jira, services: Services
 ) -> None:
-    """Where its old address leads to; no token goes there."""
+    """The old URL redirects to the new one, which gets no token."""
     jira.kind = Kind.CLOUD
     services.warehouse.answer("", Redirect(f"{SITE}/rest/api/2/search"))
     row = look(config(services.warehouse.url))
-    assert f"leads to {SITE}, where no token is sent" in row.text
-    assert row.advice.startswith(f"it is a Jira Cloud: set JIRA_SERVER to {SITE}")
+    assert f"redirects to {SITE}, where cki-notifier sends no token" in row.text
+    assert row.advice.startswith(f"this is Jira Cloud: set JIRA_SERVER to {SITE}")
     assert "JIRA_EMAIL to the e-mail" in row.advice
 
 
@@ -138,7 +138,9 @@ def test_a_search_that_is_answered_as_for_anybody_is_not_fine(look: Look, jira: 
     jira.kind = Kind.CLOUD
     row = look(config(jira.address, EMAIL, "wrong"))
     assert row.state == State.FAILED
-    assert row.text.startswith("the token is refused (401), and the search answered as for anybody")
+    assert row.text.startswith(
+        "the token is refused (401), and the search finds public issues only"
+    )
 
 
 @pytest.mark.parametrize(("slow", "state"), [(5.0, State.OK), (0.0, State.WARNING)])
@@ -151,7 +153,7 @@ def test_a_token_may_be_for_the_search_alone(
     jira.answer("/myself", Status(403, b"{}"))
     row = look(config(jira.address, EMAIL))
     assert row.state == state
-    assert "it does not tell whose the token is" in row.text
+    assert "Jira does not name the owner of the token" in row.text
 
 
 @pytest.mark.parametrize("kind", list(Kind))

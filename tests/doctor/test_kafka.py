@@ -1,4 +1,4 @@
-"""What is said of a Kafka topic, from what the cluster tells about it."""
+"""The findings about a Kafka topic, from the cluster's description of it."""
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no list of its names
@@ -10,7 +10,7 @@ from cki_notifier.doctor.kafka import partitions, permissions
 
 
 def partition(number: int, in_sync: int, leader: int = 0) -> PartitionMetadata:
-    """Return a partition with three replicas, as the cluster tells of it."""
+    """Return a partition with three replicas, as the cluster describes it."""
     told = PartitionMetadata()
     told.id, told.leader = number, leader
     told.replicas, told.isrs = [0, 1, 2], list(range(in_sync))
@@ -29,19 +29,19 @@ LED, BEHIND, HEADLESS = partition(0, 3), partition(1, 2), partition(2, 0, leader
             [LED, BEHIND],
             2,
             State.WARNING,
-            "ready: the partitions 1 have replicas that are not in sync",
+            "ready: replicas out of sync for partition 1",
         ),
         (
             [LED, BEHIND],
             3,
             State.FAILED,
-            "ready: the partitions 1 have fewer replicas in sync than min.insync.replicas, 3",
+            "ready: fewer in-sync replicas than min.insync.replicas (3) for partition 1",
         ),
         (
             [LED, HEADLESS, BEHIND],
             None,
             State.FAILED,
-            "ready: nobody leads the partitions 2",
+            "ready: no leader for partition 2",
         ),
     ],
 )
@@ -57,20 +57,20 @@ def test_a_topic_is_as_good_as_its_worst_partition(
 @pytest.mark.parametrize(
     ("allowed", "state", "text"),
     [
-        ({"write", "describe"}, State.OK, "we may write to ready"),
+        ({"write", "describe"}, State.OK, "the user may write to ready"),
         (
             {"read", "describe"},
             State.FAILED,
-            "we may not write to ready; allowed is: describe, read",
+            "the user may not write to ready; allowed operations: describe, read",
         ),
-        (set(), State.FAILED, "we may not write to ready; allowed is: nothing"),
-        (None, State.SKIPPED, "the cluster does not tell what we may do"),
+        (set(), State.FAILED, "the user may not write to ready; allowed operations: none"),
+        (None, State.SKIPPED, "Kafka does not report the user's permissions"),
     ],
 )
 def test_whether_we_may_write_is_asked_and_not_tried(
     allowed: set[str] | None, state: State, text: str
 ) -> None:
-    """A cluster that is too old to tell is not held to forbid it."""
+    """A cluster that is too old to report permissions does not fail the check."""
     finding, _ = permissions("ready", allowed)
     assert (finding.name, finding.state, finding.text) == ("kafka write", state, text)
 
@@ -78,19 +78,19 @@ def test_whether_we_may_write_is_asked_and_not_tried(
 @pytest.mark.parametrize(
     ("allowed", "state", "text"),
     [
-        ({"write", "describe", "read"}, State.OK, "we may read ready"),
+        ({"write", "describe", "read"}, State.OK, "the user may read ready"),
         (
             {"write", "describe"},
             State.WARNING,
-            "we may not read ready; allowed is: describe, write",
+            "the user may not read ready; allowed operations: describe, write",
         ),
-        (None, State.SKIPPED, "the cluster does not tell what we may do"),
+        (None, State.SKIPPED, "Kafka does not report the user's permissions"),
     ],
 )
 def test_who_may_not_read_the_topic_is_warned(
     allowed: set[str] | None, state: State, text: str
 ) -> None:
-    """Without that right some messages are sent twice, and nothing is lost."""
+    """Without that right there are some duplicates, and no message is lost."""
     _, finding = permissions("ready", allowed)
     assert (finding.name, finding.state) == ("kafka read", state)
     assert finding.text.partition(". ")[0] == text

@@ -1,4 +1,4 @@
-"""What the doctor says of a RabbitMQ node that speaks TLS, or should and does not."""
+"""The doctor's findings about a RabbitMQ node with TLS, or without it on a TLS port."""
 
 import secrets
 import ssl

@@ -1,4 +1,4 @@
-"""What the doctor makes of each policy, told by a stand-in for RabbitMQ's management."""
+"""The doctor's findings about policies, with a stand-in for RabbitMQ's management interface."""
 
 import base64
 import http.server
@@ -26,7 +26,7 @@ from tools.stand_ins.server import json_answer
 MAIN, DELAY, DEAD = (
     f"rabbitmq {what} policy" for what in ("queue", "delay queues", "dead-letter queue")
 )
-#: Only a failing test takes so long, in seconds.
+#: Only a failing test takes as long, in seconds.
 PATIENCE = 30.0
 Rows = dict[str, Finding]
 
@@ -96,7 +96,7 @@ def look(service: Service, seconds: float = PATIENCE) -> Rows:
 def test_each_queue_is_asked_for_once_with_get_and_the_password(management: Management) -> None:
     """The login goes as basic authentication, in UTF-8; names are percent-encoded."""
     assert [(row.state, row.text) for row in look(management).values()] == [
-        ("ok", "none takes anything away from 7 queues")
+        ("ok", "no policy harms 7 queues")
     ]
     assert [it.path.rpartition("/")[2] for it in management.requests] == list(management.queues)
     login = base64.b64encode("notifier:hush: ü".encode()).decode()
@@ -107,12 +107,12 @@ def test_each_queue_is_asked_for_once_with_get_and_the_password(management: Mana
 
 
 def test_without_the_variable_it_is_said_what_to_do() -> None:
-    """Nothing is asked; the row is skipped."""
+    """The doctor sends no request, and skips the row."""
     config = read_operator_config({"RABBITMQ_HOST": "rabbitmq.example"}).rabbitmq
     (row,) = examine([policies.check(config)], PATIENCE)
     assert row.state == "skipped"
-    assert row.text.startswith("AMQP does not show them")
-    assert row.advice.startswith("set RABBITMQ_MANAGEMENT_URL, or see rabbitmqctl list_queues")
+    assert row.text.startswith("AMQP does not show policies")
+    assert row.advice.startswith("set RABBITMQ_MANAGEMENT_URL, or run rabbitmqctl list_queues")
     config = config_of("", RABBITMQ_MANAGEMENT_URL="", RABBITMQ_VIRTUAL_HOST="our own")
     (row,) = examine([policies.check(config)], PATIENCE)
     assert "list_queues --vhost 'our own' name policy" in row.advice
@@ -121,45 +121,50 @@ def test_without_the_variable_it_is_said_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("definition", "row", "state", "text"),
     [
-        ({"message-ttl": 86_400_000}, DEAD, "failed", "what is older than 1 d is dropped"),
-        ({"message-ttl": 0}, DEAD, "failed", "what is older than 0 ms is dropped"),
+        ({"message-ttl": 86_400_000}, DEAD, "failed", "dead letters older than 1 d are dropped"),
+        ({"message-ttl": 0}, DEAD, "failed", "dead letters older than 0 ms are dropped"),
         (
             {"message-ttl": 5_400_000, "dead-letter-exchange": "x"},
             DEAD,
             "failed",
-            "what is older than 1.5 h goes to the exchange 'x'",
+            "dead letters older than 1.5 h go to the exchange 'x'",
         ),
-        ({"max-length": 0}, DEAD, "failed", "beyond 0 messages the oldest is dropped"),
-        ({"max-length-bytes": 9}, DEAD, "failed", "beyond 9 bytes the oldest is dropped"),
+        ({"max-length": 0}, DEAD, "failed", "beyond 0 messages, the oldest are dropped"),
+        ({"max-length-bytes": 9}, DEAD, "failed", "beyond 9 bytes, the oldest are dropped"),
         (
             {"max-length": 5, "overflow": "reject-publish"},
             DEAD,
             "warning",
-            "beyond 5 messages no more are taken; they are held",
+            "beyond 5 messages, RabbitMQ refuses new ones; the daemon holds",
         ),
-        ({"expires": 3_600_000}, DEAD, "failed", "when nobody consumes it for 1 h"),
-        ({"delivery-limit": 3}, DEAD, "failed", "looked at more often than 3 times is dropped"),
-        ({"expires": 60_000}, DELAY, "failed", "when nobody consumes it for 1 min (and 4 more"),
-        ({"max-length": 5}, DELAY, "warning", "beyond 5 messages no more are taken"),
+        ({"expires": 3_600_000}, DEAD, "failed", "after 1 h without a consumer"),
+        ({"delivery-limit": 3}, DEAD, "failed", "dead letters read more than 3 times are dropped"),
+        ({"expires": 60_000}, DELAY, "failed", "after 1 min without a consumer (and 4 more"),
+        ({"max-length": 5}, DELAY, "warning", "beyond 5 messages, RabbitMQ refuses new ones"),
         (
             {"max-length": 5, "overflow": "drop-head"},
             DELAY,
             "warning",
-            "beyond 5 messages the oldest come back at once",
+            "beyond 5 messages, the oldest return at once",
         ),
-        ({"overflow": "drop-head"}, DELAY, "warning", "what has waited may be lost on its way"),
+        ({"overflow": "drop-head"}, DELAY, "warning", "after their delay may be lost"),
         ({"message-ttl": 10_000}, DELAY, "warning", "after 10 s instead of 30 s (and 3 more"),
-        ({"expires": 60_000}, MAIN, "failed", "when nobody consumes it for 1 min"),
-        ({"message-ttl": 60_000}, MAIN, "warning", "longer than 1 min becomes a dead letter"),
-        ({"max-length": 5}, MAIN, "failed", "beyond 5 messages new ones are refused, and lost"),
+        ({"expires": 60_000}, MAIN, "failed", "after 1 min without a consumer"),
+        ({"message-ttl": 60_000}, MAIN, "warning", "longer than 1 min become dead letters"),
+        (
+            {"max-length": 5},
+            MAIN,
+            "failed",
+            "beyond 5 messages, RabbitMQ refuses new ones; they are lost",
+        ),
         (
             {"max-length": 5, "overflow": "drop-head"},
             MAIN,
             "warning",
-            "beyond 5 messages the oldest becomes a dead letter",
+            "beyond 5 messages, the oldest become dead letters",
         ),
-        ({"delivery-limit": 1}, MAIN, "warning", "more often than 1 time becomes a dead letter"),
-        ({"overflow": "drop-head"}, MAIN, "warning", "what RabbitMQ gives up may be lost"),
+        ({"delivery-limit": 1}, MAIN, "warning", "more than 1 time become dead letters"),
+        ({"overflow": "drop-head"}, MAIN, "warning", "that RabbitMQ dead-letters may be lost"),
     ],
 )
 def test_what_a_policy_does_to_our_queues_is_said(
@@ -210,7 +215,7 @@ def test_on_a_classic_queue_arguments_win_and_no_deliveries_are_counted(
     management.declare("q.dead-letter", {}, "classic")
     management.set_policy({"overflow": "drop-head", "max-length": 5, "delivery-limit": 1})
     rows = look(management)
-    assert "new ones are refused" in rows[MAIN].text
+    assert "RabbitMQ refuses new ones" in rows[MAIN].text
     assert "delivery-limit" not in rows[MAIN].text + rows[DEAD].text
 
 
@@ -223,21 +228,21 @@ def test_queues_without_a_way_back_lose_what_they_give_up(management: Management
     assert {name: row.state for name, row in rows.items()} == dict.fromkeys(
         (MAIN, DELAY, DEAD), "failed"
     )
-    assert "what waits longer than 1 min is dropped" in rows[DELAY].text
-    assert "beyond 5 messages the oldest is dropped" in rows[DELAY].text
-    assert "what waits longer than 1 min is dropped" in rows[MAIN].text
+    assert "that wait longer than 1 min are dropped" in rows[DELAY].text
+    assert "beyond 5 messages, the oldest are dropped" in rows[DELAY].text
+    assert "that wait longer than 1 min are dropped" in rows[MAIN].text
 
 
 def test_a_policy_that_leads_elsewhere_is_replaced_by_one_that_does_not(
     management: Management,
 ) -> None:
-    """What else it sets stays, and what is advised is fine."""
+    """The advised policy keeps the other settings, and does no harm."""
     for name in management.queues:
         management.declare(name, {}, "classic")
     management.set_policy({"dead-letter-exchange": "x", "queue-mode": "lazy"})
     rows = look(management)
     assert rows.keys() == {MAIN, DELAY, policies.NAME}
-    assert "the exchange 'x' with the key None, and not to q.dead-letter" in rows[MAIN].text
+    assert "the exchange 'x' with the key None instead of q.dead-letter" in rows[MAIN].text
     name, pattern, definition = shlex.split(rows[DELAY].advice.partition(": ")[2])[-3:]
     assert (name, pattern) == ("cki-notifier-retry", r"^q\.retry\.")
     assert json.loads(definition) == {
@@ -254,7 +259,7 @@ def test_an_operator_policy_is_for_others_to_change(management: Management) -> N
     row = look(management)[DEAD]
     assert row.text.startswith("q.dead-letter has the operator policy 'site'; ")
     assert row.advice == (
-        "an operator policy is to be changed by whoever set it: "
+        "ask the owner of the operator policy to change it: "
         "rabbitmqctl list_operator_policies --vhost v/1"
     )
     management.set_policy({"max-length": 9}, operator_policy="site", policy="theirs")
@@ -271,7 +276,7 @@ def test_what_is_not_known_is_not_called_fine(management: Management) -> None:
         del management.queues["q.retry.1h"][field]
     (row,) = look(management).values()
     assert row.state == "skipped"
-    assert row.text.startswith("not told of q.dead-letter, q.retry.1h: ")
+    assert row.text.startswith("unknown for q.dead-letter, q.retry.1h: ")
 
 
 @pytest.mark.parametrize(
@@ -279,15 +284,15 @@ def test_what_is_not_known_is_not_called_fine(management: Management) -> None:
     [
         (
             Status(401, b'{"error":"not_authorised","reason":"Not management user"}'),
-            "the user 'notifier' may not ask it (401: Not management user)",
-            "the user needs the tag management",
+            "refuses the user 'notifier' (401: Not management user)",
+            "the tag management",
         ),
-        (Status(403), "the user 'notifier' may not ask it (403)", "RABBITMQ_PASSWORD"),
+        (Status(403), "refuses the user 'notifier' (403)", "RABBITMQ_PASSWORD"),
         (Status(404), "answers 404 to GET /api/queues/", "RABBITMQ_MANAGEMENT_URL"),
         (Status(404, b"[" * 100_000), "answers 404", "RABBITMQ_MANAGEMENT_URL"),
         (Status(503), "answers 503", "RABBITMQ_MANAGEMENT_URL"),
         (Html(), "answers 200", "RABBITMQ_MANAGEMENT_URL"),
-        (Garbage(b"{}"), "and not as RabbitMQ's management does", "RABBITMQ_MANAGEMENT_URL"),
+        (Garbage(b"{}"), "unlike RabbitMQ's management interface", "RABBITMQ_MANAGEMENT_URL"),
         (Garbage(b'{"name":"q","arguments":5}'), "answers 200", "RABBITMQ_MANAGEMENT_URL"),
         (Garbage(b'{"name":"other","arguments":{}}'), "answers 200", "RABBITMQ_MANAGEMENT_URL"),
         (Garbage(b"\xff"), "answers 200", "RABBITMQ_MANAGEMENT_URL"),
@@ -302,7 +307,7 @@ def test_an_answer_that_tells_nothing_is_a_warning(
     management.answer("", fault)
     (row,) = look(management, 1.0 if text.startswith("no answer") else PATIENCE).values()
     assert row.state == "warning"
-    assert row.text.startswith("can't be seen: ")
+    assert row.text.startswith("can't be read: ")
     assert text in row.text
     assert advice in row.advice
     assert len(management.requests) == 1
@@ -313,7 +318,7 @@ def test_a_management_that_is_down_is_a_warning(management: Management) -> None:
     management.down()
     (row,) = look(management).values()
     assert row.state == "warning"
-    assert row.text.startswith(f"can't be seen: no answer from {management.url}/root: ")
+    assert row.text.startswith(f"can't be read: no answer from {management.url}/root: ")
 
 
 @pytest.fixture

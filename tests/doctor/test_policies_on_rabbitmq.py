@@ -1,4 +1,4 @@
-"""What the doctor says of policies, on a real RabbitMQ with its management."""
+"""The doctor's findings about policies, on a real RabbitMQ with its management plugin."""
 
 import base64
 import json
@@ -114,7 +114,7 @@ def told(config: RabbitMQConfig, *wanted: str, of: str = "theirs") -> Rows:
     def known() -> Rows:
         rows = look(config)
         text = "".join(row.text for row in rows.values())
-        settled = "not told of" not in text and (not of or repr(of) in text)
+        settled = "unknown for" not in text and (not of or repr(of) in text)
         settled = settled and rows.keys() >= set(wanted)
         return rows if settled and look(config) == rows else {}
 
@@ -133,7 +133,7 @@ def test_without_policies_all_is_fine(declared: RabbitMQConfig) -> None:
     """One row for all seven queues, and nothing in it to be done."""
     rows = told(declared, of="")
     assert {name: (row.state, row.text) for name, row in rows.items()} == {
-        policies.NAME: ("ok", "none takes anything away from 7 queues")
+        policies.NAME: ("ok", "no policy harms 7 queues")
     }
 
 
@@ -141,7 +141,7 @@ def test_queues_that_are_not_there_yet_are_named(config: RabbitMQConfig) -> None
     """Before the first start there is nothing to be told, and nothing fails."""
     (row,) = look(config).values()
     assert row.state == "skipped"
-    assert f"not told of {config.queue}, {config.queue}.dead-letter, " in row.text
+    assert f"unknown for {config.queue}, {config.queue}.dead-letter, " in row.text
 
 
 def test_what_makes_dead_letters_vanish_fails_and_the_advice_helps(
@@ -150,14 +150,17 @@ def test_what_makes_dead_letters_vanish_fails_and_the_advice_helps(
     """A message-ttl for all queues: RabbitMQ applies it, and no longer after the advice."""
     policy(TTL)
     rows = told(declared, MAIN, DEAD)
-    assert rows.pop(policies.NAME).text == "none takes anything away from 5 queues"
+    assert rows.pop(policies.NAME).text == "no policy harms 5 queues"
     assert rows[DEAD].state == "failed"
     assert rows[DEAD].text == (
         f"{declared.queue}.dead-letter has the policy 'theirs'; "
-        "message-ttl: what is older than 1 d is dropped"
+        "message-ttl: dead letters older than 1 d are dropped"
     )
     assert rows[MAIN].state == "warning"
-    assert "message-ttl: what waits longer than 1 d becomes a dead letter" in rows[MAIN].text
+    assert (
+        "message-ttl: notifications that wait longer than 1 d become dead letters"
+        in rows[MAIN].text
+    )
     assert DELAY not in rows, "the lower number counts"
     names = [obey(node, row.advice) for row in rows.values()]
     eventually(lambda: look(declared).keys() == {policies.NAME})
@@ -172,7 +175,7 @@ def test_the_policy_is_one_that_loses_letters(
     broker: BlockingConnection,
     policy: Callable[..., None],
 ) -> None:
-    """What is said is true: without the advice a dead letter is gone, with it it stays."""
+    """The finding is true: a dead letter vanishes without the advice, and stays with it."""
     policy({"max-length": 1, "message-ttl": 300})
     dead = dead_letter_queue(declared.queue)
     channel = broker.channel()
@@ -195,12 +198,12 @@ def test_the_policy_is_one_that_loses_letters(
 def test_an_operator_policy_is_told_apart(
     declared: RabbitMQConfig, policy: Callable[..., None]
 ) -> None:
-    """No policy of ours helps against one; whoever set it is to be asked."""
+    """No policy of ours helps against one; its owner must change it."""
     policy({"max-length": 9}, "operator-policies")
     row = told(declared, DEAD)[DEAD]
     assert "has the operator policy 'theirs'" in row.text
     assert row.advice == (
-        "an operator policy is to be changed by whoever set it: "
+        "ask the owner of the operator policy to change it: "
         "rabbitmqctl list_operator_policies --vhost /"
     )
     policy({"max-length": 4})
@@ -229,9 +232,9 @@ def test_a_queue_without_arguments_of_its_own_goes_where_the_policy_says(
         DELAY: "failed",
         DEAD: "failed",
     }
-    text = "what RabbitMQ gives up goes to the exchange '' with the key 'nowhere', and not to "
+    text = "that RabbitMQ dead-letters go to the exchange '' with the key 'nowhere' instead of "
     assert f"{text}{config.queue}.dead-letter" in rows[MAIN].text
-    assert f"and not to {config.queue}; " in rows[DELAY].text
+    assert f"instead of {config.queue}; " in rows[DELAY].text
     names = [obey(node, row.advice) for row in rows.values()]
     eventually(lambda: look(config).keys() == {policies.NAME})
     channel.confirm_delivery()
@@ -271,7 +274,9 @@ def test_who_may_ask_needs_a_tag(node: RabbitMQ, tags: list[str]) -> None:
         assert row.state == "skipped", row.text
     else:
         assert row.state == "warning"
-        assert row.text.startswith(f"can't be seen: the user '{user}' may not ask it (401: ")
+        assert row.text.startswith(
+            f"can't be read: the management interface refuses the user '{user}' (401: "
+        )
         assert "the tag management" in row.advice
     assert "hush" not in row.text + row.advice
 
@@ -332,7 +337,7 @@ def test_the_commands_for_those_without_management_work(
     policy(TTL)
     (row,) = look(configured(node, RABBITMQ_MANAGEMENT_URL="")).values()
     assert row.state == "skipped"
-    queues, _, found = row.advice.partition("see rabbitmqctl ")[2].partition(" and rabbitmqctl ")
+    queues, _, found = row.advice.partition("run rabbitmqctl ")[2].partition(" and rabbitmqctl ")
     assert f"{declared.queue}.dead-letter\ttheirs" in node.ctl(*shlex.split(queues)).splitlines()
     assert '"message-ttl"' in node.ctl(*shlex.split(found))
 

@@ -1,4 +1,4 @@
-"""What the doctor says of a real Kafka, with and without users, and of what is none."""
+"""The doctor's findings about a real Kafka, with and without users, and about other servers."""
 
 import ssl
 import threading
@@ -71,7 +71,7 @@ def test_a_kafka_that_guards_nothing_is_fine(stage: Stage) -> None:
         "kafka write": "ok",
         "kafka read": "ok",
     }
-    assert report.rows["kafka"].text == "lets us in; 1 broker"
+    assert report.rows["kafka"].text == "connected; the cluster has 1 broker"
     assert report.rows["kafka topic"].text == f"{stage.topic}: 3 partitions, all in sync"
 
 
@@ -89,12 +89,12 @@ def test_a_kafka_without_a_controller_can_be_used(stage: Stage) -> None:
         "kafka write": "skipped",
         "kafka read": "skipped",
     }
-    assert report.rows["kafka"].text == "lets us in; 1 broker, and none is the controller"
+    assert report.rows["kafka"].text == "connected; the cluster has 1 broker and no controller"
     assert report.rows["kafka topic"].text == f"{stage.topic}: 4 partitions, all in sync"
 
 
 def test_a_user_who_may_write_is_fine(guarded_stage: Stage, guarded: Kafka) -> None:
-    """It is asked what is allowed; nothing is written."""
+    """The doctor asks for permissions, and writes nothing."""
     report = doctor(guarded_stage, **log_in(guarded, "writer"))
     assert states(report) == {
         "kafka": "ok",
@@ -114,21 +114,21 @@ def test_a_user_who_may_not_write_fails(guarded_stage: Stage, guarded: Kafka) ->
         "kafka write": "failed",
         "kafka read": "ok",
     }
-    assert report.rows["kafka write"].text.endswith("allowed is: describe, read")
+    assert report.rows["kafka write"].text.endswith("allowed operations: describe, read")
 
 
 def test_a_topic_that_a_user_may_not_see_fails(guarded_stage: Stage, guarded: Kafka) -> None:
     """Kafka does not say whether it is there."""
     report = doctor(guarded_stage, **log_in(guarded, "writer"), KAFKA_TOPIC="hidden")
     assert states(report) == {"kafka": "ok", "kafka topic": "failed"}
-    assert "or we may neither write to it nor see it" in report.rows["kafka topic"].text
+    assert "or the user may neither write to it nor see it" in report.rows["kafka topic"].text
 
 
 def test_a_login_that_is_refused_fails(guarded_stage: Stage, guarded: Kafka) -> None:
     """The broker's words are there, the password is not."""
     report = doctor(guarded_stage, **log_in(guarded, "writer", "hush-wrong"))
     assert states(report) == {"kafka": "failed"}
-    assert report.rows["kafka"].text.startswith("the login is refused: ")
+    assert report.rows["kafka"].text.startswith("Kafka refuses the login: ")
     assert "Invalid username or password" in report.rows["kafka"].text
     assert "KAFKA_SASL_PASSWORD" in report.rows["kafka"].advice
 
@@ -137,18 +137,18 @@ def test_a_mechanism_that_the_broker_lacks_fails(guarded_stage: Stage, guarded: 
     """It is a login that is refused, too, and the broker says what it has."""
     changes = log_in(guarded, "writer") | {"KAFKA_SASL_MECHANISM": "SCRAM-SHA-512"}
     row = doctor(guarded_stage, **changes).rows["kafka"]
-    assert row.text.startswith("the login is refused: ")
+    assert row.text.startswith("Kafka refuses the login: ")
     assert "supported mechanisms: PLAIN" in row.text
 
 
 def test_a_topic_that_is_missing_fails_and_is_not_made(
     guarded_stage: Stage, guarded: Kafka
 ) -> None:
-    """Not even by a broker that makes topics for whoever asks."""
+    """Not even by a broker that creates each topic that a client asks for."""
     missing = f"missing.{uuid4().hex}"
     report = doctor(guarded_stage, KAFKA_TOPIC=missing)
     assert states(report) == {"kafka": "ok", "kafka topic": "failed"}
-    assert report.rows["kafka topic"].text == f"there is no topic {missing}"
+    assert report.rows["kafka topic"].text == f"the topic {missing} does not exist"
     admin = AdminClient({"bootstrap.servers": guarded.bootstrap})
     assert missing not in admin.list_topics(timeout=10).topics
 
@@ -159,7 +159,7 @@ def test_too_few_replicas_fail(stage: Stage, kafka: Kafka) -> None:
     kafka.create_topic(topic, config={"min.insync.replicas": "2"})
     row = doctor(stage, KAFKA_TOPIC=topic).rows["kafka topic"]
     assert row.state == "failed"
-    assert "the partitions 0, 1, 2 have fewer replicas in sync" in row.text
+    assert "fewer in-sync replicas than min.insync.replicas (2) for partitions 0, 1, 2" in row.text
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:9092"])

@@ -1,4 +1,4 @@
-"""What the doctor says of a real RabbitMQ in each state that an operator may find it in."""
+"""The doctor's findings about a real RabbitMQ in each state that an operator may find."""
 
 import shlex
 from collections.abc import Iterator
@@ -58,13 +58,13 @@ def test_a_running_daemon_is_fine(stage: Stage) -> None:
         WRITE: "ok",
         "rabbitmq policies": "skipped",
     }
-    assert report.rows[CONSUMERS].text == "1 consumer; 0 messages waiting"
+    assert report.rows[CONSUMERS].text == "1 consumer; 0 notifications waiting"
     assert "a quorum queue" in report.rows[QUEUE].text
 
 
 @pytest.mark.parametrize("resource", ["memory", "disk"])
 def test_a_broker_that_accepts_no_messages_fails(stage: Stage, resource: str) -> None:
-    """It says what RabbitMQ is short of; all else is seen all the same, and nothing is left."""
+    """The row names the resource. The other rows are there, and nothing is left behind."""
     declare(stage)
     with stage.rabbitmq.alarm(resource):
         before = everything(stage)
@@ -93,7 +93,7 @@ def test_a_user_who_may_not_publish_fails(stage: Stage) -> None:
 
 
 def test_the_command_for_the_bindings_shows_them(stage: Stage) -> None:
-    """What the advice says works as it stands there."""
+    """The command works as the advice has it."""
     declare(stage)
     advice = doctor(stage).rows[BINDINGS].advice
     program, *arguments = shlex.split(advice.partition(" shows them")[0])
@@ -105,11 +105,15 @@ def test_the_command_for_the_bindings_shows_them(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("changes", "text", "variable"),
     [
-        ({"RABBITMQ_PASSWORD": "wrong"}, "the login as 'guest' is refused", "RABBITMQ_PASSWORD"),
-        ({"RABBITMQ_USER": "nobody"}, "the login as 'nobody' is refused", "RABBITMQ_USER"),
+        (
+            {"RABBITMQ_PASSWORD": "wrong"},
+            "RabbitMQ refuses the login as 'guest'",
+            "RABBITMQ_PASSWORD",
+        ),
+        ({"RABBITMQ_USER": "nobody"}, "RabbitMQ refuses the login as 'nobody'", "RABBITMQ_USER"),
         (
             {"RABBITMQ_VIRTUAL_HOST": "nowhere"},
-            "'guest' is not let into the virtual host 'nowhere'",
+            "'guest' has no access to the virtual host 'nowhere'",
             "RABBITMQ_VIRTUAL_HOST",
         ),
         ({"RABBITMQ_PORT": "1"}, "can't be reached", "RABBITMQ_PORT"),
@@ -133,7 +137,7 @@ def test_what_does_not_speak_amqp_is_told(stage: Stage) -> None:
     """A port of another service is not a network that fails."""
     port = stage.bootstrap.rpartition(":")[2]
     state, text, advice = node(doctor(stage, RABBITMQ_PORT=port))
-    assert (state, text.partition(":")[0]) == ("failed", "what answers does not speak AMQP")
+    assert (state, text.partition(":")[0]) == ("failed", "the port does not speak AMQP")
     assert "RABBITMQ_PORT" in advice
 
 
@@ -170,30 +174,30 @@ def test_a_first_start_is_announced(stage: Stage) -> None:
     assert report.code == 0
     for name in (EXCHANGE, QUEUE, DEAD, DELAYS):
         assert report.rows[name].state == "warning"
-        assert "the daemon makes it when it starts" in report.rows[name].text
+        assert "the daemon declares it when it starts" in report.rows[name].text
     assert report.rows[DELAYS].text.endswith("(and 4 more like it)")
 
 
 def test_what_the_user_may_not_make_fails(stage: Stage, limited: dict[str, str]) -> None:
-    """The broker is asked whether the user may, and nothing is made."""
+    """The doctor asks the broker about the permission, and creates nothing."""
     with stage.channel() as channel:
         channel.exchange_delete(stage.exchange)
     report = doctor(stage, **limited)
     assert {EXCHANGE, QUEUE, DEAD, DELAYS} <= report.failed()
     for name in (EXCHANGE, QUEUE, DEAD, DELAYS):
-        assert "and the user may not make it" in report.rows[name].text
+        assert "and the user may not declare it" in report.rows[name].text
 
 
 def test_what_the_user_may_not_declare_can_still_be_used(
     stage: Stage, limited: dict[str, str]
 ) -> None:
-    """What is there need not be declared; only its arguments can't be seen."""
+    """The daemon need not declare an existing queue. Only its arguments are unknown."""
     declare(stage)
     report = doctor(stage, **limited)
     assert report.code == 0
     for name in (EXCHANGE, QUEUE, DEAD, DELAYS):
         assert report.rows[name].state == "skipped"
-        assert "can't be seen, as the user may not declare it" in report.rows[name].text
+        assert "unknown, because the user may not declare it" in report.rows[name].text
     assert report.rows[LETTERS].state == "ok"
 
 
@@ -205,14 +209,14 @@ def test_what_the_user_may_not_declare_can_still_be_used(
         (
             {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "{queue}.dead-letter"},
             "ok",
-            "a classic queue, which lives on one node; what RabbitMQ gives up goes to",
+            "a classic queue with dead-lettering to",
         ),
         (
             {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "elsewhere"},
             "warning",
             "but current is 'elsewhere'",
         ),
-        ({"x-max-length": 100}, "warning", "is not what the daemon would make"),
+        ({"x-max-length": 100}, "warning", "differs from the daemon's declaration"),
         (
             {
                 "x-queue-type": "quorum",
@@ -222,14 +226,14 @@ def test_what_the_user_may_not_declare_can_still_be_used(
                 "x-overflow": "reject-publish",
             },
             "ok" if RELEASE == "3" else "warning",
-            "a quorum queue; what RabbitMQ gives up goes to",
+            "a quorum queue with dead-lettering to",
         ),
     ],
 )
 def test_a_queue_that_somebody_else_declared_is_compared(
     stage: Stage, arguments: dict[str, Any], state: str, text: str
 ) -> None:
-    """Its type is told, and whether what it gives up is lost."""
+    """The row has its type, and says whether it has dead-lettering."""
     filled = {
         name: value.format(queue=stage.queue) if isinstance(value, str) else value
         for name, value in arguments.items()
@@ -282,7 +286,10 @@ def test_a_queue_that_nobody_consumes_is_a_warning(stage: Stage) -> None:
     declare(stage)
     stage.publish(about("redhat:1"), about("redhat:2"))
     row = doctor(stage).rows[CONSUMERS]
-    assert (row.state, row.text) == ("warning", "nobody consumes the queue; 2 messages waiting")
+    assert (row.state, row.text) == (
+        "warning",
+        "the queue has no consumer; 2 notifications waiting",
+    )
 
 
 def test_dead_letters_are_a_warning(stage: Stage) -> None:
@@ -305,18 +312,18 @@ def test_a_dead_letter_queue_that_may_drop_letters_is_a_warning(stage: Stage) ->
 
 
 def test_a_delay_queue_that_gives_nothing_back_is_a_warning(stage: Stage) -> None:
-    """What is delayed would lie there for ever."""
+    """Delayed notifications would stay there for ever."""
     declare_queue(stage, f"{stage.queue}.retry.30s", NOTHING)
     declare(stage)
     row = doctor(stage).rows[DELAYS]
     assert row.state == "warning"
-    assert f"{stage.queue}.retry.30s is not what the daemon would make" in row.text
+    assert f"{stage.queue}.retry.30s differs from the daemon's declaration" in row.text
 
 
 @pytest.mark.parametrize(
     ("declared", "state", "text"),
     [
-        ({"exchange_type": "fanout", "durable": True}, "failed", "is no topic exchange"),
+        ({"exchange_type": "fanout", "durable": True}, "failed", "is not a topic exchange"),
         ({"exchange_type": "topic", "durable": False}, "warning", "inequivalent arg 'durable'"),
         (
             {"exchange_type": "topic", "durable": True, "arguments": {"alternate-exchange": "x"}},

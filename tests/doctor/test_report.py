@@ -9,7 +9,7 @@ from cki_notifier.doctor.check import Finding, State, failed, ok, skipped, warni
 from cki_notifier.doctor.report import as_json, summary, table, worst
 
 FINDINGS = [
-    ok("kafka", "lets us in"),
+    ok("kafka", "connected"),
     warning("rabbitmq dead letters", "3 dead letters", "see what they are"),
     failed("jira", "the token is refused", "renew it"),
     skipped("gitlab", "not configured"),
@@ -17,9 +17,9 @@ FINDINGS = [
 
 
 def test_a_row_has_state_name_and_text_below_each_other() -> None:
-    """What to do about it is on a line of its own, where the texts are."""
+    """The advice has a line of its own, below the text."""
     assert list(table(FINDINGS, StringIO())) == [
-        "ok       kafka                  lets us in",
+        "ok       kafka                  connected",
         "warning  rabbitmq dead letters  3 dead letters",
         "                                -> see what they are",
         "failed   jira                   the token is refused",
@@ -64,5 +64,5 @@ def test_a_summary_counts_the_worst_first() -> None:
     ],
 )
 def test_the_worst_state_is_that_of_all(findings: list[Finding], state: State) -> None:
-    """What was skipped is no worse than what is fine."""
+    """A skipped row is no worse than a good one."""
     assert worst(findings) == state

@@ -1,4 +1,4 @@
-"""What the doctor says of the services, against their stand-ins: tokens, login pages, clocks."""
+"""The doctor's findings about the services, with stand-ins: tokens, login pages, clocks."""
 
 import threading
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from tools.stand_ins import (
     documents,
 )
 
-#: What only a failing test takes, in seconds.
+#: Only a failing test takes as long, in seconds.
 PATIENCE = 60.0
 #: For a service that says nothing, in seconds.
 SHORT = 1.0
@@ -97,9 +97,9 @@ def test_good_tokens_are_fine(look: Look, services: Services) -> None:
         "jira": "ok",
         "jira clock": "skipped",
     }
-    assert rows["datawarehouse"].text.startswith("takes the token; answered within ")
-    assert rows["gitlab"].text.startswith("takes the token, as that of cki-bot;")
-    assert rows["jira"].text.startswith("answers the search, takes the token as that of CKI Bot;")
+    assert rows["datawarehouse"].text.startswith("accepts the token; answered within ")
+    assert rows["gitlab"].text.startswith("accepts the token of cki-bot;")
+    assert rows["jira"].text.startswith("answers the search and accepts the token of CKI Bot;")
     asked = [it for name in SERVICES for it in stand_in(services, name).requests]
     assert {it.method for it in asked} == {"GET"}
     assert len(asked) == 5
@@ -125,19 +125,19 @@ def test_a_token_that_is_refused_is_to_be_renewed(
     ("fault", "text"),
     [
         (Status(403, b'{"detail": "No."}'), "the token is refused (403);"),
-        (Status(403), "the token is refused (403), or a proxy refuses us"),
+        (Status(403), "the token is refused (403), or a proxy refuses the request"),
         (Status(404), "answers 404 to GET /"),
         (NoBackend(), "answers 404 without a JSON object to GET /"),
-        (NoBackend(b"default backend - 404"), "perhaps a proxy does, not it"),
+        (NoBackend(b"default backend - 404"), "perhaps a proxy answers"),
         (Status(503), "answers 503 to GET /"),
-        (Html(), "answers no JSON, but perhaps a login page"),
-        (Garbage(b""), "answers no JSON"),
-        (Garbage(b'{"hello": 1}'), "answers JSON, but of another kind"),
-        (Garbage(b"[1]"), "answers JSON, but of another kind"),
-        (Garbage(b"{"), "answers JSON, but of another kind"),
-        (Redirect("https://sso.example/login?next=/"), "leads to https://sso.example, where no"),
-        (Redirect("http://[sso"), "leads to nowhere"),
-        (Redirect("/api/again"), "leads to http://127.0.0.1:"),
+        (Html(), "answers without JSON, perhaps with a login page"),
+        (Garbage(b""), "answers without JSON"),
+        (Garbage(b'{"hello": 1}'), "answers with unexpected JSON"),
+        (Garbage(b"[1]"), "answers with unexpected JSON"),
+        (Garbage(b"{"), "answers with unexpected JSON"),
+        (Redirect("https://sso.example/login?next=/"), "redirects to https://sso.example, where"),
+        (Redirect("http://[sso"), "redirects to an invalid URL"),
+        (Redirect("/api/again"), "redirects to http://127.0.0.1:"),
     ],
 )
 def test_an_improper_answer_is_told_from_a_proper_one(
@@ -148,7 +148,7 @@ def test_an_improper_answer_is_told_from_a_proper_one(
     row = look()[name]
     assert row.state == "failed"
     assert text in row.text
-    assert "meanwhile" in row.text
+    assert "until this works" in row.text
     assert row.advice
 
 
@@ -163,7 +163,7 @@ def test_no_token_goes_to_another_server(
 ) -> None:
     """A redirect to it is told, and nobody asks there."""
     services.warehouse.answer("", Redirect(f"{elsewhere.url}/api/1/kcidb/checkouts?limit=1"))
-    assert f"leads to {elsewhere.url}" in look()["datawarehouse"].text
+    assert f"redirects to {elsewhere.url}" in look()["datawarehouse"].text
     assert elsewhere.requests == []
 
 
@@ -198,16 +198,16 @@ def test_a_slow_service_is_a_warning(
     services.warehouse.latency = 0.2
     row = look()["datawarehouse"]
     assert row.state == "warning"
-    assert row.text.startswith("takes the token, but only after ")
+    assert row.text.startswith("accepts the token, but answered only after ")
 
 
 @pytest.mark.parametrize(
     ("ahead", "state", "text"),
     [
-        (0, "ok", "less than a minute from ours"),
-        (300, "warning", "s ahead of ours"),
-        (-300, "warning", "s behind ours"),
-        (-100_000_000, "warning", "s behind ours"),
+        (0, "ok", "within a minute of this machine's clock"),
+        (300, "warning", "s ahead of this machine's clock"),
+        (-300, "warning", "s behind this machine's clock"),
+        (-100_000_000, "warning", "s behind this machine's clock"),
     ],
 )
 @pytest.mark.parametrize("name", SERVICES)
@@ -222,7 +222,7 @@ def test_clocks_that_are_apart_are_a_warning(  # noqa: PLR0917  # one service, o
 
 
 def test_a_cached_answer_is_as_old_as_it_says(look: Look, services: Services) -> None:
-    """What a proxy kept for five minutes tells the time of five minutes ago."""
+    """An answer from a proxy's cache has the time at which the proxy stored it."""
     dated = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     headers = {"Date": dated, "Age": "300", "Content-Type": "application/json"}
     services.jira.answer("", Status(200, b'{"issues": [], "displayName": "CKI Bot"}', headers))
@@ -251,7 +251,7 @@ def test_a_gitlab_token_that_ends_soon_is_a_warning(
 
 def test_a_gitlab_token_that_never_ends_is_fine(look: Look) -> None:
     """Older servers have such tokens."""
-    assert look()["gitlab token"].text == "scopes read_api; no end is set"
+    assert look()["gitlab token"].text == "scopes read_api; the token does not expire"
 
 
 def test_a_gitlab_token_that_may_not_read_merge_requests_is_a_warning(
@@ -282,7 +282,7 @@ def test_jira_without_a_token_is_read_anonymously(look: Look, services: Services
     services.jira.token = None
     row = look(JIRA_TOKEN_AUTH=None)["jira"]
     assert row.state == "ok"
-    assert row.text.startswith("answers the search, read anonymously")
+    assert row.text.startswith("answers the search anonymously")
     assert not [seen for seen in services.jira.requests if "authorization" in seen.headers]
 
 
@@ -290,8 +290,8 @@ def test_what_is_not_configured_is_skipped(look: Look) -> None:
     """The row says what goes without."""
     rows = look(JIRA_SERVER=None, JIRA_TOKEN_AUTH=None, GITLAB_TOKENS=None)
     assert {name: rows[name].text for name in ("gitlab", "jira")} == {
-        "gitlab": "GITLAB_TOKENS is not set: merge requests are read anonymously",
-        "jira": "JIRA_SERVER is not set: no issues are looked up",
+        "gitlab": "GITLAB_TOKENS is not set: the daemon reads merge requests anonymously",
+        "jira": "JIRA_SERVER is not set: messages have no issues",
     }
 
 
@@ -348,10 +348,10 @@ def test_what_the_daemon_reads_is_read(look: Look, services: Services) -> None:
     add_checkout(services)
     rows = look()
     assert rows["datawarehouse checkout"].state == rows["gitlab merge request"].state == "ok"
-    text = "redhat:1 can be read, with its 2 builds, and all of it"
+    text = "redhat:1 can be read, with its 2 builds and all other data"
     assert rows["datawarehouse checkout"].text == text
     url = services.gitlab.merge_request_url("group/kernel", 7)
-    text = f"{url} can be read, with what its pipeline 77 triggered"
+    text = f"{url} can be read, with the downstream pipelines of its pipeline 77"
     assert rows["gitlab merge request"].text == text
     checkout = "/api/1/kcidb/checkouts/redhat%3A1"
     assert {it.target for it in services.warehouse.requests} == {
@@ -412,7 +412,7 @@ def test_pipelines_that_are_refused_are_a_warning(look: Look, services: Services
     services.gitlab.members_only = {"fork/kernel"}
     row = look()["gitlab merge request"]
     assert row.state == "warning"
-    assert "not what its pipeline 77 triggered" in row.text
+    assert "not the downstream pipelines of its pipeline 77" in row.text
 
 
 def test_pipelines_that_do_not_answer_have_failed(look: Look, services: Services) -> None:
@@ -423,7 +423,7 @@ def test_pipelines_that_do_not_answer_have_failed(look: Look, services: Services
 
 
 def test_a_merge_request_need_not_have_a_pipeline(look: Look, services: Services) -> None:
-    """Nor a checkout a merge request."""
+    """A checkout need not have a merge request either."""
     add_checkout(services, None)
     assert look()["gitlab merge request"].state == "ok"
     services.warehouse.update_checkout("redhat:1", misc={"mr": None})
@@ -431,7 +431,7 @@ def test_a_merge_request_need_not_have_a_pipeline(look: Look, services: Services
 
 
 def test_with_faulty_tokens_no_merge_request_is_tried(look: Look, services: Services) -> None:
-    """What would be read anonymously says nothing of the daemon."""
+    """An anonymous request would say nothing about the daemon's."""
     add_checkout(services)
     row = look(GITLAB_TOKENS='{"": "TOKEN"}')["gitlab merge request"]
     assert (row.state, services.gitlab.requests) == ("skipped", [])
@@ -441,7 +441,7 @@ def test_with_faulty_tokens_no_merge_request_is_tried(look: Look, services: Serv
 def test_a_list_that_names_no_checkout_leaves_nothing_to_try(
     look: Look, services: Services, results: str
 ) -> None:
-    """It may be a new warehouse."""
+    """It may be a new DataWarehouse."""
     services.warehouse.answer("", Garbage(b'{"results": ' + results.encode() + b"}"))
     rows = look()
     assert rows["datawarehouse"].state == "ok"
@@ -454,4 +454,4 @@ def test_a_group_is_no_gitlab_under_a_path(look: Look, services: Services) -> No
     rows = look(GITLAB_TOKENS=f'{{"{host}/group": "TOKEN"}}')
     row = rows["gitlab/group"]
     assert row.state == "failed"
-    assert "no group" in row.advice
+    assert "not a group" in row.advice

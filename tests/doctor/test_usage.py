@@ -49,14 +49,14 @@ def states(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     ("arguments", "text"),
     [
         (("now",), "unrecognized arguments: now"),
-        (("--timeout", "soon"), "'soon' is no number"),
+        (("--timeout", "soon"), "'soon' is not a number"),
         (("--timeout", "0"), "'0' is not between 0 and 3600"),
         (("--timeout", "nan"), "'nan' is not between 0 and 3600"),
         (("--timeout", "1e9"), "'1e9' is not between 0 and 3600"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], text: str) -> None:
-    """What can't be meant is explained, and nothing is looked at."""
+    """The command explains the mistake, and checks nothing."""
     result = run(*arguments)
     assert (result.returncode, result.stdout) == (WRONG, "")
     assert text in result.stderr
@@ -67,7 +67,12 @@ def test_the_help_tells_what_is_checked_and_the_exit_codes() -> None:
     result = run("--help")
     words = " ".join(result.stdout.split())
     assert result.returncode == 0
-    for text in ("without changing or sending anything", "--json", "--timeout", "0 all is fine"):
+    for text in (
+        "without changing or sending anything",
+        "--json",
+        "--timeout",
+        "0 no check failed",
+    ):
         assert text in words
 
 
@@ -90,7 +95,7 @@ def test_each_fault_of_the_configuration_is_a_row_and_the_rest_is_checked() -> N
 
 
 def test_an_empty_environment_tells_what_is_missing() -> None:
-    """Nothing can be checked, and each variable that is required is named."""
+    """The doctor can check nothing, and names each required variable."""
     result = run("--json")
     assert result.returncode == WRONG
     assert states(result) == {
@@ -117,7 +122,7 @@ def test_nothing_there_is_seen_within_the_time() -> None:
 
 
 def test_an_environment_that_does_not_send_is_a_warning() -> None:
-    """Whoever forgot to say ``production`` finds out why nothing is sent."""
+    """An operator who forgot ``production`` learns why the daemon publishes nothing."""
     for name, state in (
         (None, State.WARNING),
         ("development", State.WARNING),

@@ -76,7 +76,7 @@ def test_nothing_is_changed(stage: Stage) -> None:
 
 
 def test_a_daemon_at_work_is_not_disturbed(stage: Stage) -> None:
-    """The doctor may be asked beside it; what is published meanwhile is sent."""
+    """The doctor may run beside it. The daemon handles notifications meanwhile."""
     checkout = documents.checkout("redhat:1")
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     daemon = stage.daemon()

@@ -1,7 +1,7 @@
-"""Factories for the package's own values, made of documents as the services show them.
+"""Factories for the package's own values, from the services' documents.
 
-Each takes changes as keywords: those of a checkout or a build change its document, as
-`tools.stand_ins.documents` has it, those of the others replace fields.
+Each takes changes as keywords. For a checkout or a build, they change its document in
+`tools.stand_ins.documents`. For others, they replace fields.
 """
 
 from typing import Any, Final
@@ -14,7 +14,7 @@ from cki_notifier.notification.models import JiraIssue, Loaded, MergeRequest, No
 from tools.stand_ins import documents
 
 CHECKOUT_ID: Final = documents.CHECKOUT_ID
-#: The id of the pipeline that made the factories' checkout.
+#: The id of the pipeline of the factories' checkout.
 PIPELINE_ID: Final = 2167003491
 MERGE_REQUEST_URL: Final = "https://gitlab.com/group/kernel/-/merge_requests/7"
 
@@ -44,7 +44,7 @@ def build(architecture: str = "x86_64", **changes: Any) -> Build:
 
 
 def loaded(**changes: Any) -> Loaded:
-    """Return a checkout with one build and no failure, everything of it read."""
+    """Return a completely loaded checkout with one build and no failure."""
     return replace(
         Loaded(checkout=checkout(), builds=(build(),), overall_status="success"), **changes
     )
@@ -63,7 +63,7 @@ def merge_request(**changes: Any) -> MergeRequest:
 
 
 def jira_issue(key: str = "RHEL-40001") -> JiraIssue:
-    """Return an issue as it stands in a message."""
+    """Return an issue of a message."""
     return JiraIssue(
         key=key,
         url=f"https://issues.example.com/browse/{key}",

@@ -1,4 +1,4 @@
-"""The daemon without any broker: it goes round its loop of connecting anew, and logs that."""
+"""The daemon without a broker, which keeps reconnecting and logs that."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from tools import PROJECT
 from tools.notifier import complete
 from tools.processes import free_port
 
-#: Only a failing test takes so long, in seconds.
+#: The timeout of a failing test, in seconds.
 PATIENCE = 30.0
 _PIPE_BYTES = 4096
 _HEEDING_SIGNALS = ("/usr/bin/env", "--default-signal=HUP,INT,TERM")
@@ -23,7 +23,7 @@ Process = subprocess.Popen[bytes]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return the environment of a daemon that logs all it can, changed."""
+    """Return the environment of a daemon that logs everything, with changes."""
     return complete(
         {
             "DATAWAREHOUSE_URL": "http://127.0.0.1:1",
@@ -41,9 +41,9 @@ def environment(**changes: str) -> dict[str, str]:
 def started(
     *arguments: str, script: str = 'exec "$@"', environ: dict[str, str] | None = None, **more: Any
 ) -> Iterator[Process]:
-    """Start the command by a script of the shell's, for redirections; it is killed at last.
+    """Start the command by a shell script, for redirections, and kill it at the end.
 
-    No signal is ignored at its start, as some are where the tests run in the background.
+    At its start it ignores no signals, unlike tests that run in the background.
     """
     command = [sys.executable, "-m", "cki_notifier", *arguments]
     process = subprocess.Popen(
@@ -61,7 +61,7 @@ def started(
 
 @contextmanager
 def unread_pipe() -> Iterator[int]:
-    """Return the writing end of a full pipe that nobody reads."""
+    """Return the writing end of a full pipe without a reader."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     os.set_blocking(writing, False)
@@ -77,7 +77,7 @@ def unread_pipe() -> Iterator[int]:
 
 
 def until(look: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Look until it is so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < end, "it does not come"
@@ -85,13 +85,13 @@ def until(look: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 def is_up(process: Process) -> bool:
-    """Tell whether its threads are there: the workers, and the one that connects."""
+    """Tell whether the workers' threads and the connecting one exist."""
     with suppress(FileNotFoundError):
         return len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 32
     return False
 
 
 def cpu_seconds(process: Process) -> float:
-    """Return the processor's time that a process took so far."""
+    """Return the CPU time of a process so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

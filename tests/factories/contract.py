@@ -1,4 +1,4 @@
-"""The contract as its consumers have it: messages, checked by a validator that is not ours."""
+"""Messages for consumers, checked by an independent validator."""
 
 import json
 from datetime import UTC, datetime
@@ -13,17 +13,17 @@ from cki_notifier.message.contract import ReadyForTest, encode
 from cki_notifier.notification.models import Loaded, MergeRequest, Stage
 from tests import factories
 
-#: The text of the schema that is published with the project.
+#: The text of the published schema.
 PUBLISHED: Final = (files("cki_notifier.message") / "ready-for-test.schema.json").read_text("utf-8")
 VALIDATOR: Final = Draft202012Validator(
     json.loads(PUBLISHED), format_checker=Draft202012Validator.FORMAT_CHECKER
 )
-#: When the messages built here are made.
+#: The time of the messages.
 NOW: Final = datetime(2026, 11, 20, 12, 30, 1, tzinfo=UTC)
 
 
 def received(message: ReadyForTest) -> Any:
-    """Return a message as a consumer reads it, after making sure that it matches the schema."""
+    """Return a message as a consumer reads it, checked against the schema."""
     document = json.loads(encode(message).decode("utf-8"))
     VALIDATOR.validate(document)
     return document
@@ -32,11 +32,11 @@ def received(message: ReadyForTest) -> Any:
 def sent(
     loaded: Loaded, merge_request: MergeRequest | None = None, stage: Stage = Stage.PRE_TEST
 ) -> Any:
-    """Return the message about what was loaded, as a consumer reads it."""
+    """Return the message about a loaded checkout, as a consumer reads it."""
     return received(build_message(loaded, merge_request, stage, NOW))
 
 
 def about(*builds: Build, merge_request: MergeRequest | None = None, **changes: Any) -> Any:
-    """Return the pre-test message about a checkout with changes, and builds or just one."""
+    """Return the pre-test message about a changed checkout, with the given builds or one."""
     checkout = factories.checkout(**changes)
     return sent(Loaded(checkout=checkout, builds=builds or (factories.build(),)), merge_request)

@@ -1,4 +1,4 @@
-"""The environment a process is started in, which a test then changes, and how it is read."""
+"""The environment of a process, with a test's changes, and its configuration."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from cki_notifier.configuration.settings import Config, read_config
 from cki_notifier.kafka.client import setting_faults
 from cki_notifier.notification.errors import ConfigurationError
 
-#: Every variable that holds a secret, with a value that is easy to find wherever it slips out.
+#: Every variable with a secret, and a value that is easy to find in a leak.
 SECRETS: Final = {
     name: f"hush-{name.lower().replace('_', '-')}"
     for name in (
@@ -23,7 +23,7 @@ SECRETS: Final = {
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Return the least a daemon in production needs, changed; None takes a variable out."""
+    """Return the minimum for a daemon in production, with changes. None removes a variable."""
     needed = {
         "CKI_DEPLOYMENT_ENVIRONMENT": "production",
         "DATAWAREHOUSE_URL": "https://datawarehouse.example",
@@ -35,7 +35,7 @@ def environment(**changes: str | None) -> dict[str, str]:
 
 
 def full_environment(**changes: str | None) -> dict[str, str]:
-    """Return an environment that sets every variable to something else than its default."""
+    """Return an environment that sets every variable to another value than its default."""
     everything = {
         **SECRETS,
         "JIRA_SERVER": "https://jira.example/root/",
@@ -65,7 +65,7 @@ def full_environment(**changes: str | None) -> dict[str, str]:
 
 
 def read(environ: dict[str, str], **options: Any) -> Config:
-    """Read a configuration as the command does, with librdkafka's own check."""
+    """Read a configuration like the command, with librdkafka's own check."""
     return read_config(environ, check_kafka=setting_faults, **options)
 
 

@@ -1,7 +1,7 @@
 """A program that runs commands with redirected streams, each in a fork of its own.
 
-An interpreter's start takes far longer than most commands, so it starts once, and each fork gets
-the streams that an interpreter would make. It reads a list of ``Case`` as JSON, and writes one of
+An interpreter's start takes far longer than most commands, so it starts once. Each fork gets the
+streams of a new interpreter. The program reads a list of ``Case`` as JSON, and writes one of
 ``Ended``.
 """
 
@@ -17,9 +17,9 @@ import msgspec
 
 from cki_notifier import cli as cli  # noqa: PLC0414  # the command's main function imports it
 from cki_notifier.__main__ import main
-from cki_notifier.doctor import command as command  # noqa: PLC0414  # likewise
+from cki_notifier.doctor import command as command  # noqa: PLC0414  # as above
 
-#: Standard error's number.
+#: The file descriptor of standard error.
 _ERRORS = 2
 
 
@@ -28,8 +28,8 @@ class Case(msgspec.Struct, frozen=True):
 
     Attributes:
         arguments: without the program's name.
-        redirections: what each of the streams' numbers leads to: ``full``, ``read-only``,
-            ``closed``, ``unread`` (a pipe whose reader is gone).
+        redirections: by file descriptor: ``full``, ``read-only``, ``closed``, or ``unread`` (a pipe
+            without a reader).
         environ: its variables.
     """
 
@@ -39,7 +39,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """What became of it: its exit code, and what it wrote."""
+    """The result of a command: its exit code and its output."""
 
     code: int
     output: str
@@ -61,7 +61,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _begin(case: Case, output: IO[bytes], errors: IO[bytes]) -> None:
-    """Make this process as if it were started anew."""
+    """Reset this process to the state of a new one."""
     os.dup2(output.fileno(), 1)
     os.dup2(errors.fileno(), 2)
     for number, target in case.redirections.items():
@@ -86,12 +86,12 @@ def _opened(target: str) -> int:
 
 
 def _streams() -> Iterator[io.TextIOWrapper]:
-    """Make the standard streams as the interpreter does: None for what is closed."""
+    """Open the standard streams like the interpreter: None for a closed one."""
     for number, mode in enumerate("rww"):
         try:
             file = io.FileIO(number, mode, closefd=False)
         except OSError:
-            yield None  # type: ignore[misc]  # as sys has it, whatever its types say
+            yield None  # type: ignore[misc]  # as in sys, against its types
             continue
         buffer = io.BufferedReader(file) if mode == "r" else io.BufferedWriter(file)
         errors = "backslashreplace" if number == _ERRORS else "strict"
@@ -99,7 +99,7 @@ def _streams() -> Iterator[io.TextIOWrapper]:
 
 
 def _run_all(cases: Sequence[Case]) -> list[Ended]:
-    gc.freeze()  # or each fork would look through, and so copy, all there is
+    gc.freeze()  # otherwise each fork would scan, and so copy, all objects
     return [_run(case) for case in cases]
 
 

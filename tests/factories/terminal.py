@@ -1,4 +1,4 @@
-"""Terminals of any width, for what is shown to a person."""
+"""Terminals of any width, for output to a person."""
 
 import os
 import pty
@@ -13,7 +13,7 @@ _PROMPT = b"[y/N] "
 
 @contextmanager
 def terminal(columns: int = 80) -> Iterator[tuple[TextIO, int]]:
-    """Open a terminal; yield the stream that writes to it, and the descriptor that sees it."""
+    """Open a terminal; yield a stream to write to it, and a descriptor to read its output."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     try:
@@ -24,9 +24,9 @@ def terminal(columns: int = 80) -> Iterator[tuple[TextIO, int]]:
 
 
 def read_all(descriptor: int, answer: str = "") -> str:
-    """Return what is seen until nobody has the terminal open; answer a question."""
+    """Return the output until nobody has the terminal open; answer a question."""
     seen = b""
-    with suppress(OSError):  # what Linux says when nobody has it open any more
+    with suppress(OSError):  # Linux's error when nobody has it open
         while piece := os.read(descriptor, 65_536):
             if _PROMPT in seen + piece and _PROMPT not in seen:
                 os.write(descriptor, f"{answer}\n".encode())
@@ -37,7 +37,7 @@ def read_all(descriptor: int, answer: str = "") -> str:
 def run_on_terminal(
     command: Sequence[str], environment: Mapping[str, str], *, columns: int = 80, answer: str = ""
 ) -> tuple[int, str]:
-    """Run a command, answer what it asks; return its exit code and what is to be seen."""
+    """Run a command and answer its question; return its exit code and its output."""
     with terminal(columns) as (stream, ours):
         process = subprocess.Popen(
             command, env=environment, stdin=stream, stdout=stream, stderr=stream

@@ -1,4 +1,4 @@
-"""A website with a process around it that a test makes up."""
+"""A website with an invented process around it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +25,12 @@ from tools.processes import free_port
 
 @dataclass
 class Scene:
-    """What the website tells of, to be changed at will.
+    """The state that the website shows. Tests change it.
 
     Attributes:
-        kafka: why Kafka does not answer, ``""`` when it does.
-        waiting: how much waits by queue.
-        letters: reads dead letters; None where they are not read.
+        kafka: why Kafka does not answer, ``""`` if it does.
+        waiting: the number of waiting notifications by queue.
+        letters: reads dead letters, None without them.
     """
 
     config: Config = field(default_factory=lambda: read(environment()))
@@ -45,7 +45,7 @@ class Scene:
     letters: Read | None = None
 
     def __post_init__(self) -> None:
-        """Begin with a process that consumes."""
+        """Begin with a consuming process."""
         self.liveness.missing = ""
 
     def settle(
@@ -60,12 +60,12 @@ class Scene:
         attempt: int = 1,
         **more: Any,
     ) -> None:
-        """Add an outcome; what is more is in its result."""
+        """Add an outcome, with more fields of its result."""
         result = Result(outcome=outcome, reason=reason, **more)
         self.outcomes.add(Identity(checkout_id, status, event_id, attempt), result, seconds)
 
     def take(self, number: int, checkout_id: str, *, work: Work | None = None) -> None:
-        """Have a notification in hand, and work on it begun."""
+        """Put a notification in flight, with its work begun."""
         identity = Identity(checkout_id, "ready_to_report", f"event-{number}", 1)
         self.unsettled.take((1, number), identity, datetime.now(UTC))
         if work is not None:
@@ -79,7 +79,7 @@ class Scene:
         error: str = "gitlab: GET /api/v4/x answered 503",
         attempt: int = 1,
     ) -> None:
-        """Have a notification in a delay queue, first seen so long ago."""
+        """Put a notification in a retry queue, first seen some time ago."""
         identity = Identity(checkout_id, "ready_to_report", f"event-{checkout_id}", attempt)
         now = datetime.now(UTC)
         failed = Result(outcome="delayed", reason="unavailable", error=error)
@@ -87,7 +87,7 @@ class Scene:
         self.unsettled.delay(Delayed(identity, now - age, until, failed))
 
     def site(self) -> Site:
-        """Return a new site that tells of all this."""
+        """Return a new site that shows this state."""
         health = Health(self.liveness, self.check_kafka if self.config.sends else None)
         known = Known(self.config, health, self.outcomes, self.unsettled, self._counts)
         return Site(known, self.letters)
@@ -96,7 +96,7 @@ class Scene:
         return self.waiting
 
     def check_kafka(self) -> None:
-        """Raise what a publisher would."""
+        """Raise a publisher's error."""
         if self.kafka:
             raise Unavailable("kafka", self.kafka)
 
@@ -115,7 +115,7 @@ def served(scene: Scene, port: int = 0) -> Iterator[int]:
 
 @contextmanager
 def answering(**services: bool) -> Iterator[None]:
-    """Have services answer, or not, for as long as the context lasts; others are not known."""
+    """Let services answer or fail within the context. The state of others is unknown."""
     metrics.connected.clear()
     for service, answers in services.items():
         if answers:
@@ -129,5 +129,5 @@ def answering(**services: bool) -> Iterator[None]:
 
 
 def connected(service: str) -> float | None:
-    """Return what the metrics say of a connection: 1, 0, or None when they say nothing."""
+    """Return the metric of a connection: 1, 0, or None without one."""
     return metrics.REGISTRY.get_sample_value("cki_notifier_connected", {"dependency": service})

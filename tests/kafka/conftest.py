@@ -1,4 +1,4 @@
-"""What the tests of the edge to Kafka share."""
+"""Fixtures for the tests of the edge to Kafka."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from tools.brokers.kafka import Kafka
 
-#: A cluster that makes topics by itself, and takes transactions though it has one node.
+#: A cluster that creates topics automatically, and takes transactions with a single node.
 _SETTINGS = {
     "auto.create.topics.enable": "true",
     "transaction.state.log.replication.factor": "1",
@@ -16,7 +16,7 @@ _SETTINGS = {
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A Kafka with a user who may do nothing yet, and that makes topics by itself."""
+    """A Kafka that creates topics automatically, with a user without rights."""
     folder = tmp_path_factory.mktemp("guarded")
     with Kafka(folder, settings=_SETTINGS, users={"writer": "hush"}) as broker:
         yield broker

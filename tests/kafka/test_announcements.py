@@ -1,4 +1,4 @@
-"""What was announced, as the topic's headers say: over a span, in all partitions, and no more."""
+"""The published checkouts and stages of a span, read from the headers of all partitions."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ from cki_notifier.workers.deadline import Deadline
 from tests.brokers.stage import eventually
 from tools.brokers.kafka import Kafka
 
-#: Only a failing test waits for so long, in seconds.
+#: The timeout of a failing test, in seconds.
 PATIENCE = 30.0
 NOW = datetime.now(UTC).replace(microsecond=0)
 SINCE = NOW - timedelta(days=1)
@@ -32,7 +32,7 @@ Headers = list[tuple[str, str | bytes | None]]
 
 
 class Topic:
-    """A topic of three partitions that nobody else uses."""
+    """A topic of three partitions for one test."""
 
     def __init__(self, kafka: Kafka) -> None:
         self.name = f"topic.{uuid4().hex[:8]}"
@@ -41,7 +41,7 @@ class Topic:
         self.admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
 
     def announcements(self, **settings: str) -> Announcements:
-        """Return what has read nothing yet."""
+        """Return announcements that have read nothing yet."""
         changed = {name.replace("_", "."): value for name, value in settings.items()}
         config = {"bootstrap.servers": self.kafka.bootstrap} | changed
         return Announcements(KafkaConfig(topic=self.name, settings=config))
@@ -49,7 +49,7 @@ class Topic:
     def write(
         self, *subjects: str, at: datetime = NOW, partition: int = -1, stage: Stage = Stage.PRE_TEST
     ) -> None:
-        """Announce a stage of checkouts."""
+        """Publish a stage of checkouts."""
         for subject in subjects:
             headers: Headers = [("ce_type", EVENT_TYPES[stage]), ("ce_subject", subject)]
             self.produce(headers, int(at.timestamp() * 1000), partition)
@@ -63,7 +63,7 @@ class Topic:
         assert not producer.flush(PATIENCE)
 
     def cut(self, partition: int, offset: int) -> None:
-        """Take away what is before an offset, as the end of its retention does."""
+        """Remove the records before an offset, like the retention does."""
         where = TopicPartition(self.name, partition, offset)
         for future in self.admin.delete_records([where]).values():
             future.result(PATIENCE)
@@ -71,17 +71,17 @@ class Topic:
 
 @pytest.fixture
 def topic(kafka: Kafka) -> Topic:
-    """A topic that is empty."""
+    """An empty topic."""
     return Topic(kafka)
 
 
 def read(announcements: Announcements, since: datetime = SINCE, seconds: float = PATIENCE) -> int:
-    """Read what there is."""
+    """Read the topic."""
     return announcements.read(since, Deadline(seconds))
 
 
 def test_what_was_announced_is_known_and_nothing_else(topic: Topic) -> None:
-    """In every partition; a stage of a checkout says nothing of its other one."""
+    """The records may be in any partition, and the stages of a checkout are independent."""
     topic.write("a", partition=0)
     topic.write("b/č", partition=1)
     topic.write("a", "c", partition=2, stage=Stage.POST_TEST)
@@ -97,7 +97,7 @@ def test_what_was_announced_is_known_and_nothing_else(topic: Topic) -> None:
 
 
 def test_what_is_before_the_span_is_not_read(topic: Topic) -> None:
-    """And the topic reaches back far enough."""
+    """The topic reaches back far enough."""
     topic.write("a", at=SINCE - timedelta(seconds=1), partition=0)
     topic.write("b", at=SINCE, partition=0)
     topic.write("c", partition=1)
@@ -109,7 +109,7 @@ def test_what_is_before_the_span_is_not_read(topic: Topic) -> None:
 
 
 def test_a_later_call_reads_only_what_was_added(topic: Topic) -> None:
-    """Also in a partition that was added; nobody has to come back to the cluster for it."""
+    """This includes new partitions, with the same connection."""
     topic.write("a", "b", "c")
     announcements = topic.announcements()
     assert (read(announcements), read(announcements)) == (3, 0)
@@ -118,21 +118,24 @@ def test_a_later_call_reads_only_what_was_added(topic: Topic) -> None:
     topic.write("d", partition=3)
     topic.write("e", partition=0)
     announcements.close()
-    assert eventually(lambda: read(announcements)) in {1, 2}  # the new one may be known only later
+    assert eventually(lambda: read(announcements)) in {
+        1,
+        2,
+    }  # the new partition may be unknown at first
     eventually(lambda: read(announcements) or announcements.has("d", Stage.PRE_TEST))
     assert announcements.has("e", Stage.PRE_TEST)
     announcements.close()
 
 
 def test_an_empty_topic_announces_nothing(topic: Topic) -> None:
-    """And nothing of it is lost."""
+    """An empty topic has lost no records."""
     announcements = topic.announcements()
     assert read(announcements) == 0
     assert announcements.begins_late is None
 
 
 def test_a_topic_that_does_not_reach_back_says_so(topic: Topic) -> None:
-    """The latest of the partitions counts; one that reaches back, or is new, does not."""
+    """The latest begin of all cut partitions counts."""
     hours = [NOW - timedelta(hours=it) for it in (30, 20, 10, 5)]
     for partition in (0, 1):
         for at in hours:
@@ -148,7 +151,7 @@ def test_a_topic_that_does_not_reach_back_says_so(topic: Topic) -> None:
 
 
 def test_a_topic_that_was_emptied_says_that_nothing_is_known(topic: Topic) -> None:
-    """Not so when another partition reaches back: then nothing was written to the empty one."""
+    """If another partition reaches back, the empty one had no records."""
     topic.write("a", at=NOW - timedelta(hours=30), partition=0)
     topic.cut(0, 1)
     announcements = topic.announcements()
@@ -162,7 +165,7 @@ def test_a_topic_that_was_emptied_says_that_nothing_is_known(topic: Topic) -> No
 
 
 def test_records_of_others_are_read_over(topic: Topic) -> None:
-    """Whatever they hold, and whatever their time is."""
+    """Foreign records may have any content and any time."""
     odd: list[Headers] = [
         [],
         [("ce_subject", None), ("ce_type", None), ("ce_id", None)],
@@ -179,7 +182,7 @@ def test_records_of_others_are_read_over(topic: Topic) -> None:
 
 
 def test_the_progress_ends_with_all(topic: Topic) -> None:
-    """How many there are is known from the start."""
+    """The total is known from the start."""
     topic.write(*"abcdefgh")
     seen: list[tuple[int, int]] = []
     topic.announcements().read(SINCE, Deadline(PATIENCE), lambda *it: seen.append(it))
@@ -189,7 +192,7 @@ def test_the_progress_ends_with_all(topic: Topic) -> None:
 
 
 def test_what_is_remembered_is_bounded(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound nothing is said, rather than something wrong."""
+    """Beyond the bound, the reading fails instead of giving a wrong answer."""
     monkeypatch.setattr(module, "MOST_RECORDS", 2)
     topic.write("a", "b")
     announcements = topic.announcements()
@@ -201,7 +204,7 @@ def test_what_is_remembered_is_bounded(topic: Topic, monkeypatch: pytest.MonkeyP
 
 
 def test_marks_of_transactions_are_no_records(guarded: Kafka) -> None:
-    """A topic may end in something that nobody is handed."""
+    """A topic may end in a marker that no consumer receives."""
     topic = Topic(guarded)
     producer = Producer({"bootstrap.servers": guarded.bootstrap, "transactional.id": topic.name})
     producer.init_transactions(PATIENCE)
@@ -213,7 +216,7 @@ def test_marks_of_transactions_are_no_records(guarded: Kafka) -> None:
 
 
 def test_a_topic_that_is_not_there_is_not_taken_for_an_empty_one(guarded: Kafka) -> None:
-    """Nor is it made."""
+    """The topic is not created."""
     topic = Topic(guarded)
     guarded.delete_topic(topic.name)
     with pytest.raises(Unavailable, match=f"there is no topic {topic.name}"):
@@ -222,7 +225,7 @@ def test_a_topic_that_is_not_there_is_not_taken_for_an_empty_one(guarded: Kafka)
 
 
 def test_a_topic_that_was_made_anew_is_said_so(topic: Topic) -> None:
-    """What was in it before was announced, and yet can't be found any more."""
+    """The lost records are unknown, so the reading fails."""
     topic.write("a", "b", partition=0)
     announcements = topic.announcements()
     assert read(announcements) == 2
@@ -233,7 +236,7 @@ def test_a_topic_that_was_made_anew_is_said_so(topic: Topic) -> None:
 
 
 def test_who_may_not_read_the_topic_is_told_at_once(guarded: Kafka) -> None:
-    """Nobody waits for a right that has to be given first."""
+    """The reading does not wait for a missing right."""
     topic = Topic(guarded)
     guarded.allow("writer", AclOperation.DESCRIBE, topic.name)
     topic.write("a")
@@ -260,7 +263,7 @@ def _read_or_none(announcements: Announcements) -> int | None:
 
 
 def test_a_kafka_that_is_away_is_waited_for(guarded: Kafka) -> None:
-    """Until the deadline, or the end of the process; then it is read as if nothing had been."""
+    """The wait ends with Kafka's return, the deadline, or the process."""
     topic = Topic(guarded)
     topic.write("a")
     announcements = topic.announcements()
@@ -282,7 +285,7 @@ def test_a_kafka_that_is_away_is_waited_for(guarded: Kafka) -> None:
 def test_what_fails_in_the_middle_is_gone_on_with(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is counted twice."""
+    """No record counts twice."""
     topic.write(*"abcde", partition=0)
     failures = [KafkaException(KafkaError(KafkaError.REQUEST_TIMED_OUT))]
     scan_read = Scan.read
@@ -291,7 +294,7 @@ def test_what_fails_in_the_middle_is_gone_on_with(
         if failures:
             scan_read(self, {0: (0, 3)}, *rest)  # type: ignore[arg-type]  # as it was called
             raise failures.pop()
-        return scan_read(self, ranges, *rest)  # type: ignore[arg-type]  # likewise
+        return scan_read(self, ranges, *rest)  # type: ignore[arg-type]  # as above
 
     monkeypatch.setattr(Scan, "read", failing)
     announcements = topic.announcements()

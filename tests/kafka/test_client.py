@@ -1,4 +1,4 @@
-"""librdkafka: which of its settings are refused, under which name; its errors in words."""
+"""librdkafka: the names of refused settings, and the descriptions of its errors."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from cki_notifier.kafka.client import (
     ],
 )
 def test_good_settings_have_no_faults(settings: dict[str, str]) -> None:
-    """Other names for what we set ourselves do not contradict it."""
+    """Other names of the default settings cause no conflict."""
     assert setting_faults(settings) == {}
 
 
@@ -40,7 +40,7 @@ def test_good_settings_have_no_faults(settings: dict[str, str]) -> None:
     ],
 )
 def test_a_refused_setting_is_named(settings: dict[str, str], name: str) -> None:
-    """The fault is that setting's alone, and says who refuses it."""
+    """Only that setting has a fault, which names librdkafka."""
     ((found, text),) = setting_faults(settings).items()
     assert found == name
     assert text.startswith(f"librdkafka refuses {name or 'the settings'}: ")
@@ -53,19 +53,19 @@ def test_all_refused_settings_are_found() -> None:
 
 
 def error_number(name: str) -> int:
-    """Return the number of an error of librdkafka's own."""
+    """Return the number of a local error of librdkafka."""
     return int(getattr(KafkaError, name))
 
 
 def local_errors() -> list[str]:
-    """Return the names of librdkafka's own errors."""
+    """Return the names of librdkafka's local errors."""
     names = [name for name in vars(KafkaError) if name.startswith("_") and name[1].isupper()]
     return [name for name in names if KafkaError(error_number(name)).str()[:6] == "Local:"]
 
 
 @pytest.mark.parametrize("name", local_errors())
 def test_errors_of_the_client_are_said_in_words(name: str) -> None:
-    """Nobody has to know what is local to whom; a new error of librdkafka's is seen here, too."""
+    """The text has no prefix. The test also covers new errors of librdkafka."""
     text = described(KafkaError(error_number(name)))
     assert text
     assert not text.startswith("Local")
@@ -75,8 +75,8 @@ def test_errors_of_the_client_are_said_in_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (KafkaError(error_number("_PURGE_QUEUE")), "it was waiting when the client was replaced"),
-        (KafkaError(error_number("_MSG_TIMED_OUT")), "it was not confirmed in time"),
+        (KafkaError(error_number("_PURGE_QUEUE")), "the client was replaced before it"),
+        (KafkaError(error_number("_MSG_TIMED_OUT")), "no confirmation in time"),
         (KafkaError(error_number("_TRANSPORT")), "the connection to a broker failed"),
         (KafkaError(error_number("_ALL_BROKERS_DOWN"), "2/2 brokers are down"), "(2/2 brokers"),
         (
@@ -91,5 +91,5 @@ def test_errors_of_the_client_are_said_in_words(name: str) -> None:
     ],
 )
 def test_errors_are_described(error: KafkaError | KafkaException | MemoryError, text: str) -> None:
-    """What a broker said, or librdkafka about a connection, stays as it is."""
+    """Texts of brokers, and of librdkafka about a connection, stay as they are."""
     assert text in described(error)

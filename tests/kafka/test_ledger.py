@@ -1,4 +1,4 @@
-"""The topic as the ledger: what is in it is found, whoever wrote it, and nothing else is."""
+"""The topic as the ledger: lookups find the records of any writer, and no others."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ from cki_notifier.workers.deadline import Deadline
 from tests.brokers.stage import eventually
 from tools.brokers.kafka import Kafka
 
-#: Only a failing test waits for so long, in seconds.
+#: The timeout of a failing test, in seconds.
 PATIENCE = 30.0
 PRE = "org.cki-project.ready-for-test.pre"
 POST = "org.cki-project.ready-for-test.post"
@@ -38,7 +38,7 @@ GUARDED = {
 
 
 class Topic:
-    """A topic nobody else uses, and whoever wrote to it."""
+    """A topic for one test, and its writers."""
 
     def __init__(self, kafka: Kafka, name: str = "") -> None:
         self.name = name or f"topic.{uuid4().hex[:8]}"
@@ -48,7 +48,7 @@ class Topic:
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
 
     def ledger(self, **settings: str) -> Ledger:
-        """Return a ledger that nobody has asked yet."""
+        """Return a new ledger."""
         changed = {name.replace("_", "."): value for name, value in settings.items()}
         config = {"bootstrap.servers": self.kafka.bootstrap} | changed
         return Ledger(KafkaConfig(topic=self.name, settings=config))
@@ -79,7 +79,7 @@ def topic(kafka: Kafka) -> Topic:
 
 @pytest.fixture
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many records each scan was to read."""
+    """The number of records to read in each scan."""
     seen: list[int] = []
     scan = module._Reader._scan  # noqa: SLF001  # what is expensive
 
@@ -99,13 +99,13 @@ def find(
 
 
 def lookups(result: str) -> float:
-    """Return how many look-ups ended so, as the metrics say."""
+    """Return the number of lookups with a result, from the metrics."""
     labels = {"result": result}
     return REGISTRY.get_sample_value("cki_notifier_topic_lookups_total", labels) or 0
 
 
 def test_what_is_in_the_topic_is_found_and_nothing_else(topic: Topic) -> None:
-    """In every partition, with its type."""
+    """The records may be in any partition, and keep their types."""
     written = [topic.write(partition=number)[0] for number in range(3)]
     (post,) = topic.write(type_=POST)
     ledger = topic.ledger()
@@ -117,14 +117,14 @@ def test_what_is_in_the_topic_is_found_and_nothing_else(topic: Topic) -> None:
 
 
 def test_an_empty_topic_holds_nothing(topic: Topic) -> None:
-    """There is nothing to wait for."""
+    """The lookup does not wait."""
     assert find(topic.ledger(), str(uuid4())) is None
 
 
 def test_what_is_written_after_a_question_is_found_by_the_next_one(
     topic: Topic, scans: list[int]
 ) -> None:
-    """And only what is new is read for it."""
+    """The next question reads only new records."""
     topic.write(500)
     ledger = topic.ledger()
     assert find(ledger, str(uuid4())) is None
@@ -135,7 +135,7 @@ def test_what_is_written_after_a_question_is_found_by_the_next_one(
 
 
 def test_what_was_written_long_before_the_event_is_not_read(topic: Topic, scans: list[int]) -> None:
-    """The reading begins where the record can be at the earliest, with a margin for clocks."""
+    """The scan begins at the record's earliest possible time, with a margin for clocks."""
     topic.write(200, at=NOW - timedelta(days=2))
     (recent,) = topic.write(at=NOW - timedelta(minutes=50))
     ledger = topic.ledger()
@@ -146,7 +146,7 @@ def test_what_was_written_long_before_the_event_is_not_read(topic: Topic, scans:
 def test_an_earlier_event_is_looked_for_in_what_was_left_out(
     topic: Topic, scans: list[int]
 ) -> None:
-    """And once more nothing is read twice; without a time all of the topic counts."""
+    """No record is read twice. Without a time, the scan covers the whole topic."""
     (oldest,) = topic.write(at=NOW - timedelta(days=9))
     (older,) = topic.write(at=NOW - timedelta(days=2))
     topic.write(5)
@@ -160,7 +160,7 @@ def test_an_earlier_event_is_looked_for_in_what_was_left_out(
 
 
 def test_what_lies_between_two_questions_is_left_out(topic: Topic, scans: list[int]) -> None:
-    """A question about now does not read what was written since the last one, hours ago."""
+    """A question about now skips the records since the last one, hours ago."""
     ledger = topic.ledger()
     topic.write(2, at=NOW - timedelta(hours=9), partition=0)
     assert find(ledger, str(uuid4()), NOW - timedelta(hours=9)) is None
@@ -172,7 +172,7 @@ def test_what_lies_between_two_questions_is_left_out(topic: Topic, scans: list[i
 
 
 def test_a_topic_that_grew_is_read_whole(topic: Topic) -> None:
-    """A record may be in any partition, also in one that is new."""
+    """A record may be in a new partition."""
     (before,) = topic.write()
     ledger = topic.ledger()
     assert find(ledger, before) == PRE
@@ -185,7 +185,7 @@ def test_a_topic_that_grew_is_read_whole(topic: Topic) -> None:
 
 
 def test_what_was_in_a_topic_that_was_deleted_is_forgotten(topic: Topic) -> None:
-    """A topic that was made again does not have it."""
+    """A recreated topic has no old records."""
     (lost,) = topic.write(partition=0)
     topic.write(5, partition=0)
     ledger = topic.ledger()
@@ -198,7 +198,7 @@ def test_what_was_in_a_topic_that_was_deleted_is_forgotten(topic: Topic) -> None
 
 
 def test_many_questions_at_once_need_one_scan(topic: Topic, scans: list[int]) -> None:
-    """As after a crash, when all that was in flight comes back."""
+    """After a crash, RabbitMQ redelivers all notifications in flight at once."""
     written = topic.write(1000)
     ledger = topic.ledger()
     asked = [*written[:50], *(str(uuid4()) for _ in range(50))]
@@ -211,7 +211,7 @@ def test_many_questions_at_once_need_one_scan(topic: Topic, scans: list[int]) ->
 def test_what_is_remembered_is_bounded(
     topic: Topic, scans: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What does not fit is read again when it is asked for, so that the answers stay right."""
+    """Forgotten records are read again, so the answers stay right."""
     monkeypatch.setattr(module, "_MOST_IDS", 10)
     written = topic.write(30)
     ledger = topic.ledger()
@@ -221,7 +221,7 @@ def test_what_is_remembered_is_bounded(
 
 
 def test_records_of_others_are_read_over(topic: Topic) -> None:
-    """Whatever they hold: no headers, no value, headers without text, very long ones."""
+    """Foreign records may lack headers, values or texts, or be very long."""
     odd: list[list[tuple[str, str | bytes | None]]] = [
         [],
         [("ce_id", None)],
@@ -238,7 +238,7 @@ def test_records_of_others_are_read_over(topic: Topic) -> None:
 
 
 def test_marks_of_transactions_are_no_records(guarded: Kafka) -> None:
-    """A topic may end in something that nobody is handed, whether committed or not."""
+    """A topic may end in a marker of a commit or an abort, which no consumer receives."""
     topic = Topic(guarded)
     producer = Producer(
         {"bootstrap.servers": topic.kafka.bootstrap, "transactional.id": topic.name}
@@ -262,7 +262,7 @@ def test_marks_of_transactions_are_no_records(guarded: Kafka) -> None:
 def test_the_reader_is_there_only_while_it_is_needed(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After that there is neither a thread nor a connection; a later question gets a new one."""
+    """Then its thread and its connection end. A later question starts a new reader."""
     monkeypatch.setattr(module, "_IDLE_SECONDS", 0.1)
     (written,) = topic.write()
     ledger = topic.ledger()
@@ -273,7 +273,7 @@ def test_the_reader_is_there_only_while_it_is_needed(
 
 
 def test_nothing_is_left_at_the_cluster(topic: Topic) -> None:
-    """No group is joined, and no topic is made, whatever the cluster would do by itself."""
+    """The reader joins no group, and creates no topic that the cluster would create."""
     (written,) = topic.write()
     assert find(topic.ledger(), written) == PRE
     admin = AdminClient({"bootstrap.servers": topic.kafka.bootstrap})
@@ -282,7 +282,7 @@ def test_nothing_is_left_at_the_cluster(topic: Topic) -> None:
 
 
 def test_a_topic_that_is_not_there_holds_nothing_and_is_not_made(guarded: Kafka) -> None:
-    """Asking for it does not bring it into being where the cluster makes what is asked for."""
+    """A lookup does not create it, even if the cluster creates topics automatically."""
     topic = Topic(guarded)
     guarded.delete_topic(topic.name)
     for _ in range(2):
@@ -294,7 +294,7 @@ def test_a_topic_that_is_not_there_holds_nothing_and_is_not_made(guarded: Kafka)
 def test_who_may_not_read_the_topic_is_told_once(
     guarded: Kafka, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is kept waiting for it; once the right is there, it counts by itself."""
+    """Lookups do not wait for the right, and use it as soon as it exists."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(module, "_FORBIDDEN_SECONDS", 0.5)
     topic = Topic(guarded)
@@ -314,7 +314,7 @@ def test_who_may_not_read_the_topic_is_told_once(
 
 
 def test_a_kafka_that_is_away_is_waited_for(guarded: Kafka) -> None:
-    """Until the deadline, or the end of the process; when it is back, all get their answers."""
+    """The wait ends with Kafka's return, the deadline, or the process."""
     topic = Topic(guarded)
     written = topic.write(3)
     ledger = topic.ledger()

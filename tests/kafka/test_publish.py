@@ -1,6 +1,6 @@
-"""Kafka: what is written, and what each failure means.
+"""Publishing to Kafka: the written records, and the meaning of each failure.
 
-The broker is librdkafka's own mock cluster, which answers with whatever error it is told to.
+The broker is librdkafka's own mock cluster, which answers with any given error.
 """
 
 import logging
@@ -30,7 +30,7 @@ from tests.brokers.stage import eventually
 from tests.factories.website import answering, connected
 
 RECORD: Final = Record("redhat:1", b'{"checkout_id": "redhat:1"}', {"ce_id": "1", "ce_type": "é"})
-#: A producer that gives up soon, tries a retriable error once more, and asks for the topic often.
+#: A producer that gives up soon, retries once, and asks for the topic often.
 HASTY: Final = {
     "delivery.timeout.ms": "2000",
     "retries": "1",
@@ -38,7 +38,7 @@ HASTY: Final = {
     "retry.backoff.max.ms": "1",
     "topic.metadata.refresh.interval.ms": "10",
 }
-#: What a broker may answer.
+#: The errors of a broker.
 CODES: Final = {
     code: name
     for name in dir(KafkaError)
@@ -72,7 +72,7 @@ def _publisher(cluster: MockCluster) -> Iterator[MakePublisher]:
 
 
 def publish(publisher: Publisher, record: Record = RECORD, seconds: float = PATIENCE) -> str:
-    """Publish a record and return what came of it, in a word."""
+    """Publish a record and return the result in a word."""
     try:
         publisher.publish(record, Deadline(seconds))
     except NotifierError as error:
@@ -81,12 +81,12 @@ def publish(publisher: Publisher, record: Record = RECORD, seconds: float = PATI
 
 
 def publish_until_it_works(publisher: Publisher, record: Record = RECORD) -> None:
-    """Publish until a record is delivered, as the delay queues do."""
+    """Publish until a record is delivered, like the retry queues."""
     eventually(lambda: publish(publisher, record) == "delivered")
 
 
 def test_a_record_arrives_as_it_is(cluster: MockCluster, publisher: MakePublisher) -> None:
-    """When publishing returns, key, value and headers are in the topic."""
+    """After publishing, key, value and headers are in the topic."""
     assert publish(publisher()) == "delivered"
     (written,) = cluster.records()
     assert (written.topic(), written.key(), written.value()) == (TOPIC, b"redhat:1", RECORD.value)
@@ -96,7 +96,7 @@ def test_a_record_arrives_as_it_is(cluster: MockCluster, publisher: MakePublishe
 def test_a_check_tells_whether_kafka_answers(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """It passes again as soon as Kafka is back, and the metric says the same."""
+    """The check and the metric recover with Kafka."""
     sending = publisher()
     with answering():
         for _ in range(2):
@@ -109,7 +109,7 @@ def test_a_check_tells_whether_kafka_answers(
 
 
 def fault(publisher: Publisher) -> str:
-    """Return what a check says, ``""`` when it passes."""
+    """Return the error of a check, ``""`` if it passes."""
     try:
         publisher.check()
     except Unavailable as error:
@@ -125,7 +125,7 @@ def check_until_it_passes(publisher: Publisher) -> None:
 def test_a_check_waits_for_no_more_than_two_seconds(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """A broker that says nothing does not hold up who asks, however late it would answer."""
+    """A silent broker does not hold up the check."""
     sending = publisher()
     check_until_it_passes(sending)
     with cluster.answering_after(600_000), pytest.raises(Unavailable, match=r"^kafka: "):
@@ -135,7 +135,7 @@ def test_a_check_waits_for_no_more_than_two_seconds(
 def test_a_broker_that_answers_and_confirms_nothing_is_not_well(
     cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too few replicas are in sync: metadata can be had, but a check says what stands still."""
+    """With too few replicas in sync, the metadata are available, but a check fails."""
     monkeypatch.setattr("cki_notifier.kafka.publish._UNCONFIRMED_SECONDS", 0.05)
     sending = publisher(delivery_timeout_ms="30000", retries="1000000")
     with answering(), ThreadPoolExecutor() as pool:
@@ -143,7 +143,8 @@ def test_a_broker_that_answers_and_confirms_nothing_is_not_well(
         with cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS, times=1000):
             told = pool.submit(publish, sending)
             assert eventually(lambda: fault(sending)) == (
-                "kafka: it answers, but confirms nothing: partition 0 has 1 of 1 replicas in sync"
+                "kafka: the broker answers, but confirms nothing: "
+                "partition 0 has 1 of 1 replicas in sync"
             )
             assert connected("kafka") == 0
         assert told.result(PATIENCE) == "delivered"
@@ -154,7 +155,7 @@ def test_a_broker_that_answers_and_confirms_nothing_is_not_well(
 def test_records_with_the_same_key_stay_in_order(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """What is published later is read later, though the broker refused it in between."""
+    """The order of publishing stays, though the broker refused some in between."""
     sending = publisher(retries="100")
     values = [str(number).encode() for number in range(20)]
     for value in values:
@@ -167,22 +168,22 @@ def test_records_with_the_same_key_stay_in_order(
 def test_a_large_record_is_left_to_the_broker(
     cluster: MockCluster, publisher: MakePublisher, size: int
 ) -> None:
-    """The client's own limit does not stand in the way of what the broker takes."""
+    """The client has no limit of its own."""
     assert publish(publisher(), Record("redhat:1", b"x" * size, {})) == "delivered"
     assert len(cluster.records()[0].value() or b"") == size
 
 
 def test_a_record_above_the_clients_own_limit_is_too_large(publisher: MakePublisher) -> None:
-    """Where the configuration has a limit, the record is refused for good, and at once."""
+    """With a limit in the configuration, the client refuses the record at once."""
     limited = publisher(message_max_bytes="1000")
     with pytest.raises(TooLarge, match=r"kafka: .*too large"):
         limited.publish(Record("redhat:1", b"x" * 2000, {}), Deadline(PATIENCE))
 
 
 def test_every_error_of_a_broker_is_mapped(cluster: MockCluster, publisher: MakePublisher) -> None:
-    """Only a size is final, any other error is tried again, and after each one sending goes on.
+    """Only a wrong size is final. After each error, the publisher works again.
 
-    Some errors librdkafka gets over by itself, so that the record is delivered after all.
+    librdkafka itself recovers from some errors and delivers the record.
     """
     sending, outcomes = publisher(), {}
     for code, name in CODES.items():
@@ -196,13 +197,13 @@ def test_every_error_of_a_broker_is_mapped(cluster: MockCluster, publisher: Make
     assert set(outcomes.values()) == {"TooLarge", "DeliveryUnknown", "delivered"}
     assert outcomes["TOPIC_AUTHORIZATION_FAILED"] == "DeliveryUnknown"
     assert outcomes["NOT_ENOUGH_REPLICAS"] == "DeliveryUnknown"
-    assert outcomes["DUPLICATE_SEQUENCE_NUMBER"] == "DeliveryUnknown"  # it says not where it is
+    assert outcomes["DUPLICATE_SEQUENCE_NUMBER"] == "DeliveryUnknown"  # it has no offset
 
 
 def test_what_kafka_did_not_confirm_is_counted(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """A record that has to be tried again counts; one that is delivered or too large does not."""
+    """A record to retry counts. A delivered or too large one does not."""
     sending, limited = publisher(), publisher(message_max_bytes="1000")
     publish_until_it_works(sending)
     before = failures()
@@ -215,17 +216,17 @@ def test_what_kafka_did_not_confirm_is_counted(
 
 
 def failures() -> float:
-    """Return how many records Kafka did not confirm, as the metrics say."""
+    """Return the number of unconfirmed records, from the metrics."""
     return REGISTRY.get_sample_value("cki_notifier_kafka_failures_total") or 0
 
 
 def test_after_an_authorisation_failure_it_is_unavailable_until_it_works(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """Until the next look at the topic the client refuses records itself, which is no bug."""
+    """Until it next asks for the topic, the client itself refuses records."""
     sending = publisher(topic_metadata_refresh_interval_ms="3000")
     refusal = None
-    for _ in range(10):  # the client may look at the topic just between one record and the next
+    for _ in range(10):  # the client may ask for the topic just between two records
         publish_until_it_works(sending)
         with cluster.failing(KafkaError.TOPIC_AUTHORIZATION_FAILED):
             assert publish(sending) == "DeliveryUnknown"
@@ -241,7 +242,7 @@ def test_after_an_authorisation_failure_it_is_unavailable_until_it_works(
 def test_after_a_fatal_error_there_is_a_new_producer(
     cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A producer that can't go on is replaced, and whoever waited is told that it is unknown."""
+    """The producer is replaced, and the waiting records end as delivery unknown."""
     sending = publisher()
     publish_until_it_works(sending)
     for fatal in (KafkaError.POLICY_VIOLATION, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER):
@@ -255,9 +256,9 @@ def test_after_a_fatal_error_there_is_a_new_producer(
 def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
     cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without the right to write there is no storm, of clients or of lines, and nobody waits.
+    """Without the right to write, there are few new clients and log lines, and no waits.
 
-    And once the right is there, it works by itself.
+    With the right, the publisher works again by itself.
     """
     caplog.set_level(logging.INFO)
     before = renewals()
@@ -268,7 +269,7 @@ def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
             began = time.monotonic()
             with pytest.raises(
                 Unavailable,
-                match=r"authorization failed|when the client was replaced|nobody is let",
+                match=r"authorization failed|replaced before|notification is over",
             ):
                 sending.publish(RECORD, Deadline(1))
             assert time.monotonic() - began < PATIENCE / 3
@@ -285,14 +286,14 @@ def test_producers_that_are_refused_are_replaced_more_and_more_seldom(
         if it.levelno > logging.WARNING and it.name != "librdkafka"
     ]
     assert len(lines) == 1
-    assert lines[0].startswith("kafka: refuses us: ")
+    assert lines[0].startswith("kafka: refuses access: ")
     assert "Cluster authorization failed" in lines[0]
 
 
 def test_after_a_confirmed_record_the_pause_is_short_again(
     cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One bad hour does not make the next hiccup long."""
+    """A long outage does not prolong the next short one."""
     monkeypatch.setattr("cki_notifier.kafka.publish._FIRST_PAUSE_SECONDS", 0.01)
     with cluster.refusing_producers():
         sending, before = publisher(), renewals()
@@ -307,7 +308,7 @@ def test_after_a_confirmed_record_the_pause_is_short_again(
 def test_a_producer_whose_reports_can_not_be_had_makes_no_busy_loop(
     publisher: MakePublisher,
 ) -> None:
-    """It is replaced like one that was refused."""
+    """It is replaced like a refused one."""
     sending, broken = publisher(), Broken()
     sending._producer = broken  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
     eventually(lambda: broken.polls)
@@ -317,7 +318,7 @@ def test_a_producer_whose_reports_can_not_be_had_makes_no_busy_loop(
 
 
 def test_a_report_that_never_comes_is_not_waited_for(publisher: MakePublisher) -> None:
-    """When its producer is replaced, what it had under way is unknown, and that at once."""
+    """With the replacement of the producer, its records end as delivery unknown at once."""
     sending = publisher(delivery_timeout_ms="60000")
     sending._producer = Mute()  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
     began = time.monotonic()
@@ -328,7 +329,7 @@ def test_a_report_that_never_comes_is_not_waited_for(publisher: MakePublisher) -
 
 
 class Mute:
-    """A producer that takes records and fails before it has reported any of them."""
+    """A producer that takes records and fails before any report."""
 
     def __init__(self) -> None:
         self._has_records = False
@@ -338,7 +339,7 @@ class Mute:
         self._has_records = True
 
     def poll(self, seconds: float) -> int:
-        """Fail as soon as there is something to report."""
+        """Fail as soon as there is a report."""
         if self._has_records:
             raise KafkaException(KafkaError(KafkaError._FATAL))  # noqa: SLF001  # its own name
         time.sleep(seconds)
@@ -349,13 +350,13 @@ class Mute:
 
 
 class Broken:
-    """A producer that can nothing."""
+    """A producer that always fails."""
 
     def __init__(self) -> None:
         self.polls = 0
 
     def poll(self, _seconds: float) -> int:
-        """Fail, and count that."""
+        """Fail, and count the failure."""
         self.polls += 1
         raise KafkaException(KafkaError(KafkaError._FAIL))  # noqa: SLF001  # its own name
 
@@ -366,7 +367,7 @@ class Broken:
 def test_where_no_producer_can_be_made_it_is_tried_again(
     cluster: MockCluster, publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No thread, descriptor or memory may be left for a while: the process goes on."""
+    """The process survives a temporary lack of threads, descriptors or memory."""
     monkeypatch.setattr("cki_notifier.kafka.publish._FIRST_PAUSE_SECONDS", 0.01)
     sending = publisher()
     publish_until_it_works(sending)
@@ -400,7 +401,7 @@ def test_it_is_closed_in_the_middle_of_a_pause(
 
 
 def test_a_client_that_hangs_does_not_hold_up_the_end(publisher: MakePublisher) -> None:
-    """As one that is taken down while its broker is frozen may."""
+    """Closing a client can hang while its broker is frozen."""
     sending, hanging = publisher(), Hanging()
     sending._producer = hanging  # type: ignore[assignment]  # noqa: SLF001  # a stand-in
     eventually(hanging.is_asked.is_set)
@@ -428,7 +429,7 @@ class Hanging:
 
 
 def renewals() -> float:
-    """Return how many producers were replaced, as the metrics say."""
+    """Return the number of replaced producers, from the metrics."""
     labels = {"dependency": "kafka"}
     return REGISTRY.get_sample_value("cki_notifier_reconnects_total", labels) or 0
 
@@ -436,16 +437,16 @@ def renewals() -> float:
 def test_what_only_seems_to_be_written_is_not_known_to_be(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """A record is not taken for written because one that was sent after it is.
+    """The confirmation of a later record does not confirm an earlier one.
 
-    The cluster refuses the first of two requests and takes the second, as a broker does whose topic
-    is made again in between.
+    The cluster refuses the first of two requests and takes the second, like a broker whose topic is
+    recreated in between.
     """
-    # With a hasty client's many looks at the topic, it would have none when the answers are late.
+    # A client that asks for the topic often would lose it when the answers are late.
     patient = {"retries": "5", "topic_metadata_refresh_interval_ms": "300000"}
     sending = publisher(delivery_timeout_ms="20000", **patient)
     publish_until_it_works(sending)
-    for attempt in range(10):  # on a slow machine the first may be answered before the second
+    for attempt in range(10):  # on a slow machine, the first answer may precede the second request
         with (
             cluster.answering_after(500),
             cluster.failing(KafkaError.NOT_ENOUGH_REPLICAS, times=1),
@@ -466,7 +467,7 @@ def test_what_only_seems_to_be_written_is_not_known_to_be(
 
 
 def test_without_an_answer_it_is_unknown(cluster: MockCluster, publisher: MakePublisher) -> None:
-    """A broker that takes the record and says nothing may have written it."""
+    """A silent broker may have written the record."""
     sending = publisher()
     publish_until_it_works(sending)
     with cluster.answering_after(5000), pytest.raises(DeliveryUnknown) as caught:
@@ -477,7 +478,7 @@ def test_without_an_answer_it_is_unknown(cluster: MockCluster, publisher: MakePu
 def test_what_is_known_only_later_is_waited_for(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """Once a record is handed over nobody can take it back, so its deadline does not count."""
+    """Nobody can withdraw a record from the client, so its deadline does not count."""
     sending = publisher(delivery_timeout_ms="20000")
     publish_until_it_works(sending)
     with cluster.answering_after(1000):
@@ -488,12 +489,12 @@ def test_what_is_known_only_later_is_waited_for(
 def test_what_is_not_ours_any_more_is_not_sent(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """The broker hands it out to somebody else; while nobody can tell, it is not sent either."""
+    """RabbitMQ redelivers the notification. While that is uncertain, nothing is sent, either."""
     sending = publisher()
     publish_until_it_works(sending)
-    with pytest.raises(Interrupted, match="RabbitMQ hands it out again"):
+    with pytest.raises(Interrupted, match="RabbitMQ redelivers the notification"):
         sending.publish(RECORD, Deadline(PATIENCE, is_ours=lambda: False))
-    with pytest.raises(Unavailable, match="nothing is heard of it"):
+    with pytest.raises(Unavailable, match="no data from RabbitMQ"):
         sending.publish(RECORD, Deadline(0.5, is_ours=lambda: None))
     told = iter([None, None, False])
     with pytest.raises(Interrupted):
@@ -507,7 +508,7 @@ def test_what_is_not_ours_any_more_is_not_sent(
 def test_a_broker_that_is_down_is_waited_for_until_the_timeout(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """The client gives up after its own time, not that of the deadline; then it works again."""
+    """The client's own timeout counts, not the deadline. Then the client works again."""
     sending = publisher(delivery_timeout_ms="300", reconnect_backoff_max_ms="100")
     with cluster.down():
         started = time.monotonic()
@@ -517,7 +518,7 @@ def test_a_broker_that_is_down_is_waited_for_until_the_timeout(
 
 
 def test_a_full_queue_is_unavailable(cluster: MockCluster, publisher: MakePublisher) -> None:
-    """While a record waits that can't be sent, the next one was certainly not sent."""
+    """While a record waits in the queue, the next one was certainly not sent."""
     sending = publisher(queue_buffering_max_messages="1", delivery_timeout_ms="20000")
     with cluster.down():
         assert publish(sending, seconds=0.1) == "DeliveryUnknown"
@@ -527,7 +528,7 @@ def test_a_full_queue_is_unavailable(cluster: MockCluster, publisher: MakePublis
 def test_closing_tells_what_is_left(
     cluster: MockCluster, publisher: MakePublisher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is left after a delivery; what could not be sent is told of."""
+    """The log has the number of undelivered records, and nothing after a delivery."""
     sending = publisher(delivery_timeout_ms="20000")
     assert publish(sending) == "delivered"
     sending.close(PATIENCE)
@@ -542,12 +543,14 @@ def test_closing_tells_what_is_left(
 def test_the_promise_can_not_be_configured_away(
     cluster: MockCluster, publisher: MakePublisher
 ) -> None:
-    """Even settings that would weaken it are overruled: the producer asks for an identity."""
+    """The fixed settings override weaker ones: the producer asks for an identity."""
     sending = publisher(acks="0", enable_idempotence="false")
     with (
-        cluster.failing(KafkaError.DUPLICATE_SEQUENCE_NUMBER, times=1),  # others don't know it
-        pytest.raises(DeliveryUnknown, match="confirms only what was sent after"),
+        cluster.failing(
+            KafkaError.DUPLICATE_SEQUENCE_NUMBER, times=1
+        ),  # others don't know this error
+        pytest.raises(DeliveryUnknown, match="the delivery report has no offset"),
     ):
         sending.publish(RECORD, Deadline(PATIENCE))
-    with cluster.failing(KafkaError.INVALID_REQUIRED_ACKS):  # with acks=0 nobody would hear
+    with cluster.failing(KafkaError.INVALID_REQUIRED_ACKS):  # with acks=0 it would get lost
         assert publish(sending) == "DeliveryUnknown"

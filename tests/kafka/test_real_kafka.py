@@ -1,4 +1,4 @@
-"""Publishing to a real Kafka: what only a real broker does."""
+"""Publishing to a real Kafka: behaviour that only a real broker has."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def _publisher() -> Iterator[MakePublisher]:
 
 
 def test_no_topic_is_ever_made(guarded: Kafka, publisher: MakePublisher) -> None:
-    """Where the cluster makes what is asked for, too: neither probes nor records bring it about."""
+    """Probes and records create no topic, even if the cluster creates topics automatically."""
     topic = f"mistyped.{uuid4().hex[:8]}"
     sending = publisher(guarded, topic, **{"delivery.timeout.ms": "2000"})
     for _ in range(3):
@@ -50,7 +50,7 @@ def test_no_topic_is_ever_made(guarded: Kafka, publisher: MakePublisher) -> None
 def test_many_records_at_once_are_not_too_large_together(
     kafka: Kafka, publisher: MakePublisher
 ) -> None:
-    """The broker's limit is that of a batch: each record is judged by its own size."""
+    """The broker limits a batch, and each record is its own batch."""
     topic = f"topic.{uuid4().hex[:8]}"
     kafka.create_topic(topic, partitions=1, config={"max.message.bytes": "60000"})
     sending = publisher(kafka, topic)

@@ -1,4 +1,4 @@
-"""The message, field by field; each one built here is checked against the published schema."""
+"""The message, field by field. Each message is checked against the published schema."""
 
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from tests.properties import PATIENT
 T = TypeVar("T", bound=msgspec.Struct)
 
 PIPELINES = "https://gitlab.com/group/kernel/-/pipelines"
-#: What every message says, and what it says where nothing is known.
+#: The constants of every message, and its values for unknown ones.
 BARE = {
     "ci": {
         "name": "CKI (Continuous Kernel Integration)",
@@ -66,13 +66,13 @@ BARE_LOADED = Loaded(checkout=Checkout(id="redhat:1"), builds=(Build(id="redhat:
 
 
 def test_a_pre_test_message_has_every_field_where_nothing_is_known() -> None:
-    """Consumers index without checking: defaults stand in, optional fields are left out."""
+    """Required fields have defaults, and optional ones are absent."""
     assert sent(BARE_LOADED) == BARE
 
 
 @pytest.mark.parametrize("status", ["success", "fail", "error"])
 def test_a_post_test_message_has_the_status_besides(status: OverallStatus) -> None:
-    """It says that CKI's testing is over, and how it went."""
+    """It has the result of CKI's tests."""
     loaded = msgspec.structs.replace(BARE_LOADED, overall_status=status)
 
     assert sent(loaded, stage=Stage.POST_TEST) == BARE | {"cki_finished": True, "status": status}
@@ -104,7 +104,7 @@ def test_the_checkout_gives_its_own_fields() -> None:
     [(None, 0), (f"{PIPELINES}/latest", 0), (f"{PIPELINES}/34/", 34), (f"{PIPELINES}/{2**63}", 0)],
 )
 def test_the_pipelines_id_is_a_number_in_any_case(pipeline: str | None, number: int) -> None:
-    """It is 0 where the address gives none; the address stands as it is."""
+    """The id is 0 if the URL has none. The URL stays as it is."""
     message = about(pipeline=pipeline)
 
     assert (message["pipelineid"], message["run"]["url"]) == (number, pipeline or "")
@@ -122,7 +122,7 @@ def test_the_pipelines_id_is_a_number_in_any_case(pipeline: str | None, number: 
 def test_the_issuer_is_who_submitted_unless_a_merge_request_did(
     submitter: str | None, merge_request: MergeRequest | None, issuer: str
 ) -> None:
-    """A merge request's builds are CKI's own, and so are those nobody submitted."""
+    """CKI is the issuer for merge requests, and for checkouts without a submitter."""
     message = about(misc={"submitter": submitter}, merge_request=merge_request)
 
     assert message["artifact"]["issuer"] == issuer
@@ -132,7 +132,7 @@ def test_the_issuer_is_who_submitted_unless_a_merge_request_did(
     ("name", "expected"), [("kernel-rt", "kernel-rt"), ("", "kernel"), (None, "kernel")]
 )
 def test_a_package_without_a_name_is_the_kernel(name: str | None, expected: str) -> None:
-    """The source package's name and the build's are there in any case."""
+    """The names of the source package and of the build's are always present."""
     message = about(
         factories.build(misc={"package_name": name}), misc={"source_package_name": name}
     )
@@ -142,7 +142,7 @@ def test_a_package_without_a_name_is_the_kernel(name: str | None, expected: str)
 
 
 def test_what_is_optional_is_left_out() -> None:
-    """Versions and releases are there when they are known."""
+    """Known versions and releases are present."""
     nothing = {"source_package_version": None, "source_package_release": None}
     unknown = factories.build(misc={"package_version": None, "package_release": None})
     message = about(unknown, misc=nothing)
@@ -157,7 +157,7 @@ def test_what_is_optional_is_left_out() -> None:
 
 
 def test_builds_come_by_architecture_then_kind_then_id() -> None:
-    """Only those that can be tested come, in an order that does not depend on the warehouse."""
+    """Only testable builds come, in an order independent of DataWarehouse."""
 
     def named(build_id: str, architecture: str | None, *, debug: bool | None = None) -> Build:
         return Build(id=build_id, architecture=architecture, misc=BuildMisc(debug=debug))
@@ -194,14 +194,14 @@ def test_builds_come_by_architecture_then_kind_then_id() -> None:
 def test_the_package_repository_is_the_file_of_that_name(
     files: tuple[OutputFile, ...] | None, url: str
 ) -> None:
-    """Where there is none the field is empty."""
+    """Without one, the field is empty."""
     message = about(Build(id="1", output_files=files))
 
     assert message["build_info"][0]["kernel_package_url"] == url
 
 
 def test_systems_are_the_different_pairs_of_the_builds() -> None:
-    """Each comes once, in the order of the builds; the checkout's tree stands in for a stream."""
+    """Each comes once, in the order of the builds. The checkout's tree replaces a missing one."""
 
     def on(architecture: str, family: str | None, name: str | None, **changes: Any) -> Build:
         misc = {"kpet_tree_family": family, "kpet_tree_name": name}
@@ -227,12 +227,12 @@ def test_systems_are_the_different_pairs_of_the_builds() -> None:
 
 @pytest.mark.parametrize("files", [None, [], [{}, {"path": None}]])
 def test_files_without_a_path_are_no_files(files: list[dict[str, None]] | None) -> None:
-    """The list holds texts only, if any."""
+    """The list holds only texts."""
     assert about(misc={"patchset_modified_files": files})["modified_files"] == []
 
 
 def anything(document: type[T], **known: SearchStrategy[Any]) -> SearchStrategy[T]:
-    """Return every document of a type: each field missing or of its type, whatever it says."""
+    """Return a strategy for documents of a type, with any fields missing and any values."""
     fields = {it.name: st.from_type(it.type) for it in msgspec.structs.fields(document)}
     return st.builds(document, **(fields | known))
 
@@ -258,7 +258,7 @@ MERGE_REQUESTS = st.none() | anything(MergeRequest)
 def test_whatever_is_known_the_message_matches_the_schema(
     checkout: Checkout, builds: list[Build], merge_request: MergeRequest | None, stage: Stage
 ) -> None:
-    """No document of the right types leads to a message that consumers could not read."""
+    """Documents of the right types never lead to an unreadable message."""
     loaded = Loaded(checkout=checkout, builds=tuple(builds), overall_status="error")
     message = sent(loaded, merge_request, stage)
 

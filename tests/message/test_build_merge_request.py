@@ -1,4 +1,4 @@
-"""The parts of the message that a merge request has a say in."""
+"""The parts of the message that depend on a merge request."""
 
 import pytest
 
@@ -26,7 +26,7 @@ MR: dict[str, object] = {"url": URL, "diff_url": DIFF}
 def test_patches_are_the_checkouts_or_the_merge_requests_diff(
     patches: list[dict[str, str]] | None, misc: dict[str, object] | None, urls: list[str]
 ) -> None:
-    """The diff stands in only where the checkout names no patch, and there is a merge request."""
+    """The merge request's diff is used only if the checkout names no patch."""
     assert about(patchset_files=patches, misc=misc)["patch_urls"] == urls
 
 
@@ -54,14 +54,14 @@ def test_patches_are_the_checkouts_or_the_merge_requests_diff(
 def test_labels_name_subsystems_and_outside_testers(
     labels: tuple[str, ...], subsystems: list[str], external_ci: list[str]
 ) -> None:
-    """Names are sorted, each once; spaces around and the labels' case don't matter."""
+    """Names are sorted, each once. Surrounding spaces and the labels' case don't matter."""
     told = about(merge_request=factories.merge_request(labels=labels))["merge_request"]
 
     assert (told["subsystems"], told["external_ci"]) == (subsystems, external_ci)
 
 
 def test_the_merge_request_is_told_as_it_was_read() -> None:
-    """Address, draft and links are taken over, links in their order."""
+    """URL, draft state and links are copied, in the order of the links."""
     merge_request = factories.merge_request(is_draft=True, jira=("b", "a"), bugzilla=("d", "c"))
 
     assert about(merge_request=merge_request)["merge_request"] == {
@@ -76,7 +76,7 @@ def test_the_merge_request_is_told_as_it_was_read() -> None:
 
 @pytest.mark.parametrize("keys", [("RHEL-2", "RHEL-1"), ()])
 def test_issues_are_told_when_jira_answered(keys: tuple[str, ...]) -> None:
-    """All that Jira told of them is there, in the order of the links, even when it is nothing."""
+    """All of Jira's answer is there, in the order of the links, even an empty one."""
     issues = tuple(map(factories.jira_issue, keys))
     merge_request = factories.merge_request(jira_issues=issues)
 

@@ -1,4 +1,4 @@
-"""The contract: its schema, and what that lets through."""
+"""The contract: its schema, and the messages that the schema accepts."""
 
 import copy
 import functools
@@ -17,7 +17,7 @@ from cki_notifier.notification.models import Stage
 from tests import factories
 from tests.factories.contract import NOW, PUBLISHED, VALIDATOR, received
 
-#: The way to a value inside of a document: names of fields and indexes of lists.
+#: The path to a value in a document: names of fields and indexes of lists.
 Path: TypeAlias = tuple[str | int, ...]
 
 MERGE_REQUEST = factories.merge_request(
@@ -28,9 +28,9 @@ MERGE_REQUEST = factories.merge_request(
 )
 PRE_TEST = build_message(factories.loaded(), MERGE_REQUEST, Stage.PRE_TEST, NOW)
 POST_TEST = build_message(factories.loaded(), MERGE_REQUEST, Stage.POST_TEST, NOW)
-#: A message with every field there is, as plain JSON.
+#: A message with every field, as plain JSON.
 FULL: Any = json.loads(encode(POST_TEST))
-#: The fields the design calls optional.
+#: The optional fields of the design.
 OPTIONAL: set[Path] = {
     ("artifact", "source_package_version"),
     ("artifact", "source_package_release"),
@@ -41,7 +41,7 @@ OPTIONAL: set[Path] = {
 
 
 def paths(value: object, path: Path = ()) -> Iterator[Path]:
-    """Yield the way to the value itself and to each value inside of it."""
+    """Yield the path to the value itself and to each value in it."""
     yield path
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -52,7 +52,7 @@ def paths(value: object, path: Path = ()) -> Iterator[Path]:
 
 
 def value_at(path: Path) -> Any:
-    """Return what stands at a place of the full message."""
+    """Return the value at a place of the full message."""
     return functools.reduce(operator.getitem, path, FULL)
 
 
@@ -73,17 +73,17 @@ def changed(path: Path, value: object = ..., *, of: Any = FULL) -> Any:
 
 
 def named(path: object) -> str:
-    """Return what a place is called in a test's name."""
+    """Return the name of a place in a test's name."""
     return ".".join(map(str, path)) if isinstance(path, tuple) else repr(path)
 
 
 def test_the_schema_that_is_published_is_the_one_of_the_code() -> None:
-    """Whoever changes a type publishes the change: `json.dumps(schema(), indent=2)`, line end."""
+    """After a change of a type, publish `json.dumps(schema(), indent=2)` with a line end."""
     assert json.dumps(schema(), indent=2) + "\n" == PUBLISHED
 
 
 def test_the_schema_is_a_good_one() -> None:
-    """It is JSON Schema 2020-12, says so, and has an address."""
+    """It is JSON Schema 2020-12, declares that, and has an id."""
     Draft202012Validator.check_schema(schema())
 
     assert schema()["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
@@ -92,7 +92,7 @@ def test_the_schema_is_a_good_one() -> None:
 
 @pytest.mark.parametrize("message", [PRE_TEST, POST_TEST], ids=["pre-test", "post-test"])
 def test_a_message_matches_the_schema_and_reads_back(message: ReadyForTest) -> None:
-    """What is sent is JSON in UTF-8, and nothing is lost on the way."""
+    """The published JSON in UTF-8 loses nothing."""
     assert msgspec.convert(received(message), ReadyForTest) == message
 
 
@@ -107,7 +107,7 @@ def test_texts_of_all_scripts_are_sent_as_they_are() -> None:
 
 
 def test_every_optional_field_is_in_the_full_message() -> None:
-    """What the tests below take away and change is all there is."""
+    """So the tests below cover all fields."""
     assert set(PATHS) >= OPTIONAL
     assert VALIDATOR.is_valid(FULL)
     assert set(schema()["properties"]) == set(FULL)
@@ -115,7 +115,7 @@ def test_every_optional_field_is_in_the_full_message() -> None:
 
 @pytest.mark.parametrize("path", PATHS, ids=named)
 def test_nothing_is_ever_null(path: Path) -> None:
-    """A field without a value is empty or left out."""
+    """A field without a value is empty or absent."""
     assert not VALIDATOR.is_valid(changed(path, None))
 
 
@@ -127,7 +127,7 @@ def test_what_is_always_there_can_not_be_missing(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(OPTIONAL, key=str), ids=named)
 def test_what_is_optional_may_be_missing(path: Path) -> None:
-    """It is left out when it is unknown."""
+    """It is absent if unknown."""
     assert VALIDATOR.is_valid(changed(path))
 
 
@@ -141,7 +141,7 @@ def test_there_are_no_other_fields(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PATHS, ids=named)
 def test_values_are_of_their_type(path: Path) -> None:
-    """A text is no number, a number no text, and a flag is neither."""
+    """Texts, numbers and booleans are not interchangeable."""
     value = value_at(path)
     for other in ("?", 1.5, [1], {"?": 1}):
         if not isinstance(value, str) or not isinstance(other, str):
@@ -172,7 +172,7 @@ def test_values_are_in_their_range(path: Path, value: object) -> None:
 
 @pytest.mark.parametrize("status", ["success", "fail", "error"])
 def test_the_status_belongs_to_post_test_messages(status: str) -> None:
-    """It is there in each of them, and in no other."""
+    """Each post-test message has it, and no other message."""
     pre_test = json.loads(encode(PRE_TEST))
 
     assert VALIDATOR.is_valid(changed(("status",), status))
@@ -182,5 +182,5 @@ def test_the_status_belongs_to_post_test_messages(status: str) -> None:
 
 @pytest.mark.parametrize("path", LISTS, ids=named)
 def test_lists_may_be_empty(path: Path) -> None:
-    """Only a system and a build must be there."""
+    """Only systems and builds need an entry."""
     assert VALIDATOR.is_valid(changed(path, [])) == (path not in {("system",), ("build_info",)})

@@ -29,7 +29,7 @@ def record(stage: Stage = Stage.PRE_TEST, occurred_at: datetime | None = OCCURRE
 
 
 def test_the_key_is_the_checkouts_own_id() -> None:
-    """It is the KCIDB id even where a manual run asked by the iid."""
+    """It is the KCIDB id even if a manual run asked by the iid."""
     assert record().key == factories.CHECKOUT_ID
     assert record().value == encode(MESSAGE)
 
@@ -42,7 +42,7 @@ def test_the_key_is_the_checkouts_own_id() -> None:
     ],
 )
 def test_headers_are_cloudevents_attributes_in_binary_mode(stage: Stage, kind: str) -> None:
-    """These and no others, and each is a text that is not empty."""
+    """No other attributes exist, and none is empty."""
     assert record(stage).headers == {
         "content-type": "application/json",
         "ce_specversion": "1.0",
@@ -55,12 +55,12 @@ def test_headers_are_cloudevents_attributes_in_binary_mode(stage: Stage, kind: s
 
 
 def test_a_notification_without_a_time_occurred_now() -> None:
-    """The attribute is there in any case."""
+    """The attribute is always present."""
     assert record(occurred_at=None).headers["ce_time"] == "2026-11-20T12:30:01+00:00"
 
 
 def test_the_same_notification_has_the_same_id_at_any_time() -> None:
-    """Consumers drop repeats by it, so no time but its own goes into it."""
+    """Consumers drop duplicates by it, so only the notification's own time goes into it."""
     body = b'{"id": "redhat:1", "status": "unknown", "object_type": "checkout"}'
     named = Envelope(message_id="1")
     first = record_of(MESSAGE, parse(body, named), Stage.PRE_TEST, source=SOURCE, now=NOW)
@@ -74,7 +74,7 @@ def test_the_same_notification_has_the_same_id_at_any_time() -> None:
 @PATIENT
 @given(st.datetimes(timezones=st.timezones()).map(datetime.isoformat) | st.text())
 def test_the_time_is_always_one_of_rfc_3339(timestamp: str) -> None:
-    """CloudEvents asks for that form, whatever form the notification's own time has."""
+    """CloudEvents requires that format. The notification's own time may have any."""
     body = {"id": "1", "status": "unknown", "object_type": "checkout", "timestamp": timestamp}
     notification = parse(msgspec.json.encode(body))
     told = record_of(MESSAGE, notification, Stage.PRE_TEST, source=SOURCE, now=NOW)

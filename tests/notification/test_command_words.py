@@ -31,7 +31,7 @@ RUN = ManualRun(
 
 @pytest.mark.parametrize("count", [1, 3, 1_000_000])
 def test_a_word_is_understood(count: int) -> None:
-    """What the command says is what the daemon hears."""
+    """The daemon reads the command's report."""
     assert taken_by(word_of(count)) == count
 
 
@@ -78,7 +78,7 @@ def test_what_is_no_word_tells_nothing(body: bytes) -> None:
 
 
 def test_a_run_is_understood() -> None:
-    """What the command says is what the daemon hears; it is no word about dead letters."""
+    """The daemon reads the command's report, and not as one about dead letters."""
     assert run_told_by(word_of_run(RUN)) == RUN
     assert taken_by(word_of_run(RUN)) == 0
     assert run_told_by(word_of(3)) is None

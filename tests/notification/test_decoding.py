@@ -160,7 +160,7 @@ def test_of_a_key_that_is_there_twice_the_last_one_counts() -> None:
     ids=lambda text: repr(text[:12]),
 )
 def test_no_text_takes_long_to_mend(text: bytes) -> None:
-    """It is read a few times, whatever it holds."""
+    """Any text is read only a few times."""
     started = time.thread_time()
     with pytest.raises(msgspec.DecodeError):
         decode(text, list)

@@ -67,7 +67,7 @@ def test_unavailable_names_the_service() -> None:
 
 
 def test_unavailable_tells_when_to_come_back() -> None:
-    """What the service asked for is kept."""
+    """It keeps the delay that the service asked for."""
     error = DeliveryUnknown("kafka", "no answer", hiccup=True, retry_after=7.5)
     assert isinstance(error, Unavailable)
     assert (error.hiccup, error.retry_after) == (True, 7.5)

@@ -37,7 +37,7 @@ ODD_VALUES = (
     '{"id": 1, "id": [], "": {}}',
 )
 
-#: What comes with a body that is told from others by its name.
+#: The properties of a body with a message id.
 NAMED = Envelope(message_id="1")
 TIME = "2026-11-20T10:15:00+00:00"
 
@@ -110,7 +110,7 @@ def test_a_full_body_gives_all_that_the_rules_read() -> None:
     "changes", [{}, {"object": None, "iid": None, "timestamp": None, "misc": None}]
 )
 def test_a_body_may_carry_the_id_only(changes: dict[str, None]) -> None:
-    """What is missing or null says nothing."""
+    """Missing and null fields say nothing."""
     encoded = body(**changes)
 
     assert parse(encoded, NAMED) == Notification(
@@ -193,7 +193,7 @@ def test_unknown_fields_may_hold_anything(place: str, value: str) -> None:
     ],
 )
 def test_a_field_of_another_type_says_nothing(place: str, value: str) -> None:
-    """What we read, but is not of its type, is as good as missing."""
+    """A field of a wrong type counts as missing."""
     encoded = raw(place.replace("?", value))
 
     assert parse(encoded, NAMED) == Notification(
@@ -226,7 +226,7 @@ def test_half_a_character_in_an_unknown_field_costs_nothing(place: str) -> None:
 
 @pytest.mark.parametrize("place", ['"id": ?', '"id": null, "object": {"id": ?}'])
 def test_half_a_character_in_an_id_is_a_replacement_character(place: str) -> None:
-    """All that is read of the body can be sent on."""
+    """Every read field can be encoded again."""
     encoded = raw(place.replace("?", r'"redhat:\udfff"') + r', "status": "a\ud83d"')
     assert identify(encoded) == Identity("redhat:\ufffd", "a\ufffd", event_id(encoded))
     notification = parse(encoded)
@@ -258,7 +258,7 @@ def test_a_time_with_a_zone_counts(timestamp: str, expected: datetime) -> None:
     [1795169700, "", "2026-11-20T10:15:00", "2026-11-31T10:15:00Z", "2026-11-20T10:15:00+05:30:15"],
 )
 def test_any_other_time_is_as_good_as_missing(timestamp: object) -> None:
-    """What is no time, has no zone or can't be told in RFC 3339 is left out."""
+    """Other texts, times without a zone, and times beyond RFC 3339 are left out."""
     assert parse(body(timestamp=timestamp)).occurred_at is None
 
 
@@ -292,7 +292,7 @@ def test_the_same_body_with_the_same_properties_is_the_same_event(
 
 
 def test_a_name_is_no_time() -> None:
-    """What one property tells is not taken for the other's."""
+    """The two properties are not confused."""
     assert parse(body(), Envelope("5")).event_id != parse(body(), Envelope(None, 5)).event_id
 
 
@@ -362,7 +362,7 @@ def test_it_existed_at_the_earliest_time_it_tells(
     ids=shortened,
 )
 def test_a_glimpse_tells_what_can_be_seen(glimpsed: bytes, expected: Identity) -> None:
-    """Whom a body is about is seen where it can be, even when the body is malformed."""
+    """Even a malformed body may name its checkout."""
     assert identify(glimpsed) == replace(expected, event_id=event_id(glimpsed))
 
 

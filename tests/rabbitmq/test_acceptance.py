@@ -44,7 +44,7 @@ def test_the_brokers_reason_is_told_until_it_is_over(reason: str, short_of: set[
 
 
 def test_a_confirm_ends_an_alarm_whose_end_nobody_heard() -> None:
-    """The broker was restarted, say: those it had blocked are gone with their connections."""
+    """After a restart of RabbitMQ, for example, the blocked connections are gone."""
     acceptance, other = Acceptance(), Connection()
     acceptance.blocked(Connection(), "low on disk")
     acceptance.confirmed(other, time.monotonic())
@@ -52,7 +52,7 @@ def test_a_confirm_ends_an_alarm_whose_end_nobody_heard() -> None:
 
 
 def test_a_confirm_from_before_the_alarm_says_nothing() -> None:
-    """What was under way when it began is confirmed late."""
+    """RabbitMQ can confirm a message late that it got before the alarm."""
     acceptance, other, began = Acceptance(), Connection(), time.monotonic()
     acceptance.blocked(Connection(), "low on disk")
     acceptance.confirmed(other, began)

@@ -55,7 +55,7 @@ def test_only_the_first_one_calls_for_a_flush() -> None:
 @PATIENT
 @given(st.permutations(range(1, 30)), st.data())
 def test_exactly_what_is_settled_is_acknowledged(order: list[int], data: st.DataObject) -> None:
-    """In whatever order and portions, the broker never forgets what is still being handled."""
+    """In any order and portions, RabbitMQ keeps each notification that is in flight."""
     settled, told = SettledTags(), set[int]()
     while order:
         size = data.draw(st.integers(1, len(order)))

@@ -1,4 +1,4 @@
-"""The edge to RabbitMQ: whatever pika raises means that the broker can't be had now."""
+"""The edge to RabbitMQ: every error of pika means that RabbitMQ is unavailable."""
 
 import errno
 import inspect
@@ -18,14 +18,14 @@ from cki_notifier.rabbitmq.connection import connect, translated
 from cki_notifier.rabbitmq.failures import WORDS, describe
 from tests.factories.environment import environment, read
 
-#: What pika raises when it is called in a way that this project doesn't use: consuming from within
-#: a callback, and fetching single messages. No broker can cause these.
+#: pika's errors for calls that this project does not make: consuming from within a callback, and
+#: fetching single messages. No broker can cause these.
 MISUSE: Final = {
     pika.exceptions.ReentrancyError,
     pika.exceptions.ChannelError,
     pika.exceptions.DuplicateGetOkCallback,
 }
-#: What the operating system says of a connection.
+#: The operating system's errors of a connection.
 BELOW: Final = [ConnectionResetError, TimeoutError, socket.gaierror, ssl.SSLError]
 
 
@@ -65,7 +65,7 @@ def rabbitmq(**changes: str) -> RabbitMQConfig:
 
 @pytest.mark.parametrize("error", by_name(exceptions_of(pika.exceptions) - MISUSE))
 def test_everything_pika_raises_is_unavailable(error: type[Exception]) -> None:
-    """A new exception of pika's is noticed here: each one means trying again, none a crash."""
+    """This test notices a new exception of pika's: each one means a retry, none a crash."""
     raised = instance(error)
     with pytest.raises(Unavailable, match=r"^rabbitmq: ") as caught, translated():
         raise raised
@@ -83,7 +83,7 @@ def test_everything_connecting_raises_is_unavailable(error: type[Exception]) -> 
 
 @pytest.mark.parametrize("error", BELOW)
 def test_a_failing_socket_is_unavailable(error: type[OSError]) -> None:
-    """What the operating system says of the connection is no different."""
+    """An error of the operating system is no different."""
     with pytest.raises(Unavailable), translated():
         raise error(1, "the network is gone")
 
@@ -117,7 +117,7 @@ def test_each_of_pikas_exceptions_is_said_in_words(
 
 
 def test_no_exception_is_said_in_words_that_is_not_there() -> None:
-    """What pika has no more has no words either."""
+    """An exception that pika no longer has has no text here."""
     names = {it.__name__ for it in exceptions_of(pika.exceptions)}
     names |= {it.__name__ for it in exceptions_of(connection_workflow)}
     assert WORDS.keys() - names == {"OSError", "TimeoutError", "gaierror", "SSLError"}

@@ -1,4 +1,4 @@
-"""Consuming a queue of a real broker: what comes undone is mended, and memory is bounded."""
+"""Consuming a queue of a real RabbitMQ: repairs after deletions, and limits of memory."""
 
 import threading
 import time
@@ -66,7 +66,7 @@ def _config(stage: Stage) -> RabbitMQConfig:
 
 @pytest.fixture(name="handler")
 def _handler() -> Handler:
-    """Whoever takes the deliveries."""
+    """A handler that takes the deliveries."""
     return Handler()
 
 
@@ -117,7 +117,7 @@ def test_what_came_undone_is_bound_again(
     monkeypatch: pytest.MonkeyPatch,
     undo: Callable[[Stage], None],
 ) -> None:
-    """Exchange or bindings are deleted: soon notifications are routed to the queue again."""
+    """After somebody deleted them, the daemon soon recreates the exchange and the bindings."""
     monkeypatch.setattr(consume, "_BIND_SECONDS", 0.5)
     with consuming(config, handler):
         undo(stage)
@@ -145,7 +145,7 @@ def test_a_delivery_is_ours_while_the_broker_is_heard(
         first = eventually(lambda: handler.deliveries)[0]
         assert consumer.is_ours(first) is not False
         eventually(lambda: consumer.is_ours(first) is None, what="silence")
-        eventually(lambda: handler.liveness.missing == "rabbitmq: it says nothing")
+        eventually(lambda: handler.liveness.missing == "rabbitmq: no data for 10 s")
         assert connected("rabbitmq") == 0
         stage.publish(b"second")
         eventually(lambda: consumer.is_ours(first) is True, what="a delivery, or a heartbeat")
@@ -158,7 +158,7 @@ def test_a_delivery_is_ours_while_the_broker_is_heard(
 def test_who_stood_still_for_long_connects_anew(
     stage: Stage, config: RabbitMQConfig, handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it held may be somebody else's by then, and what it reads first does not tell."""
+    """RabbitMQ may have redelivered its notifications, and the first data do not tell."""
     monkeypatch.setattr(consume, "_FENCE_SECONDS", 1.0)
     with consuming(config, handler) as consumer:
         stage.publish(b"held")
@@ -177,7 +177,7 @@ def test_a_binding_that_is_refused_is_no_end_of_the_consuming(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An exchange of another kind, say: told, and tried again, while the queue is consumed."""
+    """With an exchange of another kind, for example, it logs, retries and goes on consuming."""
     monkeypatch.setattr(consume, "_BIND_SECONDS", 0.2)
     with consuming(config, handler):
         first = len(handler.deliveries)
@@ -187,7 +187,7 @@ def test_a_binding_that_is_refused_is_no_end_of_the_consuming(
                 channel.queue_bind(stage.queue, "no such exchange", "x")
 
         monkeypatch.setattr(MainQueue, "bind", refuse)
-        eventually(lambda: "the queue can't be bound" in caplog.text)
+        eventually(lambda: "can't bind the queue" in caplog.text)
         stage.publish(b"still here")
         eventually(lambda: len(handler.deliveries) > first)
 

@@ -10,7 +10,7 @@ from tests.brokers.stage import Letter, Stage, eventually
 from tools.notifier import Notifier
 from tools.stand_ins import Status, documents
 
-#: What a copy has that came back from a delay queue for the last time.
+#: The headers of a copy that came back from a retry queue for the last time.
 OLD: dict[str, Any] = {
     "x-cki-attempts": 70,
     "x-cki-held": 60,
@@ -45,7 +45,7 @@ def notification() -> bytes:
 
 
 def begins_anew(stage: Stage, letter: Letter) -> None:
-    """Move a letter back, and see that its tries begin anew, for this once."""
+    """Move a letter back, and see that its attempts start again at one, for this once."""
     put(stage, letter)
     again = stage.take(f"{stage.queue}.retry.5s")[0]
     assert (again.body, again.properties.message_id) == (letter.body, "m-1")
@@ -76,7 +76,7 @@ def test_a_letter_of_ours_that_is_moved_back_begins_anew(stage: Stage) -> None:
 def test_a_letter_of_the_brokers_that_is_moved_back_begins_anew(
     stage: Stage, daemon: Notifier
 ) -> None:
-    """What it gave up in the main queue has no reason of ours, but it died there last."""
+    """A message at the delivery limit has no reason, but its last death was in the main queue."""
     daemon.stop()
     stage.publish(notification(), properties=PROPERTIES)
     with stage.channel() as channel:
@@ -94,7 +94,7 @@ def test_a_letter_of_the_brokers_that_is_moved_back_begins_anew(
 def test_what_comes_back_from_a_delay_queue_does_not_begin_anew(
     stage: Stage, daemon: Notifier
 ) -> None:
-    """The broker's own way back: it died in the delay queue, and its tries are counted on."""
+    """RabbitMQ's own way back: its last death is in the retry queue, and its attempts go on."""
     young = {**OLD, "x-cki-attempts": 1, "x-cki-held": 0}
     young["x-cki-first-seen"] = datetime.now(UTC).isoformat()
     with stage.channel() as channel:

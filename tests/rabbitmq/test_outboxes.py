@@ -1,4 +1,4 @@
-"""Copies by queue: what can't be put into one queue holds up no other, and nothing is lost."""
+"""Copies by queue: a queue that refuses copies blocks no other, and no copy is lost."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -158,7 +158,7 @@ def held(queue: str) -> float | None:
 
 
 def test_a_full_queue_holds_up_no_other(broker: Broker, copies: Copies) -> None:
-    """Copies for the delay queue go on while the dead-letter queue takes nothing."""
+    """Copies for the retry queue go on while the dead-letter queue refuses them."""
     broker.answers[DEAD_LETTERS] = refuses
     copies.put(BAD, *(b"bad %d" % number for number in range(10)))
     eventually(lambda: copies.republisher.held == 10)
@@ -173,7 +173,7 @@ def test_a_full_queue_holds_up_no_other(broker: Broker, copies: Copies) -> None:
 def test_what_a_queue_refuses_is_tried_on_the_same_connection_with_growing_pauses(
     broker: Broker, copies: Copies
 ) -> None:
-    """A refusal is an answer: nothing is connected anew for it, and nothing spins."""
+    """A refusal is an answer: it causes no reconnect, and nothing spins."""
     broker.answers[DEAD_LETTERS] = refuses
     copies.put(BAD, b"bad")
     eventually(lambda: broker.tried.get(DEAD_LETTERS, 0) >= 4)
@@ -260,7 +260,7 @@ def test_a_confirm_that_never_comes_holds_up_only_its_queue(broker: Broker, copi
     copies.put(BAD, *(b"bad %d" % number for number in range(6)))
     eventually(lambda: copies.republisher.held == 6)
     (trouble,) = copies.republisher.troubles
-    assert "it confirms nothing" in trouble
+    assert "RabbitMQ confirms no copy" in trouble
     copies.republisher.relieve()
     eventually(lambda: copies.outcomes() == {"delayed": 3})
     go_on.set()
@@ -293,7 +293,7 @@ def test_while_the_broker_accepts_nothing_all_is_held_at_once(
     copies.republisher.relieve()
     go_on.set()
     eventually(lambda: broker.connects > 2, what="tried again")
-    assert caplog.messages == [f"{refusal}; what fails is held, and stays in the main queue"]
+    assert caplog.messages == [f"{refusal}; failed notifications stay in the main queue"]
     acceptance.unblocked(alarm)
     broker.answers.clear()
     eventually(lambda: not copies.republisher.waiting)
@@ -336,7 +336,7 @@ def test_one_copy_that_is_refused_does_not_hold_up_those_behind_it(
 def test_a_copy_that_can_not_be_encoded_is_no_end_of_the_process(
     broker: Broker, copies: Copies, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever is raised, the others go on, and somebody is told."""
+    """After any exception the others go on, and the log has it."""
 
     def chokes(body: bytes) -> None:
         if body == b"strange":
@@ -379,7 +379,7 @@ def test_a_lost_connection_is_made_anew(broker: Broker, copies: Copies) -> None:
 def test_without_threads_copies_wait_until_there_are_some(
     broker: Broker, copies: Copies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None can be started now, for any queue: what comes is held, and published later."""
+    """Without a thread for any queue, the republisher holds copies and publishes them later."""
     with monkeypatch.context() as without:
 
         def refuse(_self: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-"""What the documentation says of RabbitMQ's releases, asked of the one at hand."""
+"""The documentation's facts about RabbitMQ's releases, checked with the installed one."""
 
 import re
 
@@ -10,7 +10,7 @@ _COLUMN = {"3": 1, "4": 2}[RELEASE]
 
 
 def said() -> dict[str, str]:
-    """Return what docs/delivery.md says of this release, by the first column."""
+    """Return the facts of docs/delivery.md about this release, by the first column."""
     text = (PROJECT / "docs" / "delivery.md").read_text()
     section = text.partition("## RabbitMQ's releases")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.*) \|$", section, re.MULTILINE)
@@ -35,7 +35,7 @@ def test_the_figures_are_those_of_the_broker(rabbitmq: RabbitMQ) -> None:
 
 
 def test_the_delivery_limit_is_that_of_the_broker(stage: Stage) -> None:
-    """A quorum queue hands a message out so often in vain, and then gives it up."""
+    """A quorum queue delivers a message this often, and then drops or dead-letters it."""
     limit = said()["delivery limit of a quorum queue"]
     tries = 30 if limit == "none" else int(limit)
     arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{stage.queue}.dead"}

@@ -1,4 +1,4 @@
-"""The properties of a copy that goes to a delay queue or to the dead letters."""
+"""The properties of a copy for a retry queue or the dead-letter queue."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ OURS: dict[str, Any] = {"x-cki-attempts": 1, "x-cki-error": "datawarehouse: 503"
 
 
 def test_properties_are_kept() -> None:
-    """What the sender said of its message is said of the copy."""
+    """A copy has the properties of the original."""
     said: dict[str, Any] = {
         "content_type": "application/json",
         "content_encoding": "utf-8",

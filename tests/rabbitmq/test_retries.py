@@ -1,4 +1,4 @@
-"""What happens to a notification that failed."""
+"""The destination of a failed notification."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -103,7 +103,7 @@ def test_what_can_never_be_sent_is_dead_lettered(
     ],
 )
 def test_what_may_work_later_is_delayed(error: Exception, reason: str) -> None:
-    """What is unavailable, or not there yet, or a bug of ours, waits in the first delay queue."""
+    """After an outage, a 404 or a bug, the notification waits in the first retry queue."""
     result = parked(error)
     assert (result.queue, result.reason, result.is_final) == (DELAY_QUEUES[0], reason, False)
     assert result.outcome == "delayed"
@@ -144,7 +144,7 @@ def test_what_is_not_found_after_ten_minutes_is_dead_lettered(attempts: int, que
 def test_nothing_is_tried_for_longer_than_the_retry_hours(
     error: Exception, reason: str, age: timedelta
 ) -> None:
-    """When the time is over it is dead-lettered, whatever the number of attempts."""
+    """When the time is over it becomes a dead letter, after any number of attempts."""
     result = parked(error, history(1, NOW - age))
     assert (result.queue, result.reason) == (DEAD_LETTERS, reason)
     assert result.headers["x-cki-reason"] == reason
@@ -179,7 +179,7 @@ def test_what_was_delayed_keeps_its_history() -> None:
 
 
 def test_the_whole_schedule_ends_after_the_retry_hours() -> None:
-    """What never works is delayed, then tried each hour, and is a dead letter after 72 h."""
+    """A notification that always fails is retried every hour, and a dead letter after 72 h."""
     pauses = dict(zip(DELAY_QUEUES, (5, 30, 120, 600, 3600), strict=True))
     now, headers, queues = NOW, None, []
     while True:
@@ -247,7 +247,7 @@ def test_an_origin_that_is_no_text_is_ignored(value: Any) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "lone \ud800 surrogate", "line\nend \0", ""])
 def test_any_errors_text_fits_a_header(text: str) -> None:
-    """AMQP can carry the headers, whatever the error says, and they stay small."""
+    """AMQP can carry the headers with any error text, and they stay small."""
     headers = parked(RuntimeError(text)).headers
     encoded = b"".join(BasicProperties(headers=headers).encode())
     assert len(encoded) < 2000
@@ -273,7 +273,7 @@ ORIGIN: dict[str, Any] = {"x-cki-exchange": "webhooks", "x-cki-routing-key": "ke
     ],
 )
 def test_a_letter_that_was_moved_back_has_no_past(more: dict[str, Any]) -> None:
-    """It begins anew, and how it came the first time is still known."""
+    """Its attempts start again, and its first exchange and routing key stay."""
     headers = PAST | ORIGIN | more
     fresh = read(dict(unburied(headers, QUEUE)))
     assert fresh == History(0, NOW, "webhooks", "key", before=9)
@@ -298,14 +298,14 @@ def test_a_letter_that_was_moved_back_has_no_past(more: dict[str, Any]) -> None:
     ],
 )
 def test_what_comes_from_elsewhere_keeps_its_past(more: dict[str, Any]) -> None:
-    """From a delay queue, say; what can't be read says nothing."""
+    """From a retry queue, for example; unreadable headers count as missing."""
     headers = PAST | ORIGIN | more
     assert unburied(headers, QUEUE) == headers
     assert unburied(None, QUEUE) == {}
 
 
 def test_the_tries_before_are_carried_along_and_decide_nothing() -> None:
-    """A letter that was tried 9 times is tried as a new one; both counts are told."""
+    """A letter with 9 attempts starts as a new one; the headers have both counts."""
     fresh = read({"x-cki-tries-before": 9})
     assert (fresh.attempts, fresh.before, fresh.tries) == (0, 9, 9)
     for number, queue in enumerate(DELAY_QUEUES[:4], start=1):

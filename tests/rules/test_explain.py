@@ -1,4 +1,4 @@
-"""What a person is told about a decision."""
+"""The explanation of a decision."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ def test_nothing_is_left_to_look_at_when_every_rule_was_applied() -> None:
                 "notification's misc.retrigger not given",
                 "notification's origin not given",
                 "notification's valid not given",
-                "does not concern unknown",
+                "does not apply to unknown",
             ],
         ),
         (
@@ -125,7 +125,7 @@ def test_nothing_is_left_to_look_at_when_every_rule_was_applied() -> None:
     ],
 )
 def test_rules_say_what_the_notification_told(changes: dict[str, Any], told: list[str]) -> None:
-    """What it did not tell is said to be not given."""
+    """A missing field is shown as not given."""
     trail = Trail()
     first_match(BEFORE_LOADING, factories.notification(**changes), trail)
 
@@ -171,4 +171,4 @@ def test_rules_say_what_is_unknown() -> None:
     ]
     assert saws(loaded, None)[-2:] == ["no merge request", "no merge request"]
     refused = factories.merge_request(downstream_pipeline_ids=None)
-    assert saws(loaded, refused)[-1].endswith("downstream of it unknown, as it is refused")
+    assert saws(loaded, refused)[-1].endswith("downstream of it unknown, GitLab refuses")

@@ -32,7 +32,7 @@ CHANGED = Status.ISSUEOCCURRENCES_CHANGED
     ],
 )
 def test_a_notification_is_ignored_for_what_it_says(reason: str, changes: dict[str, Any]) -> None:
-    """What the notification tells by itself is enough to ignore it."""
+    """The notification's own fields are enough to ignore it."""
     notification = factories.notification(**changes)
 
     assert first_match(BEFORE_LOADING, notification, SILENT) == reason
@@ -64,7 +64,7 @@ def test_a_notification_that_says_nothing_against_it_goes_on(changes: dict[str, 
     ],
 )
 def test_a_loaded_checkout_is_looked_at_again(reason: str, checkout: Checkout) -> None:
-    """What a thin notification did not say is decided on the checkout."""
+    """Fields that the notification lacks are checked on the checkout."""
     assert first_match(ON_CHECKOUT, checkout, SILENT) == reason
 
 

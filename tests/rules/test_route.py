@@ -45,7 +45,7 @@ def test_the_flags_tell_the_stage_of_unknown(
     finished: bool | None,  # noqa: FBT001  # a parameter of the case
     stage: Stage | None,
 ) -> None:
-    """A checkout that is ready to be reported is post-test, whatever its other flag says."""
+    """A checkout that is ready to be reported is post-test, with or without the other flag."""
     misc = CheckoutMisc(ready_to_report=ready, notification_sent_build_setups_finished=finished)
 
     assert stage_by_flags(Checkout(id="redhat:1", misc=misc)) == stage

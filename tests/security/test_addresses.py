@@ -151,7 +151,7 @@ def test_an_address_that_may_be_read_in_two_ways_is_none(
     gitlab: GitLab, everybody: Everybody, deadline: Deadline, url: str
 ) -> None:
     """The document is invalid, and no host gets a request."""
-    with pytest.raises(InvalidDocument, match="is no address of a merge request"):
+    with pytest.raises(InvalidDocument, match="is not the address of a merge request"):
         gitlab.merge_request(url, "misc.mr.url", deadline)
     assert everybody.requests == []
 

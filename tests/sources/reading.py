@@ -1,4 +1,4 @@
-"""What the tests of several sources share."""
+"""Helpers for the tests of several sources."""
 
 import threading
 from typing import Final, Protocol
@@ -22,7 +22,7 @@ class Item(msgspec.Struct):
 
 
 class Get(Protocol):
-    """Reads the checkout, or another path, for so many seconds at most."""
+    """Reads the checkout, or another path, within a number of seconds."""
 
     def __call__(
         self, seconds: float = 20, *, path: str = PATH, stopping: threading.Event | None = None
@@ -38,6 +38,6 @@ class Find(Protocol):
 
 
 def failed_look_ups() -> float:
-    """Return how many look-ups failed so far, by the metric."""
+    """Return how many lookups failed so far, by the metric."""
     name = "cki_notifier_enrichment_failures_total"
     return REGISTRY.get_sample_value(name, {"service": "jira"}) or 0

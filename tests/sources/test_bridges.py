@@ -52,7 +52,7 @@ def service(services: Services) -> Gitlab:
 
 @pytest.fixture
 def look(gitlab: GitLab, service: Gitlab) -> Look:
-    """Look for a pipeline, for so many seconds at most."""
+    """Look for a pipeline, within a number of seconds."""
 
     def look(
         wanted: int = STRANGER, head: Pipeline | None = None, seconds: float = 20
@@ -87,7 +87,7 @@ def refusals() -> float:
 
 
 def test_bridges_are_asked_of_the_fork(look: Look, service: Gitlab) -> None:
-    """All pages are read of the project that the head pipeline lives in, until ours is found."""
+    """The search reads all pages of the head pipeline's project, until it finds ours."""
     triggers(service, (FORK, 77), *((CKI, number) for number in range(1, 251)))
     assert look(250) == frozenset(range(1, 251))
     first, *others = service.requests
@@ -137,7 +137,7 @@ def test_what_is_deeper_is_not_looked_for(look: Look, service: Gitlab) -> None:
 
 
 def test_pipelines_that_trigger_each_other_are_asked_once(look: Look, service: Gitlab) -> None:
-    """Whatever the lists say, no pipeline is asked about twice."""
+    """No list leads to two requests about one pipeline."""
     triggers(service, (CKI, 1), (FORK, 77), (CKI, 2), (CKI, 1))
     triggers(service, (FORK, 77), (CKI, 1), (CKI, 1), (FORK, 77), (CKI, 2))
     assert look() == frozenset({1, 2, 77})
@@ -145,7 +145,7 @@ def test_pipelines_that_trigger_each_other_are_asked_once(look: Look, service: G
 
 
 def test_too_many_pipelines_are_not_asked(look: Look, service: Gitlab) -> None:
-    """What is downstream of all of them is unknown, but for ours if it is among them."""
+    """The result is unknown, unless ours is among them."""
     triggers(service, (FORK, 77), *((CKI, number) for number in range(1, 52)))
     assert look() is None
     assert len(service.requests) == 1
@@ -190,7 +190,7 @@ def bridges(*ids: int | None, **headers: str) -> Status:
 def test_both_kinds_of_pagination_are_followed(
     look: Look, service: Gitlab, header: dict[str, str]
 ) -> None:
-    """By the query alone: no other host is asked, whatever the header names."""
+    """Only by the query: another host in the header gets no request."""
     service.answer("page=2", bridges(2, None))
     service.answer("/bridges", bridges(1, **header))
     assert look(2) == frozenset({1, 2})
@@ -252,7 +252,7 @@ def test_a_refusal_is_no_answer_and_no_fault(
     assert look() is None
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "not held to be superseded" in record.getMessage()
+    assert "counts as not superseded" in record.getMessage()
     assert "token in" not in record.getMessage()
     assert refusals() == before
 
@@ -273,7 +273,7 @@ def test_a_host_that_refuses_is_not_taken_for_one_that_is_down(look: Look, servi
 )
 @pytest.mark.parametrize("match", ["/77/", "/2/"])
 def test_an_outage_is_waited_for(look: Look, service: Gitlab, match: str, fault: Fault) -> None:
-    """What is downstream can be asked for again later; a proxy's 404 says nothing of it."""
+    """A retry may succeed, because a proxy's 404 says nothing about pipelines."""
     service.answer(match, fault)
     with pytest.raises(Unavailable, match=r"^gitlab: "):
         look(seconds=0.5)
@@ -314,7 +314,7 @@ def test_where_both_names_are_good_the_usual_one_is_asked(look: Look, service: G
 
 
 def test_a_pipeline_nobody_knows_says_nothing_of_the_name(look: Look, service: Gitlab) -> None:
-    """Both were asked for, and the next one is asked for as before."""
+    """Both get a request, and the next one starts as before."""
     service.private = {FORK}
     assert look() is None
     service.private = set()
@@ -325,7 +325,7 @@ def test_a_pipeline_nobody_knows_says_nothing_of_the_name(look: Look, service: G
 def test_the_names_of_many_hosts_are_not_kept(
     http: HTTP, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever may name hosts fills no memory."""
+    """Many names of hosts do not fill the memory."""
     monkeypatch.setattr("cki_notifier.sources.gitlab._MOST_REMEMBERED", 2)
     service, host = services.gitlab, services.gitlab.url.partition("//")[2]
     service.names = TRIGGER_JOBS_ALONE

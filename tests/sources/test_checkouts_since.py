@@ -39,7 +39,7 @@ def listed(warehouse: DataWarehouse, deadline: Deadline) -> ListIds:
 
 
 def add(service: Warehouse, hours: float, **changes: object) -> str:
-    """Add a checkout that began so many hours ago, as the newest of the list; return its id."""
+    """Add a checkout that began some hours ago, as the newest of the list; return its id."""
     checkout_id = f"redhat:{hours}"
     fields = {"start_time": (NOW - timedelta(hours=hours)).isoformat()} | changes
     checkout = documents.changed(documents.checkout(checkout_id), fields)
@@ -70,7 +70,7 @@ def test_nothing_is_read_far_behind_the_span(service: Warehouse, listed: ListIds
 def test_an_order_that_is_mixed_up_a_little_costs_nothing(
     service: Warehouse, listed: ListIds
 ) -> None:
-    """Checkouts come into the warehouse in another order than they began in."""
+    """Checkouts arrive in DataWarehouse in another order than they began."""
     hours = [*range(60, 0, -1)]
     for first in range(0, 60, 4):
         hours[first : first + 4] = hours[first : first + 4][::-1]
@@ -90,7 +90,7 @@ def test_a_list_with_the_oldest_first_is_read_whole(service: Warehouse, listed: 
     [documents.MISSING, None, 12, "", "yesterday", {"at": 1}, "2026-13-01T00:00:00Z"],
 )
 def test_who_has_no_time_is_in_the_span(service: Warehouse, listed: ListIds, time: object) -> None:
-    """What can't be told must not be passed over, nor does it have everything be read."""
+    """Checkouts without a time are yielded, and the search still ends early."""
     for hours in range(100, 30, -1):
         add(service, hours)
     undated = add(service, 30, start_time=time)

@@ -1,4 +1,4 @@
-"""DataWarehouse: how its checkouts are asked for, and what is made of its answers."""
+"""DataWarehouse: the requests for checkouts, and the reading of answers."""
 
 import json
 import time
@@ -46,7 +46,7 @@ def service(services: Services) -> Warehouse:
 
 
 def targets(service: Warehouse) -> list[str]:
-    """Return what was asked for, sorted, because some of it is asked for side by side."""
+    """Return the requests, sorted, because some run in parallel."""
     return sorted(seen.target for seen in service.requests)
 
 
@@ -66,7 +66,7 @@ def ids(builds: object) -> list[str]:
 def test_an_id_is_one_part_of_the_path(
     warehouse: DataWarehouse, services: Services, deadline: Deadline, checkout_id: str
 ) -> None:
-    """Whatever an id holds, it reaches the warehouse as it is, in all three reads."""
+    """DataWarehouse gets any id unchanged, in all three reads."""
     checkout = documents.checkout(checkout_id)
     services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     read = warehouse.checkout_with_builds(checkout_id, deadline)
@@ -79,7 +79,7 @@ def test_an_id_is_one_part_of_the_path(
 
 @pytest.mark.usefixtures("service")
 def test_an_iid_is_as_good_as_an_id(warehouse: DataWarehouse, deadline: Deadline) -> None:
-    """The warehouse knows a checkout by its number too, which the answer has to have."""
+    """DataWarehouse also knows a checkout by its number, which the answer must have."""
     iid = str(CHECKOUT["misc"]["iid"])
     assert warehouse.checkout(iid, deadline).checkout.id == "redhat:1"
     assert warehouse.everything(iid, deadline).checkout.id == "redhat:1"
@@ -97,7 +97,7 @@ def test_another_checkout_is_refused(
     asked: str,
     misc: dict[str, object],
 ) -> None:
-    """A message must not tell of a checkout that the notification wasn't about."""
+    """A message must not be about another checkout than the notification."""
     checkout = documents.checkout("redhat:1", misc=misc)
     service.answer("/all", Garbage(json.dumps(documents.everything(checkout)).encode()))
     service.answer("", Garbage(json.dumps(checkout).encode()))
@@ -140,7 +140,7 @@ def test_checkout_and_builds_are_read_side_by_side(
 def test_builds_come_in_pages(
     warehouse: DataWarehouse, service: Warehouse, deadline: Deadline
 ) -> None:
-    """All pages are read, however few builds the warehouse gives at once."""
+    """All pages are read, however few builds each has."""
     service.largest_page = 1
     assert ids(warehouse.builds("redhat:1", deadline)) == [build["id"] for build in BUILDS]
     assert targets(service) == [
@@ -191,7 +191,7 @@ def test_pages_that_lead_nowhere_end(
 def test_a_next_page_that_can_not_be_asked_for_is_unavailable(
     warehouse: DataWarehouse, service: Warehouse, following: str
 ) -> None:
-    """Whatever the warehouse calls the next page, it is no bug of ours."""
+    """No value of ``next`` leads to an unexpected error."""
     service.answer("/builds", page(BUILDS, following))
     with pytest.raises(Unavailable):
         warehouse.builds("redhat:1", Deadline(0.2))
@@ -224,7 +224,7 @@ def test_pages_without_end_end_with_the_deadline(
 def test_an_unknown_checkout_is_not_found(
     warehouse: DataWarehouse, deadline: Deadline, read: str
 ) -> None:
-    """The notification may be quicker than the warehouse."""
+    """The notification may be faster than DataWarehouse."""
     with pytest.raises(NotFound, match=r"^datawarehouse: no such checkout: redhat:2$"):
         getattr(warehouse, read)("redhat:2", deadline)
 
@@ -241,7 +241,7 @@ def test_builds_that_can_not_be_read_are_not_taken_for_none(
 def test_everything_is_read_at_once(
     warehouse: DataWarehouse, services: Services, deadline: Deadline
 ) -> None:
-    """Twenty megabytes of one document are decoded into what is read of them."""
+    """A document of twenty megabytes is decoded into a few fields."""
     document = documents.large_all("redhat:1")
     services.warehouse.add(document)
     loaded = warehouse.everything("redhat:1", deadline)
@@ -275,7 +275,7 @@ def test_the_next_page_may_be_spelled_anyhow(
 def test_the_newest_checkouts_are_read_page_by_page(
     warehouse: DataWarehouse, services: Services, deadline: Deadline
 ) -> None:
-    """Those that were added last come first, and one that can't be read is passed over."""
+    """The newest come first, and unreadable ones are skipped."""
     for it in range(70):
         services.warehouse.add(documents.everything(documents.checkout(f"redhat:{it}")))
     services.warehouse.update_checkout("redhat:68", misc={"iid": "none"})

@@ -85,7 +85,7 @@ REQUIRED_IDS = [
 ]
 REQUIRED = ["checkouts", "builds", "tests", *REQUIRED_IDS]
 
-#: Has the warehouse answer a document, and reads it.
+#: Makes DataWarehouse answer with a document, and reads it.
 Read = Callable[[dict[str, Any]], Any]
 
 
@@ -114,7 +114,7 @@ def place(document: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
 
 @pytest.fixture
 def read(warehouse: DataWarehouse, services: Services, deadline: Deadline) -> Read:
-    """Have the warehouse answer a document, and read it."""
+    """Make DataWarehouse answer with a document, and read it."""
 
     def read(document: dict[str, Any]) -> Loaded:
         services.warehouse.clear()
@@ -191,7 +191,7 @@ def test_everything_without_a_checkout_is_refused(read: Read) -> None:
 
 
 def test_of_several_checkouts_ours_is_read(read: Read) -> None:
-    """The checkout that was asked for is found by its id, and its builds by theirs."""
+    """The requested checkout is found by its id, and its builds by theirs."""
     document, other = full(), documents.checkout("redhat:2")
     document["checkouts"].insert(0, other)
     document["builds"].insert(0, documents.build(other))

@@ -1,4 +1,4 @@
-"""Few requests at once, where that is wanted: to all services together, and none is stuck."""
+"""A limit of requests at once, to all services together, in which none gets stuck."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ Make = Callable[[int | None], Transfers]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Make what makes so many transfers at once; all are closed after the test."""
+    """Make transfers with a limit, which are closed after the test."""
     made: list[Transfers] = []
 
     def make(most: int | None) -> Transfers:
@@ -35,7 +35,7 @@ def make() -> Iterator[Make]:
 
 
 class Counting:
-    """The true answer, once so many have been under way at once; and perhaps more."""
+    """The true answer, once at least a number of requests runs at the same time."""
 
     def __init__(self, expected: int) -> None:
         self._changed = threading.Condition()
@@ -92,7 +92,7 @@ def test_waiting_costs_nothing_of_the_time(make: Make, services: Services) -> No
     patient = transfers.start(f"{services.warehouse.url}/patient", [], PATIENCE)
     with pytest.raises(TransferError):
         slow.result(PATIENCE)
-    with pytest.raises(TransferError, match="nobody waits for it any more"):
+    with pytest.raises(TransferError, match="its deadline is over"):
         impatient.result(PATIENCE)
     assert patient.result(PATIENCE).code == 401
     assert [it.path for it in services.warehouse.requests] == ["/slow", "/patient"]
@@ -102,7 +102,7 @@ def test_waiting_costs_nothing_of_the_time(make: Make, services: Services) -> No
 def test_large_bodies_that_wait_for_their_turn_hold_up_nobody(
     make: Make, services: Services, most: int
 ) -> None:
-    """They take turns among themselves, and ask anew when they turn out to be large."""
+    """They take turns, and start again when they turn out to be large."""
     transfers = make(most)
     services.warehouse.answer("/large", Status(200, bytes(2 * LARGE_BODY_BYTES)))
     urls = [

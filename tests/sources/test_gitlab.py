@@ -47,7 +47,7 @@ def test_a_merge_request_is_read(gitlab: GitLab, service: Gitlab, deadline: Dead
     assert seen.headers["private-token"] == "gitlab-token"
 
 
-#: What some fields become.
+#: The names of some fields in our value.
 READ_AS = {"draft": "is_draft", "description": "jira", "head_pipeline": "head_pipeline_id"}
 
 
@@ -116,7 +116,7 @@ def test_a_wrong_field_is_named(
 def test_an_address_of_no_merge_request_is_named(
     gitlab: GitLab, deadline: Deadline, field: str, url: str
 ) -> None:
-    """It is the warehouse's document that can't be used; nobody is asked."""
+    """DataWarehouse's document is invalid, and no GitLab gets a request."""
     with pytest.raises(InvalidDocument, match=f"^datawarehouse: `{field}`: "):
         gitlab.merge_request(url, field, deadline)
 
@@ -174,7 +174,7 @@ def test_what_no_gitlab_has_is_invalid(
     changes: dict[str, object],
     field: str,
 ) -> None:
-    """Whoever may name a host may send anything from there: it does not get into our memory."""
+    """A hostile host's large document does not stay in our memory."""
     document = documents.changed(documents.merge_request(url_of(service)), changes)
     service.add_merge_request(document)
     with pytest.raises(InvalidDocument, match=field):

@@ -67,7 +67,7 @@ def test_json_of_another_kind_is_unavailable(get: Get, service: Warehouse, body:
     """A list where an object belongs is no document of this service; asking again won't help."""
     service.answer("", Garbage(body))
     with pytest.raises(
-        Unavailable, match=f"datawarehouse: GET {PATH} answered JSON of another kind"
+        Unavailable, match=f"datawarehouse: GET {PATH} answered JSON of another type"
     ):
         get()
     assert len(service.requests) == 1
@@ -103,13 +103,13 @@ def test_404_is_not_found(get: Get, service: Warehouse) -> None:
 def test_a_404_with_an_object_is_the_services_word(
     get: Get, service: Warehouse, body: bytes
 ) -> None:
-    """Whatever it says in it, also where its text has half a character."""
+    """With any fields, and even with half a character in a text."""
     service.answer("", Status(404, body))
     with pytest.raises(NotFound):
         get()
 
 
-#: What proxies say that have nobody to ask.
+#: Answers of proxies without a backend.
 NOBODYS_WORDS = (
     NoBackend().body,
     b"",
@@ -182,7 +182,7 @@ def test_a_refused_token_is_loud(
 
 
 def test_a_server_does_not_print_its_token(server: Server, service: Warehouse) -> None:
-    """Nor any other header, wherever it is printed."""
+    """No header is printed anywhere."""
     assert service.url in repr(server)
     assert service.token not in f"{server} {server!r}"
 
@@ -190,7 +190,7 @@ def test_a_server_does_not_print_its_token(server: Server, service: Warehouse) -
 def test_a_refusal_is_not_the_last_word_when_others_were_answered_since(
     http: HTTP, service: Warehouse, server: Server
 ) -> None:
-    """Who asked for two documents may see the one's refusal long after the other came."""
+    """With two documents, the failure of one may be seen long after the other arrived."""
     service.answer("", Status(401), times=1)
     pending = http.get(server, PATH, whole(Item), Deadline(20))
     deadline = Deadline(20)
@@ -203,7 +203,7 @@ def test_a_refusal_is_not_the_last_word_when_others_were_answered_since(
 
 @pytest.mark.parametrize("code", [204, 206, 300, 304, 400, 405, 410, 451])
 def test_another_status_is_unavailable(get: Get, service: Warehouse, code: int) -> None:
-    """What nobody expects is asked for once and left to the delays."""
+    """An unexpected code leads to one request, and then to the retry queues."""
     service.answer("", Status(code))
     with pytest.raises(Unavailable, match=f"answered {code}"):
         get()
@@ -247,7 +247,7 @@ def test_a_document_of_too_many_objects_is_invalid(
                 http.get(server, PATH, reading, Deadline(20)).result()
 
 
-#: What a response says of the service: (fault, whether it is about the service as a whole).
+#: Faults, and whether each is about the service as a whole.
 JUDGED: list[tuple[Fault, bool]] = [
     (Hang(30), True),
     (Reset(0), False),
@@ -270,7 +270,7 @@ JUDGED: list[tuple[Fault, bool]] = [
 def test_one_object_is_told_from_the_service(
     http: HTTP, service: Warehouse, server: Server, judged: tuple[Fault, bool]
 ) -> None:
-    """What begins to answer is there: whatever it then says is about that one object."""
+    """A service that begins to answer is up: the failure is about that one object."""
     fault, is_service = judged
     service.answer("redhat:1", fault)
     reading = Reading(Item, lambda item, _: item, seconds=0.8)
@@ -285,7 +285,7 @@ def test_one_object_is_told_from_the_service(
 def test_a_first_byte_is_enough(
     http: HTTP, service: Warehouse, server: Server, data: bytes
 ) -> None:
-    """A connection that is closed without one tells of the service, anything else of the object."""
+    """A connection closed without a byte is the service's failure, anything else the object's."""
     service.answer("redhat:1", Raw(data))
     with pytest.raises(Unavailable):
         http.get(server, PATH, whole(Item), Deadline(0.1), "redhat:1").result()
@@ -308,7 +308,7 @@ def test_who_can_not_be_reached_is_down(http: HTTP, service: Warehouse, url: str
 def test_three_objects_in_a_row_are_the_service(
     http: HTTP, service: Warehouse, server: Server
 ) -> None:
-    """When nothing at all can be had, the service is down, whatever it answers."""
+    """If all objects fail, the service is down, with any answers."""
     service.answer("", Status(500))
     gate = http.gate(server)
     for number in range(3):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("issues")
 
 
 def test_issues_come_in_the_order_of_their_links(find: Find, issues: Jira) -> None:
-    """All that the message tells of an issue is there, the link as in the trailer."""
+    """All fields of an issue are there, with the link of the trailer."""
     found = find(*LINKS)
     assert found is not None
     assert [issue.key for issue in found] == ["RHEL-2", "RHEL-1", "RHEL-3"]
@@ -54,7 +54,7 @@ def test_all_issues_are_asked_for_in_one_query(find: Find, issues: Jira) -> None
 
 
 def test_an_unknown_key_does_not_cost_the_others(find: Find, issues: Jira) -> None:
-    """It is left out, and that is no failure; it is asked for once more, as it may have moved."""
+    """It is left out without a failure, after one more request, as it may have moved."""
     before = failed_look_ups()
     found = find("https://redhat.atlassian.net/browse/RHEL-9", *LINKS[:1])
     assert found is not None

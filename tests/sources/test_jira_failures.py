@@ -1,4 +1,4 @@
-"""Jira: nobody's testing waits for it, whatever it does."""
+"""Jira: no failure of it delays a message for long."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ from tools.stand_ins import (
 
 
 def answer(issues: object) -> Status:
-    """Return a search's answer with whatever is in place of its issues."""
+    """Return a search's answer with any value in place of its issues."""
     return Garbage(json.dumps({"total": 1, "issues": issues}).encode())
 
 
@@ -131,7 +131,7 @@ def test_a_jira_that_drips_for_ever_is_down(
 
 
 def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: Jira) -> None:
-    """What is left of the deadline may be less than what Jira is given."""
+    """The deadline may be shorter than Jira's timeout."""
     issues.answer("", Hang(30))
     started = time.monotonic()
     assert jira.find(LINKS, Deadline(0.1)) is None
@@ -150,17 +150,17 @@ def test_a_redirect_on_the_same_server_is_followed(find: Find, issues: Jira) -> 
 def test_a_redirect_s_address_is_not_logged(
     find: Find, issues: Jira, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is Jira's to choose; why it could not be followed is told."""
+    """Jira chooses the address. The log says only why the redirect failed."""
     caplog.set_level(logging.INFO)
     port = free_port()
     issues.answer("", Redirect(f"http://127.0.0.1:{port}/made-up-path"))
     assert find(*LINKS) is None
-    assert f"JIRA_SERVER leads to http://127.0.0.1:{port}, where no token is sent" in caplog.text
+    assert f"JIRA_SERVER redirects to http://127.0.0.1:{port}, which gets no token" in caplog.text
     assert "made-up-path" not in caplog.text
 
 
 def test_a_redirect_elsewhere_gets_no_token(find: Find, issues: Jira, elsewhere: Warehouse) -> None:
-    """It is not followed: whoever is there is asked for nothing."""
+    """It is not followed, and the other server gets no request."""
     issues.answer("", Redirect(f"{elsewhere.url}/login"))
     assert find(*LINKS) is None
     assert elsewhere.requests == []

@@ -23,7 +23,7 @@ KINDS = list(Kind)
 
 
 class Client(Protocol):
-    """Makes the daemon's own client, which waits for so many seconds at most."""
+    """Makes the daemon's own client, with a timeout in seconds."""
 
     def __call__(self, config: JiraConfig, seconds: float = 20) -> JiraIssues:
         """Return it."""
@@ -116,7 +116,7 @@ def test_a_query_that_is_refused_without_a_name_is_asked_one_by_one(
 def test_a_token_that_no_request_is_good_for_is_refused(
     client: Client, issues: Jira, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A query that can't be asked says nothing of issues that may not be seen."""
+    """A refused query says nothing about hidden issues."""
     issues.answer("/search", Status(400, b'{"errorMessages": ["The field can not be viewed."]}'))
     issues.answer("/issue/", Status(401))
     assert find(client(config(issues)), *LINKS) is None
@@ -124,7 +124,7 @@ def test_a_token_that_no_request_is_good_for_is_refused(
 
 
 def test_nobody_is_asked_for_what_is_late(client: Client, issues: Jira) -> None:
-    """When the message is gone, what is left of its issues is not asked for."""
+    """After the message's timeout, its other issues get no request."""
     issues.names_unknown_keys = False
     jira = client(config(issues), 0.5)
     issues.latency = 0.3
@@ -223,7 +223,7 @@ def test_what_lasts_is_said_once(
 
 
 def test_what_lasts_is_asked_for_rarely(client: Client, issues: Jira) -> None:
-    """Nobody is locked out for a wrong token that is tried once a second."""
+    """A wrong token is not sent once a second, which could lock the user out."""
     jira = client(wrong(issues))
     find(jira, *LINKS)
     asked = len(issues.requests)
@@ -252,7 +252,7 @@ def test_an_address_that_leads_to_another_is_to_be_replaced(
     services.warehouse.answer("", Redirect(f"{issues.address}/rest/api/2/search/jql"))
     jira = client(JiraConfig(url=services.warehouse.url, token=Secret("jira-token"), email=None))
     assert find(jira, *LINKS) is None
-    assert f"JIRA_SERVER leads to {issues.url}, where no token is sent" in caplog.text
+    assert f"JIRA_SERVER redirects to {issues.url}, which gets no token" in caplog.text
     assert not [seen for seen in issues.requests if "authorization" in seen.headers]
 
 
@@ -268,7 +268,7 @@ def test_a_cloud_for_nothing_is_none_any_more(client: Client, services: Services
 
 
 def test_many_at_once_learn_that_it_is_a_cloud(client: Client, services: Services) -> None:
-    """Each of the first look-ups may be the one that is told."""
+    """Each of the first lookups may be the one that is logged."""
     services.jira.kind = Kind.GATEWAY
     services.jira.add_issue(documents.jira_issue("RHEL-2"))
     services.jira.latency = 0.05

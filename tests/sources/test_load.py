@@ -1,4 +1,4 @@
-"""What is asked of the warehouse for a stage, and nothing besides."""
+"""The requests to DataWarehouse for each stage, and no others."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def checkout(services: Services) -> None:
 
 
 def asked(services: Services) -> list[str]:
-    """Return what was asked for, sorted, because some of it is asked for side by side."""
+    """Return the requests, sorted, because some run in parallel."""
     requests = services.warehouse.requests + services.gitlab.requests + services.jira.requests
     return sorted(seen.target for seen in requests)
 
@@ -64,7 +64,7 @@ def test_the_rest_is_what_is_not_there_yet(
     then: Stage,
     targets: list[str],
 ) -> None:
-    """Nothing is read twice when the stage is decided after the checkout was read."""
+    """No document is read twice if the checkout decides the stage."""
     loaded = loader.checkout("redhat:1", first, Deadline(20))
     services.warehouse.requests.clear()
     loaded = loader.rest(loaded, then, Deadline(20))
@@ -74,7 +74,7 @@ def test_the_rest_is_what_is_not_there_yet(
 
 
 def test_an_iid_is_asked_for_once(loader: Loader, services: Services, deadline: Deadline) -> None:
-    """What was found by its number is read on by its id."""
+    """A checkout found by its number is read further by its id."""
     iid = str(documents.number("redhat:1"))
     loaded = loader.checkout(iid, None, deadline)
     loader.rest(loaded, Stage.PRE_TEST, deadline)

@@ -1,4 +1,4 @@
-"""What a checkout's merge request is asked for, and nothing besides."""
+"""The requests for a checkout's merge request, and no others."""
 
 import msgspec
 import pytest
@@ -41,7 +41,7 @@ def add_merge_request(services: Services, head: str | None, **changes: object) -
 
 
 def asked(services: Services) -> list[str]:
-    """Return what was asked for, sorted, because some of it is asked for side by side."""
+    """Return the requests, sorted, because some run in parallel."""
     requests = services.warehouse.requests + services.gitlab.requests + services.jira.requests
     return sorted(seen.path if "/search" in seen.target else seen.target for seen in requests)
 
@@ -82,7 +82,7 @@ def test_a_forks_bridges_are_asked_of_the_fork(
 def test_a_closed_merge_requests_bridges_are_asked_for(
     loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
 ) -> None:
-    """Only one that is merged is ignored without them."""
+    """Only a merged one needs none of them."""
     add_merge_request(
         services, services.gitlab.pipeline_url(PROJECT, 77), state="closed", draft=None, labels=None
     )
@@ -124,7 +124,7 @@ def test_without_a_pipeline_no_bridges_are_asked_for(
 def test_the_issues_are_asked_for_only_when_they_are_wanted(
     loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
 ) -> None:
-    """What a rule ignores does not wait for Jira, nor costs it a look-up."""
+    """An ignored notification neither waits for Jira nor costs a lookup."""
     services.jira.down()
     before = failures()
     merge_request = loader.merge_request(checkout, deadline)
@@ -153,7 +153,7 @@ def test_jira_is_asked_only_with_trailers(
     checkout: Checkout,
     description: str | None,
 ) -> None:
-    """Most merge requests need no look-up."""
+    """Most merge requests need no lookup."""
     head = services.gitlab.pipeline_url(PROJECT, 77)
     add_merge_request(services, head, description=description)
     read = loader.with_issues(loader.merge_request(checkout, deadline), deadline)
@@ -196,7 +196,7 @@ def test_a_gitlab_that_fails_is_waited_for(
 def test_bridges_that_are_refused_cost_no_message(
     loader: Loader, services: Services, deadline: Deadline, checkout: Checkout
 ) -> None:
-    """What is downstream is unknown, and all the rest of the merge request is there."""
+    """Downstream pipelines are unknown, and the merge request is complete otherwise."""
     services.gitlab.members_only = {PROJECT}
     read = loader.merge_request(checkout, deadline)
     assert read is not None

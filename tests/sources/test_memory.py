@@ -1,4 +1,4 @@
-"""Whatever the services answer, and however many at once, it takes a bounded amount of memory."""
+"""Any answers, and any number of them at once, take a bounded amount of memory."""
 
 import gzip
 import json
@@ -13,11 +13,11 @@ import pytest
 from tools.stand_ins import Answer, Place, Seen, Service, documents
 
 MIB = 1024 * 1024
-#: By how much a process may grow over it: the daemon is to stay below 400 MiB, of which it takes 60
-#: by itself, and notifications take up to 100.
+#: Limit of a process's growth. The daemon has to stay below 400 MiB: it needs 60 itself, and
+#: notifications up to 100.
 MOST_MIB = 230
 PATIENCE = 120.0
-#: Loads so many objects at once, and prints by how much its peak grew and how it ended.
+#: Loads a number of objects at once, and prints the growth of its peak and the outcome.
 LOADER = r"""
 import pathlib, re, sys, threading
 from cki_notifier.configuration.certificates import certificate_authorities
@@ -63,7 +63,7 @@ print(peak() - before, *sorted({text for text, _ in kept}), sep="\n")
 
 
 class Case(NamedTuple):
-    """What is loaded, how often at once, from which body, and how it ends."""
+    """A kind of document, how often it is loaded at once, its body, and the outcome."""
 
     what: str
     many: int
@@ -94,7 +94,7 @@ def _one() -> Iterator[One]:
 
 
 def filled(start: bytes, part: bytes, end: bytes, size: int) -> bytes:
-    """Return JSON of about so many bytes: a list of the same part again and again."""
+    """Return JSON of about a size in bytes: a list that repeats one part."""
     count = (size - len(start) - len(end)) // (len(part) + 1)
     return start + b",".join([part] * count) + end
 
@@ -142,7 +142,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_peak_is_bounded(one: One, name: str) -> None:
-    """However large it is, packed or decoded, and whatever it is made of."""
+    """For any size, packed or decoded, and any content."""
     case = CASES[name]
     body, headers = case.body(), {}
     if case.is_packed:

@@ -22,7 +22,7 @@ from tools.stand_ins import Garbage, Services, documents
 
 PROJECT = "group/kernel"
 BRANCH, RELATED = "redhat:2", "redhat:3"
-#: What a field that nobody reads may hold, as text; some of it is no JSON but for Python.
+#: Texts that an unread field may hold; some are JSON only for Python.
 GARBAGE = ("12", '{"issue": [7]}', "NaN", "[-Infinity]", r'"\ud83d"', "1e999", "9" * 400, "null")
 
 
@@ -134,7 +134,7 @@ def spoiled(value: Any, info: inspect.Type) -> Any:
     return marked | {it: spoiled(value[it], known[it]) for it in value if it in known}
 
 
-#: What comes of a path that holds the first text, and of no other one before it.
+#: Types by a text in the path; the first match counts.
 DOCUMENTS: tuple[tuple[str, type], ...] = (
     ("/all", Everything),
     ("/builds", BuildPage),

@@ -22,7 +22,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def trusting(authority: trustme.CA, tmp_path: Path) -> Iterator[Transfers]:
-    """What makes transfers and trusts that authority alone."""
+    """Transfers that trust only that authority."""
     path = str(tmp_path / "authorité\udcff.pem")  # any bytes can be a file's name
     authority.cert_pem.write_to_path(path)
     transfers = Transfers(path)

@@ -87,7 +87,7 @@ def test_a_response_is_told_whole(transfers: Transfers, plain: Plain) -> None:
 
 
 def test_an_error_status_is_a_response_too(transfers: Transfers, plain: Plain) -> None:
-    """What a status means is decided by somebody else."""
+    """Any status is a response, and its meaning is decided elsewhere."""
     plain.answer("", Status(503, b"busy", {"Retry-After": "1"}))
     response = transfers.start(plain.url, [], 5).result()
     assert (response.code, response.body, response.headers["retry-after"]) == (503, b"busy", "1")
@@ -168,7 +168,7 @@ def test_the_time_limit_covers_the_whole_transfer(
     ids=lambda fault: repr(fault)[:60],
 )
 def test_half_a_response_is_none(transfers: Transfers, plain: Plain, fault: Fault) -> None:
-    """Whatever ends early, or is not HTTP at all, is an error, and the next request is fine."""
+    """A response that ends early or is not HTTP is an error, and the next request works."""
     plain.answer("", fault, times=1)
     with pytest.raises(TransferError):
         transfers.start(plain.url, [], 5).result()
@@ -259,7 +259,7 @@ def test_waiting_for_a_turn_costs_a_large_body_nothing_of_its_time(
 def test_a_large_body_that_is_slow_leaves_a_turn_to_others(
     transfers: Transfers, plain: Plain
 ) -> None:
-    """Nor does it keep those of another service waiting, however many there are of it."""
+    """Any number of them does not hold up another service's."""
     plain.answer("/large/slow", Stall())
     slow = [large(transfers, f"{plain.url}/large/slow", size, seconds=20)]
     others = [large(transfers, f"{plain.url}/large/{number}", size) for number in range(3)]
@@ -296,8 +296,8 @@ def test_a_server_that_sends_something_large_is_never_kept_waiting(
 ) -> None:
     """One that hangs up on slow readers would: so a large body is asked for when it has its turn.
 
-    The last one is given up when it turns out to be large, and asked for again; from then on it is
-    known to be large, and waits before it is asked for.
+    The last one is given up when it turns out to be large, and requested again. From then on, it
+    waits before the request.
     """
     plain.answer("/large/slow", Stall(), times=2)
     slow = [large(transfers, f"{plain.url}/large/slow", size, seconds=5) for _ in range(2)]
@@ -317,7 +317,7 @@ def test_a_server_that_sends_something_large_is_never_kept_waiting(
 def test_nothing_is_asked_for_that_nobody_waits_for_any_more(
     transfers: Transfers, plain: Plain
 ) -> None:
-    """Whoever waited too long for the turn of a large body is passed over."""
+    """A transfer that waited too long for its turn is skipped."""
     assert large(transfers, f"{plain.url}/large", size).result(PATIENCE) == len(LARGE)
     plain.answer("/large", Stall(), times=2)
     slow, slower = [large(transfers, f"{plain.url}/large", size, seconds=1) for _ in range(2)]
@@ -329,7 +329,7 @@ def test_nothing_is_asked_for_that_nobody_waits_for_any_more(
 
 
 def test_a_large_body_that_fails_gives_its_turn_away(transfers: Transfers, plain: Plain) -> None:
-    """Whoever has the turn and breaks off, or waits for it and does, holds nobody up."""
+    """A transfer that breaks off, in its turn or before, holds up no other."""
     plain.answer("/broken", Truncated(0.75))
     broken = [large(transfers, f"{plain.url}/large/broken", size) for _ in range(3)]
     whole = [large(transfers, f"{plain.url}/large/whole", size) for _ in range(3)]

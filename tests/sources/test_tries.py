@@ -1,4 +1,4 @@
-"""The HTTP edge: what is tried again, how often, and when it ends."""
+"""The HTTP client: what is retried, how often, and for how long."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ def test_a_hiccup_is_tried_again_at_once(get: Get, service: Warehouse, fault: Fa
     ids=repr,
 )
 def test_a_lasting_failure_is_unavailable(get: Get, service: Warehouse, fault: Fault) -> None:
-    """Whatever the service does instead of answering, the error names it and its path."""
+    """For any fault, the error names the service and the path."""
     service.answer("", fault)
     with pytest.raises(Unavailable, match=f"datawarehouse: .*{PATH}") as error:
         get(0.2)
@@ -70,7 +70,7 @@ def test_few_tries_are_made(get: Get, service: Warehouse) -> None:
 
 
 def test_a_service_that_is_down_is_unavailable(get: Get, service: Warehouse) -> None:
-    """Refused connections are tried again too, and a service that comes back is read."""
+    """A refused connection is retried, and works once the service is back."""
     service.down()
     with pytest.raises(Unavailable, match=f"datawarehouse: no response to GET {PATH}"):
         get(0.2)
@@ -82,7 +82,7 @@ def test_a_service_that_is_down_is_unavailable(get: Get, service: Warehouse) -> 
 
 @pytest.mark.parametrize("fault", [Hang(30), Drip(0.02)], ids=repr)
 def test_one_deadline_covers_all_tries(get: Get, service: Warehouse, fault: Fault) -> None:
-    """However slow a service is, and however often it is tried, the deadline is kept."""
+    """A slow service and many retries do not exceed the deadline."""
     service.latency = 0.3
     service.answer("", fault)
     started = time.monotonic()

@@ -40,7 +40,7 @@ def look(gitlab: GitLab, service: Gitlab) -> frozenset[int] | None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_gitlab_is_read(gitlab: GitLab, service: Gitlab, version: str) -> None:
-    """Whatever it calls the list of trigger jobs."""
+    """With any name for the list of trigger jobs."""
     service.names = VERSIONS[version]
     for _ in range(2):
         assert look(gitlab, service) == frozenset({OURS, 56})
@@ -114,7 +114,7 @@ def stored(services: Services) -> Services:
 def test_pages_are_as_long_as_the_warehouse_likes(
     warehouse: DataWarehouse, stored: Services
 ) -> None:
-    """Whatever limit was asked for."""
+    """With any requested limit."""
     stored.warehouse.largest_page = 30
     assert len(warehouse.builds("redhat:1", Deadline(20))) == 31
     assert len(stored.warehouse.requests) == 2

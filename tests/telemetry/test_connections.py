@@ -1,4 +1,4 @@
-"""How it is with those we talk to, and the stories that the log tells of them."""
+"""The state of connections, and the log of their outages."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 def test_an_outage_is_one_story(
     connections: Connections, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It begins with the cause, and ends with the time and the sum, whatever happens between."""
+    """It starts with the cause and ends with the length and the number of delayed notifications."""
     connections.works("datawarehouse")
     assert not connections.affects("datawarehouse")
     for _ in range(44):
@@ -103,12 +103,12 @@ def test_what_flaps_is_told_of_when_it_lasts(
 def test_who_refuses_us_is_not_down(
     connections: Connections, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody has to do something: that is an error."""
+    """An operator has to act, so it is an error."""
     connections.fails("jira", Trouble("it answers 403: check JIRA_TOKEN_AUTH", refuses=True))
     connections.affects("jira")
     connections.works("jira")
     assert told(caplog) == [
-        ("ERROR", "jira: refuses us: it answers 403: check JIRA_TOKEN_AUTH"),
+        ("ERROR", "jira: refuses access: it answers 403: check JIRA_TOKEN_AUTH"),
         ("WARNING", "jira: back after 0.0 s; messages sent without issues: 1"),
     ]
 
@@ -116,7 +116,7 @@ def test_who_refuses_us_is_not_down(
 def test_a_good_begin_is_no_news(
     connections: Connections, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor is one host's trouble another one's."""
+    """An outage of one host says nothing about another."""
     caplog.set_level(logging.DEBUG)
     connections.works("kafka")
     connections.works("gitlab", "one.example")

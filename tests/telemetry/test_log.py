@@ -1,4 +1,4 @@
-"""Logging: a line for each record, ours at the level asked for, everybody else's quiet."""
+"""Logging: a line for each record, ours at the configured level, others from ERROR on."""
 
 import json
 import logging
@@ -19,8 +19,8 @@ from cki_notifier.telemetry.outcomes import Result
 
 OURS = "cki_notifier.daemon"
 THIRD_PARTIES = ["urllib3", "jira", "pika.adapters"]
-#: What ends a line, for one reader or another, and what moves a terminal's cursor, or
-#: turns a text around, or hides in it.
+#: Characters that end a line for some reader, move a terminal's cursor, change the direction of a
+#: text, or are invisible.
 SEPARATORS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
 CONTROLS = ["\t", "\0", "\b", "\x1b[2J", "\x7f", "\x9b2J", "\u202e", "\u2066", "\u200b", "\ufeff"]
 FORGED = "2026-11-20T10:15:00.000 ERROR   cki_notifier.daemon: forged"
@@ -72,7 +72,7 @@ def test_a_json_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_notifications_fields_are_fields_in_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What a line says of a notification can be searched for without parsing its text."""
+    """The fields of a notification can be searched without parsing the message."""
     log.set_up("INFO", "json")
     identity = Identity("redhat:1", "ready_to_report", "e-1", 3)
     until = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -113,7 +113,7 @@ def test_a_notifications_fields_are_fields_in_json(
 def test_a_line_for_a_person_names_the_checkout(
     capsys: pytest.CaptureFixture[str], identity: Identity, line: str
 ) -> None:
-    """Whoever logs it need not; a line that does is left as it is."""
+    """A message need not name the checkout; one that does stays unchanged."""
     log.set_up("INFO", "text")
     with log.about(identity):
         logging.getLogger(OURS).warning("to be delayed")
@@ -139,7 +139,7 @@ def test_a_record_is_one_line(
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_line_is_no_longer_than_so_much(capsys: pytest.CaptureFixture[str], form: str) -> None:
-    """An id of a megabyte fills no disk: its begin and its end are told, and what is left out."""
+    """Of an id of a megabyte, the log has the start, the end and the number of characters cut."""
     log.set_up("INFO", form)
     huge = "redhat:1" + "x" * 1_000_000
     (line,) = logged(capsys, "%s: gone", huge, extra={"checkout": huge, "duration": 0.25})
@@ -154,7 +154,7 @@ def test_a_line_is_no_longer_than_so_much(capsys: pytest.CaptureFixture[str], fo
 def test_a_traceback_is_no_longer_than_so_much(
     capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    """The exception's own text stands at its end, and is told."""
+    """The end has the exception's own text, and stays."""
     log.set_up("INFO", form)
     try:
         fail("x" * 1_000_000 + "the end")
@@ -165,7 +165,7 @@ def test_a_traceback_is_no_longer_than_so_much(
 
 
 def test_a_lone_surrogate_can_be_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    """What UTF-8 can't hold does not cost the JSON line."""
+    """A text that UTF-8 can't hold still gives a JSON line."""
     log.set_up("INFO", "json")
     (line,) = logged(capsys, "%s: gone", "redhat:\udcff")
     assert json.loads(line)["message"] == "redhat:\udcff: gone"
@@ -221,7 +221,7 @@ def test_a_traceback_is_a_field_in_json(capsys: pytest.CaptureFixture[str]) -> N
 def test_our_loggers_have_the_level_asked_for(
     capsys: pytest.CaptureFixture[str], level: str, heard: str
 ) -> None:
-    """What is below the level is not heard."""
+    """Records below the level are not logged."""
     log.set_up(level, "json")
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
         logging.getLogger(OURS).log(number, "something")
@@ -255,7 +255,7 @@ def test_what_is_fatal_to_librdkafka_is_left_to_us(capsys: pytest.CaptureFixture
 
 
 class Untellable:
-    """What can't be made a text."""
+    """An object that can't be converted to text."""
 
     def __str__(self) -> str:
         """Fail."""
@@ -267,7 +267,7 @@ class Untellable:
 def test_what_can_not_be_told_in_full_is_told_in_part(
     capsys: pytest.CaptureFixture[str], form: str, values: tuple[object, ...]
 ) -> None:
-    """A bug in a line of the log concerns nobody who logs, and leaves a line all the same."""
+    """A bug in a log call does not reach the caller, and still gives a line."""
     log.set_up("DEBUG", form)
     (line,) = logged(capsys, "%s is %d", *values, extra={"reason": Untellable()})
     assert "%s is %d" in line

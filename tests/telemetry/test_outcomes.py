@@ -1,4 +1,4 @@
-"""What became of the last notifications."""
+"""The last outcomes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ def test_the_newest_comes_first() -> None:
 
 
 def test_nothing_was_sent_before_something_is() -> None:
-    """What is ignored or fails is no message."""
+    """Ignored and failed notifications have no message."""
     outcomes = Outcomes()
     outcomes.add(ABOUT, Result(outcome="ignored", reason="superseded"), 0)
     assert outcomes.last_sent is None
@@ -70,7 +70,7 @@ def test_only_500_are_kept_of_what_many_threads_add() -> None:
 
 
 def test_no_text_is_kept_that_is_too_long() -> None:
-    """Whatever a notification or a service holds, the memory stays bounded."""
+    """Huge texts from notifications and services take bounded memory."""
     text = "x" * 1_000_000
     outcomes = Outcomes()
     result = Result(
@@ -122,7 +122,7 @@ def test_messages_are_kept_up_to_a_size_together() -> None:
 def test_every_outcome_is_explained_in_a_sentence(
     outcome: str, reasons: type[SentReason | IgnoreReason | DelayReason | DeadLetterReason]
 ) -> None:
-    """Whoever reads a code can be told what it means."""
+    """Each reason's code has a sentence."""
     for reason in reasons:
         assert len(sentence(outcome, str(reason)).split()) > 3
 

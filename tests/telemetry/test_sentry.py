@@ -1,4 +1,4 @@
-"""What reaches Sentry: one event for an outage, a bug's traceback, and nothing that is secret."""
+"""Events in Sentry: one for an outage, one with a bug's traceback, and no secrets."""
 
 import subprocess
 import sys
@@ -17,9 +17,9 @@ from tests.factories.environment import SECRETS, full_environment, only_fault, r
 from tools import PROJECT
 from tools.stand_ins import Hang, Sentry, Status
 
-#: What only a failing test takes, in seconds.
+#: The time that only a failing test takes, in seconds.
 PATIENCE = 60.0
-#: What every program does first.
+#: The start of every program.
 BEGIN = """
 import logging, os, sys, threading, time
 from cki_notifier.telemetry import log
@@ -71,7 +71,7 @@ def message_of(event: Event) -> str:
 
 
 def test_an_outage_of_a_thousand_errors_is_one_event(sentry: Sentry, run: Run) -> None:
-    """Whatever each is about; another kind of error is another event."""
+    """With any arguments; another kind of error is another event."""
     ended = run("""
         for number in range(1000):
             logger.error("%s: to be %s: %s", f"redhat:{number}", "dead-lettered", "gone")
@@ -133,7 +133,7 @@ def test_a_bug_arrives_with_its_traceback_and_without_its_variables(
 
 
 def test_a_secret_in_an_error_is_taken_out(sentry: Sentry, run: Run) -> None:
-    """Whoever put it there, be it in a message, its arguments or a field."""
+    """In a message, its arguments or a field."""
     run("""
         for secret in (config.jira.token, *config.gitlab_tokens.values(), config.rabbitmq.password):
             text = secret.reveal()
@@ -172,7 +172,7 @@ def test_two_bugs_in_one_place_are_two_events(sentry: Sentry, run: Run) -> None:
 
 
 def test_what_nobody_caught_is_reported_once(sentry: Sentry, run: Run) -> None:
-    """Neither a thread's end nor the process' own goes by unseen, and none is told twice."""
+    """The failure of a thread and of the process is reported once each."""
     ended = run("""
         def fail(): raise LookupError("in a thread")
         for _ in range(20):
@@ -217,7 +217,7 @@ def test_only_our_errors_are_reported(sentry: Sentry, run: Run) -> None:
 
 @pytest.mark.parametrize("state", ["down", "hanging", "refusing"])
 def test_a_sentry_that_is_away_costs_nothing(sentry: Sentry, run: Run, state: str) -> None:
-    """Nobody waits to report, and the end waits for two seconds at most."""
+    """No thread waits to report, and the process's end waits for two seconds at most."""
     if state == "down":
         sentry.down()
     sentry.answer("", Hang(PATIENCE) if state == "hanging" else Status(429))
@@ -238,7 +238,7 @@ def test_a_sentry_that_is_away_costs_nothing(sentry: Sentry, run: Run, state: st
 
 
 def test_without_a_dsn_the_library_is_not_even_imported() -> None:
-    """Those who have no Sentry pay nothing for it."""
+    """Without Sentry, it costs nothing."""
     program = "import sys; import cki_notifier.cli; print('sentry_sdk' in sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", program],
@@ -271,23 +271,23 @@ BAD = [
 
 @pytest.mark.parametrize("dsn", GOOD)
 def test_a_dsn_is_one_for_us_when_it_is_one_for_sentry(dsn: str) -> None:
-    """What we take, the library takes."""
+    """The library accepts each DSN that we accept."""
     checks.sentry_dsn(dsn)
     assert Dsn(dsn).project_id
 
 
 @pytest.mark.parametrize("dsn", BAD)
 def test_a_bad_dsn_is_a_fault_of_the_configuration(dsn: str) -> None:
-    """It is told before anything is started, and not shown; the library would refuse it, too."""
+    """The process reports it at its start without showing it. The library rejects it too."""
     name, text = only_fault(full_environment(SENTRY_DSN=dsn))
     assert name == "SENTRY_DSN"
-    assert text == "is no DSN of Sentry's like https://KEY@sentry.example.com/42"
+    assert text == "is not a Sentry DSN like https://KEY@sentry.example.com/42"
     with pytest.raises((BadDsn, ValueError)):
         Dsn(dsn)
 
 
 def test_all_secrets_of_a_configuration_are_known() -> None:
-    """Whoever takes them out of something misses none."""
+    """The list of secrets is complete."""
     config = read(full_environment())
     known = {secret.reveal() for secret in secrets_of(config)}
     assert config.jira is not None

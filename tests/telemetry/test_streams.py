@@ -1,4 +1,4 @@
-"""Standard output and error: nobody waits for who reads them, and nothing goes wrong with them."""
+"""Standard output and error: no thread waits for a reader, and no error ends the process."""
 
 import errno
 import fcntl
@@ -24,9 +24,9 @@ _HIGH = 800
 
 
 def moved(descriptor: int) -> int:
-    """Move a descriptor to a number that nobody else gets when it is closed.
+    """Move a descriptor to a number that no other file gets after it is closed.
 
-    The lowest free number is given to whoever opens something, in any thread of this process.
+    Any thread of this process that opens a file gets the lowest free number.
     """
     high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     os.close(descriptor)
@@ -48,7 +48,7 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture(name="told")
 def _told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the numbers of dropped lines that are told of, as they are."""
+    """Return a list that collects the reported numbers of dropped lines."""
     told: list[int] = []
     monkeypatch.setattr(streams.logger, "warning", lambda _text, _name, number: told.append(number))
     return told
@@ -60,7 +60,7 @@ def dropped() -> float:
 
 
 def read(descriptor: int, length: int) -> bytes:
-    """Read so many bytes."""
+    """Read this many bytes."""
     found = b""
     while len(found) < length:
         found += os.read(descriptor, length - len(found))
@@ -89,7 +89,7 @@ def test_lines_arrive_in_their_order(pipe: tuple[int, int]) -> None:
 def test_what_finds_no_room_is_dropped_and_told_of(
     pipe: tuple[int, int], told: list[int], length: int
 ) -> None:
-    """Nobody waits while nobody reads; what was taken is kept, and the rest is one gap."""
+    """Without a reader, no writer waits. Accepted lines stay, and the dropped ones are one gap."""
     before, backlog = dropped(), Backlog(pipe[1], "test")
     filling = b"x" * (1024 * 1024)  # more than a pipe holds
     backlog.write(filling)
@@ -123,7 +123,7 @@ def test_a_line_longer_than_all_the_room_is_taken(pipe: tuple[int, int]) -> None
 def test_a_stream_that_takes_nothing_is_tried_with_each_line(
     pipe: tuple[int, int], told: list[int], broken: str
 ) -> None:
-    """What it does not take is dropped, without a storm, until it takes lines again."""
+    """It drops lines without a busy loop, until the descriptor takes lines again."""
     reading, writing = pipe
     target = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, _HIGH)
     before, backlog = dropped(), Backlog(target, "test")
@@ -231,7 +231,7 @@ print("err", file=sys.stderr)
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_a_missing_stream_leads_nowhere(missing: int, tmp_path: Path) -> None:
-    """Nothing that is opened later gets its number, and what is written to it does no harm."""
+    """No file opened later gets its number, and output to it does no harm."""
     shown = tmp_path / "shown"
     program = [sys.executable, "-c", SHOWS, str(missing), str(shown)]
     ended = subprocess.run(
@@ -256,7 +256,7 @@ for number in range(100):
 
 
 def test_two_streams_to_the_same_place_keep_their_order() -> None:
-    """What a message and the line about it are to each other can be seen."""
+    """The order of a message and the line about it is visible."""
     ended = subprocess.run(
         [sys.executable, "-c", BOTH],
         cwd=PROJECT,

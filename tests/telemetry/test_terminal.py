@@ -1,4 +1,4 @@
-"""What a person sees: tables and progress on any terminal, in a pipe, with or without colours."""
+"""Tables and progress on any terminal and in a pipe, with and without colours."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ RED, GREEN, END = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 @pytest.fixture(autouse=True)
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a terminal that knows colours, whatever the tests run on."""
+    """Give all tests a terminal with colours."""
     monkeypatch.setenv("TERM", "xterm-256color")
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
@@ -70,7 +70,7 @@ def test_a_text_without_room_stands_below(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_line_is_wider_than_the_terminal(
     monkeypatch: pytest.MonkeyPatch, width: int, plain: dict[str, str]
 ) -> None:
-    """And none has a colour where nobody wants any, or the terminal has none."""
+    """Without colours if NO_COLOR is set or the terminal has none."""
     for name, value in plain.items():
         monkeypatch.setenv(name, value)
     lines = shown(width)
@@ -96,7 +96,7 @@ def test_a_wide_character_has_two_columns() -> None:
 
 @pytest.mark.parametrize("where", ["pipe", "terminal"])
 def test_nothing_in_a_cell_reaches_a_terminal_raw(where: str) -> None:
-    """Nor is it taken for rich's own markup."""
+    """Rich's markup in a cell has no effect."""
     rows = [("[red]a", "\x1b[2Jb [bold]:smile:[/]\nforged")]
     if where == "pipe":
         lines = list(columns(rows, StringIO()))
@@ -132,7 +132,7 @@ def test_progress_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, term: s
 
 @pytest.mark.parametrize("where", ["pipe", "terminal"])
 def test_what_is_over_soon_shows_no_progress(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Nor does anything that nobody looks at."""
+    """Neither in a pipe nor on a terminal."""
     stream = StringIO()
     if where == "pipe":
         monkeypatch.setattr(sys, "stderr", stream)

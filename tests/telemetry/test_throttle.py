@@ -1,4 +1,4 @@
-"""What happens again and again is let through once in a while."""
+"""Repeated events pass once in a while."""
 
 import threading
 
@@ -17,7 +17,7 @@ class Clock:
 
 
 def test_a_kind_is_held_back_for_a_while_and_counted() -> None:
-    """When it is let through again, it is told how often it was not."""
+    """The next one that passes gets the number of those held back."""
     clock = Clock()
     repeats = Throttle(300, 10, clock)
     assert repeats.let_through("a") == 0
@@ -36,7 +36,7 @@ def test_kinds_are_told_apart() -> None:
 
 
 def test_no_more_kinds_are_remembered_than_there_is_room_for() -> None:
-    """The one that was let through first is forgotten, and let through again."""
+    """The kind that passed first is forgotten, and passes again."""
     clock = Clock()
     repeats = Throttle(300, 2, clock)
     for kind in ("a", "b", "c"):

@@ -1,4 +1,4 @@
-"""What is in hand, and what is delayed."""
+"""Notifications in flight and delayed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,12 +22,12 @@ def about(number: int) -> Identity:
 
 
 def minutes(number: int) -> timedelta:
-    """Return so many."""
+    """Return this many."""
     return timedelta(minutes=number)
 
 
 def test_what_is_in_hand_says_what_happens_to_it() -> None:
-    """From its turn to its copy; then it is settled, and no more in hand."""
+    """From its turn to its copy; after its outcome it is no longer in flight."""
     unsettled, work, key = Unsettled(), Work(), (1, 7)
 
     def does() -> str:
@@ -39,7 +39,7 @@ def test_what_is_in_hand_says_what_happens_to_it() -> None:
     unsettled.take(key, about(1), START)
     assert does() == "waits for its turn"
     unsettled.begin(key, work)
-    assert does() == "is being handled"
+    assert does() == "being processed"
     work.waits_for = "Kafka's confirmation"
     assert does() == "waits: Kafka's confirmation"
     unsettled.copy(key, "q.retry.5s")
@@ -51,7 +51,7 @@ def test_what_is_in_hand_says_what_happens_to_it() -> None:
 
 
 def test_what_came_first_comes_first() -> None:
-    """Whatever the order in which it was handed out."""
+    """In any order of delivery."""
     unsettled = Unsettled()
     unsettled.take((1, 1), about(1), START)
     unsettled.take((1, 2), about(2), START - minutes(5))
@@ -59,7 +59,7 @@ def test_what_came_first_comes_first() -> None:
 
 
 def test_a_lost_connection_leaves_nothing_in_hand() -> None:
-    """What it had handed out is handed out again, by another one."""
+    """The next connection redelivers its notifications."""
     unsettled = Unsettled()
     unsettled.take((1, 1), about(1), START)
     unsettled.take((1, 2), about(2), START)
@@ -71,7 +71,7 @@ def test_a_lost_connection_leaves_nothing_in_hand() -> None:
 
 
 def test_what_is_delayed_is_so_until_it_comes_back() -> None:
-    """By the clock, or because it is handed out again."""
+    """By the clock, or because RabbitMQ delivers it again."""
     now = START
     unsettled = Unsettled(clock=lambda: now)
     for number in (3, 1, 2):

@@ -68,7 +68,7 @@ def shown(scene: Scene, checkout_id: str = "redhat:1") -> str:
 
 
 def test_a_checkout_has_its_notifications_in_order() -> None:
-    """The oldest first, each with all there is to say of it, and those of no other one."""
+    """The oldest first, each with its details, and none of another checkout."""
     scene = Scene()
     settle_all(scene)
     told = history(scene)
@@ -97,13 +97,13 @@ def test_its_page_says_the_same() -> None:
     assert text.count("<article ") == 5
     for part in (
         "gitlab: answered &lt;503&gt;",
-        "its merge request has a newer pipeline",
+        "the checkout&#x27;s merge request has a newer pipeline",
         '<th scope="row">superseded</th><td>stop</td><td>pipeline 7 &lt; 9</td></tr>',
-        "Not looked at: ",
+        "Rules not reached: ",
         "partition 3 offset 1234",
         "2026-11-20 03:12:09 UTC",
         "cki-notifier dead-letters show 3d64328b9c12",
-        "<dt>by hand by</dt><dd>anna &lt;a&gt;</dd>",
+        "<dt>sent by hand by</dt><dd>anna &lt;a&gt;</dd>",
         '"tree": "&lt;b&gt;"',
         "https://datawarehouse.example/kcidb/checkouts/redhat%3A1",
         MERGE_REQUEST,
@@ -111,11 +111,11 @@ def test_its_page_says_the_same() -> None:
     ):
         assert part in text
     assert "<script" not in text, "it needs none"
-    assert "Other replicas have pages of their own" in text
+    assert "Other replicas have their own pages" in text
 
 
 def test_what_is_not_settled_is_there_as_well() -> None:
-    """In hand and for what it waits; delayed, why and until when."""
+    """In flight, with the cause of the wait; delayed, with reason and next attempt."""
     scene = Scene()
     scene.take(1, "redhat:1", work=Work())
     scene.take(2, "redhat:2", work=Work())
@@ -127,10 +127,10 @@ def test_what_is_not_settled_is_there_as_well() -> None:
     assert (delayed["attempt"], delayed["reason"]) == (4, "unavailable")
     assert told["notifications"] == []
     text = shown(scene)
-    assert "In hand now" in text
+    assert "In flight now" in text
     assert "waits: an answer of gitlab" in text
     assert "Delayed now" in text
-    assert "try 4 failed, comes back" in text
+    assert "attempt 4 failed, next attempt" in text
     assert "redhat:2" not in text
 
 
@@ -142,12 +142,12 @@ def test_a_checkout_that_is_not_known_is_404(query: dict[str, list[str]]) -> Non
     for path in ("/checkout", "/checkout.json"):
         assert show(scene, path, query).code == HTTPStatus.NOT_FOUND
     text = page(scene, "/checkout", **query)
-    assert "This process knows nothing of this checkout" in text
+    assert "This process has no record of this checkout" in text
     assert "<b>" not in text
 
 
 def test_what_has_no_id_shares_a_page() -> None:
-    """So a body that is no notification can be looked at as well."""
+    """So an unreadable body has a page too."""
     scene = Scene()
     scene.settle("", "dead-lettered", "malformed", error="not JSON", letter="3d64328b9c12")
     assert 'href="checkout?id=">without an id</a>' in page(scene)
@@ -183,7 +183,7 @@ def test_where_nothing_is_sent_there_is_no_record() -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
 @PATIENT
 def test_a_shell_reads_the_words_that_were_meant(words: list[str]) -> None:
-    """Whatever is in them; what can't be shown is no command at all."""
+    """With any characters; unprintable ones give no command."""
     line = command("printf", r"%s\0", *words)
     if not line:
         assert not all(word.isprintable() for word in words)
@@ -202,7 +202,7 @@ def test_an_id_is_no_part_of_a_command(evil: str) -> None:
 
 
 def test_an_id_that_is_too_long_has_a_page() -> None:
-    """It is cut in the link, and found; nothing is made of the part that is left."""
+    """The link has the cut id and finds the checkout; no other link or command uses it."""
     scene = Scene()
     scene.settle("x" * 600)
     scene.take(1, "x" * 600)
@@ -224,14 +224,14 @@ def test_a_page_does_not_grow_without_end() -> None:
     assert told["notifications"][-1]["message"]
     assert told["notifications"][0]["message"] is None
     text = shown(scene)
-    assert "3 more before these" in text
+    assert "3 older outcomes are not shown" in text
     assert len(text) < 700_000
 
 
 @given(st.text(st.characters()))
 @PATIENT
 def test_any_text_stays_text(text: str) -> None:
-    """Whatever is in a notification, a rule's sight or a message, it adds no markup."""
+    """No text of a notification, a rule or a message adds markup."""
 
     def settled(text: str) -> Scene:
         scene = Scene()

@@ -21,7 +21,7 @@ from tools.processes import free_port
 
 #: More than the kernel takes of an answer that nobody reads.
 LARGE = Answer(b"x" * 1_000_000, "text/plain")
-#: So many clients, at most, of one test.
+#: The most clients of one test.
 MOST = 1_000
 
 
@@ -70,9 +70,9 @@ def _many() -> Iterator[None]:
 def _crowd(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[int, bytes], list[socket.socket]]]:
-    """Return what makes a crowd: so many clients, each of which says this, and reads nothing.
+    """Return a function that makes a crowd of clients, each of which sends this and reads nothing.
 
-    Nobody's time is ever over, so that room is not made by that.
+    No client times out, so that no timeout makes room.
     """
     monkeypatch.setattr(server, "_REQUEST_SECONDS", 10 * PATIENCE)
     monkeypatch.setattr(server, "_ANSWER_SECONDS", 10 * PATIENCE)
@@ -96,7 +96,7 @@ def client(port: int, says: bytes) -> socket.socket:
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Tell whether nobody hung up on a client that has heard nothing."""
+    """Tell whether a client without an answer is still connected."""
     connection.settimeout(0)
     try:
         connection.recv(1)
@@ -139,7 +139,7 @@ def is_whole(connection: socket.socket) -> bool:
 def test_a_probe_is_answered_however_many_are_slow(
     port: int, crowd: Crowd, count: int, says: bytes
 ) -> None:
-    """Silent ones, halves of requests, answers that nobody reads."""
+    """Silent clients, half requests, answers without a reader."""
     crowd(count, says)
     newest = crowd(1, b"")[0]
     for path in ("/live", "/ready", "/page"):
@@ -169,7 +169,7 @@ def test_whoever_drips_has_no_more_time_than_others(port: int) -> None:
 
 
 def test_nobody_keeps_a_connection_for_later(port: int, crowd: Crowd) -> None:
-    """Whoever asks to stay connected is answered and hung up on, so nothing is held."""
+    """A client that asks for keep-alive gets its answer and the end of the connection."""
     says = b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
     for _ in range(300):
         assert read_all(crowd(1, says)[0])
@@ -179,18 +179,18 @@ def test_nobody_keeps_a_connection_for_later(port: int, crowd: Crowd) -> None:
 def test_the_newest_wins_over_the_oldest(
     port: int, crowd: Crowd, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Beyond 256 silent ones the oldest is hung up on; that is told once, not for each."""
+    """For the 257th silent connection the server closes the oldest, and logs that only once."""
     silent = crowd(300, b"")
     assert silent[0].recv(1) == b""
     assert is_open(silent[-1])
     assert is_open(silent[-200])
     assert ask(port, "/live")[0].status == 200
-    told = [it for it in caplog.messages if "hanging up on the oldest" in it]
-    assert told == ["more than 256 connections send a request; hanging up on the oldest"]
+    told = [it for it in caplog.messages if "closes the oldest" in it]
+    assert told == ["more than 256 connections send a request; the HTTP port closes the oldest"]
 
 
 def test_probes_wait_for_no_page(port: int, crowd: Crowd, site: Site) -> None:
-    """With all threads for pages busy, and more pages asked for than wait, probes are answered."""
+    """Probes get answers while all threads for pages are busy and their room is full."""
     held = crowd(100, b"GET /held HTTP/1.1\r\n\r\n")
     assert site.held.acquire(timeout=PATIENCE)
     for path in PROBES * 3:
@@ -220,7 +220,7 @@ def test_liveness_waits_for_no_readiness(site: Site) -> None:
 
 
 def test_many_expensive_answers_leave_time_for_others() -> None:
-    """However many are asked for, they take no more than half of a processor."""
+    """Any number of pages takes at most half of a processor."""
 
     def compute() -> Answer:
         end = time.thread_time() + 0.01
@@ -243,7 +243,7 @@ def test_many_expensive_answers_leave_time_for_others() -> None:
 def test_no_thread_is_needed_later(
     port: int, crowd: Crowd, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none can be started any more, everybody is answered as before."""
+    """When no thread can start any more, the server answers as before."""
 
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -258,7 +258,7 @@ def test_no_thread_is_needed_later(
 
 @contextlib.contextmanager
 def no_descriptor() -> Iterator[list[int]]:
-    """Leave no file descriptor to this process; yield those that can be closed to have some."""
+    """Leave this process no file descriptor; yield those that a test can close to get some."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
     highest = max(int(it.name) for it in Path("/proc/self/fd").iterdir())
@@ -278,7 +278,7 @@ def no_descriptor() -> Iterator[list[int]]:
 def test_without_a_descriptor_the_newest_gets_that_of_the_oldest(
     port: int, crowd: Crowd, says: bytes
 ) -> None:
-    """Of those who send nothing, or half of a request, one is hung up on, and no more than that."""
+    """Of silent clients and half requests, the server closes only one."""
     slow = crowd(20, says)
     probe_without_a_descriptor(port)
     assert not is_open(slow[0])
@@ -286,7 +286,7 @@ def test_without_a_descriptor_the_newest_gets_that_of_the_oldest(
 
 
 def test_without_a_descriptor_somebody_who_reads_nothing_has_one(port: int, crowd: Crowd) -> None:
-    """One of them gets no more of its answer; the others get all of it."""
+    """One client loses the rest of its answer; the others get all of theirs."""
     slow = crowd(10, b"GET /large HTTP/1.1\r\n\r\n")
     assert all(each.recv(1) for each in slow)
     probe_without_a_descriptor(port)
@@ -305,7 +305,7 @@ def probe_without_a_descriptor(port: int) -> None:
 
 
 def test_without_any_descriptor_nothing_spins(port: int) -> None:
-    """Whoever comes waits, no processor runs hot, and all is well once there is room."""
+    """New clients wait without using the processor, and get answers once there is room."""
     # Read to the end, so that the server has no connection left whose descriptor could be had.
     assert b"200 OK" in say(port, b"GET /live HTTP/1.1\r\n\r\n")
     with socket.socket() as waiting, no_descriptor() as taken:
@@ -324,7 +324,7 @@ def test_without_any_descriptor_nothing_spins(port: int) -> None:
 
 
 def test_the_end_waits_for_nobody_for_long(site: Site) -> None:
-    """Silent ones, an answer that nobody reads, one that is never made: all are cut off in time."""
+    """Silent clients, an answer without a reader, one that is never made: all end in time."""
     port = free_port()
     server = Server(port, PROBES)
     server.start(site.answer)

@@ -51,7 +51,7 @@ def test_kafka_is_not_asked_where_nothing_is_sent() -> None:
 
 
 def test_many_probes_ask_kafka_once() -> None:
-    """Those that come while it is being asked, or soon after, share the answer."""
+    """Probes at the same time, or soon after, share the answer."""
     kafka = Kafka()
     kafka.trouble = "it is down"
     kafka.may_answer.clear()

@@ -1,6 +1,6 @@
-"""The page of dead letters: what is there, found and filtered; read seldom, and holding up nobody.
+"""The page of dead letters: found and filtered, read seldom, without blocking other requests.
 
-What it shows is read by ``dead_letters/``; here somebody else does.
+In the daemon, ``dead_letters/`` reads them; here a stand-in does.
 """
 
 import re
@@ -35,7 +35,7 @@ def letter(number: int, reason: str = "not-found") -> Letter:
 
 
 class Later:
-    """The monotonic time in so many seconds."""
+    """The monotonic time this many seconds later."""
 
     def __init__(self, seconds: float) -> None:
         self._now = time.monotonic() + seconds
@@ -88,14 +88,14 @@ def ids(text: str) -> list[str]:
 
 
 def test_a_letter_is_told_in_full() -> None:
-    """What it is about, why it is there, and the commands that show, retry and discard it."""
+    """Its checkout, its reason, and the commands that show, retry and discard it."""
     text = shown(
         Letter(
             id="3d64328b9c12",
             checkout_id="redhat:1",
             status="ready_to_report",
             reason="not-found",
-            sentence="a service does not know the object, even after the delays",
+            sentence="a service still does not know the object after all retries",
             error="gitlab: <404>",
             attempts=7,
             first_seen=datetime(2026, 11, 20, 3, 12, 9, tzinfo=UTC),
@@ -107,9 +107,9 @@ def test_a_letter_is_told_in_full() -> None:
     )
     for part in (
         '<a href="checkout?id=redhat%3A1">redhat:1</a> ready_to_report',
-        "even after the delays <code>not-found</code>",
+        "after all retries <code>not-found</code>",
         "gitlab: &lt;404&gt;",
-        "<dt>tries</dt><dd>7</dd>",
+        "<dt>attempts</dt><dd>7</dd>",
         "2026-11-20 03:12:09 UTC",
         "cki.exchange datawarehouse.checkout.new",
         "<code>cki-notifier dead-letters show 3d64328b9c12</code>",
@@ -118,7 +118,7 @@ def test_a_letter_is_told_in_full() -> None:
         "<code>cki-notifier dead-letters show 3d64328b9c12 --body | cki-notifier explain -</code>",
         "The body, 12 bytes",
         '  "a": "&lt;b&gt;"',
-        "1 letter, the oldest first",
+        "1 dead letter at ",
     ):
         assert part in text
     assert "<script" not in text
@@ -126,11 +126,11 @@ def test_a_letter_is_told_in_full() -> None:
 
 
 def test_a_letter_that_says_nothing_is_shown() -> None:
-    """A body that is no JSON, and no more known of it."""
+    """A body that is no JSON, and no other facts."""
     text = shown(Letter(id="a", checkout_id=None, reason="unknown", body="\\xff\x1b[31m", bytes=6))
     assert ">without an id</a>" in text
     assert "\\xff\\x1b[31m" in text
-    assert "<dt>tries</dt>" not in text
+    assert "<dt>attempts</dt>" not in text
 
 
 def test_a_long_body_is_cut() -> None:
@@ -158,7 +158,7 @@ def test_there_are_50_on_a_page() -> None:
 
 
 def test_they_are_filtered_by_reason_and_searched() -> None:
-    """By plain links; each keeps what else is asked for."""
+    """By plain links; each keeps the other filters."""
     many = [letter(1), letter(2, "malformed"), letter(21, "malformed")]
     text = shown(*many, q=["REDHAT:2"])
     assert ids(text) == [letter(2).id, letter(21).id]
@@ -167,25 +167,25 @@ def test_they_are_filtered_by_reason_and_searched() -> None:
     assert 'href="dead-letters?q=REDHAT%3A2&amp;reason=malformed"' in text
     assert ids(shown(*many, reason=["not-found"])) == [letter(1).id]
     assert ids(shown(*many, reason=["malformed"], q=["redhat:21"])) == [letter(21).id]
-    assert "None of them matches." in shown(*many, q=["<nothing>"])
+    assert "No dead letter matches." in shown(*many, q=["<nothing>"])
     assert "<nothing>" not in shown(*many, q=["<nothing>"])
 
 
 def test_it_says_when_there_are_more_than_were_read() -> None:
-    """What is shown is not taken for all there is."""
+    """The page says that it shows only some of them."""
     text = shown(letter(1), letter(2), total=70_000)
-    assert "70,000 letters. 2 were looked at; here are 2 of them" in text
+    assert re.search(r"70,000 dead letters at .*\. The process read 2 of them, and shows 2\.", text)
 
 
 def test_where_nothing_is_read_the_page_says_so() -> None:
     """With the command that shows them."""
     text = page(Scene(), "/dead-letters")
-    assert "The dead letters are not shown: they are not read here." in text
+    assert "The dead letters are not shown: this process does not read them." in text
     assert "cki-notifier dead-letters list" in text
 
 
 def test_what_can_not_be_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is tried again sooner than what could be."""
+    """A failure is retried sooner than a result."""
     queue = Queue([letter(1)], trouble="it is <down>\x1b")
     site = Scene(letters=queue.read).site()
     request = Request(path="/dead-letters", query={})
@@ -201,7 +201,7 @@ def test_what_can_not_be_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_look_of_ours_is_one_delivery_a_minute_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However many look; and nobody who only looks at the other pages is a reason to read."""
+    """With any number of readers; requests for other pages don't read them."""
     queue = Queue([letter(1)])
     site = Scene(letters=queue.read).site()
     for path in ("/", "/outcomes.json", "/waiting", "/metrics", "/checkout"):
@@ -223,7 +223,7 @@ def test_who_comes_while_they_are_read_waits_for_nobody() -> None:
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(cache.look)
         assert queue.is_being_read.wait(30)
-        assert "being read just now" in cache.look().trouble
+        assert "still reading" in cache.look().trouble
         queue.may_answer.set()
         assert first.result(30).reading
     assert cache.look().reading
@@ -259,7 +259,7 @@ def test_reading_holds_up_no_other_page() -> None:
         first.sendall(b"GET /dead-letters HTTP/1.1\r\n\r\n")
         assert queue.is_being_read.wait(30)
         for _ in range(5):
-            assert "being read just now" in ask(port, "/dead-letters")[1]
+            assert "still reading" in ask(port, "/dead-letters")[1]
             for path in ("/", "/live", "/ready"):
                 assert ask(port, path)[0].status == HTTPStatus.OK
         queue.may_answer.set()
@@ -285,7 +285,7 @@ def test_a_bug_in_reading_is_not_remembered() -> None:
 @given(st.text(st.characters()))
 @PATIENT
 def test_any_text_stays_text(text: str) -> None:
-    """Whatever a letter holds, it adds no markup, and is no part of a command."""
+    """No text of a letter adds markup or becomes a part of a command."""
 
     def made(text: str) -> str:
         return shown(

@@ -16,7 +16,7 @@ def test_letters_are_shown_and_stay_where_they_are(stage: Stage) -> None:
     dead_letter(stage, [about("redhat:1", text="é<b>"), about("redhat:2")])
     scene = Scene(letters=partial(read_letters, operator_config(stage).rabbitmq, 1_000, 8.0))
     text = page(scene, "/dead-letters")
-    assert "2 letters, the oldest first" in text
+    assert "2 dead letters at " in text
     assert "&lt;b&gt;" in text
     ids = re.findall(r"<code>cki-notifier dead-letters show (\w+)</code>", text)
     listed = stage.command("dead-letters", "list").stdout

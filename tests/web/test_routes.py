@@ -1,4 +1,4 @@
-"""What each address of the HTTP port shows."""
+"""The answers of all addresses of the HTTP port."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_every_address_shows_something(path: str, content_type: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "/page.html", "/metrics/", "/../server.py", "/%6cive", "*"])
 def test_any_other_address_shows_nothing(path: str) -> None:
-    """No file but those that are meant to be is served."""
+    """The port serves no other files."""
     assert show(Scene(), path).code == HTTPStatus.NOT_FOUND
 
 
@@ -72,7 +72,7 @@ def test_readiness_tells_what_is_missing() -> None:
 
 
 def test_metrics_have_what_waits_in_the_queues() -> None:
-    """What the broker says, without what is not known."""
+    """The numbers of the broker, without unknown ones."""
     scene = Scene(waiting={"main": 12, "dead-letter": 3})
     text = show(scene, "/metrics").body.decode()
     found = {
@@ -86,7 +86,7 @@ def test_metrics_have_what_waits_in_the_queues() -> None:
 
 
 def test_metrics_tell_since_when_the_oldest_notification_is_not_settled() -> None:
-    """Of those in hand and of those that are delayed, when it was first received; else nothing."""
+    """When it was first received, of those in flight and of those delayed; else nothing."""
     scene = Scene()
     name = "cki_notifier_oldest_notification_timestamp_seconds"
 
@@ -148,7 +148,7 @@ def test_an_outcome_is_told_in_full() -> None:
         "outcome": "sent",
         "reason": "pre-test",
         "stage": "pre-test",
-        "sentence": "its builds are ready for testing",
+        "sentence": "the checkout's builds are ready for testing",
         "error": "",
         "seconds": 0.123,
         "event_id": "e-1",
@@ -159,7 +159,7 @@ def test_an_outcome_is_told_in_full() -> None:
         "letter": "",
         "was_there": True,
         "by": "anna",
-        "note": "by hand by anna; try 3; it was in the topic already",
+        "note": "by hand by anna; attempt 3; already in the topic",
     }
 
 
@@ -172,16 +172,16 @@ def test_what_failed_tells_when_it_is_tried_again_and_where_it_lies() -> None:
     dead, delayed = document(scene)["outcomes"]
     assert (delayed["next_try"], delayed["note"]) == (
         "2026-11-20T03:12:09Z",
-        "next try 03:12:09 UTC",
+        "next attempt 03:12:09 UTC",
     )
-    assert (dead["letter"], dead["note"]) == ("3d64328b9c12", "letter 3d64328b9c12")
+    assert (dead["letter"], dead["note"]) == ("3d64328b9c12", "dead letter 3d64328b9c12")
     shown = page(scene)
-    assert "next try 03:12:09 UTC" in shown
-    assert "letter 3d64328b9c12" in shown
+    assert "next attempt 03:12:09 UTC" in shown
+    assert "dead letter 3d64328b9c12" in shown
 
 
 def test_a_notification_without_a_checkout_has_no_link() -> None:
-    """Nor has one whose id is too long to be kept."""
+    """A notification with a cut id has no link to DataWarehouse either."""
     scene = Scene()
     scene.settle("", "dead-lettered", "malformed", error="not JSON")
     scene.settle("x" * 1000, "ignored", "status", merge_request="https://" + "x" * 1000)
@@ -191,7 +191,7 @@ def test_a_notification_without_a_checkout_has_no_link() -> None:
         "",
         "not JSON",
     )
-    assert malformed["sentence"] == "the body is no notification"
+    assert malformed["sentence"] == "the body is not a valid notification"
     assert (cut["checkout_url"], cut["merge_request_url"]) == ("", "")
 
 
@@ -268,10 +268,10 @@ def test_it_tells_what_it_is_connected_to() -> None:
         ("jira", "jira.example", "down"),
     ]
     kafka, jira = [it["problem"] for it in connections if it["problem"]]
-    assert kafka == "Kafka does not answer (it is down). Notifications wait until it does."
+    assert kafka == "Kafka does not answer (it is down). Notifications wait until Kafka answers."
     assert re.fullmatch(
         r"Jira at jira.example answers 503 since \d\d:\d\d UTC \(GET /api/1/x answered 503\). "
-        "Messages are sent without their issues.",
+        "Messages are sent without their Jira issues.",
         jira,
     )
 
@@ -315,7 +315,7 @@ def test_copies_that_are_held_up_are_a_problem() -> None:
     scene = Scene()
     scene.liveness.held_up = ["rabbitmq: 3 copies wait for the queue q.dead-letter: it is full"]
     (copies,) = [it for it in document(scene)["connections"] if it["id"] == "copies"]
-    assert (copies["state"], copies["says"]) == ("down", "take no copies")
+    assert (copies["state"], copies["says"]) == ("down", "accept no notifications")
     assert "3 copies wait for the queue q.dead-letter: it is full" in copies["problem"]
     assert show(scene, "/ready").code == HTTPStatus.OK
     scene.liveness.stands_still = True
@@ -331,7 +331,7 @@ def test_an_onlooker_says_that_it_sends_nothing() -> None:
         connections = {it["id"]: it for it in document(scene)["connections"]}
         shown = page(scene)
     assert connections["rabbitmq"]["about"] == "a temporary queue"
-    assert connections["kafka"]["says"] == "nothing is sent here"
+    assert connections["kafka"]["says"] == "not used here"
     assert connections["jira"]["says"] == "not configured"
     assert "development: nothing is sent, only shown" in shown
     assert shown.count(">unknown<") == 3
@@ -351,7 +351,7 @@ def test_the_page_shows_the_same_without_scripts() -> None:
     assert f'href="{MERGE_REQUEST}">kernel!7</a>' in shown
     assert 'href="checkout?id=redhat%3A1"' in shown
     assert "1 of 1 shown" in shown
-    assert "Nothing was settled yet." in page(Scene())
+    assert "No outcomes yet." in page(Scene())
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_the_page_can_be_searched_by_its_address(query: dict[str, list[str]], fo
 @given(st.text(st.characters()))
 @PATIENT
 def test_any_text_stays_text(text: str) -> None:
-    """Whatever is in a notification or an error, it adds nothing to the page's markup."""
+    """No text of a notification or an error adds markup to the page."""
     scene = Scene()
     scene.settle(
         text, "delayed", "unavailable", status=text, merge_request=text, error=text, seconds=1

@@ -89,7 +89,7 @@ def queue_lengths(port: int) -> dict[str, int]:
 
 
 def fill(stage: Stage, checkout_id: str, **changes: Any) -> dict[str, object]:
-    """Put a checkout into the warehouse; return a notification of its builds."""
+    """Put a checkout into DataWarehouse; return a notification of its builds."""
     checkout = documents.checkout(checkout_id, **changes)
     stage.services.warehouse.add(documents.everything(checkout, [documents.build(checkout)]))
     return documents.notification(checkout, "build_setups_finished")
@@ -98,7 +98,7 @@ def fill(stage: Stage, checkout_id: str, **changes: Any) -> dict[str, object]:
 def test_readiness_tells_what_is_missing_and_liveness_asks_nobody(
     stage: Stage, cluster: MockCluster, port: int
 ) -> None:
-    """Kafka, then RabbitMQ is away: each is named, back at once when it is, and restarts nobody."""
+    """Kafka, then RabbitMQ is down: the probe names it, recovers at once, and restarts nothing."""
     with Proxy(stage.rabbitmq.port) as proxy:
         daemon = stage.daemon(RABBITMQ_PORT=str(proxy.port))
         eventually(lambda: is_missing(port))
@@ -127,13 +127,13 @@ def test_a_daemon_that_is_alone_lives(stage: Stage, port: int) -> None:
     eventually(lambda: is_missing(port, "rabbitmq", "kafka"))
     assert queue_lengths(port) == {}
     page = get(port, "/")[1]
-    assert "The queue in RabbitMQ is not consumed" in page
+    assert "This process does not consume the main queue" in page
     assert "2 problems" in page
     assert daemon.stop() == 0
 
 
 def accepts(port: int) -> bool:
-    """Tell whether somebody listens."""
+    """Tell whether a process listens."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except OSError:
@@ -155,7 +155,7 @@ def test_a_topic_that_is_not_there_is_missing(
 
 
 def test_outcomes_are_told_with_their_reasons(stage: Stage, port: int) -> None:
-    """What became of each notification, why, and about which merge request."""
+    """Each notification with its outcome, its reason and its merge request."""
     gitlab = stage.services.gitlab
     sent = fill(stage, "redhat:1", merge_request=merge_request(stage, 1, "opened"))
     merged = fill(stage, "redhat:2", merge_request=merge_request(stage, 2, "merged"))
@@ -174,7 +174,7 @@ def test_outcomes_are_told_with_their_reasons(stage: Stage, port: int) -> None:
         "": ("dead-lettered", "malformed"),
     }
     assert rows["redhat:1"]["merge_request_url"] == gitlab.merge_request_url("group/project", 1)
-    assert rows["redhat:2"]["sentence"] == "its merge request is merged already"
+    assert rows["redhat:2"]["sentence"] == "the checkout's merge request is already merged"
     assert rows["redhat:2"]["merge_request"] == "project!2"
     assert "answered 500" in rows["redhat:3"]["error"]
     assert rows["redhat:1"]["checkout_url"] == (
@@ -188,7 +188,7 @@ def test_outcomes_are_told_with_their_reasons(stage: Stage, port: int) -> None:
 
 
 def test_a_checkout_is_told_of_in_full(stage: Stage, port: int) -> None:
-    """Rules, record and message of what was sent, and what is delayed now, and until when."""
+    """Rules, record and message of one sent, and the next attempt of one delayed."""
     sent = fill(stage, "redhat:1", merge_request=merge_request(stage, 1, "opened"))
     delayed = fill(stage, "redhat:2")
     stage.services.warehouse.answer("redhat%3A2", Status(500))
@@ -213,7 +213,7 @@ def test_a_checkout_is_told_of_in_full(stage: Stage, port: int) -> None:
 
 
 def test_what_waits_is_told_of(stage: Stage, port: int) -> None:
-    """What a service keeps waiting, and since when; the metric of the oldest one has it as well."""
+    """The notification that waits for a service, since when, and its age in the metric."""
     held = Held()
     stage.services.warehouse.answer("/checkouts", held)
     stage.daemon()
@@ -242,7 +242,7 @@ def merge_request(stage: Stage, number: int, state: str) -> str:
 
 
 def test_queue_lengths_are_the_brokers(stage: Stage, port: int) -> None:
-    """What waits in the main queue, in all delay queues together, and for somebody to decide."""
+    """The backlog, all retry queues together, and the dead letters."""
     held = Held()
     stage.services.warehouse.answer("/checkouts", held)
     stage.daemon(CKI_NOTIFIER_IN_FLIGHT="1", CKI_NOTIFIER_SHUTDOWN_SECONDS="1")
@@ -259,7 +259,7 @@ def test_queue_lengths_are_the_brokers(stage: Stage, port: int) -> None:
 
 
 def test_an_onlooker_has_the_port_as_well(stage: Stage, port: int) -> None:
-    """Where nothing is sent, Kafka is not asked, and nobody else's queues are counted."""
+    """A daemon that sends nothing asks no Kafka and counts no queues of others."""
     daemon = stage.daemon(
         CKI_DEPLOYMENT_ENVIRONMENT="development", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"
     )
@@ -278,7 +278,7 @@ def _version(port: int) -> str:
 
 
 def test_a_daemon_without_file_descriptors_lives_and_ends(stage: Stage, port: int) -> None:
-    """A probe waits, and nothing spins; where somebody says nothing, the probe has that place."""
+    """A probe waits without a busy loop, or takes the place of a silent client."""
     daemon = stage.daemon()
     process = meter.find(daemon.log.parent)
     limits = leave_no_descriptor(process)

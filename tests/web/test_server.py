@@ -84,7 +84,7 @@ def say(port: int, data: bytes) -> bytes:
 
 
 def test_a_request_is_taken_apart(port: int) -> None:
-    """The path, the parameters and what is accepted reach whoever answers."""
+    """Path, parameters and the Accept header reach the function that answers."""
     response, body = ask(port, "/page?q=a%20b&outcome=sent&outcome=ignored&empty=")
     assert response.status == HTTPStatus.OK
     assert body == "/page {'q': ['a b'], 'outcome': ['sent', 'ignored']} any\n"
@@ -100,7 +100,7 @@ def test_head_is_get_without_the_body(port: int) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/bad?" + "a=1&" * 50, "//[", "/favicon.ico"])
 def test_every_answer_has_the_headers_that_protect_its_reader(port: int, path: str) -> None:
-    """Nothing is loaded from elsewhere, embedded, guessed, kept or told to others."""
+    """Browsers load nothing from other sites, and don't embed, guess, cache or leak."""
     for method in ("GET", "HEAD", "POST"):
         headers = ask(port, path, method)[0].headers
         policy = headers["Content-Security-Policy"].split("; ")
@@ -117,7 +117,7 @@ def test_every_answer_has_the_headers_that_protect_its_reader(port: int, path: s
     "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 )
 def test_only_reading_is_allowed(port: int, method: str) -> None:
-    """Any other method is refused, and told which are not."""
+    """Any other method is refused, with a list of the allowed ones."""
     response, _ = ask(port, "/", method)
     assert response.status == HTTPStatus.METHOD_NOT_ALLOWED
     assert response.headers["Allow"] == "GET, HEAD"
@@ -138,7 +138,7 @@ def test_what_makes_no_sense_is_a_bad_request(port: int, path: bytes) -> None:
 
 
 def test_a_request_that_is_too_long_is_hung_up_on(port: int) -> None:
-    """However much is sent, only so much is read, and the next one is served."""
+    """The server reads a bounded part of an endless request, and serves the next one."""
     for endless in (b"GET /" + b"a" * 100_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000):
         assert b"200" not in say(port, endless)
     assert ask(port)[0].status == HTTPStatus.OK
@@ -146,14 +146,14 @@ def test_a_request_that_is_too_long_is_hung_up_on(port: int) -> None:
 
 @pytest.mark.parametrize("data", [b"\r\n", b"\x00\xff" * 100 + b"\r\n\r\n", b"GET\r\n\r\n"])
 def test_garbage_disturbs_nobody(port: int, data: bytes) -> None:
-    """Whatever comes, the next request is served."""
+    """After any bytes, the server answers the next request."""
     assert b"200" not in say(port, data)
     assert ask(port)[0].status == HTTPStatus.OK
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"GET ", b"GET / HTTP/1.1\r\n", b"HEAD /?"]))
 def test_any_bytes_are_understood_or_refused(data: bytes, start: bytes) -> None:
-    """Nothing that can be sent is a bug, and what is refused is not answered as well."""
+    """No bytes raise a bug, and a refused request gets only one answer."""
     handler = Handler(start + data + b"\r\n\r\n", "127.0.0.1")
     assert handler.asked is None or handler.written == b""
 
@@ -188,7 +188,7 @@ def test_a_bug_in_one_answer_ends_nothing_else(port: int, caplog: pytest.LogCapt
 
 
 def test_too_many_at_once_are_hung_up_on(port: int, echo: Echo) -> None:
-    """No more than 64 wait for an answer at a time; the oldest makes room for the newest."""
+    """At most 64 wait for an answer; the newest replaces the oldest."""
     echo.may_answer.clear()
     with contextlib.ExitStack() as opened:
         asking = []
@@ -257,7 +257,7 @@ def without_a_family(create: Any, socket_family: int) -> Callable[..., socket.so
 def test_without_ipv6_there_is_ipv4(
     echo: Echo, monkeypatch: pytest.MonkeyPatch, *, has_sockets: bool
 ) -> None:
-    """IPv6 is switched off: there are no such sockets, or they can't be bound."""
+    """IPv6 is off: the machine has no such sockets, or can't bind them."""
     if has_sockets:
         without = without_a_family(socket.create_server, socket.AF_INET6)
         monkeypatch.setattr(socket, "create_server", without)
@@ -289,7 +289,7 @@ def test_without_ipv4_there_is_ipv6(echo: Echo, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("host", [*ALL, *OWN])
 def test_a_port_that_is_taken_in_one_family_is_taken(host: str) -> None:
-    """Whoever has it there would get what is meant for us."""
+    """The other process would get requests that are meant for us."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     port = free_port()
     with socket.create_server((host, port), family=family), pytest.raises(ConfigurationError):
@@ -306,7 +306,7 @@ def test_a_port_in_use_is_a_fault_of_the_configuration(port: int) -> None:
 
 
 def test_nothing_is_left_of_a_server_that_is_closed(echo: Echo) -> None:
-    """No thread, though somebody still holds a connection, and the port is free at once."""
+    """No thread stays, although a client holds a connection, and the port is free at once."""
     port, before = free_port(), set(threading.enumerate())
     server = Server(port, PROBES)
     server.start(echo.answer)

@@ -33,7 +33,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the time of outcomes, of what is not settled, and of the probes."""
+    """Return the clock of outcomes, unfinished notifications and probes."""
     clock = Clock()
     for module in (outcomes, unsettled, health):
         monkeypatch.setattr(module, "time", clock)
@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def _nobody_else() -> Iterator[None]:
-    """Know nothing of those that other tests have asked."""
+    """Forget the connections of other tests."""
     with answering():
         yield
 
@@ -55,7 +55,7 @@ class Work:
 
 
 def only_problem(scene: Scene) -> Any:
-    """Return the one problem there is; the page, without scripts, says all of it as well."""
+    """Return the only problem; check that the page shows it without scripts."""
     told = document(scene)
     (problem,) = told["problems"]
     assert told["verdict"] == {"state": "problem", "says": "1 problem"}
@@ -76,7 +76,7 @@ def verdict(scene: Scene) -> tuple[str, str]:
 
 
 def test_without_a_problem_it_works() -> None:
-    """With nothing to do, and with work in hand that has only begun."""
+    """With nothing to do, and with work in flight that has only begun."""
     scene = Scene(waiting={"main": 3, "delay": 7, "dead-letter": 0})
     assert verdict(scene) == ("fine", "working")
     for number in range(32):
@@ -111,7 +111,7 @@ def test_before_the_first_connection_it_starts() -> None:
         ),
         (
             Trouble("GET /a answered 200 without a JSON object"),
-            "does not answer as it should",
+            "gives no valid answer",
             "ckinotifierservicefailing",
         ),
     ],
@@ -127,7 +127,7 @@ def test_a_service_is_told_of_by_what_it_answers(trouble: Trouble, says: str, se
     assert problem["says"] == f"DataWarehouse at datawarehouse.example {says}"
     assert datetime.now(UTC) - datetime.fromisoformat(problem["since"]) < timedelta(minutes=2)
     assert problem["answered"] == trouble.says
-    assert problem["means"] == "Notifications that need it wait, or are delayed: 12 since then."
+    assert problem["means"] == "Notifications that need it wait or are delayed: 12 since then."
     assert problem["runbook"] == f"{RUNBOOK}#{section}"
     (told,) = [it for it in document(scene)["connections"] if it["id"] == "datawarehouse"]
     assert (told["state"], told["says"]) == ("down", says)
@@ -135,11 +135,11 @@ def test_a_service_is_told_of_by_what_it_answers(trouble: Trouble, says: str, se
 
 
 def test_jira_delays_nothing() -> None:
-    """What comes of it is another thing than with the others."""
+    """Its consequence differs from that of the others."""
     scene = Scene(read(full_environment()))
     metrics.connected.fails("jira", Trouble("answered 503"))
     problem = only_problem(scene)
-    assert problem["means"] == "Messages are sent without their issues."
+    assert problem["means"] == "Messages are sent without their Jira issues."
     assert problem["runbook"].endswith("#ckinotifierenrichmentfailing")
 
 
@@ -162,7 +162,7 @@ def test_kafka_that_confirms_nothing_is_not_called_well() -> None:
     scene = Scene()
     metrics.connected.fails("kafka", Trouble("not enough replicas in sync"))
     problem = only_problem(scene)
-    assert problem["says"] == "Kafka answers, and confirms no messages"
+    assert problem["says"] == "Kafka answers but confirms no messages"
     assert problem["answered"] == "not enough replicas in sync"
     (kafka,) = [it for it in document(scene)["connections"] if it["id"] == "kafka"]
     assert (kafka["state"], kafka["says"]) == ("down", "confirms nothing")
@@ -196,7 +196,7 @@ def test_dead_letters_are_a_problem(count: int, says: str) -> None:
 
 
 def test_nothing_settled_for_two_minutes_is_a_problem(clock: Clock) -> None:
-    """Of what is in hand, each or the last settled one is younger until then."""
+    """Until then, the last outcome or each notification in flight is younger."""
     scene = Scene()
     scene.settle()
     clock.now += 60 * MINUTE
@@ -209,8 +209,8 @@ def test_nothing_settled_for_two_minutes_is_a_problem(clock: Clock) -> None:
     clock.now += 0.2 * MINUTE
     problem = only_problem(scene)
     assert problem["id"] == "standstill"
-    assert problem["says"] == "Nothing was settled, though 3 in hand"
-    assert problem["means"] == "2 of them: waits: Kafka's confirmation."
+    assert problem["says"] == "No outcomes, with 3 in flight"
+    assert problem["means"] == "2 of them wait: Kafka's confirmation."
     since = datetime.now(UTC) - datetime.fromisoformat(problem["since"])
     assert timedelta(minutes=2) < since < timedelta(minutes=4)
     scene.settle()
@@ -226,13 +226,13 @@ def test_what_is_left_in_the_queue_is_a_problem_for_one_who_worked_before(clock:
     assert verdict(scene) == ("fine", "working")
     clock.now += 3 * MINUTE
     problem = only_problem(scene)
-    assert problem["says"] == "Nothing was settled, though 1,200 wait in the queue"
+    assert problem["says"] == "No outcomes, with 1,200 in the main queue"
     scene.waiting["main"] = 0
     assert verdict(scene) == ("fine", "working")
 
 
 def test_what_waits_while_nothing_is_consumed_is_one_problem(clock: Clock) -> None:
-    """That the queue is not consumed says it all; what was in hand is handed out again."""
+    """The lost consumer is the only problem; RabbitMQ redelivers the notifications in flight."""
     scene = Scene(waiting={"main": 12, "delay": 0, "dead-letter": 0})
     scene.take(1, "redhat:1")
     scene.settle()
@@ -256,7 +256,7 @@ def test_what_is_delayed_for_more_than_an_hour_is_a_problem() -> None:
 
 
 def test_a_loop_that_hangs_is_a_problem(clock: Clock) -> None:
-    """What it said last is not believed any more."""
+    """Its last state is no longer trusted."""
     scene = Scene()
     scene.liveness.silent_for = lambda: clock.now  # type: ignore[method-assign]  # it hangs
     assert only_problem(scene)["id"] == "loop"
@@ -269,7 +269,7 @@ def test_an_onlooker_without_problems_works() -> None:
 
 
 def test_hostile_words_are_shown_as_they_are() -> None:
-    """Whoever answered them: they are escaped, and none is too long."""
+    """From any service: they are escaped and of bounded length."""
     scene = Scene()
     metrics.connected.fails(
         "gitlab", Trouble("<b>\x1b\u202e answered" + "x" * 5_000), "<i>.example"

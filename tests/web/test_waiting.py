@@ -33,20 +33,20 @@ def test_what_is_in_hand_says_for_what_it_waits() -> None:
     shown = page(scene, "/waiting")
     assert "waits: an answer of &lt;gitlab&gt;" in shown
     assert '<a href="checkout?id=redhat%3A1">redhat:1</a>' in shown
-    assert f"In flight: 0 of {told['in_flight_limit']}." in shown
+    assert f"Being processed: 0 of at most {told['in_flight_limit']}." in shown
 
 
 def test_what_was_in_hand_when_the_connection_broke_is_no_more() -> None:
-    """The page says so while nobody knows what will be handed out next."""
+    """The page says so until the process consumes again."""
     scene = Scene()
     scene.take(1, "redhat:1")
-    assert "handed out again" not in page(scene, "/waiting")
+    assert "redelivers" not in page(scene, "/waiting")
     scene.liveness.missing = "rabbitmq: it is down"
-    assert "what was in hand before is handed out again" in page(scene, "/waiting")
+    assert "RabbitMQ redelivers the notifications it had in flight" in page(scene, "/waiting")
 
 
 def test_what_is_delayed_says_why_and_until_when() -> None:
-    """And how many others the delay queues hold."""
+    """And how many others the retry queues hold."""
     scene = Scene(waiting={"main": 0, "delay": 12, "dead-letter": 0})
     scene.delay("redhat:1", age=timedelta(hours=2), attempt=3, error="gitlab: <503>")
     (delayed,) = document(scene)["delayed"]
@@ -55,14 +55,14 @@ def test_what_is_delayed_says_why_and_until_when() -> None:
     assert delayed["first_seen"] < delayed["until"]
     shown = page(scene, "/waiting")
     for part in (
-        "a service did not answer as it should",
+        "a service failed or did not answer",
         "gitlab: &lt;503&gt;",
-        "try 3 failed, comes back",
-        "about 11 more that this process does not know of",
+        "attempt 3 failed, next attempt",
+        "The retry queues hold about 11 more.",
     ):
         assert part in shown
     scene.waiting["delay"] = 1
-    assert "does not know of" not in page(scene, "/waiting")
+    assert "retry queues hold" not in page(scene, "/waiting")
 
 
 def test_lists_are_bounded_and_tell_how_many_there_are() -> None:

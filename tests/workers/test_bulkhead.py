@@ -80,7 +80,7 @@ def test_when_nobody_gets_ready_all_but_a_few_have_to_go(bulkhead: Bulkhead) -> 
     eventually(lambda: has_to_go.error is not None)
     assert isinstance(has_to_go.error, Unavailable)
     assert has_to_go.error.held
-    assert "gitlab.example.com gets nobody ready" in str(has_to_go.error)
+    assert "gitlab.example.com is too slow" in str(has_to_go.error)
     assert waits.error is None
     inside[0].go()
     assert waits.has_place.wait(PATIENCE)
@@ -119,7 +119,7 @@ def test_any_number_waits_while_the_host_gets_people_ready(bulkhead: Bulkhead) -
 
 
 def test_a_place_is_given_back_after_an_error(bulkhead: Bulkhead) -> None:
-    """Whatever happens inside, nobody keeps a place for ever."""
+    """After any error inside, the place is free again."""
     for _ in range(5):
         with pytest.raises(ValueError, match="x"), bulkhead.place(Deadline(PATIENCE)):
             raise ValueError("x")

@@ -20,12 +20,12 @@ def test_what_remains_gets_less() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -5])
 def test_nothing_remains_after_the_end(seconds: float) -> None:
-    """What is over has 0 seconds left, never fewer."""
+    """A deadline that is over has 0 seconds left, never fewer."""
     assert Deadline(seconds).remaining() == 0.0
 
 
 def test_a_pause_that_fits_is_waited_for() -> None:
-    """A pause within the deadline takes its time and says that one may try again."""
+    """A pause within the deadline takes its time and allows a retry."""
     started = time.monotonic()
     assert Deadline(LONG).pause(0.02)
     assert time.monotonic() - started >= 0.02

@@ -63,7 +63,7 @@ def test_one_bad_object_does_not_close_it(gate: Gate) -> None:
 
 
 def test_several_bad_objects_in_a_row_close_it(gate: Gate) -> None:
-    """When nothing at all can be had, the service is down, whatever it answers."""
+    """After failures of several objects, the service is down, with any kind of answer."""
     for path in ("/a", "/b", "/c"):
         gate.failed(path, whole=False, since=now())
     assert not is_open(gate)
@@ -79,7 +79,7 @@ def test_a_good_answer_between_bad_ones_keeps_it_open(gate: Gate) -> None:
 
 
 def test_the_first_proper_answer_opens_it_for_all(gate: Gate) -> None:
-    """Who waits passes as soon as the service is back."""
+    """All waiting callers pass as soon as the service is back."""
     gate.failed("/a", whole=True, since=now())
     gate.enter(Deadline(PATIENCE))
     entered = threading.Barrier(6)
@@ -175,7 +175,7 @@ def _ask_once(gate: Gate, order: list[int], number: int) -> None:
 
 
 def test_only_so_many_wait_before_a_host(caplog: pytest.LogCaptureFixture) -> None:
-    """Beyond that, nobody waits: the notification is held back, and the host is named."""
+    """Above the limit no caller waits: the error holds the notification back and names the host."""
     gate = Gate("gitlab", "gitlab.example.com:8443", most_waiting=2)
     gate.failed("/a", whole=True, since=now())
     gate.enter(Deadline(PATIENCE))
@@ -187,7 +187,7 @@ def test_only_so_many_wait_before_a_host(caplog: pytest.LogCaptureFixture) -> No
         time.sleep(0.01)
     assert gate.is_full
     with pytest.raises(
-        Unavailable, match=r"gitlab\.example\.com:8443 is down, and enough wait"
+        Unavailable, match=r"gitlab\.example\.com:8443 is down, and too many notifications wait"
     ) as it:
         gate.enter(Deadline(PATIENCE))
     assert it.value.held

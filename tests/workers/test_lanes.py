@@ -118,7 +118,7 @@ def test_no_more_run_at_once_than_there_are_workers() -> None:
 
 
 def test_a_lane_can_be_used_again_after_it_was_empty() -> None:
-    """An idle lane is forgotten, and works anew for the next job."""
+    """The next job opens an idle lane again."""
     lanes = roomy(1)
     for _ in range(3):
         done = threading.Event()
@@ -190,7 +190,7 @@ def test_a_job_that_waits_leaves_its_worker_to_others() -> None:
 
 
 def test_who_has_waited_is_given_a_worker_before_who_begins() -> None:
-    """A notification that is half done is finished before a new one is begun."""
+    """A half-done notification gets a worker before a new one."""
     lanes, left, come_back = roomy(1), threading.Event(), threading.Event()
     order: list[str] = []
 
@@ -253,7 +253,7 @@ def test_who_waits_is_let_go_when_everything_stops() -> None:
 
 
 def test_a_lane_takes_no_more_than_its_share() -> None:
-    """What waits behind one checkout is bounded; other lanes still take."""
+    """A limit holds for the jobs behind one checkout; other lanes still accept jobs."""
     lanes = Lanes(1, most_behind=2, most_bytes=1_000)
     with held(lanes, "a"):
         assert [lanes.submit("a", nothing) for _ in range(3)] == [
@@ -267,7 +267,7 @@ def test_a_lane_takes_no_more_than_its_share() -> None:
 
 
 def test_bytes_are_counted_until_a_job_is_done() -> None:
-    """What would be too much is refused, and taken when there is room again."""
+    """A job above the limit is refused until there is room again."""
     lanes, go_on = Lanes(1, most_behind=9, most_bytes=100), threading.Event()
     assert not lanes.submit("a", partial(_wait_for, go_on), 60)
     assert not lanes.submit("b", nothing, 40)

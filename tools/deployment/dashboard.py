@@ -1,4 +1,4 @@
-"""The dashboard for Grafana, deploy/monitoring/dashboard.json, made of dashboard.yaml."""
+"""Makes the dashboard for Grafana, deploy/monitoring/dashboard.json, from dashboard.yaml."""
 
 import json
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ class Panel(Struct, forbid_unknown_fields=True, kw_only=True):
     """A panel.
 
     Attributes:
-        title: says what it is and what is good.
-        about: what to think of it, in Grafana's (i).
-        queries: by what their series are called.
-        unit: as Grafana calls it.
-        steps: thresholds and the colours from there on; the first one is from the beginning.
+        title: with the good value in brackets.
+        about: the explanation in Grafana's (i).
+        queries: by the name of their series.
+        unit: Grafana's name of it.
+        steps: thresholds with the colours from there on; the first one has no lower bound.
         colors: by the name of the series.
-        words: what is shown in place of a value, and in what colour.
-        links: where they lead, by what they are called.
+        words: the text in place of a value, and its colour.
+        links: their targets by their names.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Panel(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Mark(Struct, forbid_unknown_fields=True):
-    """What is marked in all graphs."""
+    """A mark in all graphs."""
 
     query: str
     color: str
@@ -52,7 +52,7 @@ class Mark(Struct, forbid_unknown_fields=True):
 
 
 class Source(Struct, forbid_unknown_fields=True):
-    """What is in dashboard.yaml, where it is explained."""
+    """The content of dashboard.yaml, which explains it."""
 
     abbreviations: dict[str, str]
     dashboard: dict[str, Any]
@@ -64,7 +64,7 @@ class Source(Struct, forbid_unknown_fields=True):
 
 
 def page() -> str:
-    """Return the dashboard as Grafana reads it."""
+    """Return the dashboard in Grafana's format."""
     source = msgspec.yaml.decode(_SOURCE.read_bytes(), type=Source)
     dashboard = source.dashboard
     dashboard["templating"]["list"] += _variables(source.variables)
@@ -97,12 +97,12 @@ def _variables(queries: dict[str, str]) -> Iterator[dict[str, Any]]:
             "datasource": _DATASOURCE,
             "definition": query,
             "query": {"query": query, "refId": name},
-            "refresh": 2,  # with the time range: instances come and go
+            "refresh": 2,  # on a change of the time range: instances come and go
             "includeAll": True,
             "multi": True,
             "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
             "sort": 1,
-            # Outside Kubernetes there is none, which only .* lets pass.
+            # Outside Kubernetes, series have no namespace. Only .* matches them.
             **({"allValue": ".*"} if name == "namespace" else {}),
         }
 
@@ -124,7 +124,7 @@ def _annotations(marks: dict[str, Mark]) -> Iterator[dict[str, Any]]:
 
 
 def _panels(source: Source) -> Iterator[dict[str, Any]]:
-    """Yield each row's title and its panels, from left to right as far as they fit."""
+    """Yield each row's title and its panels, from left to right while they fit."""
     top = 0
     for title, members in source.rows.items():
         grid = {"x": 0, "y": top, "w": _WIDTH, "h": _ROW_HEIGHT}
@@ -143,7 +143,7 @@ def _panels(source: Source) -> Iterator[dict[str, Any]]:
 
 def _panel(panel: Panel, grid: dict[str, int], options: dict[str, Any]) -> dict[str, Any]:
     kind = panel.kind
-    is_graph = kind == "timeseries"  # all others show what is now, and nothing when it is unknown
+    is_graph = kind == "timeseries"  # the others show the present value only
     defaults = _defaults(panel)
     shown: dict[str, Any] = {
         "type": kind,

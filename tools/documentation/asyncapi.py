@@ -1,4 +1,4 @@
-"""The AsyncAPI document of the topic, docs/asyncapi.yaml: its template, and what the code knows."""
+"""Generates the topic's AsyncAPI document, docs/asyncapi.yaml, from its template and the code."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tools.documentation.examples import record
 
 _TEMPLATE: Final = Path(__file__).with_name("asyncapi.template.yaml")
 _HEAD: Final = f"# Made by `python -m tools.documentation` of {_TEMPLATE.name}: don't edit it.\n"
-#: What each stage's message is called.
+#: The name of each stage's message.
 MESSAGES: Final = {Stage.PRE_TEST: "preTest", Stage.POST_TEST: "postTest"}
 
 
@@ -27,13 +27,13 @@ def page() -> str:
         example["headers"] = record(stage).headers
         example["payload"] = json.loads(record(stage).value)
     components["schemas"] = _schemas() | components["schemas"]
-    # By way of JSON, so that parts that occur twice are written twice, not as YAML's anchors.
+    # The detour through JSON makes YAML repeat a shared part instead of using an anchor.
     text = json.dumps(document)
     return _HEAD + yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True, width=100)
 
 
 def headers() -> dict[str, dict[str, str]]:
-    """Return the JSON Schema of each header, in the order in which they are sent."""
+    """Return the JSON Schema of each header, in the order of the record."""
     said: dict[str, dict[str, str]] = _template()["components"]["schemas"]["Headers"]["properties"]
     return said
 
@@ -43,7 +43,7 @@ def _template() -> Any:
 
 
 def _schemas() -> dict[str, Any]:
-    """Return the message's schema and its parts', which refer to where AsyncAPI keeps schemas."""
+    """Return the schemas of the message and its parts, with AsyncAPI's references."""
     text = json.dumps(schema()).replace('"#/$defs/', '"#/components/schemas/')
     message = json.loads(text)
     parts = message.pop("$defs")

@@ -1,4 +1,4 @@
-"""The help texts of docs/command-line.md: what each command says of itself."""
+"""The help texts of docs/command-line.md, by command."""
 
 import os
 import re
@@ -21,8 +21,8 @@ def part() -> str:
 
 
 def helps(width: int, *command: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield a command and its help, so many characters wide, and those of the commands it lists."""
-    os.environ.update({"COLUMNS": str(width), "NO_COLOR": "1"})  # what argparse looks at
+    """Yield a command with its help text, ``width`` characters wide, then those of its commands."""
+    os.environ.update({"COLUMNS": str(width), "NO_COLOR": "1"})  # argparse reads them
     text = StringIO()
     with redirect_stdout(text), suppress(SystemExit):
         main([*command, "--help"])

@@ -1,9 +1,8 @@
-"""Whether one version of the contract is an addition to another.
+"""Checks that one version of the contract is an addition to another.
 
-That is what Confluent's Schema Registry calls FORWARD compatibility (of all earlier versions:
-FORWARD_TRANSITIVE), for consumers that ignore fields they don't know: whoever was made for the
-earlier schema can read what the later one lets through. We promise a bit more: no value that a
-consumer may wait for vanishes from an enum.
+Confluent's Schema Registry calls that FORWARD compatibility, or FORWARD_TRANSITIVE with all earlier
+versions. A consumer of the earlier schema that ignores unknown fields can read all messages of the
+later one. This check also forbids to remove a value from an enum.
 
 Source: docs.confluent.io, "Schema Evolution and Compatibility for Schema Registry".
 """
@@ -14,35 +13,35 @@ from typing import Any, Final
 
 from tools.documentation.contract import inlined
 
-#: What is said about a value, not of it; where a schema is; and definitions, which are compared
-#: where they are referred to.
+#: Keywords that don't constrain a value, and the definitions, which the check compares at their
+#: references.
 _IGNORED: Final = frozenset({"title", "description", "examples", "$comment", "$id", "$defs"})
-#: Bounds that may rise but not fall: consumers index without checking.
+#: Bounds that may rise but not fall, because consumers index without checking.
 _FLOORS: Final = frozenset({"minItems", "minLength", "minimum"})
-#: What has schemas of its own, and what they add to the place.
+#: Keywords with schemas of their own, and their suffix in a place.
 _PARTS: Final = {"items": "[]", "then": "", "else": ""}
-#: What is compared in a way of its own. All else must stay as it is, what is unknown here included.
+#: Keywords with rules of their own. All others, unknown ones included, must stay equal.
 _SPECIAL: Final = frozenset({"properties", "required", *_PARTS})
-#: The constant that tells versions apart, the only one that may change.
+#: The constant with the version, the only one that may change.
 _VERSION: Final = ("version", "enum")
 
 
 def breaches(earlier: dict[str, Any], later: dict[str, Any]) -> list[str]:
-    """Return what of an earlier schema a later one does not keep, each with its place.
+    """Return the breaking changes from an earlier schema to a later one, each with its place.
 
-    An addition is a new field, a field that is always there from now on, a lower bound that rises,
-    or another text. Nothing else is one. Places are written as the documentation writes its fields.
+    Additions are a new field, an optional field that becomes required, a rising lower bound, and
+    another text. All other changes are breaking. Places look as in the documentation of the fields.
 
     Args:
-        earlier: a JSON Schema that :func:`cki_notifier.message.contract.schema` made.
-        later: likewise.
+        earlier: a JSON Schema from :func:`cki_notifier.message.contract.schema`.
+        later: also.
     """
     before, after = (inlined(schema, schema["$defs"]) for schema in (earlier, later))
     return list(_breaches(before, after, ""))
 
 
 def _breaches(earlier: Any, later: Any, place: str) -> Iterator[str]:
-    """Compare what is said of a value; a part may be a boolean, or missing."""
+    """Compare two schemas, each of which may be a boolean, or missing."""
     if not isinstance(earlier, dict) or not isinstance(later, dict):
         if earlier != later:
             yield f"{place or 'the message'}: was {earlier}, is {later}"
@@ -52,10 +51,10 @@ def _breaches(earlier: Any, later: Any, place: str) -> Iterator[str]:
         if name in later.get("properties", {}):
             yield from _breaches(part, later["properties"][name], path)
         else:
-            yield f"{path}: is gone"
+            yield f"{path}: was removed"
     for name in earlier.get("required", ()):
         if name not in later.get("required", ()):
-            yield f"{place}.{name}: is not always there any more".removeprefix(".")
+            yield f"{place}.{name}: became optional".removeprefix(".")
     for keyword, suffix in _PARTS.items():
         yield from _breaches(earlier.get(keyword), later.get(keyword), f"{place}{suffix}")
     compared = (

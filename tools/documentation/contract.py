@@ -1,4 +1,4 @@
-"""The page of the contract, docs/contract.md: its prose, and what is made from the code."""
+"""Generates docs/contract.md from its template and the code."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tools.documentation.asyncapi import headers
 from tools.documentation.examples import record
 from tools.documentation.markdown import code, table
 
-#: The prose, with marks where something is put in: `<!-- made: fields -->` and the like.
+#: The prose, with marks such as `<!-- made: fields -->` for generated parts.
 _TEMPLATE: Final = Path(__file__).with_name("contract.template.md")
 _MARK: Final = re.compile(r"<!-- (.*?) -->")
 
@@ -21,11 +21,11 @@ class Field(NamedTuple):
     """A field of the message.
 
     Attributes:
-        path: its names with dots, ``[]`` behind a list.
-        kind: its type in words, or its only value as JSON.
+        path: its names joined by dots, with ``[]`` behind a list.
+        kind: its type in words, or its fixed values as JSON.
         presence: ``always``, ``optional`` or ``post-test only``.
         meaning: a sentence or two.
-        example: as JSON, empty where its parts have theirs or its only value is its kind.
+        example: as JSON; empty for an object or a fixed value.
     """
 
     path: str
@@ -39,7 +39,7 @@ def page() -> str:
     """Return the page as Markdown.
 
     Raises:
-        KeyError: the template has a mark that nothing is made for.
+        KeyError: the template has an unknown mark.
     """
     made = {"made: headers": _headers(), "made: fields": _fields(), "version": code(VERSION)}
     for stage in Stage:
@@ -53,7 +53,7 @@ def page() -> str:
 
 
 def inlined(part: Any, definitions: dict[str, Any]) -> Any:
-    """Return a part of a schema with the definitions that it refers to in place of references."""
+    """Return a part of a schema, with references replaced by their definitions."""
     if isinstance(part, list):
         return [inlined(each, definitions) for each in part]
     if not isinstance(part, dict):
@@ -64,7 +64,7 @@ def inlined(part: Any, definitions: dict[str, Any]) -> Any:
 
 
 def fields() -> list[Field]:
-    """Return all fields of the message, a part before what is in it."""
+    """Return all fields of the message, an object before its own fields."""
     whole = schema()
     return list(_fields_of(inlined(whole, whole["$defs"]), ""))
 
@@ -94,7 +94,7 @@ def _fields_of(part: dict[str, Any], prefix: str) -> Iterator[Field]:
 def _presence(name: str, part: dict[str, Any]) -> str:
     if name in part["required"]:
         return "always"
-    # The message's own condition: required by `then`, forbidden by `else`.
+    # Required by the message's `then`, forbidden by its `else`.
     if name in part.get("then", {}).get("required", ()):
         return "post-test only"
     return "optional"

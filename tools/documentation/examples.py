@@ -1,6 +1,6 @@
-"""The records that the documentation shows: made by the daemon's own code of the sample documents.
+"""The example records of the documentation. The daemon's code builds them from sample documents.
 
-The samples are one merge request's checkout as the warehouse, GitLab and Jira show it.
+The samples are one merge request's checkout in DataWarehouse, GitLab and Jira.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,29 +19,29 @@ from cki_notifier.notification.parse import parse
 from cki_notifier.sources.gitlab import Bridge, MergeRequestDocument
 from tools.stand_ins.documents import SAMPLES, sample
 
-#: The warehouse that the records come from.
+#: The DataWarehouse of the examples.
 SOURCE: Final = "https://datawarehouse.example.com"
-#: What the warehouse announces a stage by, and when: the builds come hours before the outcome.
+#: The status and the time of DataWarehouse's notification about each stage.
 _ANNOUNCED: Final = {
     Stage.PRE_TEST: (Status.BUILD_SETUPS_FINISHED, datetime(2026, 11, 20, 8, 15, 40, tzinfo=UTC)),
     Stage.POST_TEST: (Status.READY_TO_REPORT, datetime(2026, 11, 20, 12, 30, 0, tzinfo=UTC)),
 }
-#: How long after that the message is made.
+#: The delay of the message after that.
 _LATENCY: Final = timedelta(seconds=1)
 
 
 def text(name: str) -> bytes:
-    """Return a sample as it is."""
+    """Return a sample's bytes."""
     return (SAMPLES / f"{name}.json").read_bytes()
 
 
 def evidence() -> Evidence:
-    """Return all that the sample checkout's status is made of."""
+    """Return the evidence for the sample checkout's status."""
     return msgspec.json.decode(text("checkout-all"), type=Evidence)
 
 
 def everything() -> Loaded:
-    """Return the sample checkout with everything of it."""
+    """Return the sample checkout with its builds and status."""
     document = msgspec.json.decode(text("checkout-all"), type=Everything)
     return Loaded(
         checkout=document.checkouts[0],
@@ -51,7 +51,7 @@ def everything() -> Loaded:
 
 
 def merge_request() -> MergeRequest:
-    """Return the sample merge request with the issue that Jira told of."""
+    """Return the sample merge request with its Jira issue."""
     document = msgspec.json.decode(text("merge-request"), type=MergeRequestDocument)
     bridges = msgspec.json.decode(text("pipeline-bridges"), type=tuple[Bridge, ...])
     links = trailers(document.description)
@@ -84,7 +84,7 @@ def merge_request() -> MergeRequest:
 
 
 def record(stage: Stage) -> Record:
-    """Return the record of a stage, as it is written to Kafka for the sample notification."""
+    """Return the record of a stage for the sample notification."""
     status, occurred_at = _ANNOUNCED[stage]
     changes = {"status": status, "timestamp": occurred_at.isoformat()}
     said = sample("notification-ready-to-report") | changes

@@ -1,7 +1,6 @@
 """The picture of the package's floors in docs/how-it-works.md, and the table of its edges.
 
-Both are made from the contract in pyproject.toml that import-linter checks, and from what each room
-says of itself.
+Sources: import-linter's contract in pyproject.toml, and the first line of each room's docstring.
 """
 
 import ast
@@ -14,8 +13,8 @@ from tools.documentation.drawing import MARGIN, WIDTH, Box, picture
 from tools.documentation.markdown import code, table
 
 _PACKAGE: Final = PROJECT / "cki_notifier"
-#: The lowest floor of the ways to run, of the steps, and of the edges, by a room on it; and the
-#: colours of these. What all of them rest on is below.
+#: Colours by a room on the lowest floor of each group: ways to run, steps, edges. The floors below
+#: these have the colour of the base.
 _COLOURS: Final = {"daemon": "#8a3ffc", "message": "#3f51b5", "rabbitmq": "#00695c"}
 _BASE: Final = "#546e7a"
 _GAP: Final = 8
@@ -24,7 +23,7 @@ _GAP: Final = 8
 def svg() -> str:
     """Return the picture, the top floor first."""
     (contract,) = (it for it in _contracts() if it["type"] == "layers")
-    # What only starts the command line is left out.
+    # __main__ only starts the command line.
     floors = [layer.split(" | ") for layer in contract["layers"] if layer != "__main__"]
     colours = dict(_COLOURS)
     rows = []
@@ -36,8 +35,8 @@ def svg() -> str:
 
 
 def part() -> str:
-    """Return the table of libraries that one module alone imports."""
-    return table(("library", "its one importer"), _edges())
+    """Return the table of libraries with exactly one importer."""
+    return table(("library", "imported by"), _edges())
 
 
 def _contracts() -> list[dict[str, Any]]:
@@ -56,7 +55,7 @@ def _edges() -> Iterator[tuple[str, str]]:
 
 
 def _boxes(rooms: list[str], colour: str) -> Iterator[Box]:
-    """Yield a floor's rooms, each with its name and the first line that it says of itself."""
+    """Yield a floor's rooms, each with its name and the first line of its docstring."""
     width = (WIDTH - 2 * MARGIN - (len(rooms) - 1) * _GAP) // len(rooms)
     for number, room in enumerate(rooms):
         folder = _PACKAGE / room

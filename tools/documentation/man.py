@@ -1,6 +1,6 @@
-"""The man page, docs/cki-notifier.1: the help text of each command, in a section of its own.
+"""The man page, docs/cki-notifier.1: a section with the help text of each command.
 
-By hand, because argparse-manpage has no wheel, and what is installed from the lock files has one.
+argparse-manpage could make it, but has no wheel, and the lock files allow only wheels.
 """
 
 from cki_notifier import __version__
@@ -25,6 +25,6 @@ def page() -> str:
 
 
 def _escaped(line: str) -> str:
-    r"""Return a line that roff shows as it is: ``\&`` keeps a dot from being a request."""
+    r"""Escape a line for roff. ``\&`` keeps a leading dot from being a request."""
     shown = line.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{shown}" if shown.startswith((".", "'")) else shown

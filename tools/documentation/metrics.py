@@ -1,4 +1,4 @@
-"""The tables of docs/metrics.md: every metric, as the code declares it."""
+"""Makes the tables of docs/metrics.md from the metrics in the code."""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,7 +17,7 @@ from tools.documentation.markdown import code, table
 
 _SERVICES = ("datawarehouse", "gitlab", "jira")
 _MORE = "…"
-#: What each label can be; a label without an entry is an error.
+#: The values of each label; a label without an entry is an error.
 _VALUES = {
     "code": ["200", "404", _MORE, "none"],
     "dependency": ["rabbitmq", "kafka", *_SERVICES],
@@ -43,20 +43,20 @@ def part() -> str:
         (code(it), ", ".join(value if value == _MORE else code(value) for value in _VALUES[it]))
         for it in sorted({label for _, labels in ours for label in labels})
     )
-    # The labels are those of the push as a whole.
+    # The push as a whole has these labels.
     pushed = [(it, ("job", "environment")) for it in push.registry({}, 0.0).collect()]
     labels = f"## The labels\n\n{table(('label', 'values'), values)}"
     return f"{_table(ours)}\n\n{labels}\n\n## What the audit pushes\n\n{_table(pushed)}"
 
 
 def _ours() -> Iterator[tuple[Metric, tuple[str, ...]]]:
-    """Yield each metric with its labels; the library shows these nowhere before it has samples."""
+    """Yield each metric with its labels, which the library only shows with samples."""
     for it in vars(metrics).values():
         if isinstance(it, MetricWrapperBase):
             yield next(iter(it.describe())), tuple(it._labelnames)  # noqa: SLF001  # see above
     for it in Metrics(dict, Unsettled()).collect():
         if isinstance(it, GaugeMetricFamily) and it.name.startswith("cki_notifier_"):
-            yield it, tuple(it._labelnames)  # noqa: SLF001  # likewise
+            yield it, tuple(it._labelnames)  # noqa: SLF001  # see above
 
 
 def _table(shown: Iterable[tuple[Metric, tuple[str, ...]]]) -> str:

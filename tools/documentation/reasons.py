@@ -1,9 +1,10 @@
-"""The tables of docs/reasons.md: every reason code, when it is given, and where that is decided."""
+"""The tables of docs/reasons.md: each reason's code and sentence, and where it is explained."""
 
 import ast
 import re
 from enum import StrEnum
 from functools import cache
+from typing import Final
 
 from cki_notifier.notification.reasons import (
     DeadLetterReason,
@@ -14,55 +15,55 @@ from cki_notifier.notification.reasons import (
 from tools import PROJECT
 from tools.documentation.markdown import code, table
 
-_PACKAGE = PROJECT / "cki_notifier"
-_DECIDED: dict[str, type[IgnoreReason | DelayReason | DeadLetterReason]] = {
+_PACKAGE: Final = PROJECT / "cki_notifier"
+_EXPLAINED: Final[dict[str, type[SentReason | IgnoreReason | DelayReason | DeadLetterReason]]] = {
+    "Sent": SentReason,
     "Ignored": IgnoreReason,
     "Delayed": DelayReason,
     "Dead-lettered": DeadLetterReason,
+}
+_ROUTES: Final = "[routes](rules.md#routes)"
+#: Reasons that another section explains than the others of their outcome.
+_ELSEWHERE: Final[dict[StrEnum, str]] = {
+    IgnoreReason.STAGE_NOT_REACHED: _ROUTES,
+    IgnoreReason.OUTCOME_UNCHANGED: _ROUTES,
+    IgnoreReason.NOT_REPORTED_YET: _ROUTES,
+    IgnoreReason.STILL_FAILING: _ROUTES,
+    DelayReason.BUG: "[report it](runbook.md#ckinotifierbug)",
+}
+_SECTIONS: Final = {
+    "Sent": _ROUTES,
+    "Ignored": "[filters](rules.md#filters)",
+    "Delayed": "[retries](delivery.md)",
+    "Dead-lettered": "[what to do](dead-letters.md)",
 }
 
 
 def part() -> str:
     """Return a section for each outcome."""
-    sent = table(("code", "meaning"), [(code(it.value), it.sentence) for it in SentReason])
-    sections = {"Sent": sent} | {
+    sections = {
         outcome: table(
-            ("code", "when", "where it is decided"),
-            [(code(it.value), it.sentence, _links(it)) for it in reasons],
+            ("code", "meaning", "see"),
+            [
+                (code(it.value), it.sentence, _ELSEWHERE.get(it, _SECTIONS[outcome]))
+                for it in reasons
+            ],
         )
-        for outcome, reasons in _DECIDED.items()
+        for outcome, reasons in _EXPLAINED.items()
     }
     return "\n\n".join(f"## {outcome}\n\n{rows}" for outcome, rows in sections.items())
 
 
-def deciders(reason: StrEnum) -> dict[str, list[str]]:
-    """Return the modules that give a reason, each with the names of what gives it there."""
+def deciders(reason: StrEnum) -> list[str]:
+    """Return the modules of the package that give a reason."""
     given = re.compile(rf"\b{type(reason).__name__}\.{reason.name}\b")
-    found: dict[str, list[str]] = {}
-    for module, name, text in _statements():
-        if given.search(text):
-            found.setdefault(module, []).append(name)
-    return found
+    return [module for module, text in _modules().items() if given.search(text)]
 
 
 @cache
-def _statements() -> list[tuple[str, str, str]]:
-    """Return each statement of the package's modules: where it is, what it defines, its text."""
-    return [
-        (path.relative_to(_PACKAGE).as_posix(), _name(statement), ast.unparse(statement))
+def _modules() -> dict[str, str]:
+    """Return each module's code, without comments, by its path."""
+    return {
+        path.relative_to(_PACKAGE).as_posix(): ast.unparse(ast.parse(path.read_text()))
         for path in sorted(_PACKAGE.rglob("*.py"))
-        for statement in ast.parse(path.read_text()).body
-    ]
-
-
-def _name(statement: ast.stmt) -> str:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return statement.name
-    return ast.unparse(statement).partition(" = ")[0].partition(":")[0]
-
-
-def _links(reason: StrEnum) -> str:
-    return ", ".join(
-        f"{', '.join(map(code, names))} in [{module}](../cki_notifier/{module})"
-        for module, names in deciders(reason).items()
-    )
+    }

@@ -1,4 +1,4 @@
-"""The picture of the way of a notification in docs/how-it-works.md, with the code's own reasons."""
+"""The picture of a notification's way in docs/how-it-works.md, with the reasons from the code."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -16,16 +16,16 @@ _DEAD_LETTERED: Final = "dead-lettered"
 
 
 def svg() -> str:
-    """Return the picture, step by step."""
+    """Return the picture."""
     unusable = _dead(DeadLetterReason.INVALID_DOCUMENT)
     route = [reason for reason in IgnoreReason if "rules/route.py" in deciders(reason)]
     steps = [
-        [_middle("RabbitMQ: the queue", _BROKER)],
+        [_middle("RabbitMQ: the main queue", _BROKER)],
         [_middle("parse"), _dead(DeadLetterReason.MALFORMED)],
         [_middle("filter: the notification"), _ignored(it.reason for it in BEFORE_LOADING)],
         [_middle("load: the checkout"), _asks("DataWarehouse"), unusable],
         [_middle("filter: the checkout"), _ignored(it.reason for it in ON_CHECKOUT)],
-        [_middle("load: what the stage still needs"), _asks("DataWarehouse"), unusable],
+        [_middle("load: the rest for the stage"), _asks("DataWarehouse"), unusable],
         [_middle("filter: the builds"), _ignored(it.reason for it in ON_BUILDS)],
         [_middle("load: the merge request"), _asks("GitLab, Jira"), unusable],
         [_middle("filter: the merge request"), _ignored(it.reason for it in ON_MERGE_REQUEST)],
@@ -38,15 +38,15 @@ def svg() -> str:
         ],
         [_middle("acknowledge: sent", _BROKER)],
     ]
-    # What is true of every step.
+    # These apply to every step.
     pauses = ", ".join(delay_queue("", seconds).rpartition(".")[2] for seconds in DELAYS)
-    fails = _listed("a step that fails now: delayed", DelayReason)
+    fails = _listed("a step fails: delayed", DelayReason)
     final = (DeadLetterReason.NOT_FOUND, DeadLetterReason.RETRIES_EXHAUSTED)
     notes = [
-        [_note(f"{fails}; again after {pauses}, and so on", _DELAYED)],
-        [_note(_listed(f"and at the end: {_DEAD_LETTERED}", final), _DEAD)],
+        [_note(f"{fails}; retried after {pauses} and so on", _DELAYED)],
+        [_note(_listed(f"no retry succeeds: {_DEAD_LETTERED}", final), _DEAD)],
     ]
-    title = "The way of a notification, from RabbitMQ to Kafka"
+    title = "The way of a notification from RabbitMQ to Kafka"
     return picture(title, steps + notes, _GAP, steps=len(steps))
 
 

@@ -89,10 +89,19 @@ def _of_docstring(text: str) -> str:
 
 
 def _of_string(line: int, text: str) -> Iterator[Passage]:
+    if _is_program(text):
+        return
     text = re.sub(r"<[^>]*>", "\n\n", _INLINE_TAG.sub("", text))
     for part in re.split(r"\n\s*\n", text):
         if _SOME_WORDS.search(part) and "\\" not in part:
             yield Passage(line, re.sub(r"\{[^}]*\}", "`x`", " ".join(part.split())))
+
+
+def _is_program(text: str) -> bool:
+    try:
+        return len(ast.parse(cleandoc(text)).body) > 1
+    except (SyntaxError, ValueError):
+        return False
 
 
 def _joined(comments: Iterator[tuple[int, bool, str]]) -> Iterator[Passage]:

@@ -1,17 +1,17 @@
-// Keeps the page up to date: asks the process for the page again, and changes what is not the same.
+// Keeps the page up to date: loads it again, and changes the parts that differ.
 //
-// What the process escaped stays text: it is parsed as a page of its own, in which no script runs.
+// Escaped text stays text: the new page is parsed as a document of its own, in which no script runs.
 
 const EVERY_MS = 5000;
 const PATIENCE_MS = 15000;
-// What changes with time, or with what is wanted.
+// The parts that change with time, search or filters.
 const PARTS = [".who", "#verdict", "#as-of", "#problems", ".connections", ".work", "#shown", "fieldset", "#rows", "#none", ".turn"];
 
 const byId = (id) => document.getElementById(id);
 const search = byId("q");
 const boxes = [...document.querySelectorAll("input[name=outcome]")];
 
-let asking = null; // what can end the question that is not answered yet
+let asking = null; // ends the request that is not answered yet
 let paused = false;
 
 async function refresh() {
@@ -36,16 +36,16 @@ function show(fresh) {
 }
 
 function showUnreachable(error) {
-  const since = `${byId("as-of").textContent.replace("as of", "since")}, and what it shows is as old`;
-  byId("unreachable").textContent = `This page can't reach the process ${since} (${error.message}). It tries again every 5 s.`;
+  const since = byId("as-of").textContent.replace("as of ", "");
+  byId("unreachable").textContent = `The process has not answered since ${since} (${error.message}). This page is that old; it retries every 5 s.`;
   byId("unreachable").hidden = false;
   byId("verdict").dataset.state = "problem";
   byId("verdict").textContent = "not reachable";
   document.title = "(!) cki-notifier: not reachable";
 }
 
-// Makes a part of the page like a fresh one. What stays is not moved, so that it keeps the focus, and
-// what is the same is not touched, so that nothing is read out twice.
+// Makes a part of the page like a fresh one. Nodes that stay are not moved, so that they keep the focus.
+// Equal nodes are not touched, so that a screen reader does not read them twice.
 function become(old, fresh) {
   if (old.isEqualNode(fresh)) return;
   if (old.nodeType === Node.TEXT_NODE) {
@@ -64,12 +64,12 @@ function become(old, fresh) {
   });
 }
 
-// What tells a node from those beside it: its own name, else its place.
+// Names a node among its siblings: by its own name, else by its place.
 function nameOf(node, at) {
   return node.id || node.dataset?.number || `${at} ${node.nodeName}`;
 }
 
-// Says the reader's own time beside UTC.
+// Adds the reader's own time to UTC.
 function addOwnTimes(page) {
   for (const time of page.querySelectorAll("time")) {
     const date = new Date(time.dateTime);

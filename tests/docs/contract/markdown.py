@@ -1,4 +1,4 @@
-"""The blocks of code on a page, as its readers copy them."""
+"""The blocks of code on a page."""
 
 import re
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ class Block(NamedTuple):
     """A fenced block.
 
     Attributes:
-        language: what stands behind the fence, ``""`` when nothing does.
+        language: the word behind the fence, or ``""``.
         text: with its last line end.
     """
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI document, as AsyncAPI's own parser reads it."""
+"""The AsyncAPI document, read by AsyncAPI's own parser."""
 
 import copy
 import json
@@ -23,11 +23,11 @@ SCRIPT: Final = PROJECT / "tests/docs/contract/asyncapi/parse.mjs"
 #: Where scripts/setup.sh installs the parser.
 PARSER: Final = PROJECT / ".cache" / "asyncapi-parser"
 NODE: Final = Path(sys.executable).with_name("node")
-#: Of a diagnostic.
+#: The severity of a diagnostic.
 ERROR: Final = 0
 
 Change = Callable[[Any], object]
-#: What the parser must refuse, and the place where it does.
+#: Changes that the parser must refuse, and the place of each error.
 BROKEN: Final[dict[str, tuple[Change, str]]] = {
     "no title": (lambda it: it["info"].pop("title"), "info"),
     "no such channel": (
@@ -50,7 +50,7 @@ BROKEN: Final[dict[str, tuple[Change, str]]] = {
 
 
 class Parsed(NamedTuple):
-    """What the parser made of the document, and of broken ones by their names."""
+    """The parser's results for the document, and for broken ones by name."""
 
     document: Any
     broken: dict[str, Any]
@@ -58,7 +58,7 @@ class Parsed(NamedTuple):
 
 @pytest.fixture(scope="module", name="parsed")
 def _parsed(tmp_path_factory: pytest.TempPathFactory) -> Parsed:
-    """Have everything parsed in one go, as starting Node.js takes longer than parsing."""
+    """Parse everything at once, because the start of Node.js takes longer than parsing."""
     assert (PARSER / ".lock").is_file(), "run scripts/setup.sh need_asyncapi_parser"
     folder = tmp_path_factory.mktemp("asyncapi")
     document = yaml.safe_load(DOCUMENT.read_text("utf-8"))
@@ -87,19 +87,19 @@ def errors(told: Any) -> list[Any]:
 
 
 def test_the_document_has_no_errors(parsed: Parsed) -> None:
-    """Nor anything else to be told of, but that it is of AsyncAPI 3.0 on purpose."""
+    """The only diagnostic is the older version, AsyncAPI 3.0, which is intended."""
     assert errors(parsed.document) == []
     assert {it["code"] for it in parsed.document["diagnostics"]} <= {"asyncapi-latest-version"}
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_document_is_refused(parsed: Parsed, name: str) -> None:
-    """So the parser really looks at what it is given, and says where it is broken."""
+    """The parser really checks documents, and gives the place of an error."""
     assert BROKEN[name][1] in {it["path"] for it in errors(parsed.broken[name])}
 
 
 def test_the_parser_is_pinned_by_hashes() -> None:
-    """With all that it needs, from wherever it comes."""
+    """This includes its dependencies, from any registry."""
     packages = json.loads((SCRIPT.parent / "package-lock.json").read_text())["packages"]
     del packages[""]
 
@@ -110,7 +110,7 @@ def test_the_parser_is_pinned_by_hashes() -> None:
 
 
 def test_there_is_one_channel_with_both_messages(parsed: Parsed) -> None:
-    """It is the topic that the daemon writes to."""
+    """The channel is the daemon's topic."""
     kafka = read(environment()).kafka
     assert kafka is not None
     assert parsed.document["channels"] == [
@@ -119,7 +119,7 @@ def test_there_is_one_channel_with_both_messages(parsed: Parsed) -> None:
 
 
 def test_each_stage_is_sent(parsed: Parsed) -> None:
-    """By an operation of its own; the document tells of the daemon, which sends."""
+    """Each has an operation of its own. The document describes the sender."""
     assert parsed.document["operations"] == [
         {"action": "send", "messages": [name]} for name in MESSAGES.values()
     ]
@@ -127,7 +127,7 @@ def test_each_stage_is_sent(parsed: Parsed) -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_the_examples_are_records_of_the_code(parsed: Parsed, stage: Stage) -> None:
-    """Headers and value, as they are sent."""
+    """Headers and value are those of the record."""
     (example,) = parsed.document["messages"][MESSAGES[stage]]["examples"]
 
     assert example["headers"] == record(stage).headers
@@ -136,7 +136,7 @@ def test_the_examples_are_records_of_the_code(parsed: Parsed, stage: Stage) -> N
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_record_is_valid_as_its_own_stage_only(parsed: Parsed, stage: Stage) -> None:
-    """Its headers, its value and its key, by the schemas as the parser resolved them."""
+    """The parser's resolved schemas accept its headers, value and key."""
     sent = record(stage)
     for other, name in MESSAGES.items():
         message = parsed.document["messages"][name]
@@ -147,14 +147,14 @@ def test_a_record_is_valid_as_its_own_stage_only(parsed: Parsed, stage: Stage) -
 
 @pytest.mark.parametrize("header", headers())
 def test_no_header_can_be_missing(parsed: Parsed, header: str) -> None:
-    """All of them are promised."""
+    """The contract promises all headers."""
     headers = {name: it for name, it in record(Stage.PRE_TEST).headers.items() if name != header}
 
     assert not Draft7Validator(parsed.document["messages"]["preTest"]["headers"]).is_valid(headers)
 
 
 def test_the_schemas_are_as_strict_as_the_published_one(parsed: Parsed) -> None:
-    """A field that is missing, unknown or of another type is refused, and null is."""
+    """They refuse a field that is missing, unknown or null."""
     payload = Draft7Validator(parsed.document["messages"]["postTest"]["payload"])
     message = json.loads(record(Stage.POST_TEST).value)
 

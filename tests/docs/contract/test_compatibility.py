@@ -1,7 +1,7 @@
 """Versions of the contract: each one is an addition to all before it.
 
-What is called a breach here is shown to be one by a message that the changed schema lets through
-and a consumer of the released one cannot read, according to a validator that is not ours.
+For each breach, a message proves it: the changed schema accepts the message, but a consumer of the
+released one can't read it. An independent validator decides.
 """
 
 import copy
@@ -33,21 +33,21 @@ Change = Callable[[Any], object]
 
 
 def test_the_codes_schema_is_kept_as_the_newest_version() -> None:
-    """A change needs a new version, and a new version a new file; another text needs neither."""
+    """A change needs a new version with a new file. A change of texts needs neither."""
     assert list(RELEASED)[-1] == VERSION
     assert breaches(RELEASED[VERSION], schema()) == []
     assert breaches(schema(), RELEASED[VERSION]) == []
 
 
 def test_each_version_is_an_addition_to_all_before_it() -> None:
-    """Whoever reads the topic by any version can go on."""
+    """Consumers of any version can read the topic."""
     for earlier, later in combinations([*RELEASED.values(), schema()], 2):
         assert breaches(earlier, later) == []
 
 
 @pytest.mark.parametrize("version", RELEASED)
 def test_a_schema_is_kept_under_its_own_version(version: str) -> None:
-    """The file's name is what the messages say."""
+    """The file's name is the version in the messages."""
     assert RELEASED[version]["properties"]["version"] == {
         "description": RELEASED[version]["properties"]["version"]["description"],
         "enum": [version],
@@ -69,7 +69,7 @@ def is_valid(document: Any, under: Any) -> bool:
 
 
 def as_read(node: Any) -> Any:
-    """Return a schema as its consumers read it: without a word on fields it doesn't name."""
+    """Return a schema for consumers, which allows fields that it doesn't name."""
     if isinstance(node, list):
         return [as_read(each) for each in node]
     if not isinstance(node, dict):
@@ -78,7 +78,7 @@ def as_read(node: Any) -> Any:
 
 
 def without(name: str, *, of: str = "") -> Change:
-    """Return a change that takes a field out of a definition, or out of the message."""
+    """Return a change that removes a field from a definition, or from the message."""
 
     def take(document: Any) -> None:
         part = document["$defs"][of] if of else document
@@ -100,12 +100,12 @@ def with_field(name: str, *, of: str = "", always: bool = False) -> Change:
 
 
 def optional(name: str, *, of: str = "") -> Change:
-    """Return a change that lets a field be missing."""
+    """Return a change that makes a field optional."""
     return lambda document: (document["$defs"][of] if of else document)["required"].remove(name)
 
 
 def keywords(name: str, *, of: str = "", **said: Any) -> Change:
-    """Return a change of what is said of a field; None takes it away."""
+    """Return a change of a field's keywords. None removes a keyword."""
 
     def say(document: Any) -> None:
         field = (document["$defs"][of] if of else document)["properties"][name]
@@ -117,7 +117,7 @@ def keywords(name: str, *, of: str = "", **said: Any) -> Change:
 
 
 def renamed(document: Any) -> None:
-    """Call a definition differently, everywhere."""
+    """Rename a definition everywhere."""
     document["$defs"]["Computer"] = document["$defs"].pop("System")
     document["properties"]["system"]["items"]["$ref"] = "#/$defs/Computer"
 
@@ -127,7 +127,7 @@ def several(*changes: Change) -> Change:
     return lambda document: [change(document) for change in changes]
 
 
-#: What breaks consumers: the breach's place, the schema's change, and a message's that shows it.
+#: Breaking changes: the place, the change of the schema, and a change of a message as proof.
 BREAKING: dict[str, tuple[str, Change, Change]] = {
     "a field goes away": ("branch", without("branch"), lambda it: it.pop("branch")),
     "a field of a part goes away": (
@@ -237,7 +237,7 @@ BREAKING: dict[str, tuple[str, Change, Change]] = {
     ),
 }
 
-#: What a validator lets through, and we don't: it is no addition.
+#: Changes that a validator accepts, but the contract doesn't.
 FORBIDDEN: dict[str, tuple[str, Change]] = {
     "an optional field goes away": (
         "artifact.source_package_release",
@@ -254,7 +254,7 @@ FORBIDDEN: dict[str, tuple[str, Change]] = {
     ),
 }
 
-#: What is an addition, and a message of it.
+#: Additions, each with a change of a message.
 ADDITIONS: dict[str, tuple[Change, Change | None]] = {
     "nothing": (lambda _: None, None),
     "a field": (with_field("new"), lambda it: it.update(new="!")),
@@ -293,7 +293,7 @@ ADDITIONS: dict[str, tuple[Change, Change | None]] = {
 
 @pytest.mark.parametrize("name", BREAKING)
 def test_what_breaks_consumers_is_a_breach(name: str) -> None:
-    """It is named by its place, and there is a message that they can't read."""
+    """The breach has its place, and a message proves it."""
     place, change, example = BREAKING[name]
     later, message = changed(schema(), change), changed(MESSAGE, example)
 
@@ -305,7 +305,7 @@ def test_what_breaks_consumers_is_a_breach(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORBIDDEN)
 def test_what_we_do_not_do_to_consumers_is_a_breach(name: str) -> None:
-    """They could read it, but what they count on is another thing."""
+    """Consumers could read it, but rely on more."""
     place, change = FORBIDDEN[name]
     (found,) = breaches(schema(), changed(schema(), change))
 
@@ -314,7 +314,7 @@ def test_what_we_do_not_do_to_consumers_is_a_breach(name: str) -> None:
 
 @pytest.mark.parametrize("name", ADDITIONS)
 def test_an_addition_breaks_nothing(name: str) -> None:
-    """Consumers of the released version can read its messages, in a new version too."""
+    """Consumers of the released version can read its messages, with a new version, too."""
     change, example = ADDITIONS[name]
     later = changed(schema(), several(change, keywords("version", enum=["0.2.0"])))
     message = changed(
@@ -328,5 +328,5 @@ def test_an_addition_breaks_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ADDITIONS if "that" in name or "field" in name])
 def test_an_addition_needs_a_new_version(name: str) -> None:
-    """Seen from the other side it is none, so the newest version's file does not fit any more."""
+    """The reverse is a breach, so the newest version's file does not fit any more."""
     assert breaches(changed(schema(), ADDITIONS[name][0]), schema())

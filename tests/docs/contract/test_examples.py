@@ -1,4 +1,4 @@
-"""The examples on the contract's page, run as its readers run them."""
+"""Runs the examples on the contract's page like its readers."""
 
 import copy
 import json
@@ -21,9 +21,9 @@ from tools import PROJECT
 from tools.documentation.examples import record
 
 PAGE: Final = (PROJECT / "docs" / "contract.md").read_text("utf-8")
-#: Each session of a terminal: a command behind `$`, and what it prints.
+#: The terminal sessions: a command behind `$`, and its output.
 SESSIONS: Final = blocks(PAGE, "console")
-#: The rows of the table of queries: a JSONPath and what it finds.
+#: The rows of the table of queries: a JSONPath and its result.
 QUERIES: Final = re.findall(r"^\| `(\$.*)` \| `(.*)` \|$", PAGE, re.MULTILINE)
 MESSAGES: Final[dict[str, Any]] = {
     str(stage): json.loads(record(stage).value) for stage in (Stage.PRE_TEST, Stage.POST_TEST)
@@ -32,7 +32,7 @@ MESSAGES: Final[dict[str, Any]] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return the folder in which the page's reader works."""
+    """Return the folder of the page's reader."""
     for name, message in MESSAGES.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(message, indent=2))
     lines = "".join(f"{json.dumps(message)}\n" for message in MESSAGES.values())
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(command: str, folder: Path) -> str:
-    """Run a command line in a folder and return what it prints."""
+    """Run a command line in a folder and return its output."""
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(PROJECT),
@@ -61,7 +61,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def test_every_example_is_of_a_kind_that_is_run() -> None:
-    """A block of another language would be shown without anybody having tried it."""
+    """A block of another language would have no test."""
     assert {it.language for it in blocks(PAGE)} == {"console", "json"}
     assert len(SESSIONS) == PAGE.count("\n$ ") > 1
     assert len(QUERIES) == PAGE.count("| `$") > 1
@@ -69,7 +69,7 @@ def test_every_example_is_of_a_kind_that_is_run() -> None:
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda it: it.text.splitlines()[0])
 def test_a_command_prints_what_the_page_shows(session: Any, folder: Path) -> None:
-    """To the letter."""
+    """The output is the same to the letter."""
     first, _, expected = session.text.partition("\n")
 
     assert first.startswith("$ ")
@@ -78,20 +78,20 @@ def test_a_command_prints_what_the_page_shows(session: Any, folder: Path) -> Non
 
 @pytest.mark.parametrize(("query", "found"), QUERIES)
 def test_a_query_finds_what_the_page_shows(query: str, found: str) -> None:
-    """By an implementation that keeps to RFC 9535."""
+    """The implementation follows RFC 9535."""
     assert jsonpath.find(query, MESSAGES["pre-test"]).values() == json.loads(found)
 
 
 @pytest.mark.parametrize(("query", "_found"), QUERIES)
 def test_a_query_asks_for_fields_that_there_are(query: str, _found: str) -> None:
-    """What finds nothing in the pre-test message finds something in the post-test one."""
+    """A query without a result in the pre-test message has one in the post-test message."""
     found = [jsonpath.find(query, message) for message in MESSAGES.values()]
 
     assert any(found)
 
 
 def test_the_messages_are_the_records_of_the_code() -> None:
-    """They match the schema, and are shown as they are sent but for white space."""
+    """They match the schema, and differ from the records only in white space."""
     shown = [json.loads(block.text) for block in blocks(PAGE, "json")]
 
     assert shown == list(MESSAGES.values())
@@ -109,7 +109,7 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_the_readers_schema_takes_what_later_versions_add(folder: Path) -> None:
-    """Fields at any place, and another version; but nothing may be missing."""
+    """It accepts new fields anywhere and another version, but no missing field."""
     (command,) = (it.text for it in SESSIONS if "reader.schema.json" in it.text)
     run(command.removeprefix("$ "), folder)
     reader = Draft202012Validator(json.loads((folder / "reader.schema.json").read_text()))

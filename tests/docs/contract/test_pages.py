@@ -1,4 +1,4 @@
-"""The pages for those who read the topic are what the code says of itself."""
+"""The reference of the topic agrees with the code."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ DEFINITIONS = {"ReadyForTest": schema(), **schema()["$defs"]}
 
 
 def paths(message: dict[str, Any], prefix: str = "") -> set[str]:
-    """Return the names of all fields of a message, as the table has them."""
+    """Return the names of all fields of a message in the table's form."""
     found = set()
     for name, value in message.items():
         inner = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -28,12 +28,12 @@ def paths(message: dict[str, Any], prefix: str = "") -> set[str]:
 
 
 def test_each_field_has_a_row() -> None:
-    """The post-test example has every field there is."""
+    """The post-test example has every field."""
     assert set(ROWS) == paths(json.loads(record(Stage.POST_TEST).value))
 
 
 def test_rows_tell_when_a_field_is_there() -> None:
-    """All but these are always there."""
+    """All other fields are always present."""
     presence = {path: row.presence for path, row in ROWS.items() if row.presence != "always"}
 
     assert presence == {
@@ -61,12 +61,12 @@ def test_rows_tell_when_a_field_is_there() -> None:
     ],
 )
 def test_rows_tell_a_fields_type(path: str, kind: str) -> None:
-    """In words, and a constant by its value."""
+    """The type is in words, or a constant's value."""
     assert ROWS[path].kind == kind
 
 
 def test_rows_have_an_example() -> None:
-    """But for objects, whose parts have theirs, and constants, which are their own."""
+    """Objects and constants need none."""
     for path, row in ROWS.items():
         assert row.meaning, path
         assert row.example or "object" in row.kind or row.kind.startswith('`"'), path
@@ -74,7 +74,7 @@ def test_rows_have_an_example() -> None:
 
 @pytest.mark.parametrize("title", DEFINITIONS)
 def test_the_examples_of_the_schema_are_valid(title: str) -> None:
-    """Each example of a field is a value that the field can have."""
+    """Each example of a field is a valid value."""
     for name, field in DEFINITIONS[title]["properties"].items():
         for example in field.get("examples", ()):
             assert Draft202012Validator(field).is_valid(example), name
@@ -82,5 +82,5 @@ def test_the_examples_of_the_schema_are_valid(title: str) -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_the_headers_are_the_ones_that_are_sent(stage: Stage) -> None:
-    """These and no others, in their order."""
+    """The page has all headers, in their order, and no others."""
     assert list(record(stage).headers) == list(headers())

@@ -33,7 +33,7 @@ PLACES = [
 CASES = list(product(FAULTS, PLACES))
 FINE = {
     "page.md": f"{SHORT} {SHORT}\n",
-    "number.md": f"The probe {'really ' * 8}waits for 3. Then {'again ' * 9}it answers 200. At last.\n",
+    "number.md": f"It waits {'long ' * 9}for 3. Then {'so ' * 9}it answers 200. At last.\n",
     "question.md": "## What is refused?\n\nWhat is refused? The topic.\n",
     "code.md": f"Run `cki-notifier {'--option ' * 25}`.\n\n```text\n{LONG}\n```\n",
     "literal.py": f'"""Do it.\n\n::\n\n    {LONG}\n"""\n',
@@ -41,6 +41,7 @@ FINE = {
     "orders.py": f"x = 1  # noqa: {LONG}\n",
     "usage": f"#!/bin/sh\n#     {LONG}\n",
     "name.py": "x = 'delay queue'\n",
+    "program.py": "x = '''\nimport os\nprint(os, 'what can not be read in a delay queue')\n'''\n",
     "behind.py": f"x = 1  # {'the first ' * 8}\ny = 2  # {'the second ' * 8}\n",
 }
 

@@ -18,7 +18,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 @pytest.fixture
 def scene() -> Scene:
-    """What the page is about; nothing happened yet."""
+    """The scene behind the page, without any outcome."""
     return Scene()
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from cki_notifier.notification.models import Position
 from cki_notifier.notification.parse import Identity
+from cki_notifier.notification.reasons import sentence
 from cki_notifier.rules.explain import Step
 from cki_notifier.telemetry import metrics, outcomes, unsettled
 from cki_notifier.telemetry.connections import Trouble
@@ -57,7 +58,7 @@ DELAYED_ONCE = "redhat:2167052000"
 
 
 class _Earlier:
-    """The monotonic time so long ago."""
+    """A monotonic clock that is this much behind."""
 
     def __init__(self, ago: timedelta) -> None:
         self._ago = ago.total_seconds()
@@ -170,7 +171,7 @@ def _settle_twice(
 
 
 def outage() -> Scene:
-    """Return a scene in which the warehouse is down for long, and all waits for it."""
+    """Return a scene of a long outage of DataWarehouse, for which all notifications wait."""
     down, refused = timedelta(minutes=42), timedelta(minutes=95)
     scene = night(down)
     chance = random.Random(9)  # noqa: S311  # no secret
@@ -206,7 +207,7 @@ def outage() -> Scene:
 
 
 class _ForTheWarehouse:
-    waits_for = "datawarehouse, which is down"
+    waits_for = "datawarehouse is down"
 
 
 def letters() -> Reading:
@@ -226,18 +227,13 @@ def letters() -> Reading:
             if is_lost
             else f"datawarehouse: the answer to GET {_EVERYTHING}: Expected `str`, got `int`"
         )
-        sentence = "a service {}"
         found.append(
             Letter(
                 id=f"{chance.getrandbits(48):012x}",
                 checkout_id=f"redhat:{pipeline}",
                 status=_TESTED,
                 reason=reason,
-                sentence=sentence.format(
-                    "does not know the object, even after the delays"
-                    if is_lost
-                    else "answered a document that can't be used"
-                ),
+                sentence=sentence("dead-lettered", reason),
                 error=error.format(pipeline),
                 attempts=8 if is_lost else 1,
                 first_seen=now - timedelta(hours=90 - number),

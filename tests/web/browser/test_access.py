@@ -1,4 +1,4 @@
-"""The status page is fit for small screens, for the dark and for those who do not see it."""
+"""The status page works on small screens, in the dark and with a screen reader."""
 
 from datetime import timedelta
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""The status page shows whatever a notification or a service holds, and does none of it."""
+"""The status page shows hostile texts of notifications and services, and runs none of them."""
 
 import json
 from datetime import timedelta
@@ -30,7 +30,7 @@ HOSTILE = (
 
 
 def settle_hostile(scene: Scene) -> None:
-    """Have notifications settled that hold hostile texts in every field."""
+    """Add outcomes with hostile texts in every field."""
     for text in HOSTILE:
         scene.settle(
             *(text, "delayed", "unavailable"),
@@ -67,7 +67,7 @@ def test_hostile_text_is_shown_as_text(scene: Scene, view: View, *, scripts: boo
 
 
 class Work:
-    """Waits for what somebody else has named."""
+    """Waits for a service with a hostile name."""
 
     def __init__(self, waits_for: str) -> None:
         self.waits_for = waits_for
@@ -145,7 +145,7 @@ def test_the_policy_is_in_force(view: View) -> None:
 
 
 def test_a_hostile_search_finds_nothing_and_does_nothing(scene: Scene, view: View) -> None:
-    """What the address asks for is looked for, literally."""
+    """The search of the address is literal."""
     scene.settle("redhat:1")
     view.open("?q=%3Cscript%3Ewindow.hacked%3Dtrue%3C/script%3E&outcome=%22%3E%3Cimg%20src=x%3E")
     assert view.find("#q").get_attribute("value") == "<script>window.hacked=true</script>"
@@ -167,7 +167,7 @@ def test_nothing_comes_from_elsewhere(view: View) -> None:
 
 
 def test_every_field_of_a_row_is_covered_above() -> None:
-    """The fields that can hold a stranger's text are those that the tests fill."""
+    """The tests fill all fields that can hold text from outside."""
     strangers = {"checkout_id", "merge_request", "status", "error"}
     strangers |= {"event_id", "letter", "by", "note"}
     ours = {"number", "time", "outcome", "reason", "stage", "sentence", "seconds", "attempt"}

@@ -14,7 +14,7 @@ TAB, SPACE, ENTER = "\ue004", " ", "\ue007"
 
 
 def settle_one_of_each(scene: Scene) -> None:
-    """Have one notification of each outcome settled."""
+    """Add one outcome of each kind."""
     scene.settle("redhat:1", "sent", "pre-test", merge_request=MERGE_REQUEST)
     scene.settle("redhat:2", "ignored", "superseded", merge_request=MERGE_REQUEST + "1")
     scene.settle("redhat:3", "delayed", "unavailable", error="jira: answered 503", seconds=12.4)
@@ -35,7 +35,7 @@ def test_an_outcome_is_told_in_full(scene: Scene, view: View) -> None:
     for part in ("build_setups_finished", "ignored", "0.50 s"):
         assert part in text
     assert re.match(r"\d\d-\d\d \d\d:\d\d:\d\d UTC \d+ (s|min) ago", text)
-    assert view.text(".reason") == "its merge request has a newer pipeline superseded"
+    assert view.text(".reason") == "the checkout's merge request has a newer pipeline superseded"
     checkout, merge_request = view.find(".checkout a"), view.find(".merge-request a")
     assert checkout.text == "redhat:1/2"
     own = f"http://127.0.0.1:{view.port}/checkout?id=redhat%3A1%2F2"
@@ -45,7 +45,7 @@ def test_an_outcome_is_told_in_full(scene: Scene, view: View) -> None:
 
 
 def test_without_scripts_the_same_is_shown(scene: Scene, view: View) -> None:
-    """What the server fills in is, but for the age, what the script makes of the JSON."""
+    """The server and the script make the same page, but for the ages."""
     settle_one_of_each(scene)
     scene.settle("redhat:5", error='<b title="a">&amp;</b>', outcome="delayed", reason="bug")
     view.open()
@@ -66,7 +66,7 @@ def test_without_scripts_it_searches_and_filters_by_its_address(scene: Scene, vi
     assert view.text(".checkout") == "redhat:2"
 
 
-#: What is typed into the search box, and the checkouts it finds.
+#: Searches, and the checkouts they find.
 SEARCHES = {
     "redhat:3": ["redhat:3"],
     "REDHAT": ["redhat:4", "redhat:3", "redhat:2", "redhat:1"],
@@ -87,7 +87,7 @@ def test_a_checkout_or_merge_request_is_found(scene: Scene, view: View) -> None:
         view.search(text)
         view.shows(*found)
         assert view.text("#shown") == f"{len(found)} of 4 shown"
-        assert view.text("#none") == ("" if found else "None of them matches.")
+        assert view.text("#none") == ("" if found else "No outcome matches.")
 
 
 def test_outcomes_are_filtered_and_the_address_remembers(scene: Scene, view: View) -> None:
@@ -108,11 +108,11 @@ def test_outcomes_are_filtered_and_the_address_remembers(scene: Scene, view: Vie
     view.shows("redhat:3")
     view.find("input[value=delayed]").click()
     view.shows()
-    assert view.text("#none") == "None of them matches."
+    assert view.text("#none") == "No outcome matches."
 
 
 def test_it_refreshes_itself_and_disturbs_nobody(scene: Scene, view: View) -> None:
-    """What is new comes on top by itself; search, focus and what is looked at stay."""
+    """New outcomes appear on top; search, focus and scroll position stay."""
     for number in range(60):
         scene.settle(f"redhat:{number}")
     view.open()
@@ -134,7 +134,7 @@ def test_it_refreshes_itself_and_disturbs_nobody(scene: Scene, view: View) -> No
 
 
 def test_it_can_be_paused(scene: Scene, view: View) -> None:
-    """While it is paused nothing changes; after that all is caught up with."""
+    """A paused page does not change; after the pause it shows all new outcomes."""
     view.open()
     view.find("#pause").click()
     assert view.find("#pause").get_attribute("aria-pressed") == "true"
@@ -172,13 +172,13 @@ def test_what_is_wrong_is_said(scene: Scene, view: View) -> None:
     view.refresh_now()
     eventually(lambda: view.text("#verdict") == "1 problem")
     says, answered, means = view.text("#problems").split("\n")
-    assert says == "The queue in RabbitMQ is not consumed"
+    assert says == "This process does not consume the main queue"
     assert answered == "can't connect to one:5672"
-    assert means.startswith("Notifications wait in it. Run cki-notifier doctor")
+    assert means.startswith("Notifications wait in the queue. Run cki-notifier doctor")
     assert means.endswith(" Runbook")
     runbook = view.find("#problems .runbook").get_attribute("href")
     assert str(runbook).endswith("/docs/runbook.md#ckinotifiernotready")
-    assert "not consumed" in view.text("#connection-rabbitmq")
+    assert "not consuming" in view.text("#connection-rabbitmq")
     assert view.driver.title == "(!) cki-notifier: 1 problem"
     scene.liveness.missing = ""
     view.refresh_now()
@@ -217,7 +217,7 @@ def test_a_gitlab_that_was_not_known_before_appears(view: View) -> None:
     """Hosts come with the documents that name them; one that is down comes first, and is named."""
     with answering(datawarehouse=True):
         view.open()
-        assert "not asked yet" in view.text("#connection-gitlab")
+        assert "no request yet" in view.text("#connection-gitlab")
         metrics.connected.works("gitlab", "up.example")
         metrics.connected.fails("gitlab", Trouble("answered 503"), "down.example:8443")
         view.refresh_now()
@@ -242,7 +242,7 @@ def test_a_process_that_is_away_is_told_from_one_that_is_back(
         view.open()
         view.shows("redhat:2", "redhat:1")
     view.refresh_now()
-    eventually(lambda: "can't reach the process since" in view.text("#unreachable"))
+    eventually(lambda: "has not answered since" in view.text("#unreachable"))
     assert view.text("#verdict") == "not reachable"
     assert view.checkouts() == ["redhat:2", "redhat:1"], "what was there can still be read"
     another = Scene()
@@ -257,7 +257,7 @@ def test_a_process_that_is_away_is_told_from_one_that_is_back(
 
 
 def test_it_is_handled_by_the_keyboard_alone(scene: Scene, view: View) -> None:
-    """Everything is reached by tab, in the order of the page, and seen to be reached."""
+    """The tab key reaches everything in the page's order, with a visible focus."""
     settle_one_of_each(scene)
     view.open()
     order = []
@@ -267,7 +267,7 @@ def test_it_is_handled_by_the_keyboard_alone(scene: Scene, view: View) -> None:
         outline = view.run("return getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", f"{order[-1]} shows that it has the focus"
     outcomes = ["sent", "ignored", "delayed", "dead-lettered"]
-    pages, work = ["What waits", "Dead letters"], ["in flight", "delayed", "dead letters"]
+    pages, work = ["Waiting", "Dead letters"], ["being processed", "delayed", "dead letters"]
     above = ["Skip to the outcomes", *pages, "pause", *work, "q", *outcomes]
     assert order == [*above, "redhat:4", "redhat:3"]
     view.run("document.querySelector('#q').focus()")

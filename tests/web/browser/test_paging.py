@@ -48,7 +48,7 @@ def test_older_and_newer_ones_are_a_link_away(view: View, *, scripts: bool) -> N
 
 
 def test_turning_loads_no_page_and_moves_the_focus(view: View) -> None:
-    """The script has them all; whoever uses the keyboard goes on at the top of the outcomes."""
+    """The script loads them all; the keyboard focus goes to the top of the outcomes."""
     view.open()
     view.run("window.isSame = true")
     turn(view, "older", ("redhat:69", "redhat:20"))
@@ -99,5 +99,5 @@ def test_on_a_phone_the_page_has_an_end(scene: Scene, view: View) -> None:
     shown = "return document.querySelector('#rows .error').offsetHeight"
     clamped = view.run(shown)
     view.run("document.querySelector('#rows .checkout a').focus()")
-    assert view.run(shown) > clamped, "whoever has the focus there reads all of it"
+    assert view.run(shown) > clamped, "with the focus there, all of it is visible"
     assert view.find("#rows .error").get_attribute("title") == "e" * 499 + "…"

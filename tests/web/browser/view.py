@@ -58,7 +58,7 @@ class View:
         eventually(lambda: self.checkouts() == wanted, what=f"{wanted}, not {self.checkouts()}")
 
     def type(self, *keys: str) -> None:
-        """Press keys; they go to whatever has the focus."""
+        """Press keys; they go to the element with the focus."""
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def focused(self) -> str:
