@@ -1,7 +1,7 @@
-"""What developers run: the demo, benchmarks, documentation, supply chain, and all that these need.
+"""Programs for developers: the demo, benchmarks, documentation, supply chain.
 
-Real brokers, stand-ins for the services, the daemon as a process. The tests use them too; the
-product imports nothing of it, and none of it is installed.
+They use private brokers, stand-ins for the services, and the daemon as a process. The tests use
+these, too. The product imports nothing from here, and none of it is installed.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The daemon as its users start it: a process of its own, configured by its environment alone."""
+"""The daemon as users start it: a process of its own, configured by its environment."""
 
 import json
 import os
@@ -16,8 +16,8 @@ _CONSUMING = "consuming "
 class Notifier(Process):
     """A running ``python -m cki_notifier``.
 
-    It logs JSON at INFO unless ``environment`` says otherwise. With ``waits`` False it counts as
-    started at once, whether it consumes or not.
+    It logs JSON at INFO unless ``environment`` says otherwise. With ``waits`` False, `start` does
+    not wait until it consumes.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], *, waits: bool = True) -> None:
@@ -33,12 +33,12 @@ class Notifier(Process):
         )
 
     def start(self) -> None:
-        """Start it; return when it consumes (again)."""
+        """Start it; return when it consumes."""
         self._consumes = self._count()
         super().start()
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what it logged as JSON, line by line; other output and half lines are left out."""
+        """Return its log lines in JSON, without other output and half lines."""
         whole = self.text().rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines() if line.startswith('{"time":')]
 
@@ -55,7 +55,7 @@ class Notifier(Process):
 
 
 def complete(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a whole environment for the command, with nothing of this process' own but PATH."""
+    """Return a whole environment for the command, with only PATH from this process."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(PROJECT),

@@ -1,12 +1,12 @@
 """Child processes that never outlive the process that started them.
 
-Between this process and each child stands a keeper: this very file, run as a script. The keeper is
-the "child subreaper" of everything below it, so that also a daemon that detaches itself (Erlang's
-epmd does) stays in its reach. It ends all of them when the command ends, and when its standard
-input closes, which the kernel sees to when this process dies, however it dies. If the keeper
-itself is killed with SIGKILL, the command dies too, but not a daemon that the command left behind.
+Between this process and each child runs a keeper: this file as a script. The keeper is the "child
+subreaper" of all processes below it. So it also reaches a daemon that detaches itself, as Erlang's
+epmd does. The keeper kills all of them when the command ends, and when its standard input closes.
+The kernel closes that when this process dies, even by SIGKILL. If SIGKILL ends the keeper, the
+command dies, too, but a detached daemon survives.
 
-Linux only (5.3 or newer): subreapers, process file descriptors and /proc.
+Needs Linux 5.3 or newer: subreapers, process file descriptors and /proc.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-#: Ports come from below the range in which Linux picks the local port of an outgoing connection:
-#: there a client that retries while a broker is down could take its port, or connect to itself.
+#: Below the range from which Linux picks the local ports of outgoing connections. In that range, a
+#: client that retries while a broker is down could take the broker's port, or connect to itself.
 _PORTS = range(20_000, 32_000)
 
 #: How much of a log an error quotes.
 _TAIL_LINES = 25
 
-#: Pause between two questions whether a process is ready.
+#: Pause between two checks whether a process is ready.
 _PROBE_SECONDS = 0.02
 
-#: Pause between two questions whether something has come about.
+#: Pause between two checks of `wait_until`.
 _PAUSE_SECONDS = 0.05
 
-#: How long the death of a killed process may take; only a process stuck in the kernel needs longer.
+#: Timeout for the end of a killed process. Only a process stuck in the kernel needs longer.
 _KILL_SECONDS = 10.0
 
 _handed_out: set[int] = set()
 
 
 class ProcessError(Exception):
-    """A child process did not start or ended with an error; the message quotes its last words."""
+    """A child process did not start, or failed; the message has the end of its log."""
 
 
 def free_port() -> int:
@@ -56,7 +56,7 @@ def free_port() -> int:
 
 
 def listens(port: int, *, host: str = "127.0.0.1") -> bool:
-    """Tell whether something accepts TCP connections on this port."""
+    """Return whether a server accepts TCP connections on this port."""
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:
@@ -65,7 +65,7 @@ def listens(port: int, *, host: str = "127.0.0.1") -> bool:
 
 
 def wait_until(reached: Callable[[], bool], *, seconds: float = 10, what: str = "it") -> None:
-    """Ask again and again; raises `ProcessError` when it is still not so after `seconds`."""
+    """Wait until `reached` returns True; raise `ProcessError` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > deadline:
@@ -81,15 +81,15 @@ def run(
     folder: Path,
     seconds: float,
 ) -> str:
-    """Run a command to its end in `folder` and return what it wrote to standard output.
+    """Run a command to its end in `folder`; return its standard output.
 
-    Raises `ProcessError`, which calls it `name`, when its exit code is not 0 or it takes longer
-    than `seconds`; then nothing of it is left running.
+    Raises `ProcessError` if the exit code is not 0. After `seconds`, kills the command and raises
+    `ProcessError`. The message starts with `name`.
     """
     keeper = _launch(command, environment, folder, subprocess.PIPE)
-    # Out of the sight of `communicate`, which would close it, and so end the command.
+    # Hidden from `communicate`, which would close it, and so end the command.
     control, keeper.stdin = keeper.stdin, None
-    assert control is not None  # it was asked for
+    assert control is not None  # it is a pipe
     with control:
         try:
             output, errors = keeper.communicate(timeout=seconds)
@@ -104,12 +104,19 @@ def run(
 
 
 class Process:
-    """A child process with all that it starts in turn; as a context manager, started and stopped.
+    """A child process and its descendants. As a context manager, it starts and stops them.
 
-    It runs in a session of its own, so that a Ctrl-C on the terminal reaches only its parent, and
-    writes standard output and standard error to the end of the file `log`. `environment` is its
-    whole environment (this process's own when None), `folder` its working folder. `ready` is asked
-    until it says True, for at most `seconds`. Messages call it `name`.
+    The process runs in its own session, so Ctrl-C on the terminal reaches only its parent. Its
+    standard output and standard error are appended to the file `log`.
+
+    Args:
+        name: in messages.
+        command: to run.
+        log: the file for its output.
+        ready: returns True when the process is ready; `start` waits for that.
+        seconds: how long `start` waits.
+        environment: the whole environment; None for that of this process.
+        folder: the working folder.
     """
 
     def __init__(
@@ -141,17 +148,17 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether the process was started and has not ended."""
+        """Whether the process has started and not ended."""
         return self._keeper is not None and self._keeper.poll() is None
 
     def start(self) -> None:
-        """Start the process and return when it is ready; it can be started again after its end.
+        """Start the process, also after its end; return when it is ready.
 
-        Raises `ProcessError` when it ends before or isn't ready in time; then none of it is left.
+        Raises `ProcessError` if it ends before, or is not ready in time. Then it kills the process.
         """
         if self.running:
             raise ProcessError(f"{self.name} runs already")
-        self.wait(seconds=0)  # for what ended before
+        self.wait(seconds=0)  # for a process that ended before
         with self.log.open("ab") as log:
             self._keeper = _launch(self.command, self._environment, self._folder, log)
         try:
@@ -161,23 +168,23 @@ class Process:
             raise
 
     def terminate(self) -> None:
-        """Ask the process to end (SIGTERM)."""
+        """Send SIGTERM to the process."""
         if self._keeper is not None:
-            self._keeper.terminate()  # who passes it on
+            self._keeper.terminate()  # the keeper passes it on
 
     def freeze(self) -> None:
-        """Suspend the process and all that it started (SIGSTOP): connections stay, none answers."""
+        """Suspend the process and its descendants (SIGSTOP). Their connections stay open."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process go on (SIGCONT)."""
+        """Continue a frozen process (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def stop(self, *, seconds: float = 15) -> int | None:
-        """Ask the process to end (SIGTERM), kill it after `seconds`, and return its exit code.
+        """Send SIGTERM, kill the process after `seconds`, and return its exit code.
 
-        The exit code is 128 + n after signal n, and None for a process that was never started. A
-        frozen process is thawed first.
+        The exit code is 128 + n after signal n, and None if the process never started. Thaws a
+        frozen process first.
         """
         self.thaw()
         self.terminate()
@@ -186,15 +193,15 @@ class Process:
         return self.kill()
 
     def kill(self) -> int | None:
-        """End the process and all that it started with SIGKILL; return the code as `stop` does."""
+        """Send SIGKILL to the process and its descendants; return the exit code like `stop`."""
         if self._keeper is not None and self._keeper.stdin is not None:
             self._keeper.stdin.close()
         return self.wait(seconds=_KILL_SECONDS)
 
     def wait(self, *, seconds: float) -> int | None:
-        """Wait for the process to end by itself; return the exit code as `stop` does.
+        """Wait for the end of the process; return the exit code like `stop`.
 
-        Raises `subprocess.TimeoutExpired` when it still runs after `seconds`.
+        Raises `subprocess.TimeoutExpired` after `seconds`.
         """
         if self._keeper is None:
             return None
@@ -227,7 +234,7 @@ class Process:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe, contextlib.suppress(OSError):
-        # As servers do: a connection that lingers from an earlier run doesn't count.
+        # As servers do: lingering connections of an earlier run don't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
         return True
@@ -240,9 +247,9 @@ def _launch(
     folder: Path | None,
     output: int | IO[bytes],
 ) -> subprocess.Popen[bytes]:
-    """Start a keeper that runs a command for as long as its standard input is open."""
+    """Start a keeper, which runs a command while its standard input is open."""
     return subprocess.Popen(
-        # Isolated and without site-packages: it starts fast, whatever the environment holds.
+        # Isolated and without site-packages, so that it starts fast in any environment.
         [sys.executable, "-I", "-S", __file__, *map(str, command)],
         stdin=subprocess.PIPE,
         stdout=output,
@@ -267,18 +274,18 @@ def _signal(pids: Iterable[int], number: int) -> None:
 def _descendants(ancestor: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        # A process may end while we look.
+        # A process may end meanwhile.
         with contextlib.suppress(OSError):
             # "pid (name) state parent ...", and the name may hold anything.
             parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
             children.setdefault(int(parent), []).append(int(stat.parent.name))
     found = [ancestor]
-    for process in found:  # which grows meanwhile
+    for process in found:  # the list grows meanwhile
         found += children.get(process, [])
     return found[1:]
 
 
-# The keeper: everything below runs in the process in between only.
+# The keeper: everything below runs only in the keeper's process.
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -290,7 +297,7 @@ _SWEEP_SECONDS = 0.005
 def _keep(command: Sequence[str]) -> int:
     """Run the command until it ends or standard input closes; return its exit code.
 
-    A SIGTERM is passed on to it.
+    Passes SIGTERM on to the command.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -300,7 +307,7 @@ def _keep(command: Sequence[str]) -> int:
             command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            # It is bound to the thread that starts the child, which here is the only one.
+            # PR_SET_PDEATHSIG is bound to the thread that starts the child; it is the only one.
             preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509  # one thread
         )
         signal.signal(signal.SIGTERM, lambda *_: _terminate(child.pid))
@@ -316,7 +323,7 @@ def _keep(command: Sequence[str]) -> int:
 
 
 def _terminate(pid: int) -> None:
-    """Send SIGTERM to a process, or to what bubblewrap runs, which passes none on."""
+    """Send SIGTERM to a process, or to the child of bubblewrap, which passes no signal on."""
     with contextlib.suppress(OSError):  # it may have ended
         if Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
             pid = next(iter(_descendants(pid)), pid)
@@ -324,11 +331,11 @@ def _terminate(pid: int) -> None:
 
 
 def _kill_descendants() -> None:
-    """Kill until none is left: one may have started another meanwhile."""
+    """Kill until no descendant is left: one may start another meanwhile."""
     while True:
         _signal(_descendants(os.getpid()), signal.SIGKILL)
         try:
-            # Whoever loses its parent becomes our child, so when we have none there are none.
+            # Orphans become children of this process, so without children there are no descendants.
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:

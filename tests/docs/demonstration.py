@@ -16,7 +16,7 @@ from tools import PROJECT
 #: Only a failing test takes so long, in seconds.
 PATIENCE = 120
 #: From here on the demo waits for notifications of one's own.
-_UP = "What the daemon decides from now on:"
+_UP = "Further decisions of the daemon:"
 #: From here on it tells commands, each on a line of its own.
 _KEPT = "All of this keeps running until Ctrl-C"
 _COMMANDS = 7

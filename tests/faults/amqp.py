@@ -1,4 +1,4 @@
-"""Faults of RabbitMQ and of the way to it."""
+"""Faults of RabbitMQ and of the connection to it."""
 
 import time
 
@@ -7,14 +7,13 @@ from tests.faults.queues import declare_classic
 from tests.faults.scene import LATENCY, Fault, Scene
 from tools.stand_ins import Hang, Status
 
-#: A broker takes a delivery back that was not settled for so long, in milliseconds, and looks for
-#: such so often.
+#: RabbitMQ's acknowledgement timeout, and how often RabbitMQ checks it, in milliseconds.
 _TIMEOUT_MS, _LOOK_MS = 2_000, 500
 _TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS = 1_800_000, 60_000
-#: What the queue held is with the daemon by then, and still in its hands, in seconds.
+#: After the first, the daemon has received all notifications; the second keeps them in flight.
 _ON_THE_WAY_SECONDS, _IN_HAND_SECONDS = 0.5, 2.0
-#: RabbitMQ 3.10 leaves the name of a new quorum queue in memory for up to three minutes (the
-#: auto_save of Erlang's dets), and a queue without its name has no leader after the restart.
+#: RabbitMQ 3.10 keeps the name of a new quorum queue in memory for up to three minutes (auto_save
+#: of Erlang's dets). Without the name on disk, the queue has no leader after a restart.
 SYNC = "lists:foreach(fun dets:sync/1, dets:all())."
 
 
@@ -51,7 +50,7 @@ def _kill(scene: Scene) -> None:
 
 
 def _kill_both(scene: Scene) -> None:
-    """Kill the broker before it hears what was settled, and the process: the machine died."""
+    """Kill the broker before it gets the acknowledgements, and the process, as a machine dies."""
     broker = scene.stage.rabbitmq
     broker.ctl("eval", SYNC)
     scene.amqp_proxy.swallow()
@@ -64,7 +63,7 @@ def _kill_both(scene: Scene) -> None:
 
 
 def _delete_queue(scene: Scene) -> None:
-    """Delete the queue when all that it holds is in the hands of the daemon."""
+    """Delete the queue when all its notifications are in flight."""
     scene.services.warehouse.latency = _IN_HAND_SECONDS
     with scene.paused(), scene.stage.channel() as channel:
         eventually(lambda: not scene.stage.waiting(scene.stage.queue))
@@ -74,7 +73,7 @@ def _delete_queue(scene: Scene) -> None:
 
 
 def _alarm(scene: Scene) -> None:
-    """Block who publishes while some notifications have to be delayed."""
+    """Block publishers while the daemon has to delay some notifications."""
     with scene.stage.rabbitmq.alarm():
         scene.services.warehouse.answer("", Status(503))
         try:
@@ -88,14 +87,14 @@ def _take_back_soon(scene: Scene) -> None:
 
 
 def _keep_waiting(scene: Scene) -> None:
-    """Hold up a read until the broker closes the channel."""
+    """Let a request hang until the broker closes the channel."""
     before = _connections(scene)
     try:
         scene.services.warehouse.answer("", Hang(_TIMEOUT_MS / 1000 + 4), times=2)
         eventually(lambda: _connections(scene) > before, what="a new connection")
     finally:
         _set_timeout(scene, _TIMEOUT_DEFAULT_MS, _LOOK_DEFAULT_MS)
-    # For the channels of now the old limit holds.
+    # The present channels keep the old timeout.
     scene.amqp_proxy.cut()
 
 

@@ -23,9 +23,9 @@ from tools.brokers.rabbitmq import RELEASE, RabbitMQ
 from tools.processes import free_port
 from tools.stand_ins import Services
 
-#: Where the tables are, for each release of RabbitMQ.
+#: The page with the tables, for each release of RabbitMQ.
 PAGES = {"3": "reliability.md", "4": "reliability-rabbitmq-4.md"}
-#: So many notifications get into a storm.
+#: The number of notifications of a storm.
 STORM = 10_000
 FAULTS = pytest.StashKey[Table]()
 NEIGHBOURS = pytest.StashKey[Table]()
@@ -35,9 +35,9 @@ CLUSTERS = pytest.StashKey[Table]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options, which are there when this folder is named on the command line."""
     group = parser.getgroup("faults")
-    group.addoption("--full", action="store_true", help="all faults, not a handful")
+    group.addoption("--full", action="store_true", help="all faults, not only a handful")
     group.addoption("--seed", type=int, default=1, help="of the streams and the sequences")
-    group.addoption("--times", type=int, default=1, help="so often, each with the next seed")
+    group.addoption("--times", type=int, default=1, help="repetitions, each with the next seed")
     group.addoption(
         "--storm",
         type=int,
@@ -45,14 +45,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         const=STORM,
         default=0,
         metavar="COUNT",
-        help=f"a storm alone, with so many notifications ({STORM})",
+        help=f"only a storm, with this many notifications ({STORM})",
     )
-    group.addoption("--clusters", action="store_true", help="the faults of clusters alone")
-    group.addoption("--write", action="store_true", help="put the table of a full run into docs")
+    group.addoption("--clusters", action="store_true", help="only the faults of clusters")
+    group.addoption("--write", action="store_true", help="write the tables of a full run to docs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks of what not every test run does."""
+    """Register the marks of tests that are not part of every run."""
     config.addinivalue_line("markers", "full: part of the full form of the fault suite only")
     config.addinivalue_line("markers", "clusters: done by themselves, as clusters need their time")
     config.addinivalue_line("markers", "storm: done alone, and only when it is asked for")
@@ -63,12 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
         f"<!-- made by scripts/test-faults --clusters --rabbitmq {RELEASE} --write -->",
         CLUSTER_HEADINGS,
     )
-    # It reports every connection it loses, and here many are.
+    # It would log each of the many lost connections.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, but in the full form, what takes long; for a storm or clusters, all else."""
+    """Deselect long tests unless --full; with --storm or --clusters, deselect all others."""
     alone = next((name for name in ("storm", "clusters") if config.getoption(name, 0)), None)
     is_full = config.getoption("--full", default=False)
 
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Do what depends on the seed as often as is asked for."""
+    """Repeat tests that depend on the seed, as --times says."""
     times = metafunc.config.getoption("--times", default=1)
     if times > 1 and "seed" in metafunc.fixturenames:
         first = metafunc.config.getoption("--seed")
@@ -94,7 +94,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """Show the tables, and write those of a full run, if wanted and everything is as it should."""
+    """Show the tables; with --write, write those of a full run without failures."""
     options = config.option
     is_all = getattr(options, "full", False) or getattr(options, "clusters", False)
     is_whole = is_all and not (options.keyword or options.storm) and options.times == 1
@@ -110,46 +110,46 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> int:
-    """Return what all that is random depends on."""
+    """Return the seed for all random choices."""
     return int(request.config.getoption("--seed", default=1))
 
 
 @pytest.fixture(scope="session")
 def storm_size(request: pytest.FixtureRequest) -> int:
-    """Return how many notifications get into a storm."""
+    """Return the number of notifications of a storm."""
     return int(request.config.getoption("--storm"))
 
 
 @pytest.fixture(scope="session")
 def judged(request: pytest.FixtureRequest) -> Callable[[Verdict], None]:
-    """Return what adds a row to the table of faults."""
+    """Return a function that adds a row to the table of faults."""
     rows = request.config.stash[FAULTS].rows
     return lambda verdict: rows.append(verdict.row())
 
 
 @pytest.fixture(scope="session")
 def neighbour_judged(request: pytest.FixtureRequest) -> Callable[[Judgement], None]:
-    """Return what adds a row to the table of bad neighbours."""
+    """Return a function that adds a row to the table of bad neighbours."""
     rows = request.config.stash[NEIGHBOURS].rows
     return lambda judgement: rows.append(judgement.row())
 
 
 @pytest.fixture(scope="session")
 def cluster_judged(request: pytest.FixtureRequest) -> Callable[[Verdict, str], None]:
-    """Return what adds a row to the table of faults of clusters, with who consumes."""
+    """Return a function that adds a row, with the consumers, to the table of clusters."""
     rows = request.config.stash[CLUSTERS].rows
     return lambda verdict, consumers: rows.append(verdict.cluster_row(consumers))
 
 
 @pytest.fixture(scope="session")
 def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return what adds a sentence below the table of faults."""
+    """Return a function that adds a note below the table of faults."""
     return request.config.stash[FAULTS].notes.append
 
 
 @pytest.fixture(scope="session")
 def neighbour_note(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return what adds a sentence below the table of bad neighbours."""
+    """Return a function that adds a note below the table of bad neighbours."""
     return request.config.stash[NEIGHBOURS].notes.append
 
 
@@ -183,7 +183,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
 
 @pytest.fixture
 def set_scene(brokers: Brokers, tmp_path: Path, seed: int) -> Callable[..., SceneToBe]:
-    """Return what sets a scene; its arguments are the keywords of :func:`opened`."""
+    """Return a function that sets a scene, with the keywords of :func:`opened`."""
 
     @contextmanager
     def setting(**changes: Any) -> Iterator[Scene]:

@@ -1,4 +1,4 @@
-"""Faults of the services that are read."""
+"""Faults of the services."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _SERVICES: dict[str, Callable[[Scene], Warehouse | Gitlab | Jira]] = {
     "GitLab": lambda scene: scene.services.gitlab,
     "Jira": lambda scene: scene.services.jira,
 }
-#: What is still being answered badly when the service is well again goes on like that.
+#: A request that is open at the end of the fault keeps its bad response.
 _ANSWERS: dict[str, Answer] = {
     "hangs": Hang(_FOR_EVER),
     "500": Status(500),
@@ -74,7 +74,7 @@ def _change_token(service: str, scene: Scene) -> None:
 
 def _faults() -> Iterator[Fault]:
     for service in _SERVICES:
-        # Of a connection that is refused nobody sees anything.
+        # Refused connections cannot be counted.
         yield Fault(service, "refused", partial(_refuse, service))
         for name, answer in _ANSWERS.items():
             yield Fault(

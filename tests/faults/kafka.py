@@ -1,4 +1,4 @@
-"""Faults of Kafka and of the way to it."""
+"""Faults of Kafka and of the connection to it."""
 
 import time
 from functools import partial
@@ -24,7 +24,7 @@ from tests.faults.scene import BROKERS_TIME, LATENCY, Fault, Scene
 from tests.faults.verdict import is_at_rest, read_all
 from tools.brokers.proxy import Way
 
-#: Settings of a broker that looks into access rules, where there are any.
+#: Settings of a broker that applies access rules, if there are any.
 AUTHORIZED = MappingProxyType(
     {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -59,7 +59,7 @@ def _freeze(scene: Scene, *, seconds: float) -> None:
 
 
 def _freeze_and_kill(scene: Scene) -> None:
-    """Kill the daemon while Kafka is frozen: what is on its way gets into the log later."""
+    """Kill the daemon while Kafka is frozen. Kafka writes records in flight later."""
     _fill_hands(scene)
     scene.kafka.freeze()
     try:
@@ -74,7 +74,7 @@ def _freeze_and_kill(scene: Scene) -> None:
 
 
 def _fill_hands(scene: Scene) -> None:
-    """Have the daemon write much at once, soon."""
+    """Make the daemon write many records at once."""
     scene.services.warehouse.latency = 1
     time.sleep(2)
     scene.services.warehouse.latency = LATENCY
@@ -87,7 +87,7 @@ def _cut(scene: Scene) -> None:
 
 
 def _delete_topic(scene: Scene) -> None:
-    """Delete the topic when all is in it, and make it again when there is more to send."""
+    """Delete the topic when all messages are in it; recreate it during the stream."""
     topic = scene.stage.topic
     with scene.paused():
         eventually(lambda: is_at_rest(scene), what="all in the topic")
@@ -98,7 +98,7 @@ def _delete_topic(scene: Scene) -> None:
 
 
 def _ask_for_replicas(scene: Scene) -> None:
-    """Ask for two replicas where there is one broker."""
+    """Require two replicas with one broker."""
     _configure(scene, "min.insync.replicas", "2")
     try:
         time.sleep(5)
@@ -125,7 +125,7 @@ def _refuse(scene: Scene) -> None:
 
 
 def forbid(scene: Scene) -> None:
-    """Take the right to write to the topic away."""
+    """Revoke the right to write to the topic."""
     others = _rule(scene, AclOperation.ALL, AclPermissionType.ALLOW)
     writing = _rule(scene, AclOperation.WRITE, AclPermissionType.DENY)
     admin = _admin(scene)  # gone with its last name, before anything is done
@@ -134,7 +134,7 @@ def forbid(scene: Scene) -> None:
 
 
 def permit(scene: Scene) -> None:
-    """Give it again."""
+    """Grant the right to write to the topic again."""
     admin = _admin(scene)
     for found in admin.delete_acls([_all_rules(scene)]).values():
         found.result(_REQUEST_SECONDS)
@@ -157,15 +157,15 @@ def _all_rules(scene: Scene) -> AclBindingFilter:
         ResourceType.TOPIC,
         scene.stage.topic,
         ResourcePatternType.LITERAL,
-        None,  # type: ignore[arg-type]  # whoever
-        None,  # type: ignore[arg-type]  # from wherever
+        None,  # type: ignore[arg-type]  # any user
+        None,  # type: ignore[arg-type]  # any host
         AclOperation.ANY,
         AclPermissionType.ANY,
     )
 
 
 def _lose_responses(scene: Scene) -> None:
-    """Cut the connection in place of the response, when the record is in the log already."""
+    """Cut the connection instead of the response, after Kafka has written the record."""
     asked: set[bytes] = set()
     lost: list[bytes] = []
 
@@ -226,7 +226,7 @@ FAULTS = (
         patience=180.0,
     ),
     Fault("Kafka", "connections cut, four times", _cut, tries=_connections),
-    Fault("Kafka", "topic deleted and made again", _delete_topic, tries=_connections, swift=False),
+    Fault("Kafka", "topic deleted and recreated", _delete_topic, tries=_connections, swift=False),
     Fault("Kafka", "not enough replicas", _ask_for_replicas, tries=_connections),
     Fault("Kafka", "authorisation refused, then granted", _refuse, tries=_connections),
     Fault("Kafka", "response lost after the append", _lose_responses, tries=_connections),

@@ -1,4 +1,4 @@
-"""What Linux knows of a daemon: its process, what it takes, and which connections it holds."""
+"""Linux's data about a daemon: its process id, memory, CPU time and connections."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 def find(folder: Path) -> int:
-    """Return the process id of the daemon whose working folder this is.
+    """Return the process id of the daemon with this working folder.
 
-    Its keeper has the same one, but is a script, where the daemon is a module.
+    Its keeper has the same folder, but runs a script and not the module.
     """
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
@@ -26,7 +26,7 @@ def find(folder: Path) -> int:
 
 
 def peak(pid: int) -> float:
-    """Return the most memory a process ever held (its resident set), in MiB.
+    """Return the peak resident set of a process, in MiB.
 
     Source: proc(5), `VmHWM` in `/proc/<pid>/status`.
     """
@@ -36,7 +36,7 @@ def peak(pid: int) -> float:
 
 
 def worked(pid: int) -> float:
-    """Return for how long all threads of a process have run together, in seconds.
+    """Return the CPU time of all threads of a process, in seconds.
 
     Source: proc(5), `utime` and `stime` in `/proc/<pid>/stat`; the name before may hold anything.
     """
@@ -45,7 +45,7 @@ def worked(pid: int) -> float:
 
 
 def holds(pid: int, port: int) -> bool:
-    """Tell whether a process has a socket of 127.0.0.1 with this port.
+    """Return whether a process has a socket on 127.0.0.1 with this port.
 
     Source: proc(5), `/proc/net/tcp` (the address in hexadecimal, the inode in the tenth column)
     and `/proc/<pid>/fd`.

@@ -1,4 +1,4 @@
-"""Ends of the daemon's process, at every moment that matters."""
+"""Ends of the daemon's process, at all important moments."""
 
 import os
 import signal
@@ -15,14 +15,14 @@ from tools.brokers.proxy import Watch, Way
 from tools.notifier import Notifier
 from tools.stand_ins import Exchange
 
-#: The daemon gets so long for finishing, in seconds.
+#: `CKI_NOTIFIER_SHUTDOWN_SECONDS`.
 _SHUTDOWN_SECONDS = 3
-#: To close what is open after that, in seconds.
+#: Time to close connections after that, in seconds.
 _CLOSING_SECONDS = 8
 
 
 class _Killer:
-    """Kills one daemon, the first whose connection it is called for."""
+    """Kills one daemon, the first with a connection at the moment."""
 
     def __init__(self, scene: Scene) -> None:
         self.victim: Notifier | None = None
@@ -31,9 +31,9 @@ class _Killer:
         self._lock = threading.Lock()
 
     def kill(self, port: int) -> bool:
-        """Kill whose connection it is, by its port, unless one is dead; tell whether it was done.
+        """Kill the daemon with the connection of this port, unless one is dead; return whether.
 
-        It does not wait for the death, so that nothing is held up that was on its way.
+        Does not wait for its end, so that data in flight goes on.
         """
         with self._lock:
             pids = () if self.victim else self._daemons
@@ -46,7 +46,7 @@ class _Killer:
             return True
 
     def __call__(self, exchange: Exchange) -> None:
-        """Be a fault of a service: the request arrives, and the one who made it dies."""
+        """Act as a fault of a service: kill the daemon that sent the request."""
         self.kill(exchange.connection.port)
         exchange.connection.close()
 
@@ -55,7 +55,7 @@ _Moment: TypeAlias = Callable[[Scene, _Killer], None]
 
 
 def _kill(scene: Scene, moment: _Moment) -> None:
-    """Kill the daemon that comes to a moment first, and start it anew."""
+    """Kill the daemon that first reaches a moment, and start it again."""
     killer = _Killer(scene)
     moment(scene, killer)
     try:
@@ -69,7 +69,7 @@ def _kill(scene: Scene, moment: _Moment) -> None:
 
 
 def _thrice(moment: _Moment) -> Callable[[Scene], None]:
-    """Make a fault of a moment."""
+    """Return a fault: three kills at a moment."""
 
     def strike(scene: Scene) -> None:
         for _ in range(3):
@@ -107,7 +107,7 @@ _MOMENTS = (_received, _loaded, _produced, _reported, _settled)
 
 
 def _at_produce(killer: _Killer, *, passes: bool) -> Watch:
-    """Kill when a record is on its way to Kafka, which gets it or not."""
+    """Kill when a record leaves for Kafka, and let it pass or drop it."""
 
     def watch(way: Way, data: bytes, port: int) -> bool:
         if way is Way.TO_CLIENT or not wire.produces(data):
@@ -118,7 +118,7 @@ def _at_produce(killer: _Killer, *, passes: bool) -> Watch:
 
 
 def _at_ack(killer: _Killer, *, passes: bool) -> Watch:
-    """Kill when an acknowledgement is on its way to RabbitMQ, which gets it or not."""
+    """Kill when an acknowledgement leaves for RabbitMQ, and let it pass or drop it."""
 
     def watch(way: Way, data: bytes, port: int) -> bool:
         if way is Way.TO_CLIENT or not wire.acknowledges(data):

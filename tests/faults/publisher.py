@@ -1,4 +1,4 @@
-"""Publishes notifications, each until the broker has it, and keeps a list of them."""
+"""Publish notifications, each until the broker confirms it, and keep a list."""
 
 import contextlib
 import enum
@@ -13,14 +13,14 @@ from pika.exceptions import AMQPError, UnroutableError
 
 from tools.brokers.rabbitmq import RabbitMQ
 
-#: However long the broker is away, then it does not come back any more, in seconds.
+#: Timeout for the broker, in seconds.
 PATIENCE: Final = 60.0
-#: Pause before a notification is published again that could not be, in seconds.
+#: Pause before another attempt, in seconds.
 _PAUSE: Final = 0.1
 
 
 class Expected(enum.Enum):
-    """What has to become of a notification."""
+    """The expected outcome of a notification."""
 
     SENT = "sent"
     IGNORED = "ignored"
@@ -30,16 +30,16 @@ class Expected(enum.Enum):
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has to be dead-lettered."""
+        """Whether a dead letter is expected."""
         return self in {Expected.TOO_LARGE, Expected.MALFORMED}
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A notification that the broker confirmed `at` a time; to publish it was `begun` before.
+    """A notification that the broker confirmed `at` a time. Its publication had `begun` before.
 
-    Both are in seconds since 1970. `digest` tells its body from others. Where a checkout has two
-    stages, `stage` is the CloudEvents type of the message, and empty elsewhere.
+    Both are in seconds since 1970. `digest` is a checksum of the body. `stage` is the CloudEvents
+    type of the message if the checkout has two stages, else empty.
     """
 
     checkout_id: str
@@ -51,27 +51,27 @@ class Published:
 
     @property
     def event(self) -> tuple[str, str]:
-        """What its message is told by."""
+        """The key of its message."""
         return self.checkout_id, self.stage
 
 
 class Publisher:
-    """Publishes to an exchange, on a connection of its own; for one thread at a time."""
+    """Publishes to an exchange on its own connection; for one thread at a time."""
 
     def __init__(self, rabbitmq: RabbitMQ, exchange: str) -> None:
         self._parameters = rabbitmq.parameters()
         self._exchange = exchange
         self._connection: pika.BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
-        #: In the order in which they were confirmed.
+        #: In the order of confirmation.
         self.published: list[Published] = []
-        #: Checkouts whose notification may be in the queue twice, because a confirmation got lost.
+        #: Checkouts whose notification may be in the queue twice, after a lost confirmation.
         self.repeated: set[str] = set()
         #: Checkouts with two stages.
         self.staged: set[str] = set()
-        #: For so long one is published again and again, in seconds.
+        #: How long it repeats the publication of one, in seconds.
         self.patience = PATIENCE
-        #: How often there was no queue to take a notification.
+        #: How often no queue got a notification.
         self.unroutable = 0
 
     def publish(self, checkout_id: str, expected: Expected, body: bytes, stage: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What RabbitMQ itself does: delivery limits, and queues that somebody declared before us."""
+"""Faults by RabbitMQ's queues: delivery limits, and queues declared before the daemon."""
 
 import json
 import time
@@ -8,12 +8,12 @@ from tests.brokers.stage import eventually
 from tests.faults.scene import Fault, Scene
 from tools.stand_ins import Hang
 
-#: After so many deliveries in vain RabbitMQ gives a notification up.
+#: The delivery limit.
 _LIMIT = 2
 
 
 def _limit(scene: Scene) -> None:
-    """Set a delivery limit for the queue, which the daemon declares later, with dead-lettering."""
+    """Set a delivery limit. The daemon declares the queue later, with dead-lettering."""
     _set_policy(scene, {"delivery-limit": _LIMIT})
 
 
@@ -25,14 +25,14 @@ def _set_policy(scene: Scene, definition: dict[str, object]) -> None:
 
 
 def declare_limited(scene: Scene) -> None:
-    """Declare the queue with a delivery limit and nowhere to go."""
+    """Declare the queue with a delivery limit and without dead-lettering."""
     arguments = {"x-queue-type": "quorum", "x-delivery-limit": _LIMIT}
     with scene.stage.channel() as channel:
         channel.queue_declare(scene.stage.queue, durable=True, arguments=arguments)
 
 
 def _declare_limited_and_keep(scene: Scene) -> None:
-    """Do so, and have a policy dead-letter what is given up, as the documentation advises."""
+    """Declare it so, and add dead-lettering by a policy, as docs/reliability.md advises."""
     declare_limited(scene)
     _set_policy(
         scene,
@@ -44,7 +44,7 @@ def _declare_limited_and_keep(scene: Scene) -> None:
 
 
 def kill_beyond_the_limit(scene: Scene) -> None:
-    """Kill the daemon with the same notifications in its hands until RabbitMQ gives them up."""
+    """Kill the daemon with the same notifications in flight until RabbitMQ gives them up."""
     requests = scene.services.warehouse.requests
     scene.services.warehouse.answer("", Hang(3600))
     before = len(requests)
@@ -53,7 +53,7 @@ def kill_beyond_the_limit(scene: Scene) -> None:
         time.sleep(0.3)
         scene.daemon.kill()
         scene.over_at = None
-        before = len(requests)  # while none is started: a new one may ask for all it can at once
+        before = len(requests)  # before the start: a new daemon may send many requests at once
         scene.restart()
     scene.services.warehouse.clear()
     scene.daemon.kill()
@@ -62,7 +62,7 @@ def kill_beyond_the_limit(scene: Scene) -> None:
 
 
 def declare_classic(scene: Scene) -> None:
-    """Declare the queues as classic ones, the main one without dead-lettering."""
+    """Declare classic queues, the main queue without dead-lettering."""
     with scene.stage.channel() as channel:
         for name in (scene.stage.queue, dead_letter_queue(scene.stage.queue)):
             channel.queue_declare(name, durable=True, arguments={"x-max-priority": 3})

@@ -1,4 +1,4 @@
-"""What processes say of themselves to a platform's probes while something breaks."""
+"""The probes of processes, as a platform sends them, during a fault."""
 
 import contextlib
 import itertools
@@ -14,18 +14,18 @@ _OK, _SILENT = 200, 0
 
 
 class Readiness:
-    """Asks processes at ports of 127.0.0.1 again and again."""
+    """Probes processes at ports of 127.0.0.1 repeatedly."""
 
     def __init__(self, ports: Sequence[int]) -> None:
-        #: For each process when it was asked, in seconds since 1970, and whether it was ready.
+        #: For each process, pairs of a time in seconds since 1970 and whether it was ready.
         self.seen: list[list[tuple[float, bool]]] = [[] for _ in ports]
         self._ports = ports
-        #: Answers to `/live` that were not 200; a process that is dead or frozen gives none.
+        #: Statuses of `/live` that were not 200, without those of dead or frozen processes.
         self.not_alive: list[int] = []
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Ask all of them, in threads, while the context lasts."""
+        """Probe all processes, in threads, while the context lasts."""
         over = threading.Event()
 
         def watch(probes: Probes, seen: list[tuple[float, bool]]) -> None:
@@ -48,9 +48,9 @@ class Readiness:
                 thread.join()
 
     def seconds_without(self, since: float, until: float) -> float:
-        """Return for how many seconds between two times (since 1970) no process was ready.
+        """Return the seconds between two times (since 1970) in which no process was ready.
 
-        What a process said holds until it was asked again.
+        A result holds until the next one of that process.
         """
         times = sorted({at for seen in self.seen for at, _ in seen if since < at < until})
         edges = [since, *times, until]
@@ -62,5 +62,5 @@ class Readiness:
 
 
 def _last(seen: Sequence[tuple[float, bool]], at: float) -> bool:
-    """Return whether a process was ready when it was asked last."""
+    """Return the last result of a process before a time."""
     return next((ready for time_, ready in reversed(seen) if time_ <= at), False)

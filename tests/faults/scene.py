@@ -1,4 +1,4 @@
-"""What a fault has in its reach: daemons, all that they talk to, and proxies in between."""
+"""The scene of a fault: daemons, brokers and services, and proxies in between."""
 
 import random
 import time
@@ -20,19 +20,19 @@ from tools.notifier import Notifier
 from tools.processes import free_port
 from tools.stand_ins import Services
 
-#: An answer takes so long, so that something is in flight at every moment, in seconds.
+#: Latency of DataWarehouse in seconds, so that notifications are always in flight.
 LATENCY = 0.1
 #: Notifications a second.
 RATE = 50.0
 NO_CHANGES: Mapping[str, str] = MappingProxyType({})
-#: Records have the time at which the broker wrote them.
+#: Records have the broker's time.
 BROKERS_TIME = MappingProxyType({"message.timestamp.type": "LogAppendTime"})
 
 
 class Brokers(NamedTuple):
-    """Both brokers, and the proxies by which the daemon reaches them.
+    """Both brokers, and the proxies before them.
 
-    Kafka names no address but its proxy's, so everybody reaches it there.
+    Kafka advertises its proxy's address, so all clients use the proxy.
     """
 
     rabbitmq: RabbitMQ
@@ -43,22 +43,19 @@ class Brokers(NamedTuple):
 
 @dataclass(kw_only=True)
 class Run:
-    """One daemon, or several, with a stream of notifications.
-
-    None is started yet.
-    """
+    """One or more daemons, not yet started, with a stream of notifications."""
 
     stage: Stage
-    #: All of one queue.
+    #: All consume one queue.
     daemons: list[Notifier]
-    #: What they say of themselves.
+    #: Their probes.
     readiness: Readiness
     stream: Stream
-    #: What is random about a fault depends on the seed alone.
+    #: For random choices of a fault; depends only on the seed.
     choice: random.Random
-    #: When the fault was over, in seconds since 1970; None while it is not.
+    #: When the fault was over, in seconds since 1970; None before.
     over_at: float | None = None
-    #: What was in the topic before the topic was deleted.
+    #: The records of a deleted topic.
     kept: list[Record] = field(default_factory=list)
 
     @property
@@ -72,12 +69,12 @@ class Run:
         return self.stage.services
 
     def is_over(self) -> None:
-        """Note that everything outside works again, where that is before the end of the fault."""
+        """Note that the brokers and services work again, if that is before the end of the fault."""
         self.over_at = self.over_at or time.time()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have all daemons run, and ask them how they are, while the context lasts."""
+        """Run and probe all daemons while the context lasts."""
         with ExitStack() as stack:
             stack.enter_context(self.readiness.watching())
             for daemon in self.daemons:
@@ -85,12 +82,12 @@ class Run:
             yield
 
     def restart(self, daemon: Notifier | None = None) -> None:
-        """Start a daemon again, once it has ended, as whoever watches over it does at once."""
+        """Start a daemon again after its end, as a supervisor does at once."""
         self.is_over()
         (daemon or self.daemon).start()
 
     def stop(self) -> None:
-        """End all daemons."""
+        """Stop all daemons."""
         for daemon in self.daemons:
             assert daemon.stop() == 0, "SIGTERM ends it with exit code 0"
 
@@ -113,34 +110,34 @@ class Scene(Run):
     """A run with one RabbitMQ and one Kafka, both behind proxies."""
 
     brokers: Brokers
-    #: Stands in for Kafka where a real one can't be made to fail in some way.
+    #: Replaces Kafka for faults that a real one can't have on demand.
     mock: MockCluster | None = None
 
     @property
     def kafka(self) -> Kafka:
-        """The real one, whether it is in use or not."""
+        """The real Kafka, also if the mock is in use."""
         return self.brokers.kafka
 
     @property
     def kafka_proxy(self) -> Proxy:
-        """The way to it."""
+        """The proxy before Kafka."""
         return self.brokers.kafka_proxy
 
     @property
     def amqp_proxy(self) -> Proxy:
-        """The daemons' way to RabbitMQ."""
+        """The proxy before RabbitMQ."""
         return self.brokers.amqp_proxy
 
 
 def prepare_daemons(
     environments: Iterable[Mapping[str, str]], folder: Path, *, waits: bool = True
 ) -> tuple[list[Notifier], Readiness]:
-    """Return daemons that are not started yet, and what asks them how they are.
+    """Return daemons, not yet started, and their probes.
 
     Args:
-        environments: of each, to which its HTTP port is added if there is none.
+        environments: of the daemons; each gets an HTTP port if it has none.
         folder: for their logs.
-        waits: whether a daemon counts as started when it says that it consumes; else at once.
+        waits: whether the start of a daemon waits until it consumes.
     """
     whole = [
         {"CKI_METRICS_ENABLED": "true", "CKI_METRICS_PORT": str(free_port()), **each}
@@ -177,13 +174,13 @@ def opened(
         brokers: are shared.
         services: are the scene's own.
         folder: for the daemons' logs.
-        seed: of the stream, and of what is random about the fault.
+        seed: of the stream and the fault.
         settings: changes to the daemons' environment.
-        mocked: whether a mock takes the place of Kafka.
-        waits: whether a daemon counts as started when it says that it consumes; else at once.
-        processes: so many daemons.
-        apart: whether all but the first go to RabbitMQ without the proxy.
-        rate: so many notifications a second.
+        mocked: whether a mock replaces Kafka.
+        waits: whether the start of a daemon waits until it consumes.
+        processes: the number of daemons.
+        apart: whether only the first one connects to RabbitMQ through the proxy.
+        rate: notifications a second.
     """
     with ExitStack() as stack:
         mock = stack.enter_context(closing(MockCluster())) if mocked else None
@@ -224,11 +221,10 @@ def nothing(_run: Run) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that breaks, and is repaired.
+    """A fault with its repair.
 
-    `strike` breaks it and returns when it is repaired; it is given the run, of the kind that has
-    what it breaks. `prepare` is called before the daemons start. `settings` are changes to their
-    environment.
+    `strike` breaks something in the run it gets, and returns after the repair. `prepare` runs
+    before the daemons start. `settings` are changes to their environment.
     """
 
     edge: str
@@ -236,26 +232,26 @@ class Fault:
     strike: Callable[[Any], None]
     prepare: Callable[[Any], None] = nothing
     settings: Mapping[str, str] = field(default_factory=dict)
-    #: Counts what the daemon tried at the edge so far, if that can be seen.
+    #: Counts the daemon's tries so far, if they can be seen.
     tries: Callable[[Any], int] | None = None
     #: Whether it is part of every test run.
     short: bool = False
     #: Whether it needs the mock in place of Kafka.
     mock: bool = False
-    #: Whether RabbitMQ may give notifications up, which then are dead letters.
+    #: Whether RabbitMQ may turn notifications into dead letters.
     gives_up: bool = False
-    #: Whether it may be one of a sequence: it is soon over, and nothing is destroyed by it.
+    #: Whether it may be part of a sequence: it is short, and destroys nothing.
     swift: bool = True
-    #: So many processes consume the queue.
+    #: The number of processes that consume the queue.
     processes: int = 1
-    #: Whether all but the first go to RabbitMQ without the proxy.
+    #: Whether only the first one connects to RabbitMQ through the proxy.
     apart: bool = False
-    #: So many messages may be in the topic twice, which is to be documented.
+    #: How many messages may be duplicates; docs/reliability.md names these faults.
     doubles: int = 0
-    #: By then, in seconds after the fault, everything has to be where it belongs.
+    #: Timeout for all notifications, in seconds after the fault.
     patience: float = 60.0
 
     @property
     def id(self) -> str:
-        """What pytest calls it."""
+        """The name in pytest and in the table."""
         return f"{self.edge}: {self.name}"

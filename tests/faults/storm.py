@@ -1,28 +1,28 @@
-"""A storm: one fault right after the other, until so many notifications were published."""
+"""A storm: one fault right after the other, until a number of notifications is published."""
 
 import time
 from collections.abc import Sequence
 
 from tests.faults.scene import Fault, Scene
 
-#: Two processes get so many notifications a second, so that each meets several faults.
+#: The number of processes, and notifications a second, so that each meets several faults.
 PROCESSES, RATE = 2, 20.0
-#: What failed again and again comes back after 10 min, in seconds.
+#: Timeout in seconds: a notification that fails repeatedly returns after 10 min.
 _PATIENCE = 1200.0
 
 
 class Storm:
-    """Strikes with faults in a random order, each as often as any other, and keeps a list.
+    """Strikes with faults in random order, each as often as any other, and keeps a list.
 
     Args:
         faults: are all swift.
-        total: it ends when so many notifications were published.
+        total: the number of published notifications at its end.
     """
 
     def __init__(self, faults: Sequence[Fault], total: int) -> None:
         self._faults = faults
         self._total = total
-        #: When each struck, in seconds after the first, and what it was.
+        #: The times of the faults, in seconds after the first, and their names.
         self.struck: list[tuple[float, str]] = []
 
     def strike(self, scene: Scene) -> None:
@@ -39,10 +39,10 @@ class Storm:
 
     @property
     def fault(self) -> Fault:
-        """It as one fault."""
+        """The storm as one fault."""
         name = f"{self._total:,} notifications, {PROCESSES} processes"
         return Fault("storm", name, self.strike, processes=PROCESSES, patience=_PATIENCE)
 
     def log(self) -> str:
-        """Return what struck, a line each."""
+        """Return the faults so far, a line each."""
         return "\n".join(f"{at:7.1f} s  {name}" for at, name in self.struck)

@@ -13,19 +13,19 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.stand_ins import Services, documents
 from tools.stand_ins.documents import Document
 
-#: What a broker with default settings does not take, in files of 100 bytes each.
+#: Number of files of 100 bytes for a message that a broker's default settings refuse.
 _TOO_MANY_FILES: Final = 12_000
-#: A checkout's second notification comes at most so many steps after the first.
+#: The most steps between a checkout's two notifications.
 _SECOND_STEPS: Final = 50
 
 
 class Stream(Publisher):
-    """Publishes notifications in a thread of its own, at a rate, until it is told to stop.
+    """Publishes notifications in its own thread, at a rate, until `finish`.
 
-    What each is about depends on the seed alone. About four in five are to be sent, some of those
-    with a merge request and an issue; a rule ignores the others, before or after something is
-    loaded. Each is published until the broker confirms that a queue has it. With `stages` a
-    checkout whose builds are there is tested within a second, and so has a second notification.
+    Their content depends only on the seed. About four in five lead to messages, some with a merge
+    request and an issue. Rules ignore the others, before or after requests to services. It repeats
+    each until the broker confirms that a queue has it. With `stages`, a checkout with a pre-test
+    notification gets a post-test one within a second.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Stream(Publisher):
     ) -> None:
         super().__init__(rabbitmq, exchange)
         self._stages = stages
-        #: Which step brings the second notification of a checkout.
+        #: The steps with a checkout's second notification.
         self._second: dict[int, str] = {}
         self._steps = 0
         self._services = services
@@ -56,22 +56,22 @@ class Stream(Publisher):
         services.jira.add_issue(documents.jira_issue("RHEL-40001"))
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._going.set()
         self._thread.start()
 
     def pause(self) -> None:
-        """Return when nothing is being published any more; until `resume` nothing is."""
+        """Stop publishing until `resume`; return when the last one is confirmed."""
         self._idle.clear()
         self._going.clear()
         assert self._idle.wait(PATIENCE), "the stream does not pause"
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue after a pause."""
         self._going.set()
 
     def add_large(self) -> None:
-        """Make the next notification one whose message is larger than a broker takes."""
+        """Make the next notification one with a message that is too large."""
         self._large.set()
 
     def finish(self) -> None:
@@ -84,7 +84,7 @@ class Stream(Publisher):
             raise self._failure
 
     def run_for(self, count: int) -> None:
-        """Publish so many in this thread, as fast as it goes, instead of `start`."""
+        """Publish `count` notifications in this thread at full speed, instead of `start`."""
         for _ in range(count):
             self._step()
         self.disconnect()
@@ -126,7 +126,7 @@ class Stream(Publisher):
         self.publish(checkout_id, expected, json.dumps(body).encode(), stage)
 
     def _plan_second(self, checkout_id: str) -> None:
-        """Have a step that has nothing else to do publish it, within a second or so."""
+        """Plan the second notification for a free step, within about a second."""
         step = self._steps + self._random.randint(1, _SECOND_STEPS)
         while step in self._second:
             step += 1

@@ -1,4 +1,4 @@
-"""Tables of what was seen, for the terminal and for the documentation."""
+"""Tables of results, for the terminal and for the documentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Table:
         ]
 
     def write(self, path: Path) -> None:
-        """Put the table and the notes behind its mark in a file of Markdown."""
+        """Write the table and the notes behind its mark in a Markdown file."""
         head, _, rest = path.read_text().partition(self.begin)
         _, _, tail = rest.partition(_END)
         alignment = ["---", *["---:"] * (len(self.headings) - 1)]

@@ -1,23 +1,23 @@
-"""One process of two falls out of RabbitMQ's sight, and may come back to work that has moved on.
+"""One process of two loses RabbitMQ, which gives its notifications to the other process.
 
-RabbitMQ gives a connection up after two to three heartbeats of 10 s. What the process was about to
-write to Kafka in the moment it comes back, or is given up, nobody else can know of.
+RabbitMQ gives a connection up after two to three heartbeats of 10 s. The other process cannot see a
+record that the first one is just writing to Kafka.
 """
 
 import time
 
 from tests.faults.scene import LATENCY, Fault, Scene
 
-#: By then RabbitMQ has given the first process' work to the other one, in seconds.
+#: Time until RabbitMQ has redelivered the first process' notifications, in seconds.
 AWAY_SECONDS = 40
-#: An answer takes so long, so that a process has its hands full, in seconds.
+#: Latencies in seconds, so that a process has many notifications in flight.
 SLOW, SLOWER = 1.0, 6.0
-#: So many notifications a process works on at once (`CKI_NOTIFIER_IN_FLIGHT`).
+#: `CKI_NOTIFIER_IN_FLIGHT`.
 IN_FLIGHT = 32
 
 
 def _freeze(scene: Scene) -> None:
-    """Suspend a process with its hands full of loaded checkouts."""
+    """Freeze a process with many loaded checkouts in flight."""
     scene.services.warehouse.latency = SLOW
     time.sleep(scene.choice.uniform(2 * SLOW, 3 * SLOW))
     scene.daemon.freeze()
@@ -29,7 +29,7 @@ def _freeze(scene: Scene) -> None:
 
 
 def _cut_off(scene: Scene) -> None:
-    """Cut a process off that is still at work when it, or RabbitMQ, sees that it is."""
+    """Cut off a process that is still at work when it or RabbitMQ notices."""
     scene.services.warehouse.latency = SLOWER
     time.sleep(scene.choice.uniform(0, SLOWER))
     scene.amqp_proxy.swallow()

@@ -1,7 +1,6 @@
-"""One fault of a cluster in the middle of a stream: nothing is lost, nothing twice, in order.
+"""One fault of a cluster in the middle of a stream: no loss, no duplicate, no changed order.
 
-Three nodes of RabbitMQ, three brokers of Kafka, two or three daemons as processes of their own; all
-are real.
+Three nodes of RabbitMQ, three brokers of Kafka, two or three daemons; all are real processes.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from tools.stand_ins.documents import number
 
 pytestmark = pytest.mark.clusters
 
-#: How the processes have the queue: one at a time, or all at once.
+#: Whether one process consumes the queue, or all.
 ONE_ACTIVE, SHARED = "one active", "all"
 
 
@@ -35,7 +34,7 @@ def strike(
     seed: int,
     request: pytest.FixtureRequest,
 ) -> Callable[[Fault, str], Verdict]:
-    """Return what does a fault to a run of its own, and tells what became of it."""
+    """Return a function that runs a fault and returns the verdict."""
 
     def do(fault: Fault, consumers: str) -> Verdict:
         with opened(
@@ -56,7 +55,7 @@ def strike(
 
 
 def plot(scene: ClusterRun) -> None:
-    """Show in the documentation what came and what went."""
+    """Draw the plot for docs/reliability.md."""
     records = read_all(scene.stage.bootstrap, scene.stage.topic)
     draw(
         [each.at for each in scene.stream.published if each.expected is Expected.SENT],
@@ -74,7 +73,7 @@ def test_nothing_is_lost(
     strike: Callable[[Fault, str], Verdict],
     cluster_judged: Callable[[Verdict, str], None],
 ) -> None:
-    """Every notification has the outcome it must have; with one active consumer, in order."""
+    """Each notification has its expected outcome; with one active consumer, in order."""
     verdict = strike(fault, consumers)
     cluster_judged(verdict, consumers)
     assert verdict.is_good, verdict

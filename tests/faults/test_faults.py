@@ -1,6 +1,6 @@
-"""One fault, or a sequence of them, in the middle of a stream: nothing is lost, all is explained.
+"""One fault, or a sequence, in the middle of a stream: each notification has its outcome.
 
-The daemons are processes of their own; RabbitMQ and Kafka are real.
+The daemons are separate processes. RabbitMQ and Kafka are real.
 """
 
 import random
@@ -25,18 +25,18 @@ FAULTS = (
 )
 SWIFT = [fault for fault in FAULTS if fault.swift]
 
-#: So many sequences, and so many faults in each.
+#: The number of sequences, and of faults in each.
 SEQUENCES, LENGTH = 4, 5
-#: What failed twice comes back after 5 s and 30 s, and what failed once more after 2 min.
+#: In seconds. Failed notifications return after 5 s, 30 s and 2 min.
 SEQUENCE_PATIENCE = 180.0
-#: So many messages are there before the fault.
+#: The number of messages before the fault.
 BEFORE = 10
-#: The stream goes on for so long after the fault, in seconds.
+#: How long the stream continues after the fault, in seconds.
 AFTER_SECONDS = 1.0
 
 
 def parameters(faults: tuple[Fault, ...]) -> list[object]:
-    """Return the faults as parameters of a test, those that take long marked."""
+    """Return the faults as parameters of a test, with a mark for long ones."""
     return [
         pytest.param(fault, id=fault.id, marks=[] if fault.short else [pytest.mark.full])
         for fault in faults
@@ -47,7 +47,7 @@ def parameters(faults: tuple[Fault, ...]) -> list[object]:
 def test_nothing_is_lost(
     fault: Fault, set_scene: Callable[..., SceneToBe], judged: Callable[[Verdict], None], seed: int
 ) -> None:
-    """Every notification has the outcome it must have, though there was a fault meanwhile."""
+    """Each notification has its expected outcome despite the fault."""
     own_seed = number(f"{seed} {fault.id}")
     with set_scene(
         seed=own_seed,
@@ -70,7 +70,7 @@ def test_nothing_is_lost_in_a_sequence(
     note: Callable[[str], None],
     seed: int,
 ) -> None:
-    """Faults of any kind one right after the other, whether the last one is got over or not."""
+    """Faults of all kinds right after each other, without a wait for the recovery."""
     own_seed = seed * SEQUENCES + which
     choice = random.Random(own_seed)  # noqa: S311  # not for secrets
     faults = choice.sample(SWIFT, LENGTH)
@@ -78,7 +78,7 @@ def test_nothing_is_lost_in_a_sequence(
     with set_scene(seed=own_seed) as scene:
         verdict = run(scene, sequence(name, faults))
     judged(verdict)
-    note(f"- sequence {name}: {'; '.join(fault.id for fault in faults)}")
+    note("\n    1. ".join([f"- Sequence {name}:", *(fault.id for fault in faults)]))
     assert verdict.is_good, verdict
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_lost_in_a_storm(
 
 
 def sequence(name: str, faults: list[Fault]) -> Fault:
-    """Return faults as one."""
+    """Return a sequence of faults as one fault."""
 
     def strike(scene: Scene) -> None:
         for fault in faults:
@@ -111,7 +111,7 @@ def sequence(name: str, faults: list[Fault]) -> Fault:
 
 
 def run(scene: Run, fault: Fault) -> Verdict:
-    """Strike in the middle of the stream; return what became of it."""
+    """Strike in the middle of the stream; return the verdict."""
     fault.prepare(scene)
     with scene.running():
         scene.stream.start()

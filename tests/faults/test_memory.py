@@ -1,4 +1,4 @@
-"""A process that handles many notifications takes no more memory at the end than at the start."""
+"""Many notifications don't increase the memory of a process."""
 
 import contextlib
 import time
@@ -13,11 +13,11 @@ from tests.faults.scene import Fault, Scene, SceneToBe, nothing
 from tests.faults.verdict import come_to_rest, judge
 
 TOTAL, START = 50_000, 5_000
-#: At most so many wait in the queue, so that the stand-ins need not hold all.
+#: The most notifications in the queue, so that the stand-ins need not hold all.
 BATCH = 1_000
-#: What is not a leak, in MiB: caches that fill up, a heap in pieces.
+#: Growth that is no leak, in MiB: caches, fragmentation.
 ROOM = 16.0
-#: For the last ones, in seconds.
+#: Timeout for the last ones, in seconds.
 PATIENCE = 120.0
 
 
@@ -25,7 +25,7 @@ PATIENCE = 120.0
 def test_memory_stays_flat(
     set_scene: Callable[..., SceneToBe], note: Callable[[str], None]
 ) -> None:
-    """After 50,000 notifications the peak is what it was after 5,000, and nothing is lost."""
+    """After 50,000 notifications the peak is as after 5,000, and nothing is lost."""
     with set_scene() as scene, scene.daemon:
         scene.services.warehouse.latency = 0.0
         process = meter.find(scene.daemon.log.parent)
@@ -51,7 +51,7 @@ def test_memory_stays_flat(
 
 
 def wait_for_less_than(count: int, stage: Stage) -> None:
-    """Return when the queue is that short."""
+    """Return when the queue is shorter than `count`."""
     deadline = time.monotonic() + PATIENCE
     while stage.waiting(stage.queue) > count:
         assert time.monotonic() < deadline
@@ -59,11 +59,11 @@ def wait_for_less_than(count: int, stage: Stage) -> None:
 
 
 def forget(scene: Scene, handled: list[Published]) -> None:
-    """Take out of the stand-ins what is not asked for any more."""
+    """Remove requests and handled checkouts from the stand-ins."""
     scene.services.warehouse.requests.clear()
     scene.services.gitlab.requests.clear()
     scene.services.jira.requests.clear()
     for each in handled:
-        # What is ignored at once never had a document.
+        # Some ignored notifications have no document.
         with contextlib.suppress(KeyError):
             scene.services.warehouse.remove(each.checkout_id)

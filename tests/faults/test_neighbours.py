@@ -1,4 +1,4 @@
-"""One bad thing never holds up the rest: what good notifications take while it is there."""
+"""One bad thing never holds up the rest: measure the times of good notifications."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def test_the_good_ones_go_on(
     neighbour_judged: Callable[[Judgement], None],
     seed: int,
 ) -> None:
-    """Good ones take as long as ever, what is shown is true, and afterwards nothing is lost."""
+    """Good notifications stay fast, the probes are true, and nothing is lost in the end."""
     port = free_port()
     settings = {"CKI_METRICS_ENABLED": "true", "CKI_METRICS_PORT": str(port)}
     with (

@@ -1,4 +1,4 @@
-"""What only RabbitMQ's configuration can prevent, so that the documentation has to speak of it."""
+"""A loss that only RabbitMQ's configuration prevents, so docs/reliability.md warns of it."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ UNKEPT = Fault(
 def test_a_limit_without_dead_lettering_loses_what_is_given_up(
     set_scene: Callable[..., SceneToBe],
 ) -> None:
-    """A queue that somebody declared with a limit, but with nowhere to go, drops after crashes."""
+    """A queue with a delivery limit and no dead-lettering loses notifications after crashes."""
     with set_scene() as scene:
         verdict = run(scene, UNKEPT)
     assert verdict.lost

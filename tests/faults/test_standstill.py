@@ -1,4 +1,4 @@
-"""What the daemon does while nothing goes: how often it tries, how much it says, when it ends."""
+"""The daemon while nothing works: its attempts, the length of its log, its end."""
 
 import time
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from tools.stand_ins import Hang, Late
 
 pytestmark = pytest.mark.full
 
-#: For the end of the process beyond what it waits for, in seconds.
+#: Time for the end of the process beyond its waiting, in seconds.
 _CLOSING_SECONDS = 8.0
-#: For telling that the queue is gone, while something is in hand, in seconds.
+#: Time until the metric shows the lost queue, in seconds.
 _TOLD_SECONDS = 4.0
 _PATIENCE = 60.0
 _CONNECTED = 'cki_notifier_connected{dependency="rabbitmq"}'
@@ -27,7 +27,7 @@ _CONNECTED = 'cki_notifier_connected{dependency="rabbitmq"}'
 @pytest.mark.parametrize(
     ("answer", "shutdown", "seconds"),
     [(Hang(3600), 3, 3), (Late(4), 25, 8)],  # two reads, of 4 s each
-    ids=["what is in hand hangs", "what is in hand takes 8 s"],
+    ids=["DataWarehouse hangs", "DataWarehouse takes 8 s"],
 )
 def test_a_deleted_queue_does_not_delay_the_end(
     answer: Answer,
@@ -36,7 +36,7 @@ def test_a_deleted_queue_does_not_delay_the_end(
     set_scene: Callable[..., SceneToBe],
     neighbour_note: Callable[[str], None],
 ) -> None:
-    """Its queue is gone and something is in hand: the metric says so, and SIGTERM is heeded."""
+    """With a deleted queue and a notification in flight, the metric is 0 and SIGTERM works."""
     port = free_port()
     settings = {
         "CKI_METRICS_ENABLED": "true",
@@ -58,9 +58,14 @@ def test_a_deleted_queue_does_not_delay_the_end(
         started = time.monotonic()
         assert scene.daemon.stop(seconds=70) == 0
         took = time.monotonic() - started
+    what = (
+        f"DataWarehouse hangs and `CKI_NOTIFIER_SHUTDOWN_SECONDS` is {shutdown}"
+        if shutdown == seconds
+        else f"the notification in flight takes {seconds:g} s more"
+    )
     neighbour_note(
-        f"- The queue is deleted and what is in hand takes {seconds:g} s (or hangs, and the time "
-        f"for ending is over by then): SIGTERM ended the process within {took:.1f} s."
+        f"- RabbitMQ's queue is deleted while {what}. "
+        f"SIGTERM ended the process within {took:.1f} s."
     )
     assert took < seconds + _CLOSING_SECONDS
 
@@ -68,7 +73,7 @@ def test_a_deleted_queue_does_not_delay_the_end(
 def test_attempts_to_consume_become_rare(
     set_scene: Callable[..., SceneToBe], neighbour_note: Callable[[str], None]
 ) -> None:
-    """Somebody else holds the queue: it is tried less and less often, and consumed afterwards."""
+    """With an exclusive consumer, the daemon tries less and less often, and consumes later."""
     with set_scene(waits=False) as scene:
         with scene.stage.channel() as channel:
             channel.queue_declare(scene.stage.queue, durable=True)
@@ -83,8 +88,8 @@ def test_attempts_to_consume_become_rare(
         took = time.monotonic() - started
         assert scene.daemon.stop() == 0
     neighbour_note(
-        f"- Somebody else holds the queue: {attempts} connections in 8 s; "
-        f"consumed {took:.1f} s after it was free."
+        f"- Another consumer holds the queue. The daemon connected {attempts} times in 8 s, "
+        f"and consumed {took:.1f} s after the queue was free."
     )
     assert attempts <= 8
 
@@ -92,7 +97,7 @@ def test_attempts_to_consume_become_rare(
 def test_missing_rights_in_kafka_are_told_of_briefly(
     set_scene: Callable[..., SceneToBe], neighbour_note: Callable[[str], None]
 ) -> None:
-    """It may not write at first: few lines tell of it, and what waited is sent once it may."""
+    """Without the right to write, the log is short. With the right, the daemon sends all."""
     with set_scene() as scene, scene.daemon:
         kafka.forbid(scene)
         scene.stream.run_for(20)
@@ -103,8 +108,9 @@ def test_missing_rights_in_kafka_are_told_of_briefly(
         rested = come_to_rest(scene, _PATIENCE)
         verdict = judge(scene, Fault("Kafka", "no right to write at first", nothing))
     neighbour_note(
-        f"- No right to write to the topic at first, 20 notifications: {lines} lines in 20 s; "
-        f"all is through {verdict.seconds:.1f} s after it was granted."
+        "- The daemon may not write to the topic, and gets 20 notifications. "
+        f"The log has {lines} lines after 20 s. "
+        f"All are sent {verdict.seconds:.1f} s after Kafka grants the right."
     )
     assert rested
     assert verdict.is_good, verdict

@@ -1,4 +1,4 @@
-"""What a storm does, told by faults that only publish."""
+"""The storm, with faults that only publish."""
 
 import random
 from collections import Counter
@@ -10,7 +10,7 @@ from tests.faults.storm import Storm
 
 
 def _storm(seed: int) -> list[str]:
-    """Return which of three faults struck, each of which takes as long as four notifications."""
+    """Return the sequence of three faults, each as long as four notifications."""
     published: list[int] = []
     stream = SimpleNamespace(published=published)
     scene = SimpleNamespace(choice=random.Random(seed), stream=stream, over_at=1.0)  # noqa: S311  # not for secrets
@@ -22,7 +22,7 @@ def _storm(seed: int) -> list[str]:
 
 
 def test_it_strikes_until_so_many_are_published_with_each_fault_as_often() -> None:
-    """No fault comes a second time before each has come once; the seed alone tells the order."""
+    """No fault comes a second time before each has come once. The seed decides the order."""
     struck = _storm(seed=1)
     assert len(struck) == 8  # 32 are published then
     assert set(Counter(struck[:6]).values()) == {2}

@@ -1,4 +1,4 @@
-"""What the judge calls good, and whom it finds behind a connection."""
+"""The verdict's conditions, and the search for the process of a connection."""
 
 import os
 import socket
@@ -21,13 +21,13 @@ PRE, POST = EVENT_TYPES[Stage.PRE_TEST], EVENT_TYPES[Stage.POST_TEST]
     ("doubles", "duplicates", "good"), [(0, 0, True), (0, 1, False), (2, 2, True), (2, 3, False)]
 )
 def test_no_more_duplicates_than_a_fault_admits(doubles: int, duplicates: int, good: bool) -> None:  # noqa: FBT001  # a case
-    """A duplicate makes a run fail, but where the fault says how many there may be."""
+    """A duplicate fails a run, unless the fault allows this many."""
     fault = Fault("edge", "name", nothing, doubles=doubles)
     assert Verdict(fault, duplicates=duplicates).is_good is good
 
 
 def test_the_process_that_holds_a_connection_is_found() -> None:
-    """A connection belongs to who opened it, and not to the one at its other end."""
+    """A connection belongs to the process that opened it, not to its peer."""
     connect = "import socket, sys; it = socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
     with socket.create_server(("127.0.0.1", 0)) as server:
         command = [sys.executable, "-c", f"{connect}; it.recv(1)", str(server.getsockname()[1])]
@@ -40,7 +40,7 @@ def test_the_process_that_holds_a_connection_is_found() -> None:
 
 
 def test_the_seconds_in_which_nobody_was_ready_are_counted() -> None:
-    """What a process said holds until it is asked again; one that is ready is enough."""
+    """A result holds until the next one. One ready process is enough."""
     readiness = Readiness([1, 2])
     readiness.seen[0] += [(0.0, True), (10.0, False), (20.0, True)]
     readiness.seen[1] += [(0.0, False), (12.0, True), (15.0, False)]
@@ -61,7 +61,7 @@ def test_the_seconds_in_which_nobody_was_ready_are_counted() -> None:
     ],
 )
 def test_stages_in_the_wrong_order_are_counted(stages: list[str], order: Order) -> None:
-    """The first message of each stage counts; a checkout of which one was not sent does not."""
+    """The first message of each stage counts. Checkouts without both don't count."""
     records: dict[tuple[str, str], list[Record]] = {}
     for offset, stage in enumerate(stages):
         record = Record("redhat:1", b"", {"ce_type": stage}, 0, offset, 0)

@@ -1,4 +1,4 @@
-"""What became of each notification, as both brokers show it when everything has come to rest."""
+"""The verdict: the outcome of each notification, as both brokers show it at the end."""
 
 import contextlib
 import json
@@ -17,10 +17,10 @@ from tests.faults.publisher import Expected
 from tests.faults.scene import Fault, Run
 from tools.brokers.kafka import Record, read_topic
 
-#: So many starts the daemon gets to work off what comes back at each end.
+#: How often the daemon starts to process notifications that its end returned to the queue.
 _STARTS = 5
 _READ_SECONDS = 20.0
-#: The log is for people: about each notification one line at these levels, and a few aside.
+#: The levels of warnings, and how many a log may have beyond one for each notification.
 _COMPLAINTS, _COMPLAINTS_ASIDE = frozenset({"WARNING", "ERROR", "CRITICAL"}), 50
 _PAUSE_SECONDS = 0.2
 
@@ -53,7 +53,7 @@ Records: TypeAlias = dict[tuple[str, str], list[Record]]
 
 @dataclass
 class Order:
-    """Checkouts with two stages that were sent, and how many of these in the wrong order."""
+    """The number of checkouts with two messages, and of those in the wrong order."""
 
     pairs: int = 0
     changed: int = 0
@@ -61,21 +61,21 @@ class Order:
 
 @dataclass
 class Verdict:
-    """The outcome of a fault; the lists hold a line for each checkout that is not as it should."""
+    """The outcome of a fault. The lists have a line for each faulty checkout."""
 
     fault: Fault
     sent: int = 0
     lost: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
-    #: Messages beyond the first with the same `ce_id`, and checkouts with more ids than bodies.
+    #: Messages beyond the first with the same `ce_id`; checkouts with more ids than bodies.
     duplicates: int = 0
     other_ids: list[str] = field(default_factory=list)
-    #: Messages for what a rule ignores.
+    #: Messages for ignored notifications.
     wrong: list[str] = field(default_factory=list)
     order: Order = field(default_factory=Order)
     dead_letters: int = 0
     seconds: float = 0.0
-    #: For so long no process was ready between the beginning of the fault and the recovery.
+    #: Seconds without a ready process, from the start of the fault to the recovery.
     seconds_not_ready: float = 0.0
     tries_a_second: float | None = None
 
@@ -107,13 +107,13 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is lost, unexplained, wrong, or repeated more often than it may be."""
+        """Whether nothing is lost, unexplained or wrong, with no more duplicates than allowed."""
         as_it_should = not (self.lost or self.unexplained or self.other_ids or self.wrong)
         return as_it_should and self.duplicates <= self.fault.doubles
 
 
 def read_all(bootstrap: str, topic: str) -> list[Record]:
-    """Return everything that is in a topic now."""
+    """Return all records that are in a topic now."""
     count = _count(bootstrap, topic)
     if not count:
         return []
@@ -138,9 +138,9 @@ def _count(bootstrap: str, topic: str) -> int:
 
 
 def come_to_rest(scene: Run, patience: float) -> bool:
-    """Wait until everything is sent, or dead-lettered, and no queue holds anything any more.
+    """Wait until all is sent or dead-lettered and the queues are empty; stop the daemons.
 
-    Returns whether that was so before the time was over. The daemons are stopped then.
+    Returns False after the timeout.
     """
     deadline = time.monotonic() + patience
     for _ in range(_STARTS):
@@ -150,7 +150,7 @@ def come_to_rest(scene: Run, patience: float) -> bool:
                 return False
             time.sleep(_PAUSE_SECONDS)
         scene.stop()
-        # Only without a consumer the count is exact.
+        # The count is exact only without a consumer.
         if not scene.stage.waiting(scene.stage.queue) and is_at_rest(scene):
             return True
         scene.daemon.start()
@@ -158,7 +158,7 @@ def come_to_rest(scene: Run, patience: float) -> bool:
 
 
 def is_at_rest(scene: Run) -> bool:
-    """Whether all that was published is in the topic, or dead-lettered, and no queue holds more."""
+    """Whether all notifications are sent or dead-lettered, and the queues are empty."""
     stage = scene.stage
     if any(stage.waiting(queue) for queue in queues(scene)):
         return False
@@ -170,26 +170,26 @@ def is_at_rest(scene: Run) -> bool:
 
 
 def queues(scene: Run) -> list[str]:
-    """Return the names of the queues that are to be empty in the end."""
+    """Return the names of the queues that have to be empty in the end."""
     queue = scene.stage.queue
     return [queue, *(delay_queue(queue, delay) for delay in DELAYS)]
 
 
 def judge(scene: Run, fault: Fault) -> Verdict:
-    """Compare what is in the topic and in the queues with what has to be there."""
+    """Compare the topic and the queues with the expected outcomes."""
     verdict = Verdict(fault, sent=len(scene.stream.published))
     everything = [*scene.kept, *read_all(scene.stage.bootstrap, scene.stage.topic)]
     records = _by_event(scene, everything)
     letters = _letters(scene)
     _judge_each(verdict, scene, records, letters)
     known = {each.event for each in scene.stream.published}
-    verdict.unexplained += [f"{key}: nobody sent it" for key, _ in sorted(records.keys() - known)]
+    verdict.unexplained += [f"{key}: no notification" for key, _ in sorted(records.keys() - known)]
     verdict.order = order_of(scene.stream.staged, records)
     for queue in queues(scene):
         if left := scene.stage.waiting(queue):
             verdict.unexplained.append(f"{left} left in {queue}")
     if fault.gives_up and not verdict.dead_letters:
-        verdict.unexplained.append("RabbitMQ gave nothing up")
+        verdict.unexplained.append("RabbitMQ gave no notification up")
     lines = scene.lines()
     bugs = [line for line in lines if "traceback" in line]
     verdict.unexplained += [str(line["traceback"]) for line in bugs]
@@ -244,7 +244,7 @@ def _dead_letters_explained(dead: list[Letter], expected: Expected, fault: Fault
 
 
 def _by_event(scene: Run, records: list[Record]) -> Records:
-    """Return records by their checkout and, where it has two stages, by its stage."""
+    """Return records by checkout, and by stage if it has two."""
     found = defaultdict(list)
     for record in records:
         is_staged = record.key in scene.stream.staged
@@ -253,7 +253,7 @@ def _by_event(scene: Run, records: list[Record]) -> Records:
 
 
 def order_of(staged: Iterable[str], records: Records) -> Order:
-    """Count the checkouts with two stages, and those whose stages changed places.
+    """Count the checkouts with two stages, and those with a changed order.
 
     All messages of a checkout have its id as key, so they are in one partition.
     """
@@ -267,7 +267,7 @@ def order_of(staged: Iterable[str], records: Records) -> Order:
 
 
 def _letters(scene: Run) -> dict[str, list[Letter]]:
-    """Take all dead letters, by the checkout they are about."""
+    """Take all dead letters, by checkout."""
     queue = dead_letter_queue(scene.stage.queue)
     count = scene.stage.waiting(queue)
     found = defaultdict(list)
@@ -277,9 +277,9 @@ def _letters(scene: Run) -> dict[str, list[Letter]]:
 
 
 def _recovery(scene: Run, records: Records) -> float:
-    """Return the seconds from the end of the fault until all goes its way again.
+    """Return the seconds from the end of the fault to the recovery.
 
-    That is when everything is there that was sent before, and something that was sent after it.
+    The recovery is complete when all earlier notifications and a later one have their messages.
     """
     assert scene.over_at is not None
     before: list[float] = [scene.over_at]

@@ -1,4 +1,4 @@
-"""What passes a proxy in front of a broker: just enough of two protocols to know the moment."""
+"""Recognise the important moments in the bytes of AMQP and Kafka's protocol."""
 
 import re
 
@@ -11,15 +11,15 @@ _PRODUCE = re.compile(rb"\x00\x00..(....)\x00\x0ccki-notifier", re.DOTALL)
 
 
 def acknowledges(data: bytes) -> bool:
-    """Tell whether what a client sends to RabbitMQ settles a delivery."""
+    """Return whether a client's data for RabbitMQ has an acknowledgement."""
     return _ACK.search(data) is not None
 
 
 def produces(data: bytes) -> list[bytes]:
-    """Return the correlation ids of the requests to write records in what goes to Kafka."""
+    """Return the correlation ids of produce requests in data for Kafka."""
     return _PRODUCE.findall(data)
 
 
 def answers(data: bytes) -> bytes:
-    """Return the correlation id of the first response in what comes from Kafka."""
+    """Return the correlation id of the first response in data from Kafka."""
     return data[4:8]

@@ -31,7 +31,7 @@ class Request(NamedTuple):
 
 
 class Everybody:
-    """Answers as whatever host is asked, over HTTP and HTTPS, always with the same document.
+    """Answers for any host, over HTTP and HTTPS, always with the same document.
 
     Args:
         authority: signs a certificate for each host.

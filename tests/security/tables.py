@@ -47,7 +47,7 @@ def properties(*entries: bytes) -> bytes:
     return _HEADERS + sized(b"".join(entries))
 
 
-#: Headers that RabbitMQ hands out as they came, and that can't be decoded or be published again.
+#: Headers that RabbitMQ delivers unchanged, and that pika can't decode or publish again.
 DELIVERED = {
     "nested tables": entry(b"a", tables(5_000)),
     "nested arrays": entry(b"a", arrays(5_000)),

@@ -150,7 +150,7 @@ def test_a_token_for_https_is_not_sent_in_plain_text(
 def test_an_address_that_may_be_read_in_two_ways_is_none(
     gitlab: GitLab, everybody: Everybody, deadline: Deadline, url: str
 ) -> None:
-    """The document can't be used, and nobody is asked."""
+    """The document is invalid, and no host gets a request."""
     with pytest.raises(InvalidDocument, match="is not the address of a merge request"):
         gitlab.merge_request(url, "misc.mr.url", deadline)
     assert everybody.requests == []
@@ -174,7 +174,7 @@ def test_a_pipeline_elsewhere_is_asked_for_at_the_merge_requests_host(
 def test_an_id_is_one_segment_of_the_path_whatever_it_holds(
     http: HTTP, everybody: Everybody, deadline: Deadline, checkout_id: str
 ) -> None:
-    """The warehouse is asked for a checkout, and nobody for anything else."""
+    """DataWarehouse gets one request, for a checkout."""
     config = DataWarehouseConfig(url="https://warehouse.example", token=Secret("hush"))
     warehouse = DataWarehouse(http, config)
     with pytest.raises(InvalidDocument, match="was asked for"):
@@ -186,7 +186,7 @@ def test_an_id_is_one_segment_of_the_path_whatever_it_holds(
 
 
 def test_any_id_is_one_segment_of_the_path(deadline: Deadline) -> None:
-    """Whatever JSON can hold."""
+    """Any text that JSON can hold."""
     transfers = Transfers(certificate_authorities())
     with Services() as services:
         config = DataWarehouseConfig(

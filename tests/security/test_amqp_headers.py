@@ -1,4 +1,4 @@
-"""Whoever may publish can put anything into a message's headers, and stops nobody with it."""
+"""Hostile headers of a message don't stop the daemon or the operator's commands."""
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -86,5 +86,5 @@ def test_headers_of_any_sane_kind_are_kept() -> None:
     | st.lists(st.builds(entry, NAMES, VALUES)).map(lambda it: properties(*it))
 )
 def test_any_bytes_are_properties(encoded: bytes) -> None:
-    """Nothing is raised, whatever stands where headers belong."""
+    """Any bytes in the place of headers raise nothing."""
     handled(encoded)

@@ -1,4 +1,4 @@
-"""Whatever a service answers, it costs a bounded amount of memory and time."""
+"""Any response of a service costs a bounded amount of memory and time."""
 
 import gzip
 import json
@@ -135,7 +135,7 @@ def test_a_description_with_many_issues_does_not_make_jira_look_down(
 
 
 def test_a_status_that_nobody_knows_is_no_metric_of_its_own() -> None:
-    """Who makes up statuses makes no metrics, which would be kept for ever."""
+    """Unknown statuses don't add series, which would stay in memory for ever."""
     for number in range(100):
         metrics.settled(f"hostile-{number}", "ignored", "status", 0.1)
     text = generate_latest(metrics.REGISTRY).decode()

@@ -1,4 +1,4 @@
-"""Whoever writes a merge request's description or labels costs us no more than their length."""
+"""The cost of a merge request's description and labels is linear in their length."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the package never does, seen in its source."""
+"""The source of the package has no forbidden calls and imports."""
 
 import ast
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ RUNS_DATA = {
     *("multiprocessing", "ctypes", "cffi", "xml", "pty", "imp", "importlib.util"),
 }
 CALLS_THAT_RUN_DATA = {"eval", "exec", "compile", "__import__", "system", "popen", "import_module"}
-#: Who may speak to others, and by which library.
+#: The modules that may use each network library.
 EDGES = {
     "pika": {"rabbitmq/connection.py"},
     "confluent_kafka": {"kafka/client.py"},
@@ -72,7 +72,7 @@ def test_each_way_out_of_the_process_is_in_one_file() -> None:
 
 
 def test_the_environment_is_read_in_one_file() -> None:
-    """Everything else is told what it needs, so that each variable is checked."""
+    """Other modules get values, so that one module checks all variables."""
     readers = {
         name
         for name, tree in trees()

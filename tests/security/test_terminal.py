@@ -1,4 +1,4 @@
-"""What services and notifications hold reaches nobody's terminal raw."""
+"""Text from services and notifications is escaped on a terminal."""
 
 import json
 
@@ -13,7 +13,7 @@ HOSTILE = ["\x1b[2J", "\x9b31m", "\x7f", "\r", "\u202e", "\u2066", "\u200b", "\u
 def test_a_message_is_shown_escaped_and_is_the_same(
     capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """What moves a cursor or turns a text around is escaped as JSON has it."""
+    """Characters that move the cursor or reverse text have JSON's escapes."""
     message = {"id": f"redhat:{text}1", "list": ["ünï→", "\U0001f427"]}
     show_message(json.dumps(message, ensure_ascii=False).encode())
     shown = capsys.readouterr().out
@@ -24,7 +24,7 @@ def test_a_message_is_shown_escaped_and_is_the_same(
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\n"])
 def test_a_line_is_shown_escaped(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """A decision is one line, whatever the id it is about."""
+    """A decision is one line, with any id."""
     show(f"redhat:{text}1 unknown: ignored")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()

@@ -62,7 +62,7 @@ class Impostor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more; what was told until then is known after this."""
+        """Stop listening; all that clients sent is known after this."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()

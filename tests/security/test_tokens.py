@@ -1,4 +1,4 @@
-"""What goes along with a request to a service is what is configured for it, and nothing else."""
+"""A request to a service carries only the credentials configured for that service."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ LINKS = ["https://issues.example.com/browse/RHEL-1"]
 
 @pytest.fixture
 def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home with a password for every host, which nobody is meant to send."""
+    """A home directory with a password for every host, which no request may carry."""
     file = tmp_path / ".netrc"
     file.write_text("machine 127.0.0.1 login me password hush\ndefault login me password hush\n")
     file.chmod(0o600)
@@ -28,7 +28,7 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def look_up(transfers: Transfers, url: str, token: Secret | None = None) -> None:
-    """Look an issue up in Jira, whatever comes of it."""
+    """Look an issue up in Jira, and ignore the result."""
     JiraIssues(transfers, JiraConfig(url=url, token=token), 30).find(LINKS, Deadline(30))
 
 
@@ -59,7 +59,7 @@ def test_no_other_service_gets_one(services: Services) -> None:
 
 
 def test_no_cookie_is_kept(transfers: Transfers, services: Services) -> None:
-    """What a service has us remember is forgotten: nobody is told of anybody else's."""
+    """The daemon drops cookies, so that no service gets those of another."""
     cookie = {"Set-Cookie": "session=hush; Path=/"}
     services.jira.answer("/search", Status(200, b'{"issues": []}', cookie))
     services.gitlab.answer("", Status(200, b"{}", cookie))

@@ -1,4 +1,4 @@
-"""What plays with the demo's processes, on one that costs nothing."""
+"""The program that controls the demo's processes, with a process that only sleeps."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def path(tmp_path: Path, process: Process) -> Iterator[Path]:
 def test_what_was_killed_by_hand_is_down_and_can_be_started_again(
     path: Path, tmp_path: Path
 ) -> None:
-    """A user need not know that the demo has to do it."""
+    """A user can kill a process by hand, and start it with the program."""
     assert _control(path, "status") == (0, "kafka-1     up                   there\n")
     os.kill(int((tmp_path / "pid").read_text()), 9)
     eventually(lambda: _control(path, "status") == (0, "kafka-1     down                 there\n"))
@@ -47,27 +47,31 @@ def test_what_was_killed_by_hand_is_down_and_can_be_started_again(
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["kill", "kafka-1", "kafka-7"], 1, "There is no kafka-7. There are kafka-1.\n"),
-        (["ctl", "kafka-1", "status"], 1, "kafka-1 is no node of RabbitMQ.\n"),
-        (["kill"], 2, "name what to kill\n"),
+        (
+            ["kill", "kafka-1", "kafka-7"],
+            1,
+            "No process is named kafka-7. The names are kafka-1.\n",
+        ),
+        (["ctl", "kafka-1", "status"], 1, "kafka-1 is not a RabbitMQ node.\n"),
+        (["kill"], 2, "kill needs a name, which status shows\n"),
         (["burn", "kafka-1"], 2, "invalid choice: 'burn'"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_nothing_is_done(
     path: Path, process: Process, words: list[str], code: int, told: str
 ) -> None:
-    """Of several names, one that is not there is enough."""
+    """One unknown name of several is enough."""
     ended, text = _control(path, *words)
     assert (ended, told in text) == (code, True), text
     assert process.running
 
 
 def test_without_a_demo_it_says_so(tmp_path: Path) -> None:
-    """After its end, and in a terminal that does not know of it."""
+    """After the end of the demo, and in a terminal without its environment."""
     code, told = _control(tmp_path / "control", "status")
-    assert (code, told.startswith("The demo does not run any more.\n")) == (1, True)
+    assert (code, told.startswith("The demo does not run any longer.\n")) == (1, True)
     code, told = _control(None, "status")
-    assert (code, "read the file first that the demo names" in told) == (2, True)
+    assert (code, "run the command first that the demo prints" in told) == (2, True)
 
 
 def _control(path: Path | None, *words: str) -> tuple[int, str]:

@@ -1,1 +1,1 @@
-"""What the daemon costs and how fast it is, measured on real brokers; not installed."""
+"""The benchmark: measure the daemon's cost and speed with real brokers; not installed."""

@@ -1,4 +1,4 @@
-"""Measures the daemon: see ``scripts/bench``, or ``python -m tools.benchmarks --help``."""
+"""Measure the daemon: see ``scripts/bench``, or ``python -m tools.benchmarks --help``."""
 
 import contextlib
 import dataclasses
@@ -22,14 +22,14 @@ from tools.benchmarks.session import Part, run
 from tools.benchmarks.trial import Trial, private_rig
 
 _DOCS: Final = PROJECT / "docs"
-#: Of the lines of a log, which nobody reads in a window.
+#: Width of lines in a log.
 _WIDTH: Final = 160
-#: Notifications that nobody counts.
+#: Notifications before the measurements.
 _WARM_UP: Final = 2000
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what the arguments ask for; return the exit code: 1 when something was lost or wrong."""
+    """Run the benchmark; return the exit code: 1 if a run lost messages or failed."""
     options = read(arguments)
     planned = parts(options)
     console = Console()
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         console.width = _WIDTH
     with private_rig() as rig:
         if not options.quick:
-            # The first run of the brokers is a slow one for anybody.
+            # The brokers' first run is slow.
             with contextlib.ExitStack() as stack:
                 backlog(Trial(rig, NOTIFIER, Setup(latency=0.0), stack), _WARM_UP)
         rows = run(rig, planned, console)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 def _report(
     console: Console, planned: Sequence[Part], rows: Sequence[Row], made: str, *, writes: bool
 ) -> None:
-    """Show the tables, and put them into the documentation."""
+    """Show the tables, and write them to the documentation."""
     found = {part.name: [row for row in rows if row.part == part.name] for part in planned}
     tables = {}
     for part in planned:
@@ -59,7 +59,7 @@ def _report(
         tables[part.name] = part.title, table(found[part.name], reference, part.extra)
     if "scale" in found:
         replicas = simulated(found["scale"], Rule.read(SCALED_OBJECT))
-        tables["keda"] = "What KEDA makes of it, simulated", table(replicas)
+        tables["keda"] = "Replicas with KEDA, simulated", table(replicas)
     for title, lines in tables.values():
         show(console, title, lines)
     if writes:

@@ -1,8 +1,8 @@
-"""What an audit costs: ``python -m tools.benchmarks.audit``.
+"""Measure the cost of an audit: ``python -m tools.benchmarks.audit``.
 
-The warehouse's stand-in holds a day's checkouts, which have all reached both stages, with older
-ones behind them; a topic on a private Kafka holds a day's records, those of the checkouts among
-them, but for every hundredth checkout's post-test message. A process of its own compares the two.
+DataWarehouse's stand-in has a day's checkouts, which have all reached both stages, and older ones.
+A topic on a private Kafka has a day's records, with the messages of these checkouts. Every
+hundredth checkout lacks its post-test message. A separate process runs the audit.
 """
 
 import argparse
@@ -25,19 +25,19 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import Notifier, complete
 from tools.stand_ins import Services, documents
 
-#: What is measured.
+#: The measured command.
 _COMMAND: Final = (sys.executable, "-m", "cki_notifier", "audit", "--since", "24h", "--json")
-#: The checkouts begin within so much of the last day, so that its beginning cuts none off.
+#: The checkouts start within this time, shorter than a day, so that the audit includes all.
 _SPAN: Final = timedelta(hours=23)
 _DAY: Final = timedelta(days=1)
-#: So many are older; and of so many, one lacks a message.
+#: The number of older checkouts; one of this many checkouts lacks a message.
 _OLDER: Final = 2000
 _EVERY: Final = 100
 _LOOK_SECONDS: Final = 0.02
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, and print what was seen; return the exit code."""
+    """Measure, and print the results; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.benchmarks.audit")
     parser.add_argument("--checkouts", type=int, default=20_000, metavar="N", help="20000")
     parser.add_argument("--records", type=int, default=100_000, metavar="N", help="100000")
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
             _store(services, parsed.checkouts)
             environment = _environment(rabbitmq, kafka, services)
             with Notifier(Path(folder, "notifier"), environment):
-                pass  # the queues are there now
+                pass  # declares the queues
             services.warehouse.latency = services.gitlab.latency = parsed.latency
             for _ in range(parsed.rounds):
                 print(measured(environment, services))
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _about(checkouts: int, number: int) -> tuple[str, str]:
-    """Return the checkout and the event's type of the record with a number."""
+    """Return the checkout and the event's type for the record of this number."""
     checkout, is_post = divmod(number, 2)
     is_left_out = is_post and checkout < checkouts and not checkout % _EVERY
     stage = Stage.POST_TEST if is_post else Stage.PRE_TEST
@@ -68,7 +68,7 @@ def _about(checkouts: int, number: int) -> tuple[str, str]:
 
 
 def _store(services: Services, count: int) -> None:
-    """Add the checkouts, the oldest first; those that lack a message have a merge request."""
+    """Add the checkouts, oldest first. Those without a message have a merge request."""
     now, step = datetime.now(UTC), _SPAN / count
     for number in range(-_OLDER, count):
         age = _SPAN - number * step if number >= 0 else _DAY - number * timedelta(minutes=1)
@@ -95,7 +95,7 @@ def _environment(rabbitmq: RabbitMQ, kafka: Kafka, services: Services) -> dict[s
 
 
 def measured(environment: Mapping[str, str], services: Services) -> str:
-    """Run an audit, and return in a line what it took and what it found."""
+    """Run an audit; return its cost and its findings in a line."""
     for service in (services.warehouse, services.gitlab):
         service.requests.clear()
     started, peak = time.monotonic(), 0.0
@@ -107,9 +107,9 @@ def measured(environment: Mapping[str, str], services: Services) -> str:
         seconds = time.monotonic() - started
         output.seek(0)
         told = output.read()
-    sums = json.loads(told)["sums"] if told else "nothing told"
+    sums = json.loads(told)["sums"] if told else "no output"
     return (
-        f"{seconds:.1f} s, {len(services.warehouse.requests)} requests to the warehouse, "
+        f"{seconds:.1f} s, {len(services.warehouse.requests)} requests to DataWarehouse, "
         f"{len(services.gitlab.requests)} to GitLab, {peak:.0f} MiB, "
         f"exit code {process.returncode}: {sums}"
     )

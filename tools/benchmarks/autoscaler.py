@@ -1,12 +1,16 @@
-"""What KEDA's rule makes of a backlog: simulated from what was measured of so many processes.
+"""Simulate KEDA's rule for a backlog, from the measured rates of one and more processes.
 
-KEDA tells the HorizontalPodAutoscaler how many notifications wait, each time that one asks; at one
-replica and more nothing else decides (``pollingInterval`` is about 0 and 1). What that does by
-default: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
+The HorizontalPodAutoscaler asks KEDA for the length of the queue. With at least one replica,
+nothing else decides: ``pollingInterval`` only matters between 0 and 1. For its defaults, see
+https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
 
-Not in it: notifications that come meanwhile, those which replicas hold (they are not counted by
-KEDA, four times what each has in flight), services that get slower when more is asked of them,
-retries, and a cluster that has to find room or fetch the image first.
+The simulation leaves out:
+
+- notifications that arrive meanwhile
+- notifications that replicas hold, which KEDA does not count: four times those in flight
+- services that become slower under load
+- retries
+- clusters that first have to find room or pull the image
 """
 
 import math
@@ -23,7 +27,7 @@ from tools.benchmarks.figures import Row
 
 SCALED_OBJECT: Final = PROJECT / "deploy/kubernetes/overlays/production/keda" / "scaled-object.yaml"
 BACKLOGS: Final = (10_000, 100_000, 1_000_000)
-#: Until a pod's process is started: assumed, for a node that has the image.
+#: Assumed time until a pod's process starts, on a node that has the image.
 POD_SECONDS: Final = 15.0
 
 _LOOK_SECONDS: Final = 15
@@ -34,7 +38,7 @@ _MORE_AT_ONCE: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How many replicas there are to be: one for each so many that wait, within limits."""
+    """The number of replicas: one for each `value` waiting notifications, within limits."""
 
     least: int
     most: int
@@ -52,28 +56,28 @@ class Rule:
         )
 
     def desired(self, waiting: float, replicas: int) -> int:
-        """Return how many replicas the autoscaler wants: as many as before if that fits nearly."""
+        """Return the number of replicas that the autoscaler wants, with its tolerance."""
         is_near = abs(waiting / (self.value * replicas) - 1) <= _TOLERANCE
         wanted = replicas if is_near else math.ceil(waiting / self.value)
         return min(max(wanted, self.least), self.most)
 
 
 class Course(NamedTuple):
-    """How it went on: seconds until nothing waited, and since when there were how many replicas."""
+    """The result: seconds until the queue is empty, and pairs of a time and the replicas then."""
 
     seconds: int
     replicas: list[tuple[int, int]]
 
 
 def simulate(waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: float) -> Course:
-    """Work off a backlog that comes at once, right after the autoscaler has looked.
+    """Simulate a backlog that arrives at once, just after the autoscaler's last decision.
 
-    It is over when nothing waits and the least replicas remain.
+    Ends when the queue is empty and the least number of replicas remains.
 
     Args:
-        waiting: so many notifications.
-        rates: how many a second one replica handles, two, and so on up to the most.
-        rule: how many replicas there are.
+        waiting: the number of notifications.
+        rates: notifications a second of one replica, two, and so on up to the most.
+        rule: for the number of replicas.
         pod_seconds: from the decision until a replica consumes.
     """
     seconds, course = 0, [(0, rule.least)]
@@ -99,7 +103,7 @@ def simulate(waiting: float, rates: Sequence[float], rule: Rule, pod_seconds: fl
 def simulated(rows: Sequence[Row], rule: Rule) -> list[Row]:
     """Return rows of the part ``keda``, from those of the part ``scale``.
 
-    The rates of more replicas than were measured grow as from the last but one to the last.
+    Rates beyond the measured replicas grow linearly, with the last measured difference.
     """
     replicas = []
     for latency in dict.fromkeys(row.setup.latency for row in rows):

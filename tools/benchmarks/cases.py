@@ -1,4 +1,4 @@
-"""What is asked of a program in a single run, and what is measured then."""
+"""The cases: the work of a program in a single run, and its measurement."""
 
 import asyncio
 import re
@@ -20,20 +20,20 @@ from tools.brokers.kafka import Record
 #: By the name of the measure; see ``figures.MEASURES``.
 Values = dict[str, float]
 
-#: The share of a backlog's messages that go before those which count.
+#: The share of a backlog's first messages, which don't count.
 _FIRST_OF_BACKLOG: Final = 0.1
-#: What comes at a fixed rate: notifications that go before those which count.
+#: Notifications before those that count, at a fixed rate.
 WARM_UP: Final = 200
 _WARM_UP_A_SECOND: Final = 200.0
-#: Kafka counts whole milliseconds and cuts off the rest.
+#: Kafka truncates to whole milliseconds.
 _CUT_OFF_SECONDS: Final = 0.0005
-#: What goes on after the first message is over after that, in seconds.
+#: Time for a program to become idle after the first message, in seconds.
 _CALM_SECONDS: Final = 3.0
-#: Goes by before the first big document, in seconds.
+#: Time before the first big document, in seconds.
 _BEFORE_SECONDS: Final = 2
-#: However long the big ones take, then no more small ones are published, in seconds.
+#: Timeout for the stream of small notifications, in seconds.
 _LONGEST_SECONDS: Final = 180
-#: So few messages that have not come yet may be small ones.
+#: This few missing messages may all be small ones.
 _FEW: Final = 5
 _PATHS: Final = {Kind.PRE_TEST: ("", "/builds?limit=100"), Kind.POST_TEST: ("/all",)}
 _HEAD: Final = re.compile(
@@ -42,12 +42,11 @@ _HEAD: Final = re.compile(
 
 
 def backlog(trial: Trial, count: int) -> Values:
-    """Measure how fast a program works off a backlog, and at what cost.
+    """Measure how fast a program processes a backlog, and at what cost.
 
-    All notifications are in the queue before the program starts, so that nothing is published while
-    it works. What it does first (start, connect, get warm) is left out: time and CPU are counted
-    from the moment at which a tenth of the messages is in the topic until the last one is there, by
-    Kafka's own clock.
+    All notifications are in the queue before the program starts. Time and CPU count from the moment
+    when a tenth of the messages is in the topic until the last one, by Kafka's clock. So the start,
+    the connection and the warm-up don't count.
     """
     trial.publish(trial.take(count))
     trial.wait_for_queue()
@@ -56,7 +55,7 @@ def backlog(trial: Trial, count: int) -> Values:
     records = trial.finish()
     first = int(len(records) * _FIRST_OF_BACKLOG)
     start, end = records[first].timestamp_ms / 1000, records[-1].timestamp_ms / 1000
-    # Noise is spread evenly among the others.
+    # Noise is evenly spread.
     handled = count * (len(records) - 1 - first) / len(records)
     return {
         "throughput": handled / (end - start),
@@ -68,10 +67,10 @@ def backlog(trial: Trial, count: int) -> Values:
 
 
 def rate(trial: Trial, per_second: int, seconds: int) -> Values:
-    """Measure the latency that a program adds when notifications come at a fixed rate.
+    """Measure the latency that a program adds at a fixed rate.
 
-    It is the time from the moment before a notification is published until Kafka wrote its message,
-    by Kafka's clock (the broker's, `LogAppendTime`), less the services' own latency.
+    The latency starts just before the publication of a notification. It ends when Kafka writes the
+    message, by the broker's clock (`LogAppendTime`). The services' latency is subtracted.
     """
     _warm_up(trial)
     start = time.time()
@@ -88,12 +87,12 @@ def rate(trial: Trial, per_second: int, seconds: int) -> Values:
 
 
 def among_big_ones(trial: Trial, per_second: int, seconds: int, big: int, every: int) -> Values:
-    """Measure what big documents do to the small ones that pass by, and to the memory.
+    """Measure how big documents affect small ones, and the memory.
 
-    Small notifications come at a fixed rate, so many seconds at least. Among them are those of
-    checkouts with 20,000 tests and 20,000 testresults: one ``every`` so many seconds, or, with 0,
-    all at once. The small ones that count are those published from the first big one on until the
-    message of the last big one is there.
+    Small notifications come at a fixed rate, for at least ``seconds``. Among them are ``big`` ones,
+    of checkouts with 20,000 tests and 20,000 testresults: one ``every`` this many seconds, or, with
+    0, all at once. Small ones count if they are published between the first big notification and
+    the message of the last big one.
     """
     _warm_up(trial)
     began, big_ids = 0.0, set[str]()
@@ -127,10 +126,10 @@ def among_big_ones(trial: Trial, per_second: int, seconds: int, big: int, every:
 
 
 def idle(trial: Trial, seconds: int) -> Values:
-    """Measure what a program costs when nothing happens, and how soon it has sent a message.
+    """Measure a program's idle CPU time, and the time from its start to its first message.
 
-    The start is the moment at which its process is asked for, so it includes that of the
-    interpreter; a notification waits in the queue by then, and the services answer at once.
+    The start includes that of the interpreter. A notification waits in the queue, and the services
+    answer at once.
     """
     trial.publish(trial.take(1))
     trial.wait_for_queue()
@@ -148,10 +147,10 @@ def idle(trial: Trial, seconds: int) -> Values:
 
 
 def stand_in(trial: Trial, connections: int, seconds: int) -> Values:
-    """Measure how fast the stand-in warehouse is alone, so that it's known not to be waited for.
+    """Measure the stand-in for DataWarehouse alone, to show that it is no bottleneck.
 
-    It is asked for what the daemon would ask it for, over so many connections, and for the next
-    thing as soon as an answer is there; the answers are not looked at.
+    It gets the daemon's requests over ``connections``, each right after the previous response. The
+    responses are not parsed.
     """
     took: list[float] = []
     start = time.time()
@@ -167,14 +166,14 @@ def stand_in(trial: Trial, connections: int, seconds: int) -> Values:
 
 
 def _warm_up(trial: Trial) -> None:
-    """Start the program, and have it handle what does not count."""
+    """Start the program, and let it handle notifications that don't count."""
     trial.start()
     trial.publish(trial.take(WARM_UP), _WARM_UP_A_SECOND)
     trial.wait()
 
 
 def _added(trial: Trial, records: Iterable[Record], published: Mapping[str, float]) -> Values:
-    """Return what was added to the services' own latency, for the records that count."""
+    """Return the latency beyond that of the services, for the records that count."""
     added = [
         record.timestamp_ms / 1000 + _CUT_OFF_SECONDS - published[record.key]
         for record in records
@@ -190,7 +189,7 @@ def _percentiles(values: list[float]) -> list[float]:
 
 
 async def _drive(url: str, connections: int, seconds: int, took: list[float]) -> None:
-    """Ask the stand-in for so long; note how many seconds each answer took."""
+    """Send requests for ``seconds``; append each response time to ``took``."""
     asked, end = _requests(), time.perf_counter() + seconds
 
     async def ask() -> None:
@@ -208,7 +207,7 @@ async def _drive(url: str, connections: int, seconds: int, took: list[float]) ->
 
 
 def _requests() -> Iterator[bytes]:
-    """Yield the requests that the workload's notifications lead to, without end."""
+    """Yield the requests for the workload's notifications, without end."""
     for index, kind in enumerate(cycle(MIX), start=1):
         for path in _PATHS.get(kind, ()):
             identifier = quote(checkout_id(number_of(Shape.PLAIN, index)))

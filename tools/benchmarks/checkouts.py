@@ -1,8 +1,8 @@
-"""The benchmark's checkouts, and what DataWarehouse and GitLab show of them.
+"""The benchmark's checkouts, and their documents in DataWarehouse and GitLab.
 
-Each checkout is called ``redhat:<number>``, and its pipeline and its merge request have the same
-number. The first digit says what its documents are like. All numbers have ten digits, so that all
-documents of a kind are equally long.
+A checkout is named ``redhat:<number>``. Its pipeline and its merge request have the same number,
+whose first digit is the shape of its documents. All numbers have ten digits, so that all documents
+of a shape have the same length.
 """
 
 import enum
@@ -19,15 +19,15 @@ PLACEHOLDER: Final = "9999999999"
 
 _TESTS: Final = 200
 _BIG_TESTS: Final = 20_000
-#: One of so many tests fails, and so does one of so many testresults.
+#: One of this many tests fails, and one of this many testresults.
 _FAILS_EVERY: Final = 20
-#: Of the ten issue occurrences of a post-test document, so many point at a testresult.
+#: This many of the ten issue occurrences in a post-test document are for a testresult.
 _RESULT_OCCURRENCES: Final = 8
 _PROJECT: Final = "redhat/centos-stream/src/kernel/centos-stream-9"
 
 
 class Shape(enum.Enum):
-    """What a checkout's documents are like; the value is the first digit of its number."""
+    """The shape of a checkout's documents; the value is the first digit of its number."""
 
     PLAIN = 1
     WITH_MERGE_REQUEST = 2
@@ -45,7 +45,7 @@ def checkout_id(number: str) -> str:
 
 
 def template(text: bytes) -> list[bytes]:
-    """Cut a text where the number belongs: ``number.join(template)`` puts it in."""
+    """Cut a text at the placeholder: ``number.join(template)`` inserts a number."""
     return text.split(PLACEHOLDER.encode())
 
 
@@ -53,8 +53,8 @@ def checkout_of(shape: Shape, gitlab: str) -> Document:
     """Return the checkout of a shape, with the placeholder as its number.
 
     Args:
-        shape: what it is like.
-        gitlab: where GitLab is, without a slash at the end.
+        shape: of its documents.
+        gitlab: GitLab's URL, without a slash at the end.
     """
     is_merge_request = shape is Shape.WITH_MERGE_REQUEST
     return documents.checkout(
@@ -65,7 +65,7 @@ def checkout_of(shape: Shape, gitlab: str) -> Document:
 
 
 def pages(shape: Shape, gitlab: str) -> dict[str, bytes]:
-    """Return what is shown for a shape, with the placeholder, by the last part of its path."""
+    """Return the documents of a shape, with the placeholder, by the last part of the path."""
     checkout = checkout_of(shape, gitlab)
     builds = [
         documents.build(checkout, architecture, debug=debug)
@@ -86,7 +86,7 @@ def pages(shape: Shape, gitlab: str) -> dict[str, bytes]:
 
 
 def _everything(checkout: Document, builds: list[Document]) -> Document:
-    """Return an ``/all`` document whose ten occurrences excuse all that failed."""
+    """Return an ``/all`` document with an issue occurrence for each of the ten failures."""
     runs = [
         documents.test(builds[index % len(builds)], f"suite-{index % 17}.case-{index}")
         for index in range(_TESTS)
@@ -106,7 +106,7 @@ def _everything(checkout: Document, builds: list[Document]) -> Document:
 
 
 def _big_everything(checkout: Document, builds: list[Document]) -> Document:
-    """Return a big ``/all`` document; its tests don't name the number, so that it's soon filled."""
+    """Return a big ``/all`` document. For speed, its tests don't contain the number."""
     large = documents.large_all(tests=_BIG_TESTS, results=1)
     return {**large, "checkouts": [checkout], "builds": builds}
 

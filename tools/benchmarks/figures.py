@@ -1,4 +1,4 @@
-"""From raw rows to tables: medians with their ranges, and ratios."""
+"""Turn raw rows into tables: medians with ranges, and ratios."""
 
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,15 +9,15 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """How a program is run, and among what.
+    """The setup of a run: of the program and its surroundings.
 
     Attributes:
         in_flight: notifications handled at once by each process.
-        latency: the warehouse's and GitLab's, in seconds.
-        processes: replicas on the one queue.
-        merge_requests: whether the checkouts have merge requests, which are read after them.
-        returned: so many percent of the notifications come as from a delay queue, so that they are
-            looked up in the topic before they are sent.
+        latency: of DataWarehouse and GitLab, in seconds.
+        processes: replicas on one queue.
+        merge_requests: whether checkouts have merge requests, which cost a second read.
+        returned: percentage of notifications that come as from a retry queue, so that the daemon
+            looks them up in the topic.
     """
 
     in_flight: int = 64
@@ -28,7 +28,7 @@ class Setup:
 
     @property
     def label(self) -> str:
-        """What it is called in tables."""
+        """Its name in tables."""
         parts = [f"{self.in_flight} in flight", f"{self.latency * 1000:g} ms"]
         if self.merge_requests:
             parts.append("merge requests")
@@ -40,22 +40,22 @@ class Setup:
 
     @property
     def services_seconds(self) -> float:
-        """How long a notification waits for services at least: reads one after the other."""
+        """The least time that a notification waits for services, which it reads in sequence."""
         return self.latency * (2 if self.merge_requests else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What was measured of one program in one run.
+    """The results of one program in one run.
 
     Attributes:
-        part: which part of the benchmark, as ``backlog``.
-        case: what was asked of the program, as ``64 in flight, 50 ms``.
+        part: of the benchmark, for example ``backlog``.
+        case: for example ``64 in flight, 50 ms``.
         program: its name.
         turn: counted from 1.
         setup: of the case, for a plot.
-        values: by the name of the measure, see ``MEASURES``; none of a run that failed.
-        fault: what is not as it should be; empty when everything is.
+        values: by the name of the measure, see ``MEASURES``; empty for a run that failed.
+        fault: the failure, or empty.
     """
 
     part: str
@@ -69,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How a measure is shown: its heading, how its figures are written, and where."""
+    """How to show a measure: heading, format, and place."""
 
     heading: str
     form: str
@@ -77,7 +77,7 @@ class Measure:
     is_in_tables: bool = True
 
 
-#: The measures that are shown, in their order.
+#: All shown measures, in order.
 MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
     {
         "throughput": Measure("notifications/s", "{:.0f}", has_ratio=True),
@@ -110,7 +110,7 @@ MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
 
 
 def told(row: Row) -> str:
-    """Return a run's values in a line, and what was wrong."""
+    """Return a run's values and its fault in a line."""
     values = ", ".join(
         f"{measure.heading} {measure.form.format(row.values[name])}"
         for name, measure in MEASURES.items()
@@ -121,7 +121,7 @@ def told(row: Row) -> str:
 
 
 def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Return the runs of each case and program, in the order in which these first come."""
+    """Return the runs of each case and program, in order of first appearance."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.case, row.program), []).append(row)
@@ -129,22 +129,22 @@ def grouped(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
 
 
 def values_of(rows: Iterable[Row], name: str) -> list[float]:
-    """Return the values of a measure; a run that failed has none."""
+    """Return the values of a measure, without runs that failed."""
     return [row.values[name] for row in rows if name in row.values]
 
 
 def table(
     rows: Sequence[Row], reference: str | None = None, extra: Collection[str] = ()
 ) -> list[list[str]]:
-    """Return the texts of a table: headings, a line for each case and program, one for its ratios.
+    """Return a table's texts: headings, then a line for each case and program, and for its ratios.
 
-    Figures are medians over the turns, with the range when there is one. Ratios compare each run
-    with the reference's of the same turn, which ran next to it, and are the median of these.
+    Figures are medians over the turns, with their range. A ratio compares a run with the
+    reference's run of the same turn; the table has the median of these ratios.
 
     Args:
         rows: of one part.
-        reference: the program that ratios are to; None for no ratios.
-        extra: measures that are in this table, and not in every one.
+        reference: the program for ratios, or None.
+        extra: measures only for this table.
     """
     names = [
         name
@@ -172,7 +172,7 @@ def _figure(rows: Sequence[Row], name: str) -> str:
 
 
 def _ratio(rows: Sequence[Row], others: Sequence[Row], name: str) -> str:
-    """Return nothing for a measure that one of them lacks, or that is 0 for the other."""
+    """Return the median ratio; empty if one lacks the measure or the other's is 0."""
     by_turn = {other.turn: other.values.get(name) for other in others}
     ratios = [
         row.values[name] / other

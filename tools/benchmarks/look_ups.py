@@ -1,8 +1,8 @@
-"""What looking up sent messages in the topic costs: ``python -m tools.benchmarks.look_ups``.
+"""Measure the cost of a lookup in the topic: ``python -m tools.benchmarks.look_ups``.
 
-A topic on a private Kafka gets a day's records. Then a ledger that has read nothing is asked for an
-event that is not there, which is the most there is to do: it reads all of them. After that it is
-asked again, for one event after another, and for many at once.
+A topic on a private Kafka gets a day's records. The first lookup of a new ledger is for a missing
+event, so that the ledger reads all records: the worst case. Further lookups follow, one after the
+other, and then many at once.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from tools.brokers.kafka import Kafka
 TOPIC: Final = "ready-for-test"
 _DAY: Final = timedelta(days=1)
 _PATIENCE: Final = 300.0
-#: Asked for one after the other, and at once.
+#: Number of lookups in sequence, of lookups at once, and of threads for these.
 _SINGLE, _AT_ONCE, _THREADS = 200, 1000, 128
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, and print what was seen; return the exit code."""
+    """Measure, and print the results; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.benchmarks.look_ups")
     parser.add_argument("--records", type=int, default=20_000, metavar="N", help="20000")
     parser.add_argument("--bytes", type=int, default=4096, metavar="N", help="of each (4096)")
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _pre_test(number: int) -> tuple[str, str]:
-    """Return the checkout and the type of an event, one checkout for each."""
+    """Return the checkout and the type of an event, each for its own checkout."""
     return f"redhat:{number}", EVENT_TYPES[Stage.PRE_TEST]
 
 
@@ -61,10 +61,10 @@ def fill(
     """Write a day's records, evenly spread over it.
 
     Args:
-        bootstrap: where.
-        count: of the records.
-        size: of each one's value, in bytes.
-        about: returns the checkout and the event's type of the record with a number.
+        bootstrap: the brokers.
+        count: the number of records.
+        size: the length of each value, in bytes.
+        about: returns the checkout and the event's type for the record of this number.
     """
     producer = Producer({"bootstrap.servers": bootstrap})
     start, step = time.time() - _DAY.total_seconds(), _DAY.total_seconds() / count
@@ -86,13 +86,13 @@ def fill(
 
 
 def measured(ledger: Ledger) -> str:
-    """Return what it took, in a line."""
+    """Return the measured times in a line."""
     existed_at = datetime.now(UTC) - _DAY
 
     def ask() -> None:
         ledger.find(str(uuid4()), existed_at, Deadline(_PATIENCE))
 
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak (proc(5))
     before = peak_mib(os.getpid())
     first = _seconds(ask)
     grown = peak_mib(os.getpid()) - before
@@ -100,7 +100,7 @@ def measured(ledger: Ledger) -> str:
     with ThreadPoolExecutor(_THREADS) as pool:
         at_once = _seconds(lambda: [*pool.map(lambda _: ask(), range(_AT_ONCE))])
     return (
-        f"the first look-up, which reads all: {first:.2f} s, {grown:.0f} MiB; each further one: "
+        f"the first lookup, which reads all: {first:.2f} s, {grown:.0f} MiB; each further one: "
         f"{again * 1000:.1f} ms; {_AT_ONCE} at once: {at_once:.2f} s"
     )
 

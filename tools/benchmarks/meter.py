@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and memory, as Linux counts them."""
+"""Measure CPU time and memory of processes, as Linux counts them."""
 
 import bisect
 import contextlib
@@ -14,9 +14,9 @@ _SAMPLE_SECONDS: Final = 0.05
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Return the ids of what a `tools.processes.Process` runs in a folder, without its keeper.
+    """Return the process ids of a `tools.processes.Process` in a folder, without its keeper.
 
-    The keeper is our child and works in the folder; all below it is the program.
+    The keeper is a child of this process and works in the folder. The program is below it.
     """
     for keeper in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
@@ -26,10 +26,10 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time, user and system, that a process took since it began; 0 when it's gone.
+    """Return the CPU time of a process, user and system, in seconds; 0 when it is gone.
 
-    In nanoseconds, where `/proc/<pid>/stat` counts hundredths of a second. Source:
-    clock_getcpuclockid(3), whose clock of another process is made of its id.
+    Has nanoseconds, while `/proc/<pid>/stat` has hundredths of a second. Source:
+    clock_getcpuclockid(3), which makes the clock's id from the process id.
     """
     try:
         return time.clock_gettime((~pid << 3) | 2)
@@ -38,9 +38,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """Return the most memory a process ever held (its resident set), in MiB; 0 when it's gone.
+    """Return the peak resident set of a process, in MiB; 0 when it is gone.
 
-    Source: proc(5), `VmHWM` in `/proc/<pid>/status`, which a process that has ended lacks.
+    Source: proc(5), `VmHWM` in `/proc/<pid>/status`, which is missing after its end.
     """
     try:
         peak = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()
@@ -50,15 +50,15 @@ def peak_mib(pid: int) -> float:
 
 
 class Meter:
-    """Notes again and again how much CPU time groups of processes have taken so far.
+    """Samples the CPU time of groups of processes.
 
     Args:
-        groups: the ids of the processes, by the name of the group; more may be added.
+        groups: process ids by the name of the group; you may add ids later.
     """
 
     def __init__(self, groups: Mapping[str, list[int]]) -> None:
         self.groups = groups
-        #: When, in seconds since 1970, and the CPU seconds of each group until then.
+        #: The time in seconds since 1970, and the CPU seconds of each group until then.
         self._samples: list[tuple[float, dict[str, float]]] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
@@ -66,7 +66,7 @@ class Meter:
         self._thread.start()
 
     def stop(self) -> None:
-        """Note the last values and end."""
+        """Take the last sample and end."""
         self._stopping.set()
         self._thread.join()
         self._sample()
@@ -76,7 +76,7 @@ class Meter:
         return self._cpu_at(group, end) - self._cpu_at(group, start)
 
     def _cpu_at(self, group: str, moment: float) -> float:
-        """Return a value between those of the two samples around a moment."""
+        """Interpolate between the two samples around a moment."""
         place = bisect.bisect(self._samples, moment, key=lambda it: it[0])
         if place in {0, len(self._samples)}:
             return self._samples[min(place, len(self._samples) - 1)][1][group]

@@ -13,7 +13,7 @@ LONG: Final = 100_000
 
 
 class Options(argparse.Namespace):
-    """What is asked for, and what holds where nothing is said: see ``--help``."""
+    """The options with their defaults: see ``--help``."""
 
     stand_in = backlog = matrix = big = idle = full = False
     rate: int | None = None
@@ -35,24 +35,24 @@ class Options(argparse.Namespace):
 
 
 def read(arguments: Sequence[str]) -> Options:
-    """Read the arguments, without the program's name; exit with code 2 when they are wrong."""
+    """Read the arguments, without the program's name; exit with code 2 if they are wrong."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         allow_abbrev=False,
-        description="Measures the daemon between a real RabbitMQ, a real Kafka and a stand-in "
-        "warehouse whose latency can be set. Without an option of the first group: a backlog and "
-        "a fixed rate.",
-        epilog="Exit codes: 0 all was measured, and nothing lost, repeated or wrong; 1 something "
-        "was; 2 wrong usage.",
+        description="Measures the daemon with a real RabbitMQ, a real Kafka and a stand-in for "
+        "DataWarehouse with a configurable latency. Without an option of the first group: a "
+        "backlog and a fixed rate.",
+        epilog="Exit codes: 0 if all runs succeeded; 1 if one failed, or has lost, repeated or "
+        "wrong messages; 2 for wrong usage.",
     )
-    _add_parts(parser.add_argument_group("what is measured"))
-    _add_ways(parser.add_argument_group("how"))
-    out = parser.add_argument_group("what comes of it, besides tables")
-    out.add_argument("--json", type=Path, metavar="FILE", help="the raw rows")
-    out.add_argument("--write", action="store_true", help="tables and a plot in docs/")
+    _add_parts(parser.add_argument_group("parts"))
+    _add_ways(parser.add_argument_group("setup"))
+    out = parser.add_argument_group("output, besides tables")
+    out.add_argument("--json", type=Path, metavar="FILE", help="write the raw rows")
+    out.add_argument("--write", action="store_true", help="write tables and a plot to docs/")
     options = parser.parse_args(arguments, Options())
     options.long_count = options.scale or LONG
-    if options.quick:  # to see that everything works: the figures mean nothing
+    if options.quick:  # only shows that everything works: the figures mean nothing
         options.in_flight = min(options.in_flight, 8)
         options.count = options.long_count = 200
         options.seconds = 2
@@ -61,7 +61,7 @@ def read(arguments: Sequence[str]) -> Options:
 
 
 def told(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments as others are told them: without the paths of this machine."""
+    """Return the arguments for the documentation: without the paths of this machine."""
     kept = []
     left = iter(arguments)
     for each in left:
@@ -78,17 +78,17 @@ def _add_parts(group: "argparse._ArgumentGroup") -> None:
     flag = partial(group.add_argument, action="store_true")
     number = partial(group.add_argument, nargs="?", type=_from(1), metavar="N")
     flag("--backlog", help="throughput, CPU, memory")
-    number("--rate", const=PER_SECOND, help="the latency added at N notifications a second (20)")
-    flag("--matrix", help="a backlog, for more and less in flight")
+    number("--rate", const=PER_SECOND, help="added latency at N notifications a second (20)")
+    flag("--matrix", help="a backlog, with more and fewer notifications in flight")
     number(
         "--scale",
         const=LONG,
-        help="a backlog of N notifications (100000) for one, two and three processes, and what "
-        "KEDA makes of it, simulated",
+        help="a backlog of N notifications (100000) for one, two and three processes, and a "
+        "simulation of KEDA",
     )
     flag("--big", help="big documents among small ones")
-    flag("--idle", help="the start, and 60 s of nothing to do")
-    flag("--stand-in", help="the stand-in warehouse alone")
+    flag("--idle", help="the start, and 60 idle seconds")
+    flag("--stand-in", help="only the stand-in for DataWarehouse")
     flag("--full", help="all of these")
 
 
@@ -99,24 +99,26 @@ def _add_ways(group: "argparse._ArgumentGroup") -> None:
         nargs=1,
         type=other,
         metavar="PROGRAM",
-        help="in turn with Benthos, by its file's name, or with another copy of this project, by "
-        "its folder; ratios are to that",
+        help="run in turn with Benthos (its program) or another copy of this project (its folder), "
+        "and print ratios to that",
     )
-    number("--rounds", help="of each case (3)")
+    number("--rounds", help="runs of each case (3)")
     number("--in-flight", help="64")
     number("--latency-ms", type=_from(0), help="50")
     number("--processes", help="replicas (1)")
     group.add_argument("--merge-requests", nargs="?", const="yes", choices=("both", "no", "yes"))
-    number("--returned", help="of a backlog, so many percent come as from a delay queue (0)")
-    number("--count", help="of a backlog, at most (4000)")
-    number("--seconds", help="at a fixed rate (30)")
-    group.add_argument("--quick", action="store_true", help="a few of all: does it work?")
+    number("--returned", help="percentage of a backlog that comes as from a retry queue (0)")
+    number("--count", help="most notifications of a backlog (4000)")
+    number("--seconds", help="duration of a fixed rate (30)")
+    group.add_argument(
+        "--quick", action="store_true", help="only a few notifications, to see that it works"
+    )
 
 
 def _from(least: int) -> Callable[[str], int]:
     def read_number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
         return int(text)
 
     return read_number

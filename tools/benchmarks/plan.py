@@ -1,4 +1,4 @@
-"""Which cases make which part, and how many notifications each takes."""
+"""Plan the parts: their cases, and the number of notifications of each."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,29 +11,29 @@ from tools.benchmarks.programs import NOTIFIER, Program
 from tools.benchmarks.session import Case, Part
 
 _VARIANTS: Final = {"no": (False,), "yes": (True,), "both": (False, True)}
-#: Of these the matrix is made.
+#: The values of the matrix.
 _IN_FLIGHT: Final = (1, 32, 64, 256)
 _LATENCIES: Final = (0.0, 0.05)
 _PROCESSES: Final = (1, 2)
-#: So many processes share a long backlog.
+#: Numbers of processes that share a long backlog.
 _REPLICAS: Final = (1, 2, 3)
-#: Of slow services, in seconds: of a tenth of the backlog, or it would take for ever.
+#: Latency of slow services, in seconds. They get a tenth of the backlog, to save time.
 _SLOW: Final = 1.0
 _OF_SCALE: Final = ("largest_mib", "evenness", "rabbitmq", "kafka", "lost", "repeated")
 _BIG_EVERY_SECONDS: Final = 3
 _STAND_IN_SECONDS: Final = 3
 
 _MIX: Final = 5
-#: A backlog is worked off within about so many seconds, and a few notifications it has at least.
+#: The approximate duration of a backlog in seconds, and its least number of notifications.
 _LONGEST_SECONDS: Final = 15.0
 _FEWEST: Final = 200
 _TIMES_IN_FLIGHT: Final = 20
-#: More a second were not seen of one notification at a time.
+#: The highest rate with one notification at a time, notifications a second.
 _FASTEST_OF_ONE: Final = 200.0
 
 
 def parts(options: Options) -> list[Part]:
-    """Return what is asked for, in the order in which it is to be run."""
+    """Return the requested parts, in the order of their runs."""
     makers = (_stand_in, _backlog, _rate, _matrix, _scale, _big, _idle)
     made = {part.name: part for part in (make(options) for make in makers)}
     names = [it for it in made if options.full or getattr(options, it.replace("-", "_"))]
@@ -51,7 +51,8 @@ def _stand_in(options: Options) -> Part:
         )
         for connections, seconds in ((many, 0.0), (many, latency), (1, latency))
     ]
-    return Part("stand-in", "The stand-in warehouse alone", speeds, [Program("the probe", ())])
+    probe = Program("the probe", ())
+    return Part("stand-in", "The stand-in for DataWarehouse alone", speeds, [probe])
 
 
 def _backlog(options: Options) -> Part:
@@ -85,7 +86,7 @@ def _matrix(options: Options) -> Part:
 
 
 def _scale(options: Options) -> Part:
-    """Return a long backlog for more and more processes: where CPU counts, where latency does."""
+    """Return a long backlog for more and more processes, with low and high latency."""
     many, few = options.long_count, max(options.long_count // 10, _FEWEST)
     backlogs = [
         backlog(replace(_setup(options), latency=latency, processes=processes), count)
@@ -148,17 +149,17 @@ def _variants(options: Options) -> list[Setup]:
 
 
 def backlog(setup: Setup, count: int) -> Case:
-    """Return a backlog of so many notifications."""
+    """Return a backlog of ``count`` notifications."""
     return Case(setup.label, setup, count * 4 // 5, partial(cases.backlog, count=count))
 
 
 def notifications(setup: Setup, usual: int) -> int:
-    """Return how many notifications make a backlog that takes neither too long nor too short.
+    """Return the length of a backlog that takes neither too long nor too short.
 
     Args:
-        setup: the fewer are in flight, the longer each takes; and however many are, what is
-            handled while the last ones come to their end must not count for much.
-        usual: the number where neither is the case.
+        setup: with few notifications in flight a backlog takes long. With many, the last
+            notifications, which finish with free slots, must be a small share.
+        usual: the number without these limits.
     """
     at_once = setup.in_flight * setup.processes
     wait = max(setup.services_seconds, 1 / _FASTEST_OF_ONE)

@@ -1,4 +1,4 @@
-"""The programs that can be measured. Each is told what to do by the daemon's own variables."""
+"""The programs to measure. The daemon's variables configure each."""
 
 import argparse
 import shutil
@@ -13,13 +13,13 @@ _BENTHOS: Final = Path(__file__).resolve().parent / "benthos.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that can be measured.
+    """A program to measure.
 
     Attributes:
         name: in the tables.
-        command: what to run.
-        environment: variables of its own, besides the daemon's.
-        has_metrics: whether it shows the daemon's metrics.
+        command: the command line.
+        environment: more variables, besides the daemon's.
+        has_metrics: whether it has the daemon's metrics.
     """
 
     name: str

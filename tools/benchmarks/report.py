@@ -1,4 +1,4 @@
-"""What is shown in the end: tables for the terminal and the documentation, and a plot."""
+"""The report: tables for the terminal and the documentation, and a plot."""
 
 import os
 import platform
@@ -18,14 +18,14 @@ from rich.table import Table
 from tools.benchmarks.figures import Row, grouped, values_of
 
 _END: Final = "<!-- end -->"
-#: So many columns are text; figures are aligned to the right.
+#: The number of text columns. Figures follow, aligned to the right.
 _TEXTS: Final = 2
 _LIBRARIES: Final = ("pika", "confluent-kafka", "msgspec", "pycurl")
 _SIZE_INCHES: Final = (8, 4.5)
 
 
 def show(console: Console, title: str, lines: Sequence[Sequence[str]]) -> None:
-    """Print a table, whose first line are the headings."""
+    """Print a table; the first line has the headings."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, heading in enumerate(lines[0]):
         is_text = index < _TEXTS
@@ -42,9 +42,9 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def write(path: Path, sections: dict[str, str]) -> None:
-    """Put texts between the marks of their names in a file of Markdown; others stay.
+    """Replace the sections of a Markdown file between the marks of their names.
 
-    A file that is missing is made, and marks that are missing go to its end.
+    Creates a missing file, and appends missing marks.
     """
     text = path.read_text() if path.exists() else ""
     for name, section in sections.items():
@@ -58,7 +58,7 @@ def write(path: Path, sections: dict[str, str]) -> None:
 
 
 def circumstances(arguments: Iterable[str]) -> str:
-    """Return the command and what it ran on, as a paragraph."""
+    """Return a paragraph with the command, the machine and the versions."""
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     return (
         f"`{shlex.join(['scripts/bench', *arguments])}` on {os.cpu_count()} cores "
@@ -75,7 +75,7 @@ def _processor() -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw the throughput over what is in flight into an SVG file, the same for the same rows.
+    """Draw the throughput by notifications in flight as SVG. Same rows give the same file.
 
     Args:
         rows: of the matrix; a curve for each latency and number of processes.

@@ -1,4 +1,4 @@
-"""Runs cases with programs in turn, shows how it goes on, and collects the rows."""
+"""Run cases with programs in turn, show the progress, and collect the rows."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ from tools.benchmarks.trial import Rig, Trial, TrialError
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Something that can be asked of a program.
+    """A task for a program.
 
     Attributes:
-        label: what it is called in tables.
-        setup: how the program is run.
-        messages: how many come of it, about.
-        measure: asks it.
-        has_big: whether big documents are needed.
+        label: its name in tables.
+        setup: of the run.
+        messages: the approximate number of messages.
+        measure: runs and measures it.
+        has_big: whether it needs big documents.
     """
 
     label: str
@@ -38,10 +38,10 @@ class Part:
     """Cases whose rows make a table.
 
     Attributes:
-        name: of the part, one word.
-        title: above the table.
-        programs: each runs each case, one after the other, and that again in each turn.
-        extra: measures that are in its table, and not in every part's.
+        name: one word.
+        title: of the table.
+        programs: in each turn, each runs each case.
+        extra: measures only for this table.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Part:
 
 
 def run(rig: Rig, parts: Sequence[Part], console: Console) -> list[Row]:
-    """Run all parts, with bars on a terminal, and a line for each run anywhere."""
+    """Run all parts; print a line for each run, and progress bars on a terminal."""
     runs = [
         (part, *each)
         for part in parts

@@ -1,4 +1,4 @@
-"""A program at work: what it needs around it, its start, its end, and what it left behind."""
+"""One run of a program: its surroundings, its start, its end, and its results."""
 
 import contextlib
 import json
@@ -32,14 +32,14 @@ from tools.brokers.rabbitmq import RabbitMQ
 from tools.notifier import complete
 from tools.processes import Process, free_port, listens, wait_until
 
-#: Of all runs: their queues are there one after the other.
+#: For all runs, which have their queues one after the other.
 _EXCHANGE: Final = "benchmark"
 _PARTITIONS: Final = 3
-#: However long it takes to put a backlog into the queue or to read it from the topic, in seconds.
+#: Timeout for a backlog to reach the queue, or to be read from the topic, in seconds.
 _PATIENCE: Final = 60.0
-#: A program that writes nothing for so long does not come back, in seconds.
+#: A program that writes nothing for this long has stalled, in seconds.
 _STALLED_SECONDS: Final = 30.0
-#: What is not yet acknowledged when the last message is there is so after that, in seconds.
+#: Time for the last acknowledgements after the last message, in seconds.
 _SETTLE_SECONDS: Final = 0.3
 _STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -48,7 +48,7 @@ _SETTLED: Final = re.compile(r"^cki_notifier_notifications_total\{.*\} (\S+)$", 
 
 
 class TrialError(Exception):
-    """A program did not do its work; the text holds the end of its log."""
+    """A program failed; the text has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Rig:
 
 @contextlib.contextmanager
 def private_rig() -> Iterator[Rig]:
-    """Put up brokers that nobody else uses; nothing is left of them."""
+    """Run private brokers in this context, and remove them at its end."""
     with tempfile.TemporaryDirectory(prefix="cki-notifier-bench-") as name:
         folder = Path(name)
         with RabbitMQ(folder / "rabbitmq") as rabbitmq, Kafka(folder / "kafka") as kafka:
@@ -70,23 +70,23 @@ def private_rig() -> Iterator[Rig]:
 
 
 class Trial:
-    """A stand-in warehouse, a queue and a topic for a single run of a program.
+    """A stand-in for DataWarehouse, a queue and a topic for a single run of a program.
 
     Args:
         rig: the brokers.
-        program: is not started yet.
-        setup: how it is to be run.
-        stack: what is put up is taken down at its end.
-        progress: is told how many messages are in the topic.
-        has_big: whether the warehouse shows big documents, which take a second to make.
+        program: not started yet.
+        setup: of the run.
+        stack: its end removes everything.
+        progress: gets the number of messages in the topic.
+        has_big: whether DataWarehouse has big documents, which take a second to make.
 
     Attributes:
-        warehouse, gitlab: where they are, without a slash at the end.
-        meter: of the ``program`` and of the ``warehouse``, ``rabbitmq`` and ``kafka`` around it.
-        published: when each notification was, by its checkout's id, in seconds since 1970.
-        started: when the program was, likewise.
-        values: what there is to tell of any program, once it has finished.
-        fault: what is not as it should be, likewise; empty when everything is.
+        warehouse, gitlab: URLs, without a slash at the end.
+        meter: of the ``program``, and of ``warehouse``, ``rabbitmq`` and ``kafka``.
+        published: when each notification was published, by checkout id, in seconds since 1970.
+        started: when the program started, in seconds since 1970.
+        values: results of any program, after `finish`.
+        fault: the failures, after `finish`; empty for none.
     """
 
     def __init__(
@@ -135,11 +135,11 @@ class Trial:
         stack.callback(self.meter.stop)
 
     def take(self, how_many: int) -> list[Notification]:
-        """Return the next so many notifications."""
+        """Return the next notifications."""
         return list(islice(self._workload, how_many))
 
     def publish(self, notifications: Sequence[Notification], per_second: float = math.inf) -> None:
-        """Publish notifications that survive a restart of the broker."""
+        """Publish persistent notifications."""
         begin = time.perf_counter()
         for index, each in enumerate(notifications):
             if (wait := begin + index / per_second - time.perf_counter()) > 0:
@@ -155,9 +155,9 @@ class Trial:
         self._expected += sum(it.kind is not Kind.NOISE for it in notifications)
 
     def wait_for_queue(self) -> None:
-        """Return when all that was published is in the queue, before the program is started.
+        """Return when all published notifications are in the queue; only before `start`.
 
-        The broker's end of the channel keeps what a young queue did not take at once.
+        The broker holds back notifications that a new queue does not accept at once.
         """
         count = len(self._notifications)
         wait_until(lambda: self._left() >= count, seconds=_PATIENCE, what=f"a queue of {count}")
@@ -181,16 +181,16 @@ class Trial:
             self.meter.groups["program"].extend(processes_in(folder))
 
     def missing(self) -> int:
-        """Return how many messages have still to come of what was published."""
+        """Return how many expected messages are missing in the topic."""
         written = self._written()
         self._progress(written)
         return self._expected - written
 
     def wait(self) -> None:
-        """Return when as many messages are in the topic as have to come of what was published.
+        """Return when all expected messages are in the topic.
 
         Raises:
-            TrialError: no more come.
+            TrialError: the program stalled or ended.
         """
         before, since = self.missing(), time.monotonic()
         while (now := self.missing()) > 0:
@@ -203,7 +203,7 @@ class Trial:
             time.sleep(_POLL_SECONDS)
 
     def finish(self) -> list[Record]:
-        """Stop the program, and judge it; return all records in the order they were written."""
+        """Stop the program, and judge it; return all records in the order of writing."""
         time.sleep(_SETTLE_SECONDS)
         self.meter.stop()
         peaks = list(map(peak_mib, self.meter.groups["program"]))
@@ -220,11 +220,11 @@ class Trial:
         return records
 
     def cpu_ms(self, start: float, end: float, handled: float) -> float:
-        """Return the program's CPU milliseconds for each of so many notifications."""
+        """Return the program's CPU milliseconds for each of the ``handled`` notifications."""
         return 1000 * self.meter.cpu_between("program", start, end) / handled
 
     def shares(self, start: float, end: float) -> dict[str, float]:
-        """Return what part of a core everything around the program took, by its name."""
+        """Return the share of a core that each of the surroundings used, by its name."""
         return {
             name: self.meter.cpu_between(name, start, end) / (end - start)
             for name in ("warehouse", "rabbitmq", "kafka")
@@ -241,7 +241,7 @@ class Trial:
         folder = self._folder / "warehouse"
         options = [str(port), str(gitlab_port), str(self.setup.latency), *["big"] * has_big]
         process = Process(
-            "the stand-in warehouse",
+            "the stand-in for DataWarehouse",
             [sys.executable, "-m", "tools.benchmarks.warehouse", *options],
             log=folder / "log",
             ready=lambda: listens(port) and listens(gitlab_port),
@@ -251,8 +251,8 @@ class Trial:
         self._run(process)
 
     def _declare_queue(self) -> BlockingChannel:
-        """Declare the queues as the daemon does; return a channel."""
-        # Nobody looks after this one's heartbeats.
+        """Declare the daemon's queues; return a channel."""
+        # This connection sends no heartbeats.
         parameters = self._rig.rabbitmq.parameters(heartbeat=0)
         connection = self._stack.enter_context(pika.BlockingConnection(parameters))
         channel = connection.channel()
@@ -264,7 +264,7 @@ class Trial:
         return channel
 
     def _create_topic(self) -> Consumer:
-        """Create the topic; return what is asked for its length."""
+        """Create the topic; return a consumer for its length."""
         kafka = self._rig.kafka
         settings = {"message.timestamp.type": "LogAppendTime"}
         kafka.create_topic(self._topic, _PARTITIONS, settings)
@@ -298,13 +298,13 @@ class Trial:
         )
 
     def _run(self, process: Process) -> None:
-        """Start a process; it is killed at the end, unless it was stopped before."""
+        """Start a process; the stack kills it."""
         process.log.parent.mkdir(parents=True)
         self._stack.callback(process.kill)
         process.start()
 
     def _left(self) -> int:
-        """Return how many notifications nobody holds; exact while no program runs."""
+        """Return how many notifications are ready in the queue; exact while no program runs."""
         return int(self._channel.queue_declare(self._queue, passive=True).method.message_count)
 
     def _written(self) -> int:

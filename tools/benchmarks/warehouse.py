@@ -1,8 +1,8 @@
-"""A stand-in for DataWarehouse and GitLab that is fast enough never to be waited for.
+"""A stand-in for DataWarehouse and GitLab that is fast enough to be no bottleneck.
 
-All heads and bodies are prepared when it starts: an answer is put together from the template of its
-kind and the number asked for, after a latency that costs next to nothing. The ordinary stand-in
-(``tools.stand_ins``) takes three times as much CPU for a request.
+It prepares all heads and bodies at its start, and inserts the number of a request into a template.
+The latency costs almost no CPU. The ordinary stand-in (``tools.stand_ins``) takes three times as
+much CPU for a request.
 
     python -m tools.benchmarks.warehouse PORT GITLAB_PORT LATENCY_SECONDS [big]
 """
@@ -20,8 +20,8 @@ import uvloop
 from tools.benchmarks.checkouts import PLACEHOLDER, Shape, pages, template
 
 WAREHOUSE_TOKEN: Final = "warehouse-token"  # noqa: S105 - the stand-in's own
-GITLAB_TOKEN: Final = "gitlab-token"  # noqa: S105 - likewise
-#: Where the stand-in tells how many requests it has answered, and how many it had to refuse.
+GITLAB_TOKEN: Final = "gitlab-token"  # noqa: S105 - the stand-in's own
+#: The path with the numbers of answered and refused requests.
 COUNTS_PATH: Final = "/counts"
 
 _HOST = "127.0.0.1"
@@ -29,7 +29,7 @@ _BACKLOG = 1024
 _NUMBER = r"(?P<number>(?P<shape>\d)\d{9})"
 _CHECKOUT = rf"/api/1/kcidb/checkouts/redhat(?::|%3A){_NUMBER}(?P<page>/builds|/all|)"
 _MERGE_REQUEST = rf"/api/v4/projects/[^/\s]+(?P<page>/merge_requests)/{_NUMBER}"
-#: The heads of answers are as long as those that Django and nginx send.
+#: As long as the heads from Django and nginx.
 _HEAD = (
     "HTTP/1.1 {status}\r\n"
     "Server: nginx/1.26.2\r\n"
@@ -46,13 +46,13 @@ _HEAD = (
     "\r\n"
 )
 
-#: By the shape of the checkout and the page: what the number is put into, and the rest, which may
-#: be megabytes.
+#: By the shape of the checkout and the page: the template for the number, and the rest, perhaps
+#: megabytes.
 _Answers = dict[tuple[bytes, bytes], tuple[list[bytes], bytes]]
 
 
 def _short(status: str, document: object) -> bytes:
-    """Return a whole answer that is the same for all."""
+    """Return a whole response."""
     body = json.dumps(document).encode()
     return _HEAD.format(status=status, length=len(body)).encode() + body
 
@@ -72,14 +72,14 @@ def _answers(gitlab: str, *, has_big: bool) -> _Answers:
 
 
 class Door:
-    """The warehouse or GitLab.
+    """DataWarehouse or GitLab.
 
     Args:
-        asked: a pattern of what it is asked for.
-        token: a pattern of the line that the head of each request has to hold.
+        asked: a pattern of the requested path.
+        token: a pattern of a line that each request's head needs.
         answers: to all requests.
-        latency: seconds that go by before an answer.
-        counts: what is done is counted there.
+        latency: seconds before each response.
+        counts: counts answered and refused requests.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Door:
 
 
 async def serve(port: int, gitlab_port: int, latency: float, *, has_big: bool) -> None:
-    """Serve until the process is ended."""
+    """Serve until the end of the process."""
     counts = Counter[str]()
     made = _answers(f"http://{_HOST}:{gitlab_port}", has_big=has_big)
     warehouse = Door(_CHECKOUT, f"authorization: *Token {WAREHOUSE_TOKEN}", made, latency, counts)

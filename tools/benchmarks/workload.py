@@ -1,7 +1,7 @@
-"""The notifications of the benchmark: what is published, and what has to come of it.
+"""The notifications of the benchmark, and their expected messages.
 
-Of five notifications two are pre-test, two are post-test, and one is noise: it needs no request and
-no message. All are about checkouts of their own.
+Of five notifications two are pre-test, two are post-test, and one is noise, which needs no request
+and no message. Each is for its own checkout.
 """
 
 import enum
@@ -29,23 +29,23 @@ from tools.stand_ins.documents import Document
 
 
 class Kind(enum.Enum):
-    """What has to become of a notification."""
+    """The expected result of a notification."""
 
     PRE_TEST = "pre-test"
     POST_TEST = "post-test"
     NOISE = "noise"
 
 
-#: The order in which kinds follow each other, again and again.
+#: The repeated order of kinds.
 MIX: Final = (Kind.PRE_TEST, Kind.POST_TEST, Kind.PRE_TEST, Kind.POST_TEST, Kind.NOISE)
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification that is to be published.
+    """A notification to publish.
 
     Attributes:
-        is_returned: whether it comes as from a delay queue.
+        is_returned: whether it comes as from a retry queue.
     """
 
     kind: Kind
@@ -58,12 +58,12 @@ class Notification:
 def workload(
     gitlab: str, *, merge_requests: bool = False, returned: int = 0
 ) -> Iterator[Notification]:
-    """Yield notifications without end, each about a checkout nobody has heard of before.
+    """Yield notifications without end, each for a new checkout.
 
     Args:
-        gitlab: where GitLab is, without a slash at the end.
+        gitlab: GitLab's URL, without a slash at the end.
         merge_requests: whether the checkouts have merge requests.
-        returned: so many percent come as from a delay queue.
+        returned: percentage that comes as from a retry queue.
     """
     shape = Shape.WITH_MERGE_REQUEST if merge_requests else Shape.PLAIN
     checkout = checkout_of(shape, gitlab)
@@ -85,7 +85,7 @@ def big_notification(gitlab: str, index: int) -> Notification:
 
 
 def _noise(checkout: Document) -> list[Document]:
-    """Return what needs no request. The body of a build or a test is as long as a checkout's."""
+    """Return noise. The body of a build or a test is as long as a checkout's."""
     about = partial(documents.notification, checkout)
     return [
         about("new", object_type="build"),
@@ -102,7 +102,7 @@ def _noise(checkout: Document) -> list[Document]:
 
 
 class _Form:
-    """A notification with a gap where the checkout's number belongs."""
+    """A template of a notification, without the checkout's number."""
 
     def __init__(self, body: Document) -> None:
         self._routing_key = f"datawarehouse.{body['object_type']}.{body['status']}"
@@ -116,15 +116,15 @@ class _Form:
 def judge(
     notifications: Iterable[Notification], records: Sequence[Record], left: int
 ) -> dict[str, int]:
-    """Compare the records of a topic with what was published; return how many are not right.
+    """Compare the records of a topic with the published notifications; return counts of faults.
 
-    ``lost`` are notifications without their message, ``repeated`` are messages beyond the first for
-    a notification, ``unexpected`` are messages that nobody asked for.
+    ``lost`` notifications have no message, ``repeated`` messages are beyond the first for a
+    notification, ``unexpected`` messages have no notification.
 
     Args:
-        notifications: that were published.
+        notifications: all published ones.
         records: the messages.
-        left: notifications still in the queue when the program had ended.
+        left: notifications in the queue after the end of the program.
     """
     expected = {it.checkout_id: it.kind for it in notifications if it.kind is not Kind.NOISE}
     seen = Counter(record.key for record in records)
@@ -142,7 +142,7 @@ def judge(
 
 
 def _is_right(record: Record, kind: Kind) -> bool:
-    """Look at what takes the most to compute: builds, status, merge request."""
+    """Check the most expensive parts: builds, status, merge request."""
     message = json.loads(record.value)
     number = record.key.partition(":")[2]
     merge_request = message["merge_request"]

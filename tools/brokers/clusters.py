@@ -14,16 +14,16 @@ from tools.brokers.rabbitmq import RabbitMQ, Seat, port_mapper
 from tools.processes import Process, free_port, wait_until
 
 SIZE = 3
-#: A cluster is whole again by then, in seconds; a node that comes back waits for the others.
+#: Timeout for a whole cluster, in seconds; a node that comes back waits for the others.
 _WHOLE_SECONDS = 60.0
 #: Pause between two rounds of killing.
 _PAUSE_SECONDS = 0.05
 
 
 class RabbitMQCluster:
-    """Nodes on 127.0.0.1, 127.0.0.2 and so on, all with the same port, and everything in `folder`.
+    """Nodes on 127.0.0.1, 127.0.0.2 and so on, all with the same port, with all files in `folder`.
 
-    A queue that is declared as a quorum queue has a member on each of them.
+    A quorum queue has a member on each node.
     """
 
     vhost = "/"
@@ -48,16 +48,16 @@ class RabbitMQCluster:
         return " ".join(node.host for node in self.nodes)
 
     def parameters(self) -> Sequence[pika.ConnectionParameters]:
-        """Return what leads pika to the nodes, one after the other; one that hangs is left soon."""
+        """Return pika's parameters for the nodes, in order, with a short timeout for each."""
         options = {"heartbeat": 4, "socket_timeout": 2, "stack_timeout": 4}
         return [each for node in self.nodes for each in node.parameters(**options)]
 
     def ctl(self, *arguments: str) -> str:
-        """Run `rabbitmqctl` on the first node that runs; see :meth:`RabbitMQ.ctl`."""
+        """Run `rabbitmqctl` on the first running node; see :meth:`RabbitMQ.ctl`."""
         return next((node for node in self.nodes if node.running), self.nodes[0]).ctl(*arguments)
 
     def start(self) -> None:
-        """Start all nodes, and return when they are one cluster."""
+        """Start all nodes; return when they form the cluster."""
         self._mapper.start()
         _start(self.nodes)
         self.nodes[0].ctl("await_online_nodes", str(SIZE))
@@ -69,9 +69,9 @@ class RabbitMQCluster:
 
 
 class KafkaCluster(Topics):
-    """Brokers on 127.0.0.1, each a controller as well, with everything in `folder`.
+    """Brokers on 127.0.0.1, each also a controller, with all files in `folder`.
 
-    A topic has a replica on each of them, and two have to have a record before it is confirmed.
+    A topic has a replica on each broker. Kafka confirms a record when two replicas have it.
     """
 
     replicas = SIZE
@@ -90,7 +90,7 @@ class KafkaCluster(Topics):
         self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
 
     def start(self) -> None:
-        """Start all brokers, and return when each has been seen by the others."""
+        """Start all brokers; return when all have joined the cluster."""
         _start(self.nodes)
         wait_until(lambda: len(self.brokers()) == SIZE, seconds=_WHOLE_SECONDS)
 
@@ -105,7 +105,7 @@ Cluster = TypeVar("Cluster", RabbitMQCluster, KafkaCluster)
 
 @contextmanager
 def running(cluster: Cluster) -> Iterator[Cluster]:
-    """Have a cluster run while the context lasts; nothing of it has to be kept."""
+    """Run a cluster in this context, and kill it at the end."""
     try:
         cluster.start()
         yield cluster
@@ -114,14 +114,14 @@ def running(cluster: Cluster) -> Iterator[Cluster]:
 
 
 def _start(nodes: Sequence[Process]) -> None:
-    """Start nodes side by side; return when all are ready, and raise what one of them raised."""
+    """Start nodes in parallel; return when all are ready; raise the error of one that fails."""
     with ThreadPoolExecutor(SIZE) as pool:
         starting = [pool.submit(node.start) for node in nodes]
         try:
             for each in starting:
                 each.result()
         except BaseException:
-            # Nobody waits for the others, a Ctrl-C least of all; some may be launched only now.
+            # Don't wait for the others. The pool may launch some of them only now.
             while wait(starting, timeout=_PAUSE_SECONDS).not_done:
                 for node in nodes:
                     node.kill()

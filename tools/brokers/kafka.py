@@ -1,4 +1,4 @@
-"""Kafka on 127.0.0.1: a real broker of one node, a mock of a cluster, and readers of topics."""
+"""Kafka on 127.0.0.1: a real broker, a mock of a cluster, and readers of topics."""
 
 import base64
 import contextlib
@@ -36,13 +36,13 @@ from tools.processes import Process, ProcessError, free_port, listens, run, wait
 #: Where `scripts/setup.sh` puts Kafka's libraries.
 _JARS = PROJECT / ".cache" / "kafka"
 
-#: No settings: the default of parameters that take some.
+#: The default of parameters for settings.
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
-#: Kafka wants 16 bytes in URL-safe base64 without padding. Nothing tells our clusters apart by it.
+#: 16 bytes in URL-safe base64 without padding, as Kafka requires. All our clusters share it.
 _CLUSTER = base64.urlsafe_b64encode(b"sandbox-of-tests").decode().rstrip("=")
 
-#: A small heap, and a JVM that starts fast rather than one that gets fast after a while.
+#: A small heap, and a JVM that starts fast instead of one with a high peak speed.
 _JVM = (
     "-Xmx256m",
     "-XX:+UseSerialGC",
@@ -55,22 +55,22 @@ _JVM = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 )
 
-#: How long formatting the data folder may take.
+#: Timeout for formatting the data folder.
 _FORMAT_SECONDS = 30.0
 
-#: How long one request to a broker may take.
+#: Timeout for one request to a broker.
 _REQUEST_SECONDS = 10.0
 
-#: How long a question may take that is asked again when there is no answer.
+#: Timeout for a request that is repeated without an answer.
 _PROBE_SECONDS = 1.0
 
-#: The longest wait for a message before the clock is looked at.
+#: The longest wait for a message between two looks at the clock.
 _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a consumer sees of a message; a missing key, value or header value is empty."""
+    """A message as a consumer sees it; a missing key, value or header value is empty."""
 
     key: str
     value: bytes
@@ -82,9 +82,9 @@ class Record:
 
 
 class Topic:
-    """A topic on any server; `settings` are librdkafka's, and lead there.
+    """A topic on any server; `settings` are librdkafka's for a connection.
 
-    All methods raise `KafkaException` when the server can't be reached, or refuses.
+    All methods raise `KafkaException` if the server can't be reached, or refuses.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
@@ -96,32 +96,32 @@ class Topic:
         return AdminClient(self.settings)
 
     def partitions(self) -> list[int]:
-        """Return the partitions that have a leader; none when there is no such topic."""
+        """Return the partitions with a leader; none if the topic is missing."""
         return _partitions(self._admin, self.name, _REQUEST_SECONDS)
 
     def create(
         self, partitions: int = -1, replicas: int = -1, config: Mapping[str, str] = NO_SETTINGS
     ) -> None:
-        """Create it, with the server's own number for -1."""
+        """Create it; -1 stands for the server's default."""
         topic = NewTopic(self.name, partitions, replicas, config=dict(config))
         self._admin.create_topics([topic])[self.name].result(timeout=_REQUEST_SECONDS)
 
     def wait(self, partitions: int = 1) -> None:
-        """Return when so many of its partitions can be written."""
+        """Return when this many of its partitions can be written."""
         wait_until(lambda: len(self.partitions()) >= partitions, what=f"the topic {self.name}")
 
     def delete(self) -> None:
-        """Delete it, and return when it is gone."""
+        """Delete it; return when it is gone."""
         self._admin.delete_topics([self.name])[self.name].result(timeout=_REQUEST_SECONDS)
         wait_until(lambda: not self.partitions(), what=f"the topic {self.name}")
 
 
 class Reader:
-    """Reads all partitions of a topic, from the beginning or what comes from now on.
+    """Reads all partitions of a topic, from the beginning or only new messages.
 
-    The topic may come into being later, and the broker may come and go meanwhile. Nothing is
-    committed and no group is joined, so any number of readers see everything. Within a partition,
-    messages are in order.
+    The topic may appear later, and the broker may stop and start meanwhile. A reader commits
+    nothing and joins no group, so any number of readers see all messages. Messages of a partition
+    are in order.
     """
 
     def __init__(self, topic: Topic, *, from_the_beginning: bool = True) -> None:
@@ -129,20 +129,20 @@ class Reader:
         self._consumer = Consumer(
             {
                 **topic.settings,
-                "group.id": "sandbox",  # has to be set, though nothing of the group is used
+                "group.id": "sandbox",  # required, though the reader joins no group
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 50,
                 "reconnect.backoff.max.ms": 200,
             }
         )
-        #: The last error, after which librdkafka tries again by itself.
+        #: The last error; librdkafka retries by itself.
         self.trouble = ""
         if not from_the_beginning:
-            # The end has to be known now: `OFFSET_END` is looked up when the reading begins.
+            # Find the end now: librdkafka resolves `OFFSET_END` only when it starts to read.
             self._assign(_REQUEST_SECONDS, self._end)
 
     def poll(self, seconds: float) -> Record | None:
-        """Wait for the next message, None when there is none in time."""
+        """Wait for the next message; return None at the timeout."""
         if not self._consumer.assignment():
             with contextlib.suppress(KafkaException):
                 self._assign(_PROBE_SECONDS, lambda _: OFFSET_BEGINNING)
@@ -174,20 +174,19 @@ class Reader:
         self._consumer.assign(found)
 
     def _end(self, partition: TopicPartition) -> int:
-        """Return the offset that the next message gets; raises TimeoutError when it's not told."""
+        """Return the offset of the next message; raise TimeoutError without an answer."""
         offsets = self._consumer.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS)
         if offsets is None:
-            raise TimeoutError(f"Kafka did not tell the end of {partition.topic} in time")
+            raise TimeoutError(f"Kafka did not return the end of {partition.topic} in time")
         return int(offsets[1])
 
 
 def read_topic(
     bootstrap: str, topic: str, *, seconds: float, until: Callable[[list[Record]], bool]
 ) -> list[Record]:
-    """Read all partitions from the beginning until `until` says True of what was read so far.
+    """Read all partitions from the beginning until `until` returns True for the records so far.
 
-    It is asked after each message. When it never says True in `seconds`, what was read in that time
-    is returned, so the caller still has to look.
+    Also returns after `seconds`, so the caller has to check the result.
     """
     records: list[Record] = []
     deadline = time.monotonic() + seconds
@@ -201,7 +200,7 @@ def read_topic(
 
 
 def _partitions(client: AdminClient | Consumer, topic: str, seconds: float) -> list[int]:
-    # Of all topics: asked for one alone, a server may make it.
+    # Metadata of all topics: a request for one topic may create it.
     found = client.list_topics(timeout=seconds).topics.get(topic)
     partitions = found.partitions.values() if found else ()
     return sorted(each.id for each in partitions if each.leader != -1)
@@ -216,14 +215,14 @@ def _text(value: bytes | str | None) -> str:
 
 
 class Topics:
-    """The topics of a Kafka, and who may do what with them."""
+    """The topics of a Kafka, and the rights to them."""
 
     bootstrap: str
-    #: How many brokers keep what is in a topic.
+    #: The number of replicas of a topic.
     replicas = 1
 
     def brokers(self) -> list[int]:
-        """Return the ids of the brokers that the cluster counts on now; none without an answer."""
+        """Return the ids of the brokers in the cluster; none without an answer."""
         with contextlib.suppress(KafkaException):
             admin = AdminClient(_settings(self.bootstrap))
             return list(admin.list_topics(timeout=_PROBE_SECONDS).brokers)
@@ -232,17 +231,17 @@ class Topics:
     def create_topic(
         self, name: str, partitions: int = 3, config: Mapping[str, str] = NO_SETTINGS
     ) -> None:
-        """Create a topic and return when all its partitions can be written."""
+        """Create a topic; return when all its partitions can be written."""
         topic = Topic(name, _settings(self.bootstrap))
         topic.create(partitions, self.replicas, config)
         topic.wait(partitions)
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic and return when it is gone."""
+        """Delete a topic; return when it is gone."""
         Topic(name, _settings(self.bootstrap)).delete()
 
     def allow(self, user: str, operation: AclOperation, topic: str) -> None:
-        """Let one of the `users` do something with a topic, which need not be there yet."""
+        """Allow one of the `users` an operation on a topic, which may be missing."""
         pattern, permission = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
         who = (f"User:{user}", "*")
         rule = AclBinding(ResourceType.TOPIC, topic, pattern, *who, operation, permission)
@@ -251,15 +250,14 @@ class Topics:
 
 
 class Kafka(Topics, Process):
-    """A Kafka broker, a controller as well, with everything it keeps in `folder`.
+    """A Kafka broker, also a controller, with all its files in `folder`.
 
-    Its libraries are those that `scripts/setup.sh` fetches. `settings` are broker settings on top
-    of those here, or instead of them. The port and the data stay the same over restarts. A topic is
-    there only once it was created.
+    `scripts/setup.sh` fetches its libraries. `settings` add to the broker settings here, or replace
+    them. The port and the data survive a restart. Topics are not created automatically.
 
-    With `users`, their passwords by name, there is a second listener, `sasl_bootstrap`, where they
-    log in (SASL_PLAINTEXT, PLAIN) and may do what `allow` allowed, and nothing else. In a cluster
-    it is one of the `controllers`, whose ports are given by their ids.
+    `users` are passwords by user name. With users, a second listener is at `sasl_bootstrap`. Users
+    log in there (SASL_PLAINTEXT, PLAIN), and only `allow` gives them rights. In a cluster,
+    `controllers` holds the ports of all controllers, by their ids.
     """
 
     host = "127.0.0.1"
@@ -293,7 +291,7 @@ class Kafka(Topics, Process):
         if (java := shutil.which("java")) is None:
             raise ProcessError("Kafka needs Java 17 or newer, and there is no java in PATH")
         self._program = Path(java).resolve()
-        # Another Java needs another archive.
+        # Each Java version needs its own archive.
         state = f"{self._program} {self._program.stat().st_mtime_ns}"
         digest = hashlib.sha256(state.encode()).hexdigest()[:12]
         self._archive = _JARS / f"classes-{digest}.jsa"
@@ -302,14 +300,14 @@ class Kafka(Topics, Process):
             f"Kafka's broker {node}",
             self._java("kafka.Kafka", self._settings),
             log=self.folder / "kafka.log",
-            # It answers and has registered with its controller.
+            # The broker answers, and has registered with its controller.
             ready=lambda: listens(self.port) and bool(self.brokers()),
             environment={"PATH": os.defpath, "LANG": "C.UTF-8"},
             folder=self.folder,
         )
 
     def start(self) -> None:
-        """Start the broker and return when it answers; the first time, format the data folder."""
+        """Start the broker; return when it answers. The first start formats the data folder."""
         if not (self._data / "meta.properties").exists():
             format_data = ("format", "--cluster-id", _CLUSTER, "--config", self._settings)
             run(
@@ -323,7 +321,7 @@ class Kafka(Topics, Process):
         super().start()
 
     def stop(self, *, seconds: float = 30) -> int | None:
-        """Stop the broker as `Process.stop` does; the first one ever takes seconds longer."""
+        """Stop the broker as `Process.stop` does; the very first stop takes seconds longer."""
         code = super().stop(seconds=seconds)
         if self._new_archive.exists():
             self._new_archive.replace(self._archive)
@@ -332,25 +330,25 @@ class Kafka(Topics, Process):
     def _java(self, main: str, *arguments: str | Path, archive: bool = False) -> list[str]:
         """Return the command that runs this class.
 
-        A JVM starts a Kafka in half the time from an archive of classes in the form in which it
-        holds them. So the first broker that is stopped leaves one beside the libraries.
+        With a class data archive, a JVM starts Kafka in half the time. The first broker that stops
+        writes one beside the libraries.
         """
         share = []
         if self._archive.exists():
             share = [f"-XX:SharedArchiveFile={self._archive}"]
         elif archive and os.access(_JARS, os.W_OK):
             share = [f"-XX:ArchiveClassesAtExit={self._new_archive}"]
-        # In a fixed order: an archive is good for one class path only.
+        # In a fixed order: an archive fits only one class path.
         libraries = ":".join(map(str, sorted(_JARS.glob("*.jar"))))
         return [str(self._program), *_JVM, *share, "-cp", libraries, main, *map(str, arguments)]
 
 
 class MockKafka:
-    """librdkafka's mock of a Kafka cluster, which lives in this process until it is closed.
+    """librdkafka's mock of a Kafka cluster, in this process.
 
-    Other processes reach it at `bootstrap`. It takes what a producer sends, idempotence included,
-    and hands it out again, but it checks and limits nothing, and nobody can administer it: a topic
-    comes into being, with 4 partitions, when it is first asked for.
+    Other processes reach it at `bootstrap`. It stores and returns records, also from an idempotent
+    producer, without checks and limits. It has no administration. The first request for a topic
+    creates it, with 4 partitions.
     """
 
     def __init__(self) -> None:
@@ -359,11 +357,11 @@ class MockKafka:
         self.bootstrap = f"{broker.host}:{broker.port}"
 
     def create_topic(self, name: str) -> None:
-        """Ask for a topic."""
+        """Create a topic, by a request for it."""
         self._owner.list_topics(name, timeout=_REQUEST_SECONDS)
 
     def close(self) -> None:
-        """End the mock, which ends with the producer that holds it."""
+        """End the mock, together with the producer that holds it."""
         del self._owner
 
 
@@ -387,7 +385,7 @@ def _properties(
         "offsets.topic.num.partitions": "1",
         "offsets.topic.replication.factor": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # Who leads changes when a test has it change.
+        # Leaders change only when a test changes them.
         "auto.leader.rebalance.enable": "false",
         # After a kill, the controller refuses the new broker while the old one may still live.
         "broker.session.timeout.ms": "2000",
@@ -398,7 +396,7 @@ def _properties(
 
 
 def _sasl(users: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings by which users log in; who needs not log in may do anything."""
+    """Return the settings for the login of users. Clients without login may do everything."""
     entries = " ".join(f'user_{name}="{password}"' for name, password in users.items())
     module = "org.apache.kafka.common.security.plain.PlainLoginModule"
     return {

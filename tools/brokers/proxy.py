@@ -1,4 +1,4 @@
-"""A TCP proxy on the loopback whose connections can be cut, silenced or watched."""
+"""A TCP proxy on the loopback that can cut, silence and watch its connections."""
 
 import asyncio
 import enum
@@ -13,21 +13,21 @@ T = TypeVar("T")
 
 
 class Way(enum.Enum):
-    """Where data goes."""
+    """The direction of data."""
 
     TO_SERVER = enum.auto()
     TO_CLIENT = enum.auto()
 
 
-#: Is shown what is about to be passed on, and the port of the client whose connection it is, in the
-#: proxy's own thread, so that nothing moves meanwhile. Data for which it says False gets lost, and
-#: its connection is cut.
+#: Called with the direction, the data and the client's port, before the proxy passes the data on.
+#: It runs in the proxy's thread, so all data waits meanwhile. If it returns False, the proxy drops
+#: the data and cuts the connection.
 Watch: TypeAlias = Callable[[Way, bytes, int], bool]
 
 
 @dataclass(eq=False, slots=True)
 class _Link:
-    """A client's connection and ours to the server."""
+    """A client's connection and the proxy's to the server."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
@@ -45,9 +45,8 @@ class _Link:
 class Proxy:
     """Passes connections on to a port of 127.0.0.1.
 
-    ``host`` and ``port`` are where it listens itself; any address of 127.0.0.0/8 will do.
-    ``accepted`` counts the connections that were ever made to it. ``watch`` may be set and taken
-    away at any time.
+    It listens on ``host``, an address of 127.0.0.0/8, and ``port``. ``accepted`` counts all
+    connections so far. ``watch`` may change at any time.
     """
 
     def __init__(self, target_port: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -76,19 +75,19 @@ class Proxy:
         self._loop.close()
 
     def cut(self) -> None:
-        """Reset every connection; new ones are served."""
+        """Reset all connections; serve new ones."""
         self._call(self._each(_Link.cut))
 
     def swallow(self) -> None:
-        """Drop what arrives from now on, on all connections: no data, no reset, no end."""
+        """Drop all data from now on, on all connections, without a reset or an end."""
         self._passing = False
 
     def silence(self) -> None:
-        """Drop what arrives on the connections of this moment, for good; new ones are served."""
+        """Drop all data on the present connections for good; serve new ones."""
         self._call(self._each(_Link.silence))
 
     def resume(self) -> None:
-        """Pass data on again; what was swallowed is lost, so the old connections are of no use."""
+        """Pass data on again. Old connections lack the dropped data, so they are of no use."""
         self._passing = True
         self.cut()
 

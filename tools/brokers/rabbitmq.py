@@ -1,9 +1,9 @@
 """A private RabbitMQ broker on the loopback.
 
-It has a folder, ports, an Erlang cookie and an Erlang port mapper (epmd) of its own, so nothing of
-a system-wide node is touched. It is the one of Debian's installed package `rabbitmq-server`, or,
-with `PRIVATE_RABBITMQ=4` in the environment, that of a newer Debian in a file system of its own.
-`scripts/setup.sh` sees to either.
+The broker has its own folder, ports, Erlang cookie and Erlang port mapper (epmd), and does not
+touch a system-wide node. It runs Debian's installed package `rabbitmq-server`. With
+`PRIVATE_RABBITMQ=4` in the environment it runs that of a newer Debian, in a file system of its own.
+`scripts/setup.sh` installs both.
 """
 
 import os
@@ -19,7 +19,7 @@ from pika.exceptions import AMQPError
 from tools import PROJECT
 from tools.processes import Process, ProcessError, free_port, listens, run
 
-#: Which of RabbitMQ's releases the private brokers are of.
+#: The release of RabbitMQ that the private brokers run.
 RELEASE = os.environ.get("PRIVATE_RABBITMQ", "3")
 
 #: The file system with RabbitMQ 4.
@@ -33,8 +33,8 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 #: Without it, Erlang's own connections between nodes and tools would listen on all interfaces.
 _LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
 
-#: RabbitMQ looks into each of some 800 modules while it starts, which loads them one by one. Loaded
-#: ahead, by several threads, they cost half the time. Flags are split at spaces, so this has none.
+#: RabbitMQ loads some 800 modules one by one while it starts. Several threads load them ahead in
+#: half the time. Erlang splits flags at spaces, so this has none.
 _PRELOAD = (
     "-eval spawn(fun()->code:ensure_modules_loaded("
     "[list_to_atom(filename:basename(F,[$.,$b,$e,$a,$m]))||"
@@ -45,21 +45,21 @@ _PRELOAD = (
     "F<-filelib:wildcard(filename:join([D,ebin,[$*,$.,$b,$e,$a,$m]]))])end)."
 )
 
-#: The management shows queues as their last sample has them, by default 5 seconds late; this is the
-#: shortest it can do.
+#: The management plugin shows queues as of its last sample, by default 5 seconds late. This is the
+#: shortest interval.
 _EACH_SECOND = ", ".join(f"{{{kind}, [{{60, 1}}]}}" for kind in ("global", "basic", "detailed"))
 _EAGER_STATISTICS = (
     "{rabbit, [{quorum_tick_interval, 200}, {collect_statistics_interval, 200}]}, "
     f"{{rabbitmq_management, [{{sample_retention_policies, [{_EACH_SECOND}]}}]}}"
 )
 
-#: How much a node may need: what it does not have, and RabbitMQ's default.
+#: Limits of a node: one that raises the alarm, and RabbitMQ's default.
 _ALARMS = {
     "memory": ("set_vm_memory_high_watermark", "0.00001", "0.4"),
     "disk": ("set_disk_free_limit", "999999GB", "50MB"),
 }
 
-#: How long one command of `ctl` may take.
+#: Timeout for one command of `ctl`.
 _CTL_SECONDS = 30.0
 
 
@@ -71,35 +71,34 @@ class TLSFiles:
     certificate: Path
     #: The certificate's private key.
     key: Path
-    #: The authority that signed it, and that clients' certificates are checked against.
+    #: The authority that signed it, and that signs clients' certificates.
     authority: Path
 
 
 @dataclass(frozen=True)
 class Seat:
-    """A node's place: alone, or in a cluster, whose nodes have cookie and port mapper in common."""
+    """A node's place: alone, or in a cluster, whose nodes share cookie and port mapper."""
 
-    #: As private as the port mapper that knows it.
+    #: Known only to the node's port mapper.
     name: str = "sandbox@localhost"
     #: An address of 127.0.0.0/8.
     host: str = "127.0.0.1"
-    #: Where clients connect; one of its own when it is 0.
+    #: Where clients connect; 0 for a free port.
     port: int = 0
-    #: The port mapper's; one of its own when it is 0.
+    #: The port mapper's; 0 for a free port.
     epmd_port: int = 0
     #: The names of all nodes of the cluster, this one included.
     peers: Sequence[str] = ()
-    #: Lets the nodes of a cluster talk to each other; one that nobody else knows when it is empty.
+    #: The Erlang cookie that nodes of a cluster share; empty for a random one.
     cookie: str = ""
 
 
 class RabbitMQ(Process):
-    """A RabbitMQ node with everything it keeps in `folder`.
+    """A RabbitMQ node with all its files in `folder`.
 
-    Ports stay the same over restarts, and so does what is durable. With `tls` there is a second
-    listener on `tls_port`; clients may but need not show a certificate. With `management` its HTTP
-    API is at `management_url`, and knows of changes within some two seconds. `seat` is its place in
-    a cluster.
+    Ports and durable queues survive a restart. With `tls` it has a second listener on `tls_port`,
+    where a client certificate is optional. With `management` its HTTP API is at `management_url`,
+    and shows changes after some two seconds. `seat` is its place in a cluster.
     """
 
     user = "guest"
@@ -124,7 +123,7 @@ class RabbitMQ(Process):
         self._settings = {
             "PATH": _PATH,
             "LANG": "C.UTF-8",
-            # The Erlang cookie is in here: only our own tools can talk to the node.
+            # Holds the Erlang cookie, so that only our tools reach the node.
             "HOME": str(self.folder),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(seat.epmd_port or free_port()),
@@ -145,20 +144,20 @@ class RabbitMQ(Process):
 
     @property
     def management_url(self) -> str:
-        """Where the HTTP API is."""
+        """The URL of the HTTP API."""
         return f"http://{self.host}:{self._management_port}"
 
     def parameters(self, **options: Any) -> Sequence[pika.ConnectionParameters]:
-        """Return what leads pika to it, with options of pika's."""
+        """Return pika's parameters for a connection, with options of pika's."""
         return [pika.ConnectionParameters(self.host, self.port, **options)]
 
     def ctl(self, *arguments: str) -> str:
-        """Run `rabbitmqctl` with these arguments and return its output, without headings.
+        """Run `rabbitmqctl` with these arguments; return its output, without headings.
 
-        Raises `ProcessError` with the command's own words when it fails.
+        Raises `ProcessError` with the command's output if it fails.
         """
         if not self.running:
-            raise ProcessError("RabbitMQ does not run, so rabbitmqctl has nothing to talk to")
+            raise ProcessError("RabbitMQ does not run: start it before rabbitmqctl")
         port = str(free_port())
         return run(
             " ".join(["rabbitmqctl", *arguments]),
@@ -175,7 +174,7 @@ class RabbitMQ(Process):
 
     @contextmanager
     def alarm(self, resource: str = "memory") -> Iterator[None]:
-        """Have the node be short of `memory` or `disk`: it accepts no messages until the end."""
+        """Raise the alarm for `memory` or `disk`: the node accepts no messages in this context."""
         command, on, off = _ALARMS[resource]
         try:
             self.ctl(command, on)
@@ -185,7 +184,7 @@ class RabbitMQ(Process):
 
     def _node_settings(self, tls: TLSFiles | None) -> dict[str, str]:
         return {
-            # Whatever has a system-wide default gets one in the folder.
+            # Replace all files with a system-wide default by files in the folder.
             "RABBITMQ_CONFIG_FILE": self._write("rabbitmq.conf", self._configuration(tls)),
             "RABBITMQ_ADVANCED_CONFIG_FILE": self._write(
                 "advanced.config", f"[{_EAGER_STATISTICS if self._management_port else ''}].\n"
@@ -238,7 +237,7 @@ class RabbitMQ(Process):
         return str(path)
 
     def _is_ready(self) -> bool:
-        """Tell whether an AMQP connection opens."""
+        """Return whether an AMQP connection opens."""
         options = {"blocked_connection_timeout": 5, "socket_timeout": 5}
         with suppress(AMQPError):
             if listens(self.port, host=self.host):
@@ -248,7 +247,7 @@ class RabbitMQ(Process):
 
 
 def port_mapper(folder: Path, port: int) -> Process:
-    """Return an Erlang port mapper (epmd) for the nodes of a cluster, which outlives each."""
+    """Return an Erlang port mapper (epmd) for a cluster; it outlives each node."""
     folder.mkdir(parents=True, exist_ok=True)
     inside = _inside(folder.absolute(), None) if RELEASE == "4" else []
     return Process(
@@ -262,7 +261,7 @@ def port_mapper(folder: Path, port: int) -> Process:
 
 
 def _inside(folder: Path, tls: TLSFiles | None) -> list[str]:
-    """Return what runs a command in the file system of a newer Debian, with the folder in it."""
+    """Return the words before a command that run it in a newer Debian, with the folder."""
     certificates = {path.absolute().parent for path in astuple(tls)} if tls else set()
     seen = [Path("/etc/hosts"), *certificates]
     return [

@@ -1,7 +1,6 @@
 """The command line: arguments, signals, exit codes.
 
-Exit: 0 when all was seen that should be, 1 when something was not, 2 for wrong usage, 128 + n after
-signal n.
+Exit codes: 0 if the demo went as expected, 1 if not, 2 for wrong usage, 128 + n after signal n.
 """
 
 import argparse
@@ -15,7 +14,7 @@ def main() -> int:
     interrupts.install()
     try:
         parsed = _parse()
-        # Takes half a second, and a Ctrl-C in it should be as quiet as any other.
+        # The import takes half a second, in which Ctrl-C should print no traceback.
         from tools.demo.run import run  # noqa: PLC0415  # signals first
 
         return run(**vars(parsed))
@@ -27,14 +26,14 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo",
-        description="Shows what the daemon decides about a dozen notifications, and what it sends.",
+        description="Shows the daemon's decisions about sixteen notifications, and its messages.",
     )
     flags = {
         "--real-kafka": "start a private Kafka broker (needs Java) instead of the mock",
         "--cluster": "start three nodes of RabbitMQ, three brokers of Kafka and two processes of "
         "the daemon (needs Java)",
-        "--keep": "leave everything running until Ctrl-C, and tell what to try",
-        "--full": "show messages as a whole",
+        "--keep": "keep everything running until Ctrl-C, and print commands to try",
+        "--full": "show whole messages",
     }
     for flag, purpose in flags.items():
         parser.add_argument(flag, action="store_true", help=purpose)

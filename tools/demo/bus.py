@@ -1,4 +1,4 @@
-"""RabbitMQ from the warehouse's side, and a look into the daemon's queues."""
+"""Publish to RabbitMQ as DataWarehouse does, and look into the daemon's queues."""
 
 import contextlib
 import json
@@ -13,9 +13,9 @@ from pika.exceptions import NackError
 
 EXCHANGE = "cki.exchange.webhooks"
 
-#: How long one node of several may take to let us in.
+#: Time for a connection to one node of several.
 _NODE_SECONDS = 5
-#: For so long a queue may have no leader, and so often it is asked for meanwhile, in seconds.
+#: How long a queue may be without a leader, and the pause between attempts, in seconds.
 _ELECTION_SECONDS, _AGAIN_SECONDS = 20, 0.5
 
 
@@ -28,7 +28,7 @@ class Letter:
 
 
 class Bus:
-    """Notifications go out here, at the first node that answers.
+    """Publishes notifications to the first node that answers.
 
     An address is `amqp://user:password@host:port/virtual-host`.
     """
@@ -36,14 +36,14 @@ class Bus:
     def __init__(self, *addresses: str) -> None:
         self._nodes = [pika.URLParameters(address) for address in addresses]
         for node in self._nodes if len(addresses) > 1 else ():
-            # A node that hangs is left soon.
+            # Give up a node that hangs.
             node.socket_timeout = node.stack_timeout = _NODE_SECONDS
 
     def publish(self, body: bytes) -> str:
-        """Publish a notification as the warehouse does; return its routing key.
+        """Publish a notification as DataWarehouse does; return its routing key.
 
-        It is confirmed, and in a queue: raises `pika.exceptions.AMQPError` otherwise. A queue that
-        has just lost its leader takes nothing for a moment, so that is tried again.
+        Raises `pika.exceptions.AMQPError` unless RabbitMQ confirms that a queue has it. Retries
+        while the queue has no leader.
         """
         key = routing_key(body)
         properties = pika.BasicProperties(content_type="application/json", delivery_mode=2)
@@ -61,12 +61,12 @@ class Bus:
                 return key
 
     def waiting(self, queue: str) -> int:
-        """Return how many messages are in a queue, without those that are being handled."""
+        """Return how many messages are in a queue, without those in flight."""
         with self._channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     def look(self, queue: str) -> list[Letter]:
-        """Return what is in a queue, and leave it there."""
+        """Return the messages in a queue, and leave them there."""
         letters = []
         with self._channel() as channel:
             # Unacknowledged, they go back into the queue when the channel closes.
@@ -85,7 +85,7 @@ class Bus:
 
 
 def routing_key(body: bytes) -> str:
-    """Return `datawarehouse.<object_type>.<status>`, with `unreadable` for what can't be read."""
+    """Return `datawarehouse.<object_type>.<status>`, with `unreadable` for missing parts."""
     try:
         document = json.loads(body)
     except ValueError:

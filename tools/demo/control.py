@@ -1,7 +1,7 @@
-"""Plays with a node, a broker or the daemon: `python -m tools.demo.control kill rabbit-2`.
+"""Kill, stop, freeze or start a process of the demo: `python -m tools.demo.control kill rabbit-2`.
 
-All that runs is a child of the demo. So the demo does what it is asked to through a socket in its
-folder, and this program asks.
+All processes are children of the demo. This program sends a request to a socket in the demo's
+folder, and the demo carries it out.
 """
 
 import argparse
@@ -26,21 +26,21 @@ SOCKET = "DEMO_CONTROL"
 
 _ACTIONS = ("kill", "stop", "start", "freeze", "thaw")
 _HELP = """actions:
-  status         what is up, and where; all of it without names
-  kill           SIGKILL
-  stop           SIGTERM: it ends in order
-  start          starts it again, and waits until it is ready
-  freeze, thaw   SIGSTOP, SIGCONT: connections stay, and nobody answers
-  ctl            runs rabbitmqctl on a node: ctl rabbit-1 cluster_status
+  status         Shows state and address of each process. Without names, it shows all.
+  kill           Sends SIGKILL.
+  stop           Sends SIGTERM, for a clean end.
+  start          Starts the process again, and waits until it is ready.
+  freeze, thaw   Sends SIGSTOP or SIGCONT. A frozen process keeps its connections and is silent.
+  ctl            Runs rabbitmqctl on a node: ctl rabbit-1 cluster_status.
 
-Names are those that status shows. Several are done side by side; a RabbitMQ that was down as a
-whole has to be started so.
+Use the names that status shows. An action takes several names and runs for all at once. If all
+nodes of RabbitMQ are down, start all of them with one command.
 """
 
 
 @dataclass
 class Member:
-    """Something that runs, until it is played with."""
+    """A process of the demo."""
 
     process: Process
     address: str
@@ -48,20 +48,20 @@ class Member:
     code: int | None = None
 
     def do(self, action: str) -> None:
-        """Do one of the actions; raises `ProcessError` when it does not start."""
+        """Do one of the actions; raise `ProcessError` if the process does not start."""
         self.code = getattr(self.process, action)()
         self.frozen = action == "freeze"
 
     @property
     def state(self) -> str:
-        """Whether it is up, frozen or down, and then its exit code, if it was ended from here."""
+        """The state: up, frozen or down, with an exit code if this program ended the process."""
         if self.process.running:
             return "frozen" if self.frozen else "up"
         return "down" if self.code is None else f"down, exit code {self.code}"
 
 
 class Control(ThreadingUnixStreamServer):
-    """Does to members, by their names, what comes through the socket; tells what it did."""
+    """Carries out requests from the socket, and reports each to `tell`."""
 
     daemon_threads = True
 
@@ -83,16 +83,18 @@ class Control(ThreadingUnixStreamServer):
                 self.shutdown()
 
     def do(self, action: str, words: Sequence[str]) -> str:
-        """Do it and return what to print; raises `ProcessError` when it can't be done."""
+        """Carry out an action; return the text to print; raise `ProcessError` on failure."""
         names = words[:1] if action == "ctl" else words or list(self._members)
         if unknown := [name for name in names if name not in self._members]:
             known = ", ".join(self._members)
-            raise ProcessError(f"There is no {' or '.join(unknown)}. There are {known}.")
+            raise ProcessError(
+                f"No process is named {' or '.join(unknown)}. The names are {known}."
+            )
         members = {name: self._members[name] for name in names}
         if action == "ctl":
             node = members[names[0]].process
             if not isinstance(node, RabbitMQ):
-                raise ProcessError(f"{names[0]} is no node of RabbitMQ.")
+                raise ProcessError(f"{names[0]} is not a RabbitMQ node.")
             return node.ctl(*words[1:]).rstrip()
         if action in _ACTIONS:
             with ThreadPoolExecutor(len(members)) as pool:
@@ -102,27 +104,27 @@ class Control(ThreadingUnixStreamServer):
 
 
 class _Request(StreamRequestHandler):
-    """One request: a line of JSON, which is answered by an exit code in a line, and text."""
+    """One request: a line of JSON. The response is a line with the exit code, then text."""
 
     server: Control
 
     def handle(self) -> None:
-        """Answer it."""
+        """Answer the request."""
         action, *words = json.loads(self.rfile.readline())
         try:
             code, text = 0, self.server.do(action, words)
         except ProcessError as error:
             code, text = 1, str(error)
-        with contextlib.suppress(ConnectionError):  # nobody waits for it any more
+        with contextlib.suppress(ConnectionError):  # the client is gone
             self.wfile.write(f"{code}\n{text}\n".encode())
 
 
 def main() -> int:
-    """Ask the demo for what the arguments say; return the exit code."""
+    """Send the request to the demo; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo.control",
-        description="Plays with what `scripts/demo --cluster --keep` runs.",
+        description="Kills, stops, freezes or starts processes of `scripts/demo --cluster --keep`.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -130,9 +132,11 @@ def main() -> int:
     parser.add_argument("names", nargs=argparse.REMAINDER, metavar="NAME")
     parsed = parser.parse_args()
     if parsed.action != "status" and not parsed.names:
-        parser.error(f"name what to {parsed.action}")
+        parser.error(f"{parsed.action} needs a name, which status shows")
     if not (path := os.environ.get(SOCKET)):
-        parser.error(f"{SOCKET} is not set: read the file first that the demo names")
+        parser.error(
+            f"{SOCKET} is not set: run the command first that the demo prints for another terminal"
+        )
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(path)
@@ -141,7 +145,7 @@ def main() -> int:
         except OSError as error:
             code, text = b"", f"{path}: {error}\n".encode()
     if not code:
-        print("The demo does not run any more.", file=sys.stderr)
+        print("The demo does not run any longer.", file=sys.stderr)
     print(text.decode(), end="", file=sys.stdout if code == b"0" else sys.stderr)
     return int(code or 1)
 

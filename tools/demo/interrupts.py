@@ -1,4 +1,4 @@
-"""Ctrl-C and its like as an exception that ends the demo by unwinding what it started."""
+"""Turn Ctrl-C and the like into an exception, so that the demo unwinds and cleans up."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end."""
+    """A signal ended the demo."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -17,9 +17,9 @@ class Interrupted(BaseException):
 
 
 class _Interrupts:
-    """Raises :class:`Interrupted` in the main thread at the first signal, and only at that one.
+    """Raises :class:`Interrupted` in the main thread at the first signal.
 
-    Later ones are ignored, so that nobody interrupts the clearing up that the first one began.
+    Later signals are ignored, so that they don't interrupt the cleaning up.
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class _Interrupts:
         self._over = False
 
     def install(self) -> None:
-        """Take the signals over. One that `nohup` had ignored stays ignored."""
+        """Handle the signals. SIGHUP stays ignored under `nohup`."""
         for number in _SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 
     def check(self) -> None:
-        """Raise what was swallowed, as Python does with an exception in a finalizer."""
+        """Raise an exception that Python swallowed, for example in a finalizer."""
         if self._number and not self._over:
             raise Interrupted(self._number)
 
@@ -44,7 +44,7 @@ class _Interrupts:
 
     @contextlib.contextmanager
     def postponed(self) -> Iterator[None]:
-        """Raise no sooner than at the end of this context: what is made in it is made whole."""
+        """Raise at the end of this context, so that a signal leaves nothing half made."""
         self._postponed = True
         try:
             yield
@@ -59,5 +59,5 @@ class _Interrupts:
                 self.check()
 
 
-#: This process's own: signals are the whole process's, too.
+#: One for the process, as signals are for the whole process.
 interrupts = _Interrupts()

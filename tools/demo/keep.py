@@ -1,4 +1,4 @@
-"""What `--keep` does: everything stays up, for notifications of one's own."""
+"""The option `--keep`: keep everything running, and show commands to try."""
 
 import contextlib
 import shlex
@@ -13,43 +13,43 @@ from tools.demo.stage import Stage
 
 _TICK_SECONDS = 0.2
 
-#: A kernel that all services know since the first scene.
+#: The kernel of the first scene, which all services know.
 _TESTED = "--checkout-id redhat:2167003491 --status ready_to_report"
 _COMMANDS = (
-    ("Publish a notification of your own:", f"python -m tools.demo.publish {_TESTED}"),
-    ("Watch the topic, from its beginning:", "python -m tools.demo.watch"),
+    ("Publish a notification:", f"python -m tools.demo.publish {_TESTED}"),
+    ("Watch the topic from its beginning:", "python -m tools.demo.watch"),
     (
-        "Be a lab that reads the topic:",
+        "Read the topic as a lab does:",
         "python docs/examples/consumer.py --group-id my-lab --subsystem net",
     ),
     (
-        "Ask why a checkout is announced or not, and send nothing:",
+        "See why a checkout gets a message or not, without publishing (dry run):",
         f"cki-notifier --dry-run {_TESTED}",
     ),
-    ("Look at what could not be sent:", "cki-notifier dead-letters list"),
-    ("Check everything:", "cki-notifier doctor"),
+    ("List the dead letters:", "cki-notifier dead-letters list"),
+    ("Check the configuration and all services:", "cki-notifier doctor"),
 )
 
 _CONTROL = "python -m tools.demo.control"
 _PLAY = (
-    ("What is up, and where:", "status"),
-    ("Kill what you like, a process of the daemon, too:", "kill rabbit-2 kafka-2"),
-    ("Start it again:", "start rabbit-2 kafka-2"),
-    ("Freeze it, so that connections stay and nobody answers:", "freeze rabbit-3 kafka-3"),
-    ("Let it go on:", "thaw rabbit-3 kafka-3"),
-    ("Stop it in order:", "stop notifier-2"),
+    ("Show the state and address of each process:", "status"),
+    ("Kill nodes, brokers or processes of the daemon:", "kill rabbit-2 kafka-2"),
+    ("Start them again:", "start rabbit-2 kafka-2"),
+    ("Freeze them: connections stay open, and they do not answer:", "freeze rabbit-3 kafka-3"),
+    ("Let them continue:", "thaw rabbit-3 kafka-3"),
+    ("Stop one cleanly:", "stop notifier-2"),
     (
-        "Who leads each queue, and which of its members are there:",
+        "List the leader and the online members of each queue:",
         "ctl rabbit-1 list_queues name leader online",
     ),
 )
 
 
 def keep_up(stage: Stage, screen: Screen) -> None:
-    """Tell how to use what runs, and show further decisions until a signal comes.
+    """Print commands to try, then show further decisions until a signal comes.
 
     Raises:
-        UnexpectedError: the daemon has ended by itself.
+        UnexpectedError: the daemon ended by itself.
     """
     try:
         _explain(stage, screen)
@@ -59,7 +59,7 @@ def keep_up(stage: Stage, screen: Screen) -> None:
                 stack.enter_context(control.serving())
             _follow(stage, screen)
     except Interrupted:
-        screen.tell("\nClearing up.")
+        screen.tell("\nCleaning up.")
 
 
 def _explain(stage: Stage, screen: Screen) -> None:
@@ -68,20 +68,21 @@ def _explain(stage: Stage, screen: Screen) -> None:
         screen.tell(f"Status page: {page}")
         screen.tell(f"The daemon's log: {process.log}")
     screen.command(
-        f"In another terminal, in {PROJECT}, first:", f". {shlex.quote(str(stage.env_file))}"
+        f"Open another terminal in {PROJECT}, and run first:",
+        f". {shlex.quote(str(stage.env_file))}",
     )
-    screen.tell("Then, in any order:")
+    screen.tell("Then run any of these commands:")
     for purpose, command in _COMMANDS:
         screen.command(purpose, command)
-    screen.command("What Prometheus reads:", f"curl --silent {stage.pages[0]}metrics")
+    screen.command("Show the metrics for Prometheus:", f"curl --silent {stage.pages[0]}metrics")
     for purpose, words in _PLAY if stage.is_cluster else ():
         screen.command(purpose, f"{_CONTROL} {words}")
-    screen.tell("\nWhat the daemon decides from now on:")
+    screen.tell("\nFurther decisions of the daemon:")
 
 
 def _follow(stage: Stage, screen: Screen) -> None:
     shown = len(stage.settled())
-    # Where it may be played with, it may be down.
+    # With clusters the user may have stopped the daemon.
     while stage.is_cluster or stage.running:
         for settled in stage.settled()[shown:]:
             shown += 1

@@ -1,4 +1,4 @@
-"""Believable kernels: checkouts, builds and merge requests of the trees that CKI builds."""
+"""Realistic kernels: checkouts, builds and merge requests of the trees that CKI builds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tools.stand_ins.jira import SITE
 _PIPELINES = "redhat/red-hat-ci-tools/kernel/cki-internal-pipelines/cki-trusted-contributors"
 _ARCHITECTURES = ("aarch64", "ppc64le", "s390x", "x86_64")
 
-#: A merge request's own pipeline does no more than trigger CKI's, so it's a bit older.
+#: A merge request's own pipeline triggers CKI's, so its id is lower by this.
 _UPSTREAM = 2
 
 
@@ -74,11 +74,10 @@ class Change:
 
 
 class Kernel:
-    """A kernel that CKI builds, as the services tell of it.
+    """A kernel that CKI builds, with its documents in the services.
 
-    There is a build for each architecture, and one for debugging on x86_64. `broken` ones do not
-    compile; when they are not `complete`, more are to come. The methods bring the warehouse up to
-    date.
+    Each architecture has a build, and x86_64 one more for debugging. `broken` builds do not
+    compile. Unless `complete`, more builds follow. The methods update DataWarehouse.
     """
 
     def __init__(
@@ -134,14 +133,14 @@ class Kernel:
         self._store()
 
     def tested(self, *tests: Document, results: Sequence[Document] = ()) -> None:
-        """Have all its tests done, besides one of each build that boots."""
+        """Finish all tests, these and a boot test of each valid build."""
         boots = [documents.test(it, "boot") for it in self.builds if it["valid"]]
         self._tests, self._results = [*boots, *tests], results
         self.checkout["misc"]["ready_to_report"] = True
         self._store()
 
     def triaged(self, *occurrences: Document) -> None:
-        """Have known issues seen in it, besides those that were seen before."""
+        """Add known issues to its failures."""
         self._occurrences += occurrences
         self._store()
 

@@ -1,6 +1,6 @@
-"""Plays the scenes: publishes each notification, and shows what can then be seen of it.
+"""Play the scenes: publish each notification, and show its outcome.
 
-Nothing is claimed: decisions are read from the daemon's logs, messages from Kafka, and dead letters
+All output is observed. Decisions come from the daemon's logs, messages from Kafka, and dead letters
 from their queue.
 """
 
@@ -23,16 +23,16 @@ from tools.demo.stage import QUEUE, Stage
 
 T = TypeVar("T")
 
-#: However slow the machine is, what is awaited for longer does not come. Far longer than the delay.
+#: Timeout for each step, on slow machines too. Far longer than the retry delay.
 _PATIENCE_SECONDS = 30.0
 _TICK_SECONDS = 0.02
 
-#: A message too many would come within this time.
+#: A surplus message would come within this time.
 _TOO_MANY_SECONDS = 0.3
 
 
 class UnexpectedError(Exception):
-    """What should have happened was not seen, or something else was."""
+    """The demo saw something else than expected."""
 
 
 class Play:
@@ -44,16 +44,16 @@ class Play:
         self._screen = screen
         self._delayed: list[tuple[int, Scene]] = []
         self._records: list[Record] = []
-        #: Which of the daemon's decisions, by index, were found to be about a scene.
+        #: Indices of the daemon's decisions that belong to a scene.
         self._assigned: set[int] = set()
         self._outcomes: Counter[str] = Counter()
         self._number = 0
 
     def play(self, scene: Scene) -> None:
-        """Publish a notification and show what becomes of it.
+        """Publish a notification and show its outcome.
 
         Raises:
-            UnexpectedError: it is not what should become of it.
+            UnexpectedError: the outcome is not the expected one.
         """
         self._number += 1
         about = scene.checkout or "(unreadable)"
@@ -68,15 +68,15 @@ class Play:
             self._outcomes[scene.expected.outcome] += 1
 
     def finish(self) -> str:
-        """Wait for what was delayed, and count; return the summary.
+        """Wait for delayed notifications, and count; return the summary.
 
         Raises:
-            UnexpectedError: something is missing or too much.
+            UnexpectedError: a message or a decision is missing or surplus.
         """
         for number, scene in self._delayed:
-            assert scene.later is not None  # or it would not be here
+            assert scene.later is not None  # only such scenes are delayed
             facts = (f"the delayed {scene.status}", scene.tree, scene.checkout or "")
-            story = "The delay is over, and the warehouse is back."
+            story = "RabbitMQ returns the notification after the delay, and DataWarehouse is back."
             self._screen.scene(str(number), story, facts)
             self._follow(scene, scene.later)
             self._outcomes[scene.later.outcome] += 1
@@ -94,21 +94,21 @@ class Play:
         )
 
     def stop(self) -> None:
-        """Stop the daemon; then nothing may be left in its queue.
+        """Stop the daemon, and check that its queue is empty.
 
         Raises:
-            UnexpectedError: something is left, or it did not end well.
+            UnexpectedError: the queue is not empty, or an exit code is not 0.
         """
         for code in self._stage.stop():
             if code != 0:
-                raise UnexpectedError(f"the daemon ended with exit code {code} when asked to end")
+                raise UnexpectedError(f"the daemon ended with exit code {code} at SIGTERM")
         if left := self._stage.bus.waiting(QUEUE):
-            raise UnexpectedError(f"{left} notifications are left in {QUEUE}")
+            raise UnexpectedError(f"{QUEUE} still holds {left} notifications")
 
     def _follow(self, scene: Scene, expected: Decision) -> None:
         settled = self._await(
             lambda: self._decision_on(scene),
-            f"the daemon's decision about {scene.checkout or 'what it cannot read'}",
+            f"the daemon's decision about {scene.checkout or 'the unreadable notification'}",
         )
         outcome, reason = str(settled["outcome"]), str(settled["reason"])
         self._screen.decision(outcome, reason, float(settled["duration"]))
@@ -128,7 +128,7 @@ class Play:
             f"the message about {scene.checkout} from Kafka",
         )
         try:
-            # Whatever is not as the contract says is an error here.
+            # Raises if the message breaks the contract.
             message = msgspec.json.decode(record.value, type=ReadyForTest)
         except msgspec.DecodeError as error:
             raise UnexpectedError(f"the message does not match its contract: {error}") from error
@@ -150,7 +150,7 @@ class Play:
         self._screen.letter(queue, self._await(letter, f"the notification in {queue}"))
 
     def _decision_on(self, scene: Scene) -> dict[str, Any] | None:
-        """Return the first decision in the logs that is about this scene and no other's."""
+        """Return the first decision in the logs about this scene that no other scene has."""
         for index, settled in enumerate(self._stage.settled()):
             about = (settled.get("checkout"), settled.get("status"))
             if index not in self._assigned and about == (scene.checkout, scene.status):
@@ -159,23 +159,23 @@ class Play:
         return None
 
     def _record_of(self, body: bytes) -> Record | None:
-        """Return the message that a notification led to, which knows the notification's id."""
+        """Return the message of a notification: it has the notification's event id."""
         self._read(_TICK_SECONDS)
         identifier = event_id(body)
         return next((it for it in self._records if it.headers.get("ce_id") == identifier), None)
 
     def _read(self, seconds: float) -> None:
-        """Read what there is; in a topic that others use too, this warehouse's messages alone."""
+        """Read new messages; keep only those of this demo, as others may use the topic."""
         while (record := self._reader.poll(seconds)) is not None:
             if record.headers.get("ce_source") == self._stage.services.warehouse.url:
                 self._records.append(record)
 
     def _show_delay(self) -> None:
-        """Show why something was delayed, and where it waits."""
+        """Show why the daemon delayed a notification, and in which queue it is."""
         warnings = self._stage.warnings()
-        self._screen.note(f"log: {warnings[-1]}" if warnings else "nothing of it is in the log")
+        self._screen.note(f"log: {warnings[-1]}" if warnings else "the log has no warning")
         queue = delay_queue(QUEUE, DELAYS[0])
-        self._screen.note(f"{self._stage.bus.waiting(queue)} waits in {queue}")
+        self._screen.note(f"{queue} holds {self._stage.bus.waiting(queue)}")
 
     def _await(self, look: Callable[[], T | None], what: str) -> T:
         deadline = time.monotonic() + _PATIENCE_SECONDS

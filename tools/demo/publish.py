@@ -1,4 +1,4 @@
-"""Publishes notifications as the warehouse does: `python -m tools.demo.publish`."""
+"""Publish notifications as DataWarehouse does: `python -m tools.demo.publish`."""
 
 import argparse
 import contextlib
@@ -19,30 +19,32 @@ from tools.stand_ins.configured import configured
 
 
 def main() -> int:
-    """Publish what the arguments say; return the exit code."""
+    """Publish the notifications of the arguments; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo.publish",
-        description="Publishes a notification as the warehouse does, or all of the demo's.",
+        description="Publishes a notification as DataWarehouse does, or all of the demo's.",
     )
     parser.add_argument(
         "--amqp",
         metavar="URL",
-        help="the broker's address, by default that of the daemon's own variables (RABBITMQ_...)",
+        help="the broker's address; by default that of the daemon's variables (RABBITMQ_...)",
     )
     parser.add_argument("--checkout-id", metavar="ID", help="the checkout's KCIDB id")
     parser.add_argument("--status", help="the notification's status")
     parser.add_argument(
         "--outcome-changed",
         action="store_true",
-        help="with the status checkout_issueoccurrences_changed: the outcome changed, too",
+        help="with the status checkout_issueoccurrences_changed: the outcome changed",
     )
     parser.add_argument(
         "--demo",
         action="store_true",
-        help="all notifications of the demo, about what `python -m tools.stand_ins` knows; where "
-        "that is comes from the daemon's own variables (DATAWAREHOUSE_URL, GITLAB_TOKENS, ...)",
+        help="all notifications of the demo. `python -m tools.stand_ins` must be running. Its "
+        "addresses come from the daemon's variables (DATAWAREHOUSE_URL, GITLAB_TOKENS, ...)",
     )
-    parser.add_argument("file", nargs="?", help="the notification itself, - for standard input")
+    parser.add_argument(
+        "file", nargs="?", help="a file with the notification, - for standard input"
+    )
     parsed = parser.parse_args()
     if fault := _fault_of(parsed):
         parser.error(fault)
@@ -52,15 +54,15 @@ def main() -> int:
             key = bus.publish(body)
             print(f"Published to {EXCHANGE} with the routing key {key}.")
     except (AMQPError, ConfigurationError, OSError) as error:
-        print(f"It could not be published: {error!r}", file=sys.stderr)
+        print(f"The notification could not be published: {error!r}", file=sys.stderr)
         return 1
     return 0
 
 
 def _addresses() -> list[str]:
-    """Return the addresses of the nodes that the environment leads the daemon to, without TLS."""
+    """Return the addresses of the RabbitMQ nodes in the environment, without TLS."""
     rabbitmq = read_config(needs_kafka=False).rabbitmq
-    assert rabbitmq is not None  # needed, unless said otherwise
+    assert rabbitmq is not None  # required by default
     told = (rabbitmq.user, rabbitmq.password.reveal(), rabbitmq.virtual_host)
     user, password, virtual_host = (quote(it, safe="") for it in told)
     return [
@@ -69,12 +71,12 @@ def _addresses() -> list[str]:
 
 
 def _fault_of(parsed: argparse.Namespace) -> str:
-    """Return what is wrong with the arguments, nothing when they can be meant."""
+    """Return what is wrong with the arguments, or an empty string."""
     is_described = parsed.checkout_id or parsed.status or parsed.outcome_changed
     if bool(parsed.demo) + bool(parsed.file) + bool(is_described) > 1:
-        return "it is either --demo, or a file, or a checkout id with a status"
+        return "--demo, a file, and --checkout-id with --status exclude each other"
     if not parsed.demo and not parsed.file and not (parsed.checkout_id and parsed.status):
-        return "name --demo, a file, or both --checkout-id and --status"
+        return "give --demo, a file, or both --checkout-id and --status"
     return ""
 
 

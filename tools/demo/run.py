@@ -1,4 +1,4 @@
-"""The whole demo: put up, play, sum up, take down."""
+"""Run the whole demo: start, play, sum up, stop."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from tools.processes import ProcessError
 
 _OK, _FAILED = 0, 1
 
-#: Whatever ends the demo with a sentence instead of a traceback.
+#: Errors that end the demo with a sentence instead of a traceback.
 _FAILURES = (
     AMQPError,
     ConfigurationError,
@@ -31,19 +31,19 @@ _FAILURES = (
 
 
 def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
-    """Run the demo and return its exit code: 0 when everything was seen that should be.
+    """Run the demo and return its exit code: 0 if all went as expected.
 
     Raises:
-        Interrupted: a signal came; everything was taken down.
+        Interrupted: a signal came; everything is stopped.
     """
-    # What it says of lost connections is nothing that the screen needs.
+    # Its lines about lost connections would spoil the screen.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     started = time.monotonic()
     screen = Screen(full=full)
     with contextlib.ExitStack() as stack:
         stage = Stage(stack, screen)
         try:
-            screen.title("What runs, for this demo alone")
+            screen.title("Processes and services of this demo")
             stage.put_up(cluster=cluster, real_kafka=real_kafka)
             summary = _play(stage, screen, stops=not keep)
             screen.summary(f"{summary} It took {time.monotonic() - started:.0f} s.")
@@ -59,8 +59,8 @@ def run(*, cluster: bool, real_kafka: bool, keep: bool, full: bool) -> int:
 
 def _play(stage: Stage, screen: Screen, *, stops: bool) -> str:
     """Play all scenes, and return the summary."""
-    screen.title("What happens at CKI, and what the notifier makes of it")
-    # Closed before anybody plays with Kafka: it would tell of each connection that is lost.
+    screen.title("Sixteen notifications, and the daemon's decisions")
+    # Closed before the user stops Kafka: it would log each lost connection.
     with contextlib.closing(Reader(stage.topic, from_the_beginning=False)) as reader:
         play = Play(stage, reader, screen)
         for scene in scenario(stage.services):

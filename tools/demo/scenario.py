@@ -1,7 +1,7 @@
-"""The story that the demo tells, scene by scene, each route and the filters that matter.
+"""The scenes of the demo: each route, and the rules that matter.
 
-In a scene something happens at CKI, and the warehouse tells of it. Every part is a generator: what
-happens before a scene happens when the scene is asked for.
+In a scene something happens at CKI, and DataWarehouse sends a notification. Every part is a
+generator, which changes the services' documents just before it yields a scene.
 """
 
 import json
@@ -24,10 +24,7 @@ TRIAGED = Status.ISSUEOCCURRENCES_CHANGED
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the daemon decides about a notification.
-
-    `outcome` and `reason` are the daemon's own words; `status` is the one that the message tells.
-    """
+    """A decision of the daemon: `outcome` and `reason` as in its log, `status` of the message."""
 
     outcome: str
     reason: str
@@ -36,10 +33,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A notification, with the story behind it and the decision that it should lead to.
+    """A notification, with its story and the expected decision.
 
-    `checkout` and `status` are what the daemon's log knows it by, None for what can't be read.
-    `later` is how it ends when it is to be delayed first.
+    `checkout` and `status` are as in the daemon's log, None for an unreadable notification.
+    `later` is the final decision about a notification that is first delayed.
     """
 
     story: str
@@ -64,9 +61,9 @@ def _scene(
     thin: bool = False,
     **changes: Any,
 ) -> Scene:
-    """Return a scene with a notification of right now, which carries `changes`.
+    """Return a scene whose notification has the current time and `changes`.
 
-    A `thin` one tells nothing of the checkout but its id.
+    A `thin` notification holds only the id of the checkout.
     """
     body = documents.notification(
         None if thin else kernel.checkout,
@@ -80,7 +77,7 @@ def _scene(
 
 
 def scenario(services: Services) -> Iterator[Scene]:
-    """Yield the scenes; the services' documents follow the story."""
+    """Yield the scenes, and change the services' documents to match."""
     yield from _a_merge_request(services)
     yield from _an_official_build(services)
     yield from _leaving_draft(services)
@@ -104,8 +101,8 @@ def _a_merge_request(services: Services) -> Iterator[Scene]:
     kernel = Kernel(services, C10S, 2167003491, change)
     builds = kernel.builds
     yield _scene(
-        'Merge request !1187, "ice: fix link flap after resume", is built for four '
-        "architectures, and for debugging. The testers of network drivers can begin.",
+        'CKI has built merge request !1187, "ice: fix link flap after resume", for four '
+        "architectures, and once for debugging. Labs for network drivers can start their tests.",
         kernel,
         BUILT,
         _PRE_TEST,
@@ -116,8 +113,8 @@ def _a_merge_request(services: Services) -> Iterator[Scene]:
     kernel.tested(mtu, tunnel, results=[documents.testresult(mtu, "pmtu_ipv4"), ipv6])
     kernel.triaged(documents.issueoccurrence(test=mtu, testresult=ipv6, issue=3022))
     yield _scene(
-        "CKI has tested it. One test failed because of a known issue, another one is waived: "
-        "nothing is left to worry about.",
+        "CKI has tested this kernel. One test failed because of a known issue, and another failed "
+        "test is waived. So the status is success.",
         kernel,
         TESTED,
         Decision("sent", "post-test", "success"),
@@ -131,16 +128,16 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
     panic = documents.test(builds[1], "kdump.crash", "FAIL")
     kernel.tested(stress, panic)
     yield _scene(
-        "CKI has tested a RHEL 9.6 kernel that jdoe had built, without a merge request. "
-        "Two tests failed, and nobody knows why yet.",
+        "CKI has tested a RHEL 9.6 kernel that jdoe built without a merge request. "
+        "Two tests failed, and triage has found no known issue yet.",
         kernel,
         TESTED,
         Decision("sent", "post-test", "fail"),
     )
     kernel.triaged(documents.issueoccurrence(test=stress, issue=3107))
     yield _scene(
-        "Somebody finds a known issue behind one of the two failures. The other one is left, so "
-        "the outcome is what it was.",
+        "Triage finds a known issue behind one of the two failures. The other failure still "
+        "counts, so the outcome does not change.",
         kernel,
         TRIAGED,
         Decision("ignored", IgnoreReason.OUTCOME_UNCHANGED),
@@ -148,8 +145,8 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
     )
     kernel.triaged(documents.issueoccurrence(test=panic, issue=3111))
     yield _scene(
-        "The other failure is a known issue too. That changes the outcome, and testers who wait "
-        "for good kernels learn of it.",
+        "The other failure is a known issue, too. The outcome changes, and labs that wait for "
+        "good kernels get a message.",
         kernel,
         TRIAGED,
         Decision("sent", "post-test", "success"),
@@ -158,11 +155,11 @@ def _an_official_build(services: Services) -> Iterator[Scene]:
 
 
 def _leaving_draft(services: Services) -> Iterator[Scene]:
-    """A merge request that leaves draft: thin notifications, and a status that tells nothing."""
+    """Merge requests that leave draft: thin notifications with the status unknown."""
     change = _change(5230, "xfs: take the inode lock for reflink", "Subsystem:fs")
     building = Kernel(services, C9S, 2167021744, change, architectures=["s390x"], complete=False)
     yield _scene(
-        "Merge request !5230 is no draft any more, but only the first of its kernels is built.",
+        "Merge request !5230 is no longer a draft, but only the first of its kernels is built.",
         building,
         UNKNOWN,
         Decision("ignored", IgnoreReason.STAGE_NOT_REACHED),
@@ -171,7 +168,7 @@ def _leaving_draft(services: Services) -> Iterator[Scene]:
     change = _change(5198, "scsi: lpfc: update to 14.4.0.9", "Subsystem:scsi")
     built = Kernel(services, C9S, 2167020150, change)
     yield _scene(
-        "Merge request !5198 is no draft any more. Its kernels are built, CKI tests them now.",
+        "Merge request !5198 is no longer a draft. Its kernels are built, and CKI is testing them.",
         built,
         UNKNOWN,
         _PRE_TEST,
@@ -181,8 +178,8 @@ def _leaving_draft(services: Services) -> Iterator[Scene]:
     tested = Kernel(services, C9S, 2167018302, change)
     tested.tested(documents.test(tested.builds[2], "storage.dasd", "ERROR"))
     yield _scene(
-        "Merge request !5021 is no draft any more. CKI has tested it: a test of its own broke, "
-        "so not all is known.",
+        "Merge request !5021 is no longer a draft. CKI has tested it, and one test ended with "
+        "an error. So the status is error.",
         tested,
         UNKNOWN,
         Decision("sent", "post-test", "error"),
@@ -208,8 +205,8 @@ def _an_outage(services: Services) -> Iterator[Scene]:
     kernel = Kernel(services, ARK, 2167030077, architectures=["aarch64", "x86_64"])
     services.warehouse.answer("", Answer(503))
     yield _scene(
-        "A kernel of the Always Ready Kernel is built, but the warehouse restarts just now and "
-        "answers 503 to everything.",
+        "CKI has built an Always Ready Kernel (ark). But DataWarehouse is restarting, and answers "
+        "503 to all requests.",
         kernel,
         BUILT,
         Decision("delayed", "unavailable"),
@@ -219,17 +216,17 @@ def _an_outage(services: Services) -> Iterator[Scene]:
 
 
 def _not_for_testers(services: Services) -> Iterator[Scene]:
-    """What is decided by the notification alone: the services aren't even asked."""
+    """Notifications that the daemon ignores without a request to a service."""
     retrigger = Kernel(services, C9S, 2167031500, retrigger=True)
     yield _scene(
-        "CKI's developers let a pipeline run again, to test a change of the pipeline itself.",
+        "CKI's developers rerun a pipeline, to test a change of the pipeline itself.",
         retrigger,
         TESTED,
         Decision("ignored", IgnoreReason.RETRIGGERED),
     )
     foreign = Kernel(services, ARK, 2167031611, origin="maestro")
     yield _scene(
-        "Another test system, KernelCI's Maestro, has handed in a kernel of its own.",
+        "Another test system, KernelCI's Maestro, has submitted a kernel.",
         foreign,
         TESTED,
         Decision("ignored", IgnoreReason.ORIGIN),
@@ -237,7 +234,7 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
     kernel = Kernel(services, C10S, 2167031702)
     build = kernel.builds[0]
     yield _scene(
-        "The warehouse tells of a single build, not of a whole checkout.",
+        "A notification is about a single build, not about a checkout.",
         kernel,
         BUILT,
         Decision("ignored", IgnoreReason.OBJECT_TYPE),
@@ -248,12 +245,12 @@ def _not_for_testers(services: Services) -> Iterator[Scene]:
 
 
 def _too_late(services: Services) -> Iterator[Scene]:
-    """What only GitLab knows."""
+    """Notifications that the daemon ignores after a request to GitLab."""
     change = _change(5102, "tools/power: support new CPUs", "Subsystem:power", state="merged")
     merged = Kernel(services, C9S, 2167034018, change)
     merged.tested()
     yield _scene(
-        "CKI has tested merge request !5102, but a maintainer was faster and has merged it.",
+        "CKI has tested merge request !5102, but a maintainer has already merged it.",
         merged,
         TESTED,
         Decision("ignored", IgnoreReason.MERGE_REQUEST_MERGED),
@@ -261,8 +258,8 @@ def _too_late(services: Services) -> Iterator[Scene]:
     change = _change(5144, "mm: fix a leak in memcg", "Subsystem:mm", newer_pipeline=2167036990)
     superseded = Kernel(services, C9S, 2167034502, change)
     yield _scene(
-        "Merge request !5144 is built, but its author has pushed again meanwhile: another "
-        "pipeline builds what counts now.",
+        "CKI has built merge request !5144, but its author has pushed again. A newer pipeline "
+        "builds the new version.",
         superseded,
         BUILT,
         Decision("ignored", IgnoreReason.SUPERSEDED),
@@ -273,7 +270,7 @@ def _nothing_to_test(services: Services) -> Iterator[Scene]:
     kernel = Kernel(services, RHEL, 2167037125, submitter="jdoe", broken=True)
     kernel.tested()
     yield _scene(
-        "A kernel does not compile, for any architecture.",
+        "A kernel does not compile for any architecture.",
         kernel,
         TESTED,
         Decision("ignored", IgnoreReason.NO_BUILDS),
@@ -283,7 +280,7 @@ def _nothing_to_test(services: Services) -> Iterator[Scene]:
 def _malformed() -> Scene:
     body = json.dumps(documents.notification(documents.checkout("redhat:2167038800"))).encode()
     return Scene(
-        story="The second half of a notification got lost on its way.",
+        story="The second half of a notification is missing.",
         body=body[: len(body) // 2],
         tree="?",
         checkout=None,

@@ -1,4 +1,4 @@
-"""All that the demo shows: in colours on a terminal, else as plain text."""
+"""The demo's output: in colours on a terminal, else as plain text."""
 
 import sys
 from collections.abc import Iterable
@@ -27,49 +27,49 @@ _STAGES = {
 }
 _REASONS = (*IgnoreReason, *DeadLetterReason)
 
-#: Everything about a scene is this far from its heading.
+#: Indentation of a scene below its heading.
 _INDENT = 4
 
 
 class Screen:
-    """The screen; with `full` messages are shown as a whole."""
+    """The screen; `full` shows whole messages."""
 
     def __init__(self, *, full: bool) -> None:
         if hasattr(sys.stdout, "reconfigure"):
-            # A locale may be too poor for what a message holds.
+            # The locale's encoding may lack characters of a message.
             sys.stdout.reconfigure(errors="replace")
         self._console = Console(highlight=False, soft_wrap=False)
         self._full = full
 
     def title(self, text: str) -> None:
-        """Begin a part of the demo."""
+        """Print the title of a part of the demo."""
         self._console.print()
         self._console.print(Rule(Text(text, style="bold cyan"), align="left", style="cyan"))
 
     def tell(self, text: str) -> None:
-        """Say something in a line or two."""
+        """Print a text of a line or two."""
         self._wrapped(Text(text))
 
     def is_up(self, what: str, where: str, seconds: float) -> None:
-        """Tell that something runs now, and how long it took to start."""
+        """Print that something is up, where, and how long its start took."""
         line = Text.assemble("  ", ("up", "green"), f"  {what:<36}", (f"{where:<28}", "cyan"))
         self._console.print(line.append(f"{seconds:4.1f} s", style="dim"))
 
     def scene(self, number: str, story: str, facts: Iterable[str]) -> None:
-        """Show what happened, and what the warehouse published of it."""
+        """Show the story and the facts of a notification."""
         self._console.print()
         heading = Text.assemble((f"{number:>2}  ", "bold cyan"), ("  ".join(facts), "bold"))
         self._console.print(heading)
         self._indented(Text(story))
 
     def decision(self, outcome: str, reason: str, seconds: float) -> None:
-        """Show what the daemon decided, why, and how long it took."""
+        """Show the daemon's decision, its reason, and its duration."""
         line = Text.assemble((outcome.upper(), _STYLES.get(outcome, "bold")), "  ")
         line.append(explanation(outcome, reason))
         self._indented(line.append(f"  {seconds * 1000:.0f} ms", style="dim"))
 
     def note(self, text: str) -> None:
-        """Add something to a scene that was seen."""
+        """Add an observation to a scene."""
         self._indented(Text(text, style="dim"))
 
     def record(self, record: Record, message: ReadyForTest) -> None:
@@ -92,17 +92,17 @@ class Screen:
         self._fields([*headers, ("body", f"{body}… ({len(letter.body)} bytes)")])
 
     def happened(self, text: str | Text) -> None:
-        """Tell that something happened right now."""
+        """Print an event with the current time."""
         now = datetime.now().astimezone().strftime("%H:%M:%S")
         self._wrapped(Text.assemble(text), Text(f"{now}  "))
 
     def settled(self, about: str, outcome: str, reason: str) -> None:
-        """Show a decision about a notification of somebody else's in a line."""
+        """Show a decision about a notification of the user's in a line."""
         line = Text.assemble(about, "  ", (outcome.upper(), _STYLES.get(outcome, "bold")))
         self.happened(line.append(f"  {explanation(outcome, reason)}"))
 
     def command(self, purpose: str, command: str) -> None:
-        """Show a command of the shell on a line of its own, to be copied."""
+        """Show a shell command on a line of its own, for copying."""
         self._wrapped(Text(purpose))
         self._console.print(f"    {command}", markup=False, style="cyan", soft_wrap=True)
 
@@ -123,7 +123,7 @@ class Screen:
         listed = [(name, Text.assemble(value)) for name, value in fields]
         width = max(len(name) for name, _ in listed) + 2
         for name, value in listed:
-            # A span: the style of a text itself would be the style of all that is added to it.
+            # A span, because the style of a text applies to all text added to it.
             heading = Text.assemble((f"{'':{_INDENT + 2}}{name:<{width}}", "dim"))
             self._wrapped(value, heading)
 
@@ -140,17 +140,17 @@ class Screen:
 
 
 def explanation(outcome: str, reason: str) -> str:
-    """Return a sentence about a decision, with the code of its reason."""
+    """Return a sentence about a decision, with its reason."""
     if outcome == "sent":
         return f"a {reason} message: {_STAGES[reason]}"
     if outcome == "delayed":
-        return f"({reason}) it is tried again"
+        return f"({reason}) the daemon retries it later"
     sentence = next((each.sentence for each in _REASONS if each == reason), "")
     return f"({reason}) {sentence}"
 
 
 def _fields(message: ReadyForTest) -> Iterable[tuple[str, str | Text]]:
-    """Yield the message's fields that a tester looks at first."""
+    """Yield the fields of a message that a lab looks at first."""
     yield "checkout_id", message.checkout_id
     yield "system", ", ".join(f"{each.os} ({each.stream})" for each in message.system)
     yield "issuer", message.artifact.issuer

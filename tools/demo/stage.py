@@ -1,4 +1,4 @@
-"""Everything that runs for the demo, put up in order; the stack takes it down."""
+"""Start everything for the demo, in order; the stack stops it."""
 
 import contextlib
 import json
@@ -32,27 +32,26 @@ from tools.stand_ins.jira import Kind
 #: The daemon's own default.
 QUEUE = "cki.queue.webhooks.cki_notifier"
 
-#: How long the daemon has to finish what it does.
+#: Time for the daemon to finish its work, in seconds.
 _STOP_SECONDS = 30.0
 
-#: The same when the demo failed or was interrupted, and nobody waits for what it still does.
+#: The same after a failure or a signal.
 _UNWIND_SECONDS = 5.0
 
-#: How long what was killed may go on writing into the folder.
+#: Time for killed processes to stop writing into the folder, in seconds.
 _REMOVE_SECONDS = 5.0
 
 
 class Stage:
-    """What runs, all of it private and on the loopback, except for a Kafka of the user's.
+    """The services and processes of the demo, all on the loopback except for the user's Kafka.
 
-    Each thing that is put up has a line on the screen, and the stack takes it down.
+    Each start prints a line on the screen. The stack stops everything.
 
     Attributes:
-        services, bus, topic: what the daemon asks, reads and writes.
+        services, bus, topic: the daemon's services, RabbitMQ and topic.
         daemons, pages: the processes of the daemon, which share a queue, and their status pages.
-        members: all that runs as processes, by name; with clusters they are played with through
-            the socket `control`.
-        env_file: what a shell reads to have the daemon's configuration, and its commands.
+        members: all processes, by name. With clusters the socket `control` controls them.
+        env_file: a shell script that sets the daemon's configuration and `PATH`.
     """
 
     def __init__(self, stack: contextlib.ExitStack, screen: Screen) -> None:
@@ -66,11 +65,11 @@ class Stage:
         self.members: dict[str, Member] = {}
 
     def put_up(self, *, cluster: bool, real_kafka: bool) -> None:
-        """Put everything up, the daemon last.
+        """Start everything, the daemon last.
 
         Raises:
-            ProcessError: something did not start; the end of its log is in the text.
-            ConfigurationError: there are faults in the user's `KAFKA_…` variables.
+            ProcessError: a process did not start; the text has the end of its log.
+            ConfigurationError: the user's `KAFKA_…` variables are invalid.
             KafkaException: the user's Kafka can't be reached, or refuses.
         """
         with interrupts.postponed():
@@ -104,7 +103,7 @@ class Stage:
         return all(process.running for process in self.daemons)
 
     def settled(self) -> list[dict[str, Any]]:
-        """Return the logs' lines about settled notifications; what is new is always at the end."""
+        """Return the logs' lines about settled notifications, new ones at the end."""
         for process in self.daemons:
             lines = process.settled()
             self._settled += lines[self._read.get(process, 0) :]
@@ -112,7 +111,7 @@ class Stage:
         return self._settled
 
     def warnings(self) -> list[str]:
-        """Return the messages of all warnings in the order of time."""
+        """Return the messages of all warnings, by time."""
         lines = [line for process in self.daemons for line in process.lines()]
         warnings = [line for line in lines if line["level"] == "WARNING"]
         return [line["message"] for line in sorted(warnings, key=lambda line: str(line["time"]))]
@@ -122,14 +121,14 @@ class Stage:
         return "\n".join(process.tail() for process in self.daemons)
 
     def stop(self) -> list[int | None]:
-        """Ask the daemon to end, and return the exit code of each process."""
+        """Stop the daemon; return the exit code of each process."""
         return [process.stop(seconds=_STOP_SECONDS) for process in self.daemons]
 
     def _start_services(self) -> Services:
         services = self._stack.enter_context(Services())
         services.gitlab.token = "gitlab-token"  # noqa: S105 - the stand-in's own
         services.jira.kind = Kind.CLOUD
-        services.jira.token = "jira-token"  # noqa: S105 - likewise
+        services.jira.token = "jira-token"  # noqa: S105 - the stand-in's own
         services.jira.email = "cki@example.com"
         self._is_up("DataWarehouse (a stand-in)", services.warehouse.url)
         self._is_up("GitLab (a stand-in)", services.gitlab.url)
@@ -137,7 +136,7 @@ class Stage:
         return services
 
     def _start_kafka(self, folder: Path, *, cluster: bool, real: bool) -> dict[str, str]:
-        """Start a Kafka, and return the variables that lead there."""
+        """Start a Kafka; return the variables that name it."""
         kafka: Kafka | KafkaCluster | MockKafka
         if cluster or real:
             kafka = KafkaCluster(folder) if cluster else Kafka(folder / "kafka")
@@ -149,10 +148,10 @@ class Stage:
         return {SERVERS: kafka.bootstrap, "KAFKA_TOPIC": TOPIC}
 
     def _use_given_kafka(self) -> dict[str, str]:
-        """Return the variables that lead to the Kafka that the environment names.
+        """Return the variables of the user's Kafka.
 
-        The topic is `KAFKA_TOPIC`, or one with a name of its own, so that nobody's topic is written
-        to by surprise. When it isn't there it is made, and removed with the stack.
+        The topic is `KAFKA_TOPIC`, or a new one with a unique name, so that the demo writes to no
+        other topic by accident. A missing topic is created, and the stack deletes it.
         """
         variables = {"KAFKA_TOPIC": f"cki-notifier-demo-{uuid4().hex[:8]}"} | given_variables()
         topic = topic_of(variables)
@@ -166,7 +165,7 @@ class Stage:
         return variables
 
     def _start(self, what: str, broker: RabbitMQ | RabbitMQCluster | Kafka | KafkaCluster) -> None:
-        # Before the start, so that it is ended however far the start came. Nothing has to be kept.
+        # Before the start, so that a start that fails half-way is cleaned up, too.
         self._stack.callback(broker.kill)
         broker.start()
         nodes: Sequence[RabbitMQ | Kafka] = (
@@ -196,7 +195,7 @@ class Stage:
 
 
 def _environment(services: Services, rabbitmq: RabbitMQ | RabbitMQCluster) -> dict[str, str]:
-    """Return the daemon's configuration but for Kafka; there's nothing of the user's own."""
+    """Return the daemon's configuration, without Kafka and without variables of the user."""
     return {
         "DATAWAREHOUSE_URL": services.warehouse.url,
         "DATAWAREHOUSE_TOKEN": services.warehouse.token,
@@ -205,18 +204,18 @@ def _environment(services: Services, rabbitmq: RabbitMQ | RabbitMQCluster) -> di
         "JIRA_SERVER": services.jira.url,
         "JIRA_EMAIL": services.jira.email or "",
         "JIRA_TOKEN_AUTH": services.jira.token or "",
-        # One in which messages are sent.
+        # An environment in which the daemon sends messages.
         "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
         "RABBITMQ_HOST": rabbitmq.host,
         "RABBITMQ_PORT": str(rabbitmq.port),
-        # The default asks for checkouts alone, but the demo shows that others are ignored.
+        # The default binds checkouts only, but the demo shows an ignored build.
         "RABBITMQ_ROUTING_KEYS": "datawarehouse.#",
         "CKI_METRICS_ENABLED": "true",
     }
 
 
 def _write_env_file(path: Path, environment: Mapping[str, str]) -> None:
-    """Write it for its owner alone: there may be passwords of the user's Kafka in it."""
+    """Write it readable only by its owner: it may hold passwords of the user's Kafka."""
     ours = {"PYTHONPATH": str(PROJECT), **environment}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in ours.items()]
     programs = shlex.quote(str(Path(sys.executable).parent))
@@ -232,7 +231,7 @@ def _delete(topic: Topic) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the folder, though what was killed right now may still write a last file."""
+    """Remove the folder; retry, as processes killed just now may still write a file."""
     deadline = time.monotonic() + _REMOVE_SECONDS
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)

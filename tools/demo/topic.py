@@ -1,6 +1,6 @@
-"""The topic on the Kafka that the ``KAFKA_…`` variables lead to.
+"""The topic on the Kafka of the ``KAFKA_…`` variables.
 
-``python -m tools.demo.topic`` makes it, if it is missing.
+``python -m tools.demo.topic`` creates a missing topic.
 """
 
 import os
@@ -14,10 +14,10 @@ from tools.brokers.kafka import Topic
 
 SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 
-#: The daemon's own default, for a Kafka that nobody else uses.
+#: The daemon's default, for a private Kafka.
 TOPIC = "kafka.tx.cki.ready-for-test"
 
-#: What the daemon's configuration asks for besides Kafka.
+#: Values that the daemon's configuration requires besides Kafka.
 _ELSEWHERE = {
     "CKI_DEPLOYMENT_ENVIRONMENT": "staging",
     "DATAWAREHOUSE_URL": "http://127.0.0.1",
@@ -26,7 +26,7 @@ _ELSEWHERE = {
 
 
 def given_variables() -> dict[str, str]:
-    """Return the environment's `KAFKA_…` variables, with paths that hold in any folder."""
+    """Return the environment's `KAFKA_…` variables, with absolute paths."""
     return {
         name: str(Path(value).absolute()) if name.endswith(("_FILE", "_LOCATION")) else value
         for name, value in os.environ.items()
@@ -35,24 +35,23 @@ def given_variables() -> dict[str, str]:
 
 
 def topic_of(variables: Mapping[str, str]) -> Topic:
-    """Return the topic that `KAFKA_…` variables lead the daemon to.
+    """Return the topic of the daemon with these `KAFKA_…` variables.
 
-    The daemon's own reading of the variables is used, so that whatever leads the daemon to the
-    server leads here as well.
+    Uses the daemon's own code to read the variables.
 
     Raises:
-        ConfigurationError: there are faults in the variables.
+        ConfigurationError: a variable is invalid.
     """
     config = read_config(
         _ELSEWHERE | dict(variables), needs_rabbitmq=False, check_kafka=setting_faults
     )
-    assert config.kafka is not None  # read for staging, which needs it
-    # librdkafka's log is shown from errors on: why a server can't be reached is only there.
+    assert config.kafka is not None  # staging requires it
+    # Shows errors of librdkafka's log: only they say why a server can't be reached.
     return Topic(config.kafka.topic, {**revealed(config.kafka.settings), "log_level": 3})
 
 
 def main() -> int:
-    """Make the topic, unless it is there; return the exit code."""
+    """Create the topic, if it is missing; return the exit code."""
     topic = topic_of(os.environ)
     if not topic.partitions():
         topic.create()

@@ -1,4 +1,4 @@
-"""Shows the messages of a topic as they come: `python -m tools.demo.watch`."""
+"""Show the messages of a topic as they come: `python -m tools.demo.watch`."""
 
 import argparse
 import sys
@@ -22,11 +22,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.demo.watch",
         description="Shows the messages of a topic, from its beginning, until Ctrl-C. "
-        "KAFKA_... variables of the environment are heeded as the daemon heeds them.",
+        "It reads the daemon's KAFKA_... variables.",
     )
     parser.add_argument("--bootstrap", help="the brokers, as host:port,...")
     parser.add_argument("--topic", help=f"the topic, {TOPIC} by default")
-    parser.add_argument("--full", action="store_true", help="show messages as a whole")
+    parser.add_argument("--full", action="store_true", help="show whole messages")
     parsed = parser.parse_args()
     named = {SERVERS: parsed.bootstrap, "KAFKA_TOPIC": parsed.topic}
     variables = given_variables() | {name: value for name, value in named.items() if value}
@@ -36,13 +36,13 @@ def main() -> int:
     except Interrupted:
         return 0
     except (ConfigurationError, KafkaException) as error:
-        print(f"The topic cannot be read: {error}", file=sys.stderr)
+        print(f"The topic can't be read: {error}", file=sys.stderr)
         return 1
 
 
 def _watch(topic: Topic, screen: Screen) -> NoReturn:
-    """Show what there is and what comes, for ever."""
-    topic.partitions()  # raises where nobody answers
+    """Show all messages, and new ones as they come."""
+    topic.partitions()  # raises if no broker answers
     reader = Reader(topic)
     while True:
         interrupts.check()
@@ -52,7 +52,7 @@ def _watch(topic: Topic, screen: Screen) -> NoReturn:
         try:
             screen.record(record, msgspec.json.decode(record.value, type=ReadyForTest))
         except msgspec.DecodeError as error:
-            screen.tell(f"{record.key}: no ready-for-test message: {error}")
+            screen.tell(f"{record.key}: this record is not a ready-for-test message: {error}")
 
 
 if __name__ == "__main__":

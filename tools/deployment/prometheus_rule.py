@@ -1,4 +1,4 @@
-"""The PrometheusRule, deploy/kubernetes/base/prometheus-rule.yaml, made of the alert rules."""
+"""Generate deploy/kubernetes/base/prometheus-rule.yaml from the alert rules."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ spec:
 
 
 def page() -> str:
-    """Return the rules as they are, comments and all, as the spec."""
+    """Return the PrometheusRule, with the rules and their comments as its spec."""
     rules = (PROJECT / "deploy/monitoring/alerts.yaml").read_text("utf-8").splitlines()
     body = [f"  {line}" if line else "" for line in rules[rules.index("groups:") :]]
     return _HEAD + "\n".join(body) + "\n"

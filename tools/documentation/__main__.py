@@ -1,9 +1,9 @@
-"""Writes what is made from the code or from another file; ``python -m tools.documentation``.
+"""Write the generated files and parts of pages.
 
 ::
 
-    python -m tools.documentation          writes it
-    python -m tools.documentation --check  names what is not up to date; exit code 1 for any
+    python -m tools.documentation          writes them
+    python -m tools.documentation --check  names stale files; exit code 1 for any
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tools.documentation import (
 )
 from tools.documentation.markdown import put
 
-#: Files that are made as a whole.
+#: Generated files.
 WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "deploy/kubernetes/base/prometheus-rule.yaml": prometheus_rule.page,
     "deploy/monitoring/dashboard.json": dashboard.page,
@@ -37,7 +37,7 @@ WHOLE: Final[Mapping[str, Callable[[], str]]] = {
     "docs/house.svg": house.svg,
     "docs/how-it-works.svg": way.svg,
 }
-#: Pages in which a part is made, between marks.
+#: Pages with a generated part, between marks.
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "docs/command-line.md": command_line.part,
     "docs/configuration.md": configuration.part,
@@ -51,11 +51,9 @@ def main() -> int:
     """Write or check; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.documentation",
-        description="Writes what is made from the code or from another file.",
+        description="Writes the generated files and parts of pages.",
     )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; name what is not up to date"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; name stale files")
     parser.add_argument("--project", type=Path, default=PROJECT, help="the folder to work on")
     parsed = parser.parse_args()
     made = {name: make() for name, make in WHOLE.items()}

@@ -1,13 +1,13 @@
-"""Stand-ins for the services that the notifier reads from, in threads of this process.
+"""Stand-ins for the services that the daemon reads from, in threads of this process.
 
-They listen on free ports of the loopback unless told otherwise, tell the truth about the documents
-they were given, and misbehave when they're told to::
+By default they listen on free ports of the loopback. They serve the documents that you add, and
+fail in planned ways::
 
     with Services() as services:
         services.warehouse.add(documents.everything(checkout, [build]))
         services.warehouse.answer("/all", Status(503), times=2)
 
-As a program of its own, `python -m tools.stand_ins`, they have what the demo tells of.
+The program `python -m tools.stand_ins` serves the documents of the demo.
 """
 
 from typing import Self
@@ -41,7 +41,7 @@ from .warehouse import Warehouse as Warehouse
 
 
 class Services:
-    """One of each service, up for as long as the context lasts."""
+    """One of each service, up while the context lasts."""
 
     def __init__(
         self, warehouse: Place = ANYWHERE, gitlab: Place = ANYWHERE, jira: Place = ANYWHERE
@@ -60,6 +60,6 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """End whatever still goes on, hanging requests included, and free the ports."""
+        """End all requests, also hanging ones, and free the ports."""
         for service in self.all:
             service.stop()

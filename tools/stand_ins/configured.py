@@ -1,4 +1,4 @@
-"""The stand-ins that a daemon's own configuration leads to: its addresses, its tokens."""
+"""Stand-ins at the addresses and with the tokens of a daemon's configuration."""
 
 from urllib.parse import urlsplit
 
@@ -9,21 +9,23 @@ from tools.stand_ins.jira import Kind
 
 
 def configured(config: Config, listen: str | None = None) -> Services:
-    """Return stand-ins for what a daemon would ask; they are down, and to be closed.
+    """Return stand-ins for the services of a daemon. They are down; the caller closes them.
 
     Args:
-        config: names DataWarehouse, one GitLab and Jira, each with a token and by plain HTTP.
-        listen: the address of this machine on which they take the ports of these addresses; None
-            for ones that nobody reaches there, and that only make the documents.
+        config: has DataWarehouse, one GitLab and Jira, each with a token and an http:// URL.
+        listen: the local address on which they use the ports of these URLs. With None they use free
+            ports, and only provide the documents.
 
     Raises:
-        ConfigurationError: they can't stand in for what the configuration names.
+        ConfigurationError: stand-ins are impossible for this configuration.
     """
     if len(config.gitlab_tokens) != 1:
-        raise ConfigurationError(["GITLAB_TOKENS: has to name one host, for the one stand-in"])
+        raise ConfigurationError(["GITLAB_TOKENS: has to name one host, as there is one stand-in"])
     ((host, token),) = config.gitlab_tokens.items()
     if config.jira is None or config.jira.token is None:
-        raise ConfigurationError(["JIRA_SERVER, JIRA_TOKEN_AUTH: are not set, for the stand-in"])
+        raise ConfigurationError(
+            ["JIRA_SERVER, JIRA_TOKEN_AUTH: are not set, but the stand-in needs them"]
+        )
     urls = (config.datawarehouse.url, f"http://{host}", config.jira.url)
     services = Services(*(_place(url, listen) for url in urls))
     services.warehouse.token = config.datawarehouse.token.reveal()

@@ -1,16 +1,16 @@
-"""Factories for what the services show: plain JSON-able dictionaries with realistic values.
+"""Factories for the services' documents: plain dictionaries for JSON, with realistic values.
 
-Import the module and not its names, of which one is `test`.
+Import the module and not its names, as one of them is `test`.
 
-What they show by default is the one merge request's checkout of the samples, JSON files of the same
-names in `samples/`; ids and numbers follow from what a factory is told.
+The defaults are from the files in `samples/`, which are about the checkout of one merge request.
+Ids and numbers follow from a factory's arguments.
 
-Every factory takes changes as keywords. They replace a top-level field, `misc` is merged into
-the default one, and the value `MISSING` takes a field away::
+Each factory takes changes as keywords, which replace top-level fields. It merges `misc` into the
+default one. The value `MISSING` removes a field::
 
     documents.checkout("redhat:1", valid=False, tree_name=documents.MISSING, misc={"iid": 7})
 
-Nothing is shared between two documents, so each may be changed in place as well.
+Documents share no objects, so you can also change a document in place.
 """
 # ruff: noqa: PT028 - `test` is a factory, no test function
 
@@ -34,10 +34,10 @@ class Missing(enum.Enum):
     MISSING = enum.auto()
 
 
-#: As the value of a change: the document has no such field.
+#: As the value of a change: removes the field.
 MISSING: Final = Missing.MISSING
 
-#: Changes to an object inside of a document; `None` makes it null, `MISSING` takes it away.
+#: Changes to an object in a document; `None` makes it null, `MISSING` removes it.
 Changes: TypeAlias = Mapping[str, object] | Missing | None
 
 UNCHANGED: Final[Mapping[str, object]] = MappingProxyType({})
@@ -46,11 +46,11 @@ SAMPLES: Final = Path(__file__).with_name("samples")
 
 
 def sample(name: str) -> Any:
-    """Return what a sample says."""
+    """Return the content of a sample."""
     return json.loads((SAMPLES / f"{name}.json").read_bytes())
 
 
-#: The first of each list in the sample document with everything, as JSON, to be read anew.
+#: The first item of each list in the sample `/all` document, as JSON, to be decoded each time.
 _FIRST: Final = {
     name: json.dumps(listed[0])
     for name, listed in sample("checkout-all").items()
@@ -81,7 +81,7 @@ def changed(
 
 
 def number(name: str) -> int:
-    """Return a number that is always the same for a name, and all but unique to it."""
+    """Return a number for a name: always the same, and almost unique."""
     return zlib.crc32(name.encode())
 
 
@@ -124,10 +124,10 @@ def build(
     misc: Changes = UNCHANGED,
     **changes: object,
 ) -> Document:
-    """Return a valid build of a checkout, with packages of its version, as schema v4 has it.
+    """Return a valid build of a checkout, with packages of its version, in schema v4.
 
     For v5 pass `status="PASS", valid=MISSING`. A second build of the same architecture and kind
-    needs an `id` of its own.
+    needs its own `id`.
     """
     package = "kernel-debug" if debug else "kernel"
     build_id = f"{checkout['id']}-{architecture}-{package}"
@@ -159,9 +159,9 @@ def test(
     misc: Changes = UNCHANGED,
     **changes: object,
 ) -> Document:
-    """Return a test run of a build; with `MISSING` as the status it's still running.
+    """Return a test run of a build; `MISSING` as the status means that it still runs.
 
-    A second run of the same path on the same build needs an `id` of its own.
+    A second run of the same path on the same build needs its own `id`.
     """
     test_id = f"{build['id']}_upt_{path}"
     document = json.loads(_FIRST["tests"]) | {
@@ -198,10 +198,10 @@ def issueoccurrence(
     issue: int = 501,
     **changes: object,
 ) -> Document:
-    """Return an occurrence of an issue at the smallest thing given.
+    """Return an occurrence of an issue at the smallest given object.
 
-    Like the warehouse, it names the build and the test which that is part of, but not their
-    checkout. Pass the test along with a testresult, which doesn't know its build.
+    As in DataWarehouse, it names the build and the test of that object, but not their checkout.
+    Pass the test along with a testresult, which doesn't know its build.
     """
     build_id = build["id"] if build else test.get("build_id") if test else None
     test_id = test["id"] if test else testresult.get("test_id") if testresult else None
@@ -282,7 +282,7 @@ def merge_request(
 ) -> Document:
     """Return a merge request as GitLab's REST API v4 shows it.
 
-    `head_pipeline` is the pipeline's URL, maybe in a fork; None for a merge request without.
+    `head_pipeline` is the pipeline's URL, perhaps in a fork, or None.
     """
     document: Document = sample("merge-request")
     document |= {
@@ -301,7 +301,7 @@ def merge_request(
 
 
 def bridge(pipeline_url: str | None, **changes: object) -> Document:
-    """Return a trigger job as GitLab lists it; None for one that has triggered nothing yet."""
+    """Return a trigger job as GitLab lists it. None stands for a job that has not triggered yet."""
     document: Document = {
         "id": number(pipeline_url or ""),
         "name": "c9s_merge_request",
@@ -333,7 +333,7 @@ def notification(
 ) -> Document:
     """Return the body of a notification about a checkout.
 
-    With None as the checkout the notification is a thin one, which carries `checkout_id` only.
+    Without a checkout the notification is a thin one, with `checkout_id` only.
     """
     source = checkout or {}
     document: Document = {

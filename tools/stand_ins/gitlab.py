@@ -12,7 +12,7 @@ UNAUTHORIZED = json_answer({"message": "401 Unauthorized"}, 401)
 NO_PROJECT = json_answer({"message": "404 Project Not Found"}, 404)
 NOT_FOUND = json_answer({"message": "404 Not found"}, 404)
 NO_ROUTE = json_answer({"error": "404 Not Found"}, 404)
-#: Of a project whose pipelines are for its members alone.
+#: For a project whose pipelines only members may read.
 FORBIDDEN = json_answer({"message": "403 Forbidden"}, 403)
 NOT_ALLOWED = json_answer({"error": "405 Not Allowed"}, 405, {"Allow": "GET, HEAD"})
 
@@ -20,7 +20,7 @@ USER = {"id": 7, "username": "cki-bot", "name": "CKI Bot"}
 TOKEN = {"id": 11, "name": "notifier", "active": True, "revoked": False}
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
-#: What GitLab called the list of a pipeline's trigger jobs: until 19.1, now, and at last.
+#: GitLab's names for the list of a pipeline's trigger jobs: until 19.1, now, and in future.
 BRIDGES_ALONE = frozenset({"bridges"})
 BOTH_NAMES = frozenset({"bridges", "trigger_jobs"})
 TRIGGER_JOBS_ALONE = frozenset({"trigger_jobs"})
@@ -32,24 +32,24 @@ VERSIONS = {
 
 
 class Gitlab(Service):
-    """Serves the merge requests that were added, of any number of projects.
+    """Serves the merge requests that you add, of any number of projects.
 
-    Without a `token` everybody may read; with one, a request needs it as `PRIVATE-TOKEN` or as a
-    bearer token. (The real GitLab answers 404, not 401, to who reads a private project without a
-    token.) A pipeline that a bridge names is known, with no bridges of its own until it gets some.
+    Without a `token` all clients may read. With one, a request needs it as `PRIVATE-TOKEN` or as a
+    bearer token. The stand-in answers 401 to other requests, the real GitLab 404 for a private
+    project. A pipeline that a bridge names exists, without bridges until you add some.
     """
 
     def __init__(self, place: Place = ANYWHERE) -> None:
         super().__init__(place)
         self.token: str | None = None
-        #: When the token ends, as GitLab writes a day, and what it may be used for.
+        #: The day on which the token expires, in GitLab's format, and its scopes.
         self.token_ends: str | None = None
         self.token_scopes = ["read_api"]
-        #: Where it is on its host, like "/gitlab"; set before anything is added.
+        #: The path on its host, like "/gitlab". Set it before you add documents.
         self.path = ""
-        #: The names under which trigger jobs are listed.
+        #: The names of the list of trigger jobs.
         self.names = BRIDGES_ALONE
-        #: Projects whose pipelines are for members alone (403), and those that are private (404).
+        #: Projects whose pipelines only members may read (403), and private projects (404).
         self.members_only: set[str] = set()
         self.private: set[str] = set()
         self._projects: set[str] = set()
@@ -69,9 +69,9 @@ class Gitlab(Service):
     def add_merge_request(
         self, document: Mapping[str, Any], bridges: Iterable[Mapping[str, Any]] = ()
     ) -> None:
-        """Store a merge request, in place of an older one, and its head pipeline's bridges.
+        """Store a merge request, or replace an older one, with its head pipeline's bridges.
 
-        Both are found where their `web_url` says; its host doesn't matter.
+        The paths of their `web_url` say where they are.
         """
         project, _ = self._place(document["web_url"])
         self._projects.add(project)
@@ -80,7 +80,7 @@ class Gitlab(Service):
             self.add_bridges(pipeline["web_url"], bridges)
 
     def add_bridges(self, pipeline_url: str, bridges: Iterable[Mapping[str, Any]]) -> None:
-        """Store a pipeline with its bridges, in place of those it had."""
+        """Store a pipeline with its bridges, or replace its older ones."""
         listed = [dict(bridge) for bridge in bridges]
         triggered = (it["downstream_pipeline"] for it in listed if it.get("downstream_pipeline"))
         for url in [pipeline_url, *(it["web_url"] for it in triggered if "web_url" in it)]:
@@ -89,7 +89,7 @@ class Gitlab(Service):
         self._bridges[self._place(pipeline_url)] = listed
 
     def route(self, request: Seen) -> Answer:  # noqa: PLR0911  # a table of routes
-        """Answer from what is stored."""
+        """Answer from the stored documents."""
         sent = (request.headers.get("private-token"), request.headers.get("authorization"))
         if self.token is not None and self.token != sent[0] and f"Bearer {self.token}" != sent[1]:
             return UNAUTHORIZED
@@ -116,7 +116,7 @@ class Gitlab(Service):
         return NO_ROUTE
 
     def _page(self, items: list[Document], request: Seen) -> Answer:
-        """Return a page with the headers of offset-based pagination, as GitLab documents them."""
+        """Return a page with GitLab's headers of offset-based pagination."""
         size = min(request.number("per_page") or PAGE_SIZE, LARGEST_PAGE)
         page = request.number("page") or 1
         pages = max(1, -(-len(items) // size))

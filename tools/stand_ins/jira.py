@@ -1,7 +1,7 @@
 """A stand-in for Jira's REST API v2: a Data Center, a site of the Cloud, or the Cloud's gateway.
 
-What they are known to answer differently is here: https://developer.atlassian.com/cloud/jira/
-platform/rest/v2/ and https://docs.atlassian.com/software/jira/docs/api/REST/ have it.
+It answers as each of them, see https://developer.atlassian.com/cloud/jira/platform/rest/v2/ and
+https://docs.atlassian.com/software/jira/docs/api/REST/.
 """
 
 import base64
@@ -25,13 +25,13 @@ LARGEST_PAGE = 1000
 
 MYSELF = {"name": "cki-bot", "displayName": "CKI Bot", "active": True}
 
-#: Of the one site that the gateway leads to.
+#: The only site behind the gateway.
 CLOUD_ID: Final = "11223344-a1b2-3b33-c444-def123456789"
 SITE: Final = "https://redhat.atlassian.net"
 
 
 class Kind(Enum):
-    """Which Jira it is, by what `serverInfo` says, or by where it is asked."""
+    """The kind of Jira, by the value in `serverInfo` or the gateway's host."""
 
     SERVER = "Server"
     DATA_CENTER = "DataCenter"
@@ -40,7 +40,7 @@ class Kind(Enum):
 
     @property
     def is_cloud(self) -> bool:
-        """Whether it is the Cloud, at either of its addresses."""
+        """Whether it is the Cloud, at its site or its gateway."""
         return self in {Kind.CLOUD, Kind.GATEWAY}
 
 
@@ -49,16 +49,16 @@ UNAUTHORIZED = json_answer(
     401,
     {"WWW-Authenticate": "Bearer"},
 )
-#: What a site of the Cloud makes of a bearer token.
+#: The answer of a Cloud site to a bearer token.
 NO_SESSION = json_answer({"error": "Failed to parse Connect Session Auth Token"}, 403)
-#: What the gateway answers without a token that it knows.
+#: The answer of the gateway without a valid token.
 NO_SCOPE = json_answer({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
 NO_ROUTE = json_answer({"message": "null for uri", "status-code": 404}, 404)
 NOT_ALLOWED = json_answer({"message": "HTTP 405 Method Not Allowed", "status-code": 405}, 405)
 
 
 class _RefusedError(Exception):
-    """A request that is answered with this status and these messages."""
+    """Jira refuses the request with this status and these messages."""
 
     def __init__(self, status: int, *messages: str) -> None:
         super().__init__()
@@ -66,14 +66,13 @@ class _RefusedError(Exception):
 
 
 class Jira(Service):
-    """Finds the issues that were added by their keys. With a `token`, a request needs it.
+    """Finds issues by their keys. With a `token`, a request needs it.
 
     Attributes:
-        kind: what it is; may be changed at any time.
-        token, email: what it takes. A site of the Cloud takes both together, all others the token
-            alone.
-        names_unknown_keys: whether the Cloud refuses a query for a key that nobody has, naming it;
-            else it leaves the key out.
+        kind: may change at any time.
+        token, email: the credentials. A Cloud site needs both, all others only the token.
+        names_unknown_keys: whether the Cloud refuses a query with an unknown key and names the key,
+            or leaves the key out.
     """
 
     def __init__(self, place: Place = ANYWHERE, kind: Kind = Kind.SERVER) -> None:
@@ -87,20 +86,20 @@ class Jira(Service):
 
     @property
     def address(self) -> str:
-        """What clients are to be configured with: `url`, with the site's id at the gateway."""
+        """The address for clients: `url`, at the gateway with the site's id."""
         return f"{self.url}/ex/jira/{CLOUD_ID}" if self.kind == Kind.GATEWAY else self.url
 
     def add_issue(self, document: Mapping[str, Any]) -> None:
-        """Store an issue, in place of an older one with its key."""
+        """Store an issue, or replace an older one with its key."""
         self._issues[document["key"]] = json.loads(json.dumps(document))
 
     def move_issue(self, old: str, new: str) -> None:
-        """Give an issue a new key, under which it comes from now on; the old one finds it, too."""
+        """Give an issue a new key. The old key finds it, too."""
         self.add_issue({**self._issues.pop(old), "key": new})
         self._moved[old] = new
 
     def route(self, request: Seen) -> Answer:
-        """Answer from what is stored."""
+        """Answer from the stored issues."""
         prefix = self.address.removeprefix(self.url) + "/rest/api/2/"
         if not request.path.startswith(prefix):
             return NO_ROUTE
@@ -111,7 +110,7 @@ class Jira(Service):
             return refused.answer
 
     def _refusal(self, request: Seen, resource: str) -> Answer | None:
-        """Return how a request is refused that has not what it takes, None for one that has."""
+        """Return the refusal of a request without the right credentials, or None."""
         given = request.headers.get("authorization", "")
         pair = base64.b64encode(f"{self.email}:{self.token}".encode()).decode()
         expected = f"Basic {pair}" if self.kind == Kind.CLOUD else f"Bearer {self.token}"
@@ -120,7 +119,7 @@ class Jira(Service):
         if self.kind == Kind.GATEWAY:
             return NO_SCOPE
         if resource == "serverInfo" and not given:
-            return None  # everybody may know
+            return None  # public
         if self.kind == Kind.CLOUD and given.startswith("Bearer "):
             return NO_SESSION
         return UNAUTHORIZED
@@ -159,7 +158,7 @@ class Jira(Service):
         validates = str(asked.get("validateQuery", True)).lower() != "false"
         if unknown and (self.names_unknown_keys if self.kind.is_cloud else validates):
             raise _RefusedError(400, *unknown)
-        # Without an order the newest issue comes first, whatever the order of the keys.
+        # Without an order, Jira returns the newest issue first and ignores the order of the keys.
         found = {issue["key"]: issue for key in keys if (issue := self._issue(key))}
         order = sorted(found, key=_place, reverse=True)
         start = int(asked.get("startAt", 0))
@@ -189,7 +188,7 @@ class Jira(Service):
 
 
 def _asked(request: Seen) -> dict[str, Any]:
-    """Return what is searched for: the query of a GET, or the body of a POST."""
+    """Return the parameters of a search: the query of a GET, or the body of a POST."""
     if request.method == "POST":
         return dict(json.loads(request.body))
     asked = {name: values[0] for name, values in request.query.items()}
@@ -215,7 +214,7 @@ def _place(key: str) -> tuple[str, int]:
 
 
 def _narrow(issue: Document, asked: Mapping[str, Any]) -> Document:
-    """Return an issue with the fields asked for, or with all when none or `*all` is."""
+    """Return an issue with the requested fields; all for none or `*all`."""
     names = set(asked.get("fields", ())) - {""}
     if not names or names & {"*all", "*navigable"}:
         return issue

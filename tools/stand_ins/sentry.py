@@ -1,4 +1,4 @@
-"""A stand-in for Sentry: takes the envelopes that a project's clients send, and keeps them.
+"""A stand-in for Sentry: keeps the envelopes that a project's clients send.
 
 Source: Sentry's documentation of envelopes: lines of JSON, a header first, then a header and a
 payload for each item.
@@ -19,15 +19,15 @@ UNAUTHORIZED = json_answer({"detail": "bad sentry DSN public key"}, 401)
 
 
 class Sentry(Service):
-    """Keeps what is reported with the right key."""
+    """Keeps all reports with the right key."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: What clients are configured with.
+        #: The DSN for clients.
         self.dsn = self.url.replace("://", f"://{KEY}@") + f"/{PROJECT}"
 
     def route(self, request: Seen) -> Answer:
-        """Take an envelope."""
+        """Accept an envelope."""
         if request.path != f"/api/{PROJECT}/envelope/" or request.method != "POST":
             return NO_ROUTE
         if f"sentry_key={KEY}" not in request.headers.get("x-sentry-auth", ""):

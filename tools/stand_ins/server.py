@@ -1,7 +1,7 @@
-"""A service that stands in for a real one, on a port of the loopback unless told otherwise.
+"""A stand-in for a service, by default on a port of the loopback.
 
-The standard library's HTTP server is not used because the faults need the bytes: the target as it
-was sent, half of an answer, a reset in the middle.
+The standard library's HTTP server hides the bytes that faults need: the target as sent, half of a
+response, a reset in the middle.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from http.client import HTTPException, parse_headers, responses
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
-#: How long the end of a service waits for what is still being served, in all.
+#: How long `down` waits for open requests, in all.
 STOP_SECONDS: Final = 5.0
 BACKLOG: Final = 512
 LONGEST_LINE_BYTES: Final = 65536
@@ -26,10 +26,10 @@ LONGEST_LINE_BYTES: Final = 65536
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request as it came in.
+    """A request as received.
 
-    `path` is as it was sent, percent-encoded and without the query; `target` has both. The names
-    of `headers` are in lower case. `at` is `time.monotonic()`.
+    `path` is percent-encoded, without the query; `target` has both. The names of `headers` are in
+    lower case. `at` is `time.monotonic()`.
     """
 
     method: str
@@ -42,20 +42,20 @@ class Seen:
 
     @property
     def parts(self) -> list[str]:
-        """The decoded parts of the path: an encoded slash doesn't separate."""
+        """The decoded parts of the path. An encoded slash doesn't separate parts."""
         return [unquote(part) for part in self.path.split("/")[1:]]
 
     def first(self, name: str) -> str:
-        """Return the first value of a parameter of the query, "" without one."""
+        """Return the first value of a query parameter, "" without one."""
         return self.query.get(name, [""])[0]
 
     def number(self, name: str) -> int:
-        """Return the first value of a parameter as a number, 0 where it is none."""
+        """Return the first value of a query parameter as a number, 0 without one."""
         text = self.first(name)
         return int(text) if text.isdecimal() else 0
 
     def target_with(self, **parameters: int | None) -> str:
-        """Return the target with some of the query's parameters changed, or gone for None."""
+        """Return the target with changed query parameters; None removes one."""
         query = dict(parse_qsl(self.target.partition("?")[2])) | parameters
         known = {name: value for name, value in query.items() if value is not None}
         return f"{self.path}?{urlencode(sorted(known.items()))}"
@@ -70,7 +70,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def head(self) -> bytes:
-        """Return all that goes before the body, which is announced at its full length."""
+        """Return the status line and the headers, with the full length of the body."""
         headers = {"Content-Length": str(len(self.body)), **self.headers}
         lines = [f"HTTP/1.1 {self.status} {responses.get(self.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -88,7 +88,7 @@ def json_answer(
 class Connection:
     """One client's connection. Every method may raise OSError when the client is gone.
 
-    All methods are for the thread that serves it, but for `interrupt`.
+    Only the thread that serves it calls its methods, except `interrupt`.
     """
 
     def __init__(self, client: socket.socket) -> None:
@@ -100,13 +100,13 @@ class Connection:
 
     @property
     def port(self) -> int:
-        """The client's own."""
+        """The client's port."""
         return int(self._socket.getpeername()[1])
 
     def read(self) -> Seen | None:
-        """Wait for the next request; None when the client has closed the connection.
+        """Wait for the next request; return None when the client has closed the connection.
 
-        Raises HTTPException when it is no HTTP.
+        Raises HTTPException if the bytes are not HTTP.
         """
         line = self._reader.readline(LONGEST_LINE_BYTES)
         if not line.strip():
@@ -130,19 +130,19 @@ class Connection:
         )
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes unchanged."""
         self._socket.sendall(data)
 
     def answer(self, answer: Answer, *, head_only: bool = False) -> None:
-        """Send an answer."""
+        """Send a response."""
         head, body = answer.head(), b"" if head_only else answer.body
-        # In one piece, and in one segment if that's possible: this is what keeps it quick.
+        # A short response goes out in one piece, for speed.
         is_short = len(body) <= LONGEST_LINE_BYTES
         for piece in [head + body] if is_short else [head, body]:
             self.write(piece)
 
     def wait(self, seconds: float) -> bool:
-        """Wait, and say whether the client is still there: false as soon as it's gone."""
+        """Wait; return whether the client is still there, False as soon as it is gone."""
         if seconds <= 0:
             return True
         with self.patience(seconds):
@@ -153,7 +153,7 @@ class Connection:
 
     @contextlib.contextmanager
     def patience(self, seconds: float) -> Iterator[None]:
-        """While it lasts, whatever takes longer raises TimeoutError."""
+        """Set a timeout for this context: a longer operation raises TimeoutError."""
         self._socket.settimeout(seconds)
         try:
             yield
@@ -161,40 +161,40 @@ class Connection:
             self._socket.settimeout(None)
 
     def close(self) -> None:
-        """End the connection in the ordinary way, after what was written."""
+        """Close the connection normally, after all written data."""
         self.reusable = False
         self._reader.close()
         self._socket.close()
 
     def reset(self) -> None:
-        """End the connection with a TCP reset."""
+        """Reset the TCP connection."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def interrupt(self) -> None:
-        """From another thread: wake up whatever is reading, writing or waiting here."""
+        """Wake up the thread that reads, writes or waits here; for other threads."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, the true answer to it, and the connection on which it is awaited."""
+    """A request, its true response, and the connection for the response."""
 
     request: Seen
     answer: Answer
     connection: Connection
 
 
-#: A way to treat one request: it sends what it makes of the true answer; it may end the connection.
+#: Handles one request: sends its own version of the true response; may end the connection.
 Fault: TypeAlias = Callable[[Exchange], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a service listens, and the address by which its clients know it.
+    """Where a service listens, and its address for clients.
 
-    Port 0 is a free one. `url` has no slash at its end; "" is the one that leads to the port.
+    Port 0 stands for a free one. `url` has no slash at its end; "" stands for host and port.
     """
 
     host: str = "127.0.0.1"
@@ -208,7 +208,7 @@ ANYWHERE: Final = Place()
 
 @dataclass(slots=True)
 class _Planned:
-    """A fault, the requests that it's for, and how many are left; None for all to come."""
+    """A fault, the requests that get it, and how many are left; None for all."""
 
     match: str
     fault: Fault
@@ -216,43 +216,42 @@ class _Planned:
 
 
 class Service(ABC):
-    """A stand-in for a service; what it knows and how it answers is for the subclasses.
+    """A stand-in for a service. Subclasses have the documents and the routes.
 
-    It has a port from the start, but connections are refused until `up`. Every connection has a
-    thread of its own. `requests` grows by each request as it comes in, before it's answered, and
-    may be read and cleared by any thread.
+    It has a port from the start, but refuses connections until `up`. Each connection has its own
+    thread. `requests` gets each request before its response. Any thread may read and clear it.
     """
 
     def __init__(self, place: Place = ANYWHERE) -> None:
         self.requests: list[Seen] = []
-        #: Seconds that go by before any answer.
+        #: Seconds before each response.
         self.latency = 0.0
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
         self._serving: dict[Connection, threading.Thread] = {}
-        # Bound but never listening, this socket keeps the port while the service is down: nobody
-        # else gets it, not even a client in search of a port to call from.
+        # This socket is bound and never listens. It keeps the port while the service is down, so
+        # that no other server and no client's outgoing connection takes it.
         self._reserved = _bind(place.host, place.port)
         self._address: tuple[str, int] = self._reserved.getsockname()
         self._accepting: tuple[socket.socket, threading.Thread] | None = None
-        #: Where the service is, without a slash at the end. It stays the same through `down`.
+        #: The service's URL, without a slash at the end. It stays the same through `down`.
         self.url: Final = place.url or f"http://{place.host}:{self._address[1]}"
 
     @abstractmethod
     def route(self, request: Seen) -> Answer:
-        """Return the true answer to a request; called by many threads at once."""
+        """Return the true response to a request. Many threads call it at once."""
 
     def answer(self, match: str, fault: Fault, *, times: int | None = None) -> None:
-        """Treat the next `times` requests, or all, whose target contains `match` with a fault.
+        """Plan a fault for the next `times` requests, or all, whose target contains `match`.
 
-        The target is the path as it was sent, with the query; "" is contained in all. Where
-        several faults fit, the one that was planned first goes first.
+        The target is the path as sent, with the query; "" matches all. If several faults match, the
+        one planned first goes first.
         """
         with self._lock:
             self._planned.append(_Planned(match, fault, times))
 
     def clear(self) -> None:
-        """Forget all planned faults: from now on the service tells the truth."""
+        """Remove all planned faults."""
         with self._lock:
             self._planned.clear()
 
@@ -266,12 +265,12 @@ class Service(ABC):
             self._accepting = listener, thread
 
     def down(self) -> None:
-        """End every connection at once and refuse new ones until `up`."""
+        """End all connections at once, and refuse new ones until `up`."""
         if self._accepting is None:
             return
         listener, thread = self._accepting
         self._accepting = None
-        # Only the shutdown wakes up the thread, a close doesn't.
+        # Only a shutdown wakes up the thread; a close doesn't.
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
         listener.close()
@@ -334,7 +333,7 @@ class Service(ABC):
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Return a socket on a port of an address, 0 for a free one, that may be bound twice."""
+    """Return a socket bound with SO_REUSEPORT; port 0 stands for a free one."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     bound.bind((host, port))

@@ -21,7 +21,7 @@ NO_ROUTE = Answer(
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """All of a checkout, and the same encoded once for all requests. A change makes a new one."""
+    """All documents of a checkout, and their encoded form. A change makes a new object."""
 
     document: Document
     everything: Answer
@@ -39,11 +39,11 @@ class _Stored:
 
 
 class Warehouse(Service):
-    """Serves the `/all` documents that were added, and the parts of them, one by one.
+    """Serves the `/all` documents that you add, and their parts.
 
-    Only requests with `token` are answered; a change of it is a token rotation. Checkouts are
-    listed with the newest first: the one that was added last. Lists come
-    `page_size` a page, or as many as asked for, but no more than `largest_page`.
+    Requests need `token`; change it to rotate the token. The list of checkouts begins with the one
+    added last. A page of a list has `page_size` items, or as many as the client asks for, but no
+    more than `largest_page`.
     """
 
     def __init__(self, place: Place = ANYWHERE) -> None:
@@ -51,14 +51,14 @@ class Warehouse(Service):
         self.token = "warehouse-token"  # noqa: S105 - the stand-in's own
         self.page_size = 30
         self.largest_page: int | None = None
-        #: By KCIDB id; Python keeps them in the order in which they were added.
+        #: By KCIDB id, in the order in which they were added.
         self._checkouts: dict[str, _Stored] = {}
         self._by_name: dict[tuple[str, str], _Stored] = {}
 
     def add(self, document: Mapping[str, Any], *, checkout_id: str | None = None) -> None:
-        """Store a copy of an `/all` document with one checkout, in place of an older one.
+        """Store a copy of an `/all` document with one checkout, or replace an older one.
 
-        `checkout_id` is where to find a checkout whose own id is missing or another one.
+        Give `checkout_id` for a document with a missing or wrong id.
         """
         answer = json_answer(document)
         copy = json.loads(answer.body)
@@ -73,13 +73,13 @@ class Warehouse(Service):
     def update_checkout(
         self, checkout_id: str, misc: Changes = UNCHANGED, **changes: object
     ) -> None:
-        """Change fields of a stored checkout, as the factory does: see `documents.changed`."""
+        """Change fields of a stored checkout, see `documents.changed`."""
         document = self._checkouts[checkout_id].document
         checkout = changed(document["checkouts"][0], changes, misc)
         self.add({**document, "checkouts": [checkout]}, checkout_id=checkout_id)
 
     def remove(self, checkout_id: str) -> None:
-        """Forget a checkout with all that belongs to it."""
+        """Remove a checkout and its documents."""
         self._forget(self._checkouts.pop(checkout_id).names)
 
     def _forget(self, names: Iterable[tuple[str, str]]) -> None:
@@ -87,7 +87,7 @@ class Warehouse(Service):
             self._by_name.pop(name, None)
 
     def route(self, request: Seen) -> Answer:
-        """Answer from what is stored."""
+        """Answer from the stored documents."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "token" or token != self.token:
             detail = "Invalid token." if token else "Authentication credentials were not provided."
@@ -150,7 +150,7 @@ def _names(document: Document, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def _names_of(document: object) -> list[str]:
-    """Return the KCIDB id and the iid; a document that was spoilt for a test may lack them."""
+    """Return the KCIDB id and the iid, as far as the document has them."""
     if not isinstance(document, dict):
         return []
     misc = document.get("misc")

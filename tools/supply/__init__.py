@@ -1,1 +1,1 @@
-"""What the project is made of: locked requirements, their licences, the bill of materials."""
+"""The supply chain: locked requirements, their licences, the bill of materials."""

@@ -1,6 +1,6 @@
-"""The licences of what the daemon runs with: each must go together with GPL-3.0-or-later.
+"""Check the licences of the daemon's libraries: each must be compatible with GPL-3.0-or-later.
 
-``scripts/audit`` starts this module. It reads what is installed, so it needs no network.
+``scripts/audit`` runs this module. It reads the installed packages, and needs no network.
 """
 
 import sys
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any, Final
 
-from license_expression import (  # type: ignore[import-untyped] # it comes without types
+from license_expression import (  # type: ignore[import-untyped] # has no types
     ExpressionError,
     get_spdx_licensing,
 )
@@ -35,7 +35,7 @@ ALLOWED: Final = frozenset(
     }
 )
 
-#: What older metadata says, in SPDX's words. "BSD License" is left out: it names no text.
+#: SPDX names for classifiers of older metadata. "BSD License" is missing, as it names no text.
 _CLASSIFIERS: Final = {
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "License :: OSI Approved :: MIT License": "MIT",
@@ -43,18 +43,18 @@ _CLASSIFIERS: Final = {
 }
 
 
-#: What somebody read in a package whose metadata doesn't say it, and where. By the package's
-#: normalised name. An entry that is no longer needed is a fault.
+#: Licences that the metadata lacks, and where the package states them, by the package's normalised
+#: name. An entry that is no longer needed is a fault.
 READINGS: Final[dict[str, tuple[str, str]]] = {}
 
 _SPDX: Final = get_spdx_licensing()
 
 
 def declared(package: str) -> str | None:
-    """Return the SPDX expression an installed package declares, or None when it has none.
+    """Return the SPDX expression that an installed package declares, or None.
 
-    In the order of precedence of the core metadata: the field License-Expression, then the field
-    License where it happens to be an expression, then classifiers.
+    In the core metadata's order of precedence: the field License-Expression, then the field License
+    if it is an expression, then classifiers.
     """
     fields = metadata(package)
     for field in ("License-Expression", "License"):
@@ -66,12 +66,12 @@ def declared(package: str) -> str | None:
 
 
 def expression_of(package: str) -> str | None:
-    """Return the SPDX expression of an installed package: declared, or read by somebody."""
+    """Return the SPDX expression of an installed package: declared, or from READINGS."""
     return declared(package) or READINGS.get(package, (None,))[0]
 
 
 def is_allowed(expression: str) -> bool:
-    """Return whether ALLOWED has licences that satisfy it; ValueError if it is no expression."""
+    """Return whether licences in ALLOWED satisfy it; raise ValueError if it is no expression."""
     parsed = _parsed(expression)
     if parsed is None:
         raise ValueError(f"'{expression}' is no SPDX expression")
@@ -79,7 +79,7 @@ def is_allowed(expression: str) -> bool:
 
 
 def faults(packages: Iterable[str]) -> Iterator[str]:
-    """Yield, in words, each package whose licence is forbidden or unknown, and stale readings."""
+    """Yield a sentence for each forbidden or unknown licence, and for each stale reading."""
     for package in packages:
         try:
             expression = expression_of(package)
@@ -95,7 +95,7 @@ def faults(packages: Iterable[str]) -> Iterator[str]:
 
 
 def _parsed(text: str) -> Any:
-    """Return an expression as a tree, None for what is none."""
+    """Return an expression as a tree, or None if it is none."""
     try:
         return _SPDX.parse(text, validate=True)
     except ExpressionError:
@@ -111,7 +111,7 @@ def _allows(node: Any) -> bool:
 
 
 def main() -> int:
-    """Print each run-time package with its licence, and what is wrong; return the exit code."""
+    """Print the run-time packages with their licences, or the faults; return the exit code."""
     packages = [pin.name for pin in pins_of(RUN_TIME) if pin.holds()]
     found = list(faults(packages))
     if not found:

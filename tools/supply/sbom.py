@@ -1,9 +1,8 @@
 """The bill of materials of the image's Python part, in CycloneDX's JSON.
 
-``scripts/sbom`` starts this module. The components are what requirements/run.txt locks, described
-by the metadata of what is installed here, which must be the same versions. The bytes are the same
-for every run: there is no serial number and no time in it. What Debian brings into the image is
-listed by the image's own scanner.
+``scripts/sbom`` runs this module. The components are the packages in requirements/run.txt, with the
+metadata of the installed packages, which must have the same versions. Every run writes the same
+bytes, without a serial number and a time. A scanner of the image lists the Debian packages.
 """
 
 import json
@@ -32,12 +31,12 @@ from tools import PROJECT
 from tools.supply.licences import expression_of
 from tools.supply.locks import RUN_TIME, Pin, pins_of
 
-#: A name and a version in what pycurl tells of itself: "PycURL/7.45 libcurl/8.14 OpenSSL/3.5 ...".
+#: A name and a version in pycurl's version: "PycURL/7.45 libcurl/8.14 OpenSSL/3.5 ...".
 _BUILT_WITH: Final = re.compile(r"(\S+)/(\d\S*)")
 
 
 def bill() -> str:
-    """Return the whole document; RuntimeError when what is installed is not what is locked."""
+    """Return the document; raise RuntimeError if an installed version is not the locked one."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     ours = _component(project["name"], __version__, project["description"], project["license"])
     ours.type = ComponentType.APPLICATION
@@ -48,13 +47,13 @@ def bill() -> str:
         needed = _needs(component.name) & components.keys()
         bom.register_dependency(component, [components[name] for name in needed])
     document = json.loads(JsonV1Dot6(bom).output_as_string())
-    # Fields of the library's own making that differ with every run; the format needs neither.
+    # Optional fields that differ with every run.
     del document["serialNumber"], document["metadata"]["timestamp"]
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def schema_fault(document: str) -> str | None:
-    """Return what CycloneDX's own schema says against the document, or None."""
+    """Return the fault that CycloneDX's schema finds in the document, or None."""
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(document)
     return None if fault is None else str(fault)
 
@@ -62,7 +61,7 @@ def schema_fault(document: str) -> str | None:
 def _component(
     name: str, version: str, description: str | None, licence: str | None, within: str = ""
 ) -> Component:
-    """Return a component; one that is within a package of the index is none of the index itself."""
+    """Return a component. A library ``within`` a package is not itself from the index."""
     return Component(
         name=name,
         version=version,
@@ -86,8 +85,8 @@ def _locked(pin: Pin) -> Component:
 
 
 def _bundled(package: str) -> Iterator[tuple[str, str]]:
-    # The two whose wheels carry libraries in C, which no metadata lists but which can be asked.
-    # zlib is not among them: both take the system's.
+    # Two wheels contain libraries in C. No metadata lists these, but the modules know the versions.
+    # zlib is not among them, as both use the system's.
     if package == "confluent-kafka":
         yield "librdkafka", confluent_kafka.libversion()[0]
     elif package == "pycurl":
@@ -106,7 +105,7 @@ def _needs(package: str) -> set[str]:
 
 
 def main() -> int:
-    """Write the document into the file that is named, and say so; return the exit code."""
+    """Write the document to the given file; return the exit code."""
     target = Path(sys.argv[1])
     document = bill()
     if fault := schema_fault(document):

@@ -1,4 +1,4 @@
-"""What goes wrong with clusters: a node of three, most of them, who leads, hosts, processes."""
+"""Faults of clusters: one node of three, a majority, leaders, hosts, processes."""
 
 import contextlib
 import socket
@@ -18,18 +18,18 @@ from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.processes import Process
 
-#: What is stopped or killed stays away for so long, in seconds.
+#: How long a stopped or killed process stays away, in seconds.
 _AWAY_SECONDS = 5.0
-#: What is frozen stays so for so long: less than the minute after which RabbitMQ gives a node up.
+#: How long a freeze lasts, in seconds. RabbitMQ gives a node up after a minute.
 _FROZEN_SECONDS = 30.0
 #: Pause between two steps of an upgrade, in seconds.
 _PAUSE_SECONDS = 2.0
 _MOVES = 4
-#: Nobody is at the first two, and nobody answers at the third; addresses of nodes are below.
+#: Two addresses without a host, and one that never answers. The nodes' addresses are below.
 _NOWHERE, _NO_NAME, _SILENT = "127.0.0.9", "gone.invalid", "127.0.0.8"
 _NODES = "127.0.0.1 127.0.0.2 127.0.0.3"
 
-#: Has something away while the context lasts.
+#: Keeps a process away in this context.
 Away: TypeAlias = Callable[[Process], AbstractContextManager[None]]
 
 
@@ -66,7 +66,7 @@ _node, _leader, _broker = map(attrgetter, ("node", "leader", "broker"))
 def _without(
     find: Callable[[ClusterRun], Process], away: Away, seconds: float = _AWAY_SECONDS
 ) -> Callable[[ClusterRun], None]:
-    """Make a fault of a node or a broker that is away for a while."""
+    """Return a fault: a node or a broker is away for a while."""
 
     def strike(run: ClusterRun) -> None:
         with away(find(run)):
@@ -85,7 +85,7 @@ def _move_leader(run: ClusterRun) -> None:
 
 
 def _lose_majority(run: ClusterRun) -> None:
-    """Kill two of three: the third one pauses, and nothing can be had from RabbitMQ."""
+    """Kill two of three nodes. The third one pauses, so RabbitMQ is unavailable."""
     _kill_two(run.clusters.rabbitmq.nodes, run)
     run.is_over()
     run.await_nodes()
@@ -101,14 +101,14 @@ def roll_rabbitmq(run: ClusterRun) -> None:
 
 
 def _take_leaders_away(run: ClusterRun) -> None:
-    """Restart a broker, so that others lead what it would lead."""
+    """Restart a broker, so that others lead its partitions."""
     with run.stopped(run.broker):
         pass
     run.await_brokers()
 
 
 def _move_partitions(run: ClusterRun) -> None:
-    """Have the brokers lead again that would lead if all had always been there."""
+    """Elect the preferred leaders again."""
     partitions = [TopicPartition(run.stage.topic, number) for number in range(3)]
     admin = run.admin  # gone with its last name, before anything is done
     admin.elect_leaders(ElectionType.PREFERRED, partitions).result()
@@ -116,7 +116,7 @@ def _move_partitions(run: ClusterRun) -> None:
 
 
 def _lose_replicas(run: ClusterRun) -> None:
-    """Kill two of three: no record can be confirmed."""
+    """Kill two of three brokers, so that Kafka confirms no record."""
     _kill_two(run.clusters.kafka.nodes, run)
     run.is_over()
     run.await_brokers()

@@ -1,4 +1,4 @@
-"""A plot of what went through while one thing after the other was restarted."""
+"""A plot of the messages during a rolling restart."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ _COLOURS = {"RabbitMQ": "tab:orange", "Kafka": "tab:purple", "cki-notifier": "ta
 
 
 class Restart(NamedTuple):
-    """Something that was away between two times, in seconds since 1970."""
+    """A process that was away between two times, in seconds since 1970."""
 
     kind: str
     begun: float
@@ -23,10 +23,10 @@ class Restart(NamedTuple):
 def draw(
     published: Iterable[float], sent: Iterable[float], restarts: Sequence[Restart], path: Path
 ) -> None:
-    """Draw an SVG file with what came and what went each second.
+    """Draw notifications and messages for each second as SVG.
 
     Args:
-        published: when each notification that is to be sent was published, in seconds since 1970.
+        published: when notifications with a message were published, in seconds since 1970.
         sent: when each message was written.
         restarts: are shaded, by their kind.
         path: of the file.

@@ -24,13 +24,13 @@ from tools.notifier import Notifier
 from tools.processes import Process
 from tools.stand_ins import Services
 
-#: By then all nodes have seen each other, and all replicas have caught up, in seconds.
+#: Timeout for a whole cluster with all replicas in sync, in seconds.
 _WHOLE_SECONDS = 60.0
 _REQUEST_SECONDS = 10.0
 
 
 class Clusters(NamedTuple):
-    """Both, without anything in between."""
+    """Both clusters, without proxies."""
 
     rabbitmq: RabbitMQCluster
     kafka: KafkaCluster
@@ -41,12 +41,12 @@ class ClusterRun(Run):
     """A run whose brokers are clusters."""
 
     clusters: Clusters
-    #: What was away, and when.
+    #: The restarts so far.
     restarts: list[Restart] = field(default_factory=list)
 
     @contextmanager
     def stopped(self, process: Process) -> Iterator[None]:
-        """Stop something in order, have it away while the context lasts, and start it again."""
+        """Stop a process cleanly for this context, then start it again."""
         begun = time.time()
         process.stop(seconds=60)
         try:
@@ -57,7 +57,7 @@ class ClusterRun(Run):
 
     @property
     def node(self) -> RabbitMQ:
-        """The node that a process consumes from: the active one, where only one is."""
+        """The node that a process, or the active one, consumes from."""
         columns = ("queue_name", "channel_pid", "active")
         rows = self.clusters.rabbitmq.ctl("list_consumers", "--no-table-headers", *columns)
         active = [row for row in rows.splitlines() if row.endswith("true")]
@@ -67,12 +67,12 @@ class ClusterRun(Run):
 
     @property
     def worker(self) -> Notifier:
-        """The process that settled a notification last: the active one, where only one is."""
+        """The process, or the active one, that settled a notification last."""
         return max(self.daemons, key=_settled_last)
 
     @property
     def leader(self) -> RabbitMQ:
-        """The node with the leader of the queue."""
+        """The node that leads the queue."""
         rows = self.clusters.rabbitmq.ctl("list_queues", "--no-table-headers", "name", "leader")
         leaders = dict(line.split("\t") for line in rows.splitlines() if "\t" in line)
         return self.node_called(leaders[self.stage.queue])
@@ -82,7 +82,7 @@ class ClusterRun(Run):
         return next(each for each in self.clusters.rabbitmq.nodes if each.seat.name == name)
 
     def move_leader(self) -> None:
-        """Have another node lead the queue."""
+        """Move the queue's leader to another node."""
         target = self.choice.choice([n for n in self.clusters.rabbitmq.nodes if n != self.leader])
         name = f'rabbit_misc:r(<<"/">>, queue, <<"{self.stage.queue}">>)'
         self.clusters.rabbitmq.ctl(
@@ -101,11 +101,11 @@ class ClusterRun(Run):
 
     @property
     def admin(self) -> AdminClient:
-        """What asks and tells Kafka."""
+        """A client for Kafka's administration."""
         return AdminClient({"bootstrap.servers": self.stage.bootstrap, "log_level": 0})
 
     def is_in_sync(self) -> bool:
-        """Whether each replica has all that is in the topic."""
+        """Whether all replicas are in sync."""
         topic = self.stage.topic
         partitions = self.admin.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic]
         return all(len(each.isrs) == SIZE for each in partitions.partitions.values())
@@ -115,17 +115,17 @@ class ClusterRun(Run):
         self.clusters.rabbitmq.ctl("await_online_nodes", str(SIZE))
 
     def await_brokers(self) -> None:
-        """Return when all brokers of Kafka are there and have caught up."""
+        """Return when all brokers are up and all replicas are in sync."""
         eventually(self.is_in_sync, seconds=_WHOLE_SECONDS, what="all replicas in sync")
 
 
 def kind_of(process: Process) -> str:
-    """Say what a process is: one of RabbitMQ's, of Kafka's, or of ours."""
+    """Return the kind of a process: RabbitMQ, Kafka or cki-notifier."""
     return process.name.partition("'")[0]
 
 
 def _settled_last(daemon: Notifier) -> str:
-    """Return when a process settled something last, empty for never."""
+    """Return when a process settled a notification last, empty for never."""
     return next((str(line["time"]) for line in reversed(daemon.settled())), "")
 
 
@@ -146,12 +146,12 @@ def opened(
         clusters: are shared.
         services: are the run's own.
         folder: for the daemons' logs.
-        seed: of the stream, and of what is random about the fault.
+        seed: of the stream and the fault.
         single_active: whether the queue has one consumer at a time.
-        processes: so many daemons.
+        processes: the number of daemons.
         settings: changes to their environment.
     """
-    rabbitmq = cast("RabbitMQ", clusters.rabbitmq)  # it has all that is asked of one here
+    rabbitmq = cast("RabbitMQ", clusters.rabbitmq)  # it has all that is used here
     with Stage(rabbitmq, clusters.kafka.bootstrap, services, folder) as stage:
         clusters.kafka.create_topic(stage.topic, config=BROKERS_TIME)
         queues = declare(stage, single_active=single_active)
@@ -168,7 +168,7 @@ def opened(
             choice=random.Random(seed),  # noqa: S311  # not for secrets
             clusters=clusters,
         )
-        # A node that comes back has to catch up with all there are.
+        # Remaining queues would slow down a node that comes back.
         with stage.channel() as channel:
             for queue in queues:
                 channel.queue_delete(queue)
@@ -176,7 +176,7 @@ def opened(
 
 
 def declare(stage: Stage, *, single_active: bool) -> list[str]:
-    """Declare all queues before any daemon does, as an operator may; return their names."""
+    """Declare all queues before the daemons, as an operator may; return their names."""
     queue = stage.queue
     own = of_quorum(main_arguments(queue))
     if single_active:

@@ -1,4 +1,4 @@
-"""A bad neighbour, and the company it comes into: a daemon with good notifications."""
+"""A bad neighbour, and its company: a daemon with good notifications."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -14,16 +14,16 @@ from tests.faults.scene import Scene
 from tests.faults.verdict import queues
 from tools.stand_ins import Gitlab
 
-#: So many hosts there are besides the GitLab of the good ones.
+#: The number of GitLab hosts that no good notification needs.
 _OTHER_HOSTS = 3
 
 
 @dataclass
 class Company:
-    """A scene with good and bad notifications, and what the daemon says about them.
+    """A scene with good and bad notifications, and the daemon's probes.
 
-    `good` and `bad` publish what is judged in the end, `aside` what is not. `elsewhere` are hosts
-    with GitLab that no good one needs.
+    The run judges notifications of `good` and `bad`, but not of `aside`. `elsewhere` are hosts with
+    GitLab that no good notification needs.
     """
 
     scene: Scene
@@ -34,7 +34,7 @@ class Company:
     elsewhere: list[Gitlab]
 
     def bring(self, count: int, make: kinds.Make, *, name: str = "") -> None:
-        """Publish so many bad notifications that are to be sent in the end."""
+        """Publish `count` bad notifications that have to lead to messages in the end."""
         for number in range(count):
             checkout_id = f"redhat:bad-{name}-{number}"
             body = json.dumps(make(self.scene.services, checkout_id)).encode()
@@ -43,7 +43,7 @@ class Company:
 
 @contextmanager
 def gathered(scene: Scene, port: int) -> Iterator[Company]:
-    """Add to a scene whose daemon answers on a port; at the end no queue of it is left."""
+    """Add publishers and hosts to a scene with the daemon at `port`; delete its queues at last."""
     good, bad, aside = publishers = [
         Publisher(scene.stage.rabbitmq, scene.stage.exchange) for _ in range(3)
     ]
@@ -63,7 +63,7 @@ def gathered(scene: Scene, port: int) -> Iterator[Company]:
 
 
 class Claim(NamedTuple):
-    """Something that has to be true while the neighbour is there: each time, or soon."""
+    """A condition that has to hold while the neighbour is there: always, or soon."""
 
     what: str
     holds: Callable[[Seen], bool]
@@ -71,7 +71,7 @@ class Claim(NamedTuple):
 
 
 def shows(dependency: str, value: int, *, host: str = "", always: bool = False) -> list[Claim]:
-    """Claim that metric and page show a connection as up (1) or down (0)."""
+    """Claim that the metric and the status page show a dependency as up (1) or down (0)."""
     labels = f'dependency="{dependency}"' + (f',host="{host}"' if host else "")
     series = f"cki_notifier_connected{{{labels}}}"
     own_id = f"{dependency}:{host}" if host else dependency
@@ -97,11 +97,11 @@ def nothing(_company: Company) -> None:
 
 
 def no_claims(_company: Company) -> list[Claim]:
-    """Claim nothing more than of each neighbour."""
+    """Add no claims to the general ones."""
     return []
 
 
-#: Of all kinds: without a merge request, with one on the good host, and to be ignored.
+#: All kinds: without a merge request, with one on the good host, and ignored ones.
 ALL_KINDS: tuple[tuple[Expected, kinds.Make], ...] = (
     (Expected.SENT, kinds.pre_test),
     (Expected.SENT, kinds.with_merge_request),
@@ -114,10 +114,10 @@ ALL_KINDS: tuple[tuple[Expected, kinds.Make], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Something bad among good notifications.
+    """A bad thing among good notifications.
 
-    `come` brings it in and returns when it is there, `leave` mends it. `prepare` is called before
-    the daemon starts. `settings` are changes to the daemon's environment.
+    `come` starts it and returns when it is there, `leave` repairs it. `prepare` runs before the
+    daemon starts. `settings` are changes to the daemon's environment.
     """
 
     edge: str
@@ -126,22 +126,22 @@ class Neighbour:
     leave: Act = nothing
     prepare: Act = nothing
     settings: Mapping[str, str] = field(default_factory=dict)
-    #: The kinds of the good ones, by turns.
+    #: The kinds of the good notifications, in turn.
     good: tuple[tuple[Expected, kinds.Make], ...] = ALL_KINDS
-    #: What has to be true meanwhile, besides that it lives and is ready.
+    #: Claims besides `LIVE` and `READY`.
     claims: Callable[[Company], list[Claim]] = no_claims
-    #: What is not claimed to be so always has to be by then, in seconds after the good ones.
+    #: Timeout for claims that need not always hold, in seconds after the good notifications.
     told_within: float = 10.0
-    #: It stays for so long at least, after the good ones are through, in seconds.
+    #: How long it stays at least after the good notifications, in seconds.
     stays: float = 0.0
-    #: Everything has to be where it belongs by then, in seconds after it was mended.
+    #: Timeout for all notifications, in seconds after the repair.
     patience: float = 90.0
     #: Whether it is part of every test run.
     short: bool = False
-    #: Whether the daemon's log tells when it is started.
+    #: Whether the daemon's log shows its start.
     waits: bool = True
 
     @property
     def id(self) -> str:
-        """What pytest calls it."""
+        """The name in pytest and in the table."""
         return f"{self.edge}: {self.name}"

@@ -1,4 +1,4 @@
-"""One run with a bad neighbour: how long the good ones take without it and with it."""
+"""One run with a bad neighbour: the times of good notifications without and with it."""
 
 import json
 import math
@@ -25,13 +25,13 @@ HEADINGS = (
     "dead letters",
     "peak RSS, MiB",
 )
-#: So many good ones in each stream, and so many a second.
+#: The number of good notifications in each stream, and their rate a second.
 COUNT, RATE = 60, 20.0
-#: A good one that takes longer is held up, in seconds: without a neighbour it takes a tenth of it.
+#: The most seconds for a good notification. Alone it takes a tenth of that.
 BOUND = 3.0
-#: One that did not come by then never does, in seconds after the last one was published.
+#: Timeout for a message, in seconds after the last notification.
 _NEVER = 15.0
-#: No neighbour makes the daemon's resident set larger, in MiB.
+#: The most resident memory of the daemon, in MiB.
 ROOM = 400.0
 _LOOK_SECONDS = 0.5
 _SHARE = 0.99
@@ -39,7 +39,7 @@ _SHARE = 0.99
 
 @dataclass
 class Judgement:
-    """What was seen; a time that never came is infinite."""
+    """The result of a run. Times at a timeout are infinite."""
 
     neighbour: Neighbour
     verdict: Verdict
@@ -47,17 +47,17 @@ class Judgement:
     among: float
     recovery: float
     peak: float
-    #: What was said, or not said, though it should not, or should.
+    #: Claims that did not hold.
     untrue: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
-        """What is not as it has to be, a line each."""
+        """All faults, a line each."""
         found = list(self.untrue)
         if self.among > BOUND:
             found.append(f"the good ones are held up: p99 {self.among:.1f} s")
         if self.recovery > self.neighbour.patience:
-            found.append(f"not at rest {self.neighbour.patience:g} s after it was mended")
+            found.append(f"not at rest {self.neighbour.patience:g} s after the repair")
         if self.peak > ROOM:
             found.append(f"it took {self.peak:.0f} MiB")
         if not self.verdict.is_good:
@@ -85,7 +85,7 @@ class Judgement:
 
 
 def run(company: Company, neighbour: Neighbour) -> Judgement:
-    """Have the good ones alone, then among the bad, and then mend it."""
+    """Publish good notifications alone, then among the bad ones, then repair."""
     scene = company.scene
     neighbour.prepare(company)
     with scene.daemon:
@@ -107,9 +107,9 @@ def run(company: Company, neighbour: Neighbour) -> Judgement:
 
 
 def _stream(company: Company, neighbour: Neighbour, name: str) -> float:
-    """Publish good ones at their rate; return the seconds within which 99 of 100 were through.
+    """Publish good notifications at their rate; return the 99th percentile of their times.
 
-    All is made ready before, so that a judge that is slow does not look like a slow daemon.
+    Prepares all of them before, so that a slow test does not look like a slow daemon.
     """
     services = company.scene.services
     prepared = []
@@ -127,7 +127,7 @@ def _stream(company: Company, neighbour: Neighbour, name: str) -> float:
 
 
 def _times(company: Company, published: Sequence[Published]) -> list[float]:
-    """Wait for what was published; return how long each took."""
+    """Wait for the notifications; return the time of each."""
     deadline = time.monotonic() + _NEVER
     while True:
         ends = _ends(company)
@@ -138,7 +138,7 @@ def _times(company: Company, published: Sequence[Published]) -> list[float]:
 
 
 def _ends(company: Company) -> dict[str, float]:
-    """Return when each checkout was written to the topic, or ignored, in seconds since 1970."""
+    """Return when each checkout was sent or ignored, in seconds since 1970."""
     stage = company.scene.stage
     ends = {
         record.key: record.timestamp_ms / 1000
@@ -156,7 +156,7 @@ def _percentile(times: Iterable[float]) -> float:
 
 
 def _untrue(company: Company, neighbour: Neighbour, looks: list[Seen]) -> list[str]:
-    """Return the claims that do not hold, after some time for those that need not hold always."""
+    """Return the claims that do not hold; wait for those that need not always hold."""
     claims = [READY, LIVE, *neighbour.claims(company)]
     time.sleep(neighbour.stays)
     deadline = time.monotonic() + neighbour.told_within
@@ -174,7 +174,7 @@ def _untrue(company: Company, neighbour: Neighbour, looks: list[Seen]) -> list[s
 
 
 def _recovery(company: Company, patience: float) -> float:
-    """Return the seconds until everything is where it belongs."""
+    """Return the seconds until all notifications are handled."""
     started = time.monotonic()
     while not is_at_rest(company.scene):
         if time.monotonic() - started > patience:

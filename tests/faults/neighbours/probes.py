@@ -1,4 +1,4 @@
-"""What the daemon says about itself over HTTP, asked again and again."""
+"""Probe the daemon's HTTP endpoints, once or repeatedly."""
 
 import contextlib
 import http.client
@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: What is not answered by then is not answered, in seconds.
+#: Timeout for a response, in seconds.
 TIME_LIMIT = 2.0
 _PERIOD_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look at all that it says; a status is 0 where there was no answer in time.
+    """One look at all endpoints. Status 0 means no response in time.
 
-    `metrics` has each value by its series as Prometheus writes it, `page` each connection of the
-    status page by its id.
+    `metrics` has the values by series, `page` the connections of the status page by id.
     """
 
     live: int = 0
@@ -29,21 +28,21 @@ class Seen:
 
 
 class Probes:
-    """Asks the daemon on a port of 127.0.0.1."""
+    """Sends requests to the daemon on a port of 127.0.0.1."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def is_ready(self) -> bool:
-        """Whether it says that it is ready."""
+        """Whether the daemon is ready."""
         return self.status("/ready") == http.HTTPStatus.OK
 
     def status(self, path: str) -> int:
-        """Return the status of an answer, 0 when there is none in time."""
+        """Return the status of a response, 0 for none in time."""
         return self._get(path)[0]
 
     def look(self) -> Seen:
-        """Ask for everything."""
+        """Request all endpoints."""
         _, page = self._get("/outcomes.json?after=999999999")
         _, metrics = self._get("/metrics")
         shown = json.loads(page)["connections"] if page else []
@@ -56,7 +55,7 @@ class Probes:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[list[Seen]]:
-        """Look again and again, in a thread, while the context lasts; what is seen is added."""
+        """Look repeatedly, in a thread, while the context lasts; append each look."""
         looks: list[Seen] = []
         over = threading.Event()
 
@@ -73,7 +72,7 @@ class Probes:
             thread.join()
 
     def _get(self, path: str) -> tuple[int, bytes]:
-        """Return the status and the body of an answer, 0 and nothing when there is none in time."""
+        """Return the status and the body of a response; 0 and nothing for none in time."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIME_LIMIT)
         started = time.monotonic()
         try:

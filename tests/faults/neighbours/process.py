@@ -1,4 +1,4 @@
-"""Bad neighbours of the process itself: those who ask it, and those who read what it prints."""
+"""Bad neighbours of the process itself: its HTTP clients, and the readers of its output."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from tests.faults import kinds
 from tests.faults.neighbours.company import Company, Neighbour
 from tests.faults.publisher import Expected
 
-#: What the daemon prints goes into a pipe whose other end it holds itself, and never reads.
+#: Starts the daemon with its output in a pipe that nothing reads.
 _UNREAD = """
 import os, sys
 unread, pipe = os.pipe()
@@ -18,7 +18,7 @@ os.dup2(pipe, 1)
 os.dup2(pipe, 2)
 os.execv(sys.executable, [sys.executable, "-m", "cki_notifier"])
 """
-#: So many notifications have more told of them than a pipe holds.
+#: The output about this many notifications fills a pipe.
 _TALKATIVE = 500
 _SENT_KINDS = (
     (Expected.SENT, kinds.pre_test),
@@ -28,20 +28,20 @@ _SENT_KINDS = (
 
 
 class _Callers:
-    """Connections to the HTTP port that say nothing."""
+    """Silent connections to the HTTP port."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._open = contextlib.ExitStack()
 
     def come(self, company: Company) -> None:
-        """Open them."""
+        """Open the connections."""
         for _ in range(self._count):
             address = ("127.0.0.1", company.probes.port)
             self._open.enter_context(socket.create_connection(address, timeout=5))
 
     def leave(self, _company: Company) -> None:
-        """Close them."""
+        """Close the connections."""
         self._open.close()
 
 
@@ -65,7 +65,7 @@ NEIGHBOURS = (
     _silent(300),
     Neighbour(
         "process",
-        "what it prints at DEBUG is not read",
+        "nothing reads its output at DEBUG",
         partial(Company.bring, count=_TALKATIVE, make=kinds.pre_test),
         prepare=_print_for_nobody,
         settings={"CKI_LOGGING_LEVEL": "DEBUG"},

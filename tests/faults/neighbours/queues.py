@@ -1,4 +1,4 @@
-"""Bad neighbours in RabbitMQ: a queue that takes nothing, an exchange without its bindings."""
+"""Bad neighbours in RabbitMQ: a full queue, an exchange without its bindings."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.faults.publisher import Expected
 from tools.stand_ins import documents
 
 _COUNT = 80
-#: The exchange is bound again within a minute; in seconds.
+#: Timeout for the exchange's new binding, in seconds.
 _BOUND_SECONDS = 65.0
 _USER = "without-rights"
 
@@ -23,7 +23,7 @@ def _short_delay(company: Company) -> str:
 
 
 def _fill(queue: str, company: Company) -> None:
-    """Have a queue take one message and refuse all others."""
+    """Limit a queue to one message, so that it refuses all others."""
     definition = {"max-length": 1, "overflow": "reject-publish"}
     company.scene.stage.rabbitmq.ctl(
         "set_policy", queue, f"^{queue}$", json.dumps(definition), "--apply-to", "queues"
@@ -51,7 +51,7 @@ def _empty_dead_letters(company: Company) -> None:
 
 
 def _fill_short_delay(company: Company) -> None:
-    """Tell of checkouts that the warehouse does not know yet."""
+    """Publish notifications about checkouts that DataWarehouse does not have yet."""
     _fill(_short_delay(company), company)
     for number in range(_COUNT):
         checkout_id = f"redhat:bad-early-{number}"
@@ -66,7 +66,7 @@ def _empty_short_delay(company: Company) -> None:
 
 
 def _take_rights_away(company: Company) -> None:
-    """Have a user who may do everything but configure the dead-letter queue, which is there."""
+    """Add a user with all rights except to configure the existing dead-letter queue."""
     broker, queue = company.scene.stage.rabbitmq, _dead_letters(company)
     broker.ctl("add_user", _USER, _USER)
     broker.ctl("set_permissions", _USER, f"^(?!{queue}$).*", ".*", ".*")
@@ -108,7 +108,7 @@ def _delays_are_held(company: Company) -> list[Claim]:
 
 
 def _make_exchange_again(company: Company) -> None:
-    """Delete the exchange and declare it, as the warehouse's side does; wait for a binding."""
+    """Delete and recreate the exchange, as DataWarehouse does; wait for a binding."""
     stage = company.scene.stage
     with stage.channel() as channel:
         channel.exchange_delete(stage.exchange)
@@ -127,19 +127,19 @@ NEIGHBOURS = (
     ),
     Neighbour(
         "RabbitMQ",
-        f"the delay queue of 5 s is full, {_COUNT} notifications of unknown checkouts",
+        f"the retry queue of 5 s is full, {_COUNT} notifications of unknown checkouts",
         _fill_short_delay,
         _empty_short_delay,
         claims=_delays_are_held,
     ),
     Neighbour(
         "RabbitMQ",
-        f"the dead-letter queue is deleted and may not be made, {_COUNT} malformed notifications",
+        f"no dead-letter queue and no right to declare one, {_COUNT} malformed notifications",
         _delete_dead_letters,
         _give_dead_letters_back,
         _take_rights_away,
         settings={"RABBITMQ_USER": _USER, "RABBITMQ_PASSWORD": _USER},
         claims=_dead_letters_are_held,
     ),
-    Neighbour("RabbitMQ", "the exchange is deleted and made again", _make_exchange_again),
+    Neighbour("RabbitMQ", "the exchange is deleted and recreated", _make_exchange_again),
 )

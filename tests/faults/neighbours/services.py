@@ -1,4 +1,4 @@
-"""Bad neighbours that a service brings: a host, an object, an answer."""
+"""Bad neighbours in the services: a host, an object, a response."""
 
 import gzip
 import json
@@ -25,13 +25,13 @@ from tools.stand_ins.documents import Document
 
 _FOR_EVER = 3600.0
 _MIB = 1024 * 1024
-#: More than the daemon may have in memory, and so few that it does not take all day.
+#: More than fits into the daemon's memory limit, and few enough for a short run.
 _LARGE_COUNT = 30
-#: An object that can't be had is seen to fail within that, in seconds.
+#: A bad object has failed by then, in seconds.
 _FAILING_SECONDS = 8.0
-#: How long a host that hangs may go unnoticed: its requests time out after 30 s; in seconds.
+#: Time until a host that hangs is noticed, in seconds. Its requests time out after 30 s.
 _NOTICED_SECONDS = 45.0
-#: Bound to one request that hangs until the end, whoever mends the host; in seconds.
+#: Timeout with a request that hangs on after the repair of the host, in seconds.
 _HANGING_PATIENCE = 150.0
 
 
@@ -40,7 +40,7 @@ def _host(gitlab: Gitlab) -> str:
 
 
 def _spread(company: Company, hosts: int, count: int) -> None:
-    """Bring notifications with merge requests on the first few other hosts, by turns."""
+    """Publish notifications with merge requests on the first other hosts, in turn."""
     turns = company.elsewhere[:hosts]
 
     def make(services: Services, checkout_id: str) -> Document:
@@ -81,7 +81,7 @@ def _hosts() -> Iterator[Neighbour]:
         ("host hangs without a byte", _silence, 1, 200),
         ("host refuses connections", _refuse, 1, 1000),
         ("host hangs without a byte", _silence, 1, 1000),
-        ("of three hosts each refuses connections", _refuse, 3, 300),
+        ("each of three hosts refuses connections", _refuse, 3, 300),
     ):
         hangs = come is _silence
         yield Neighbour(
@@ -96,7 +96,7 @@ def _hosts() -> Iterator[Neighbour]:
 
 
 def _bomb(company: Company) -> None:
-    """Answer with little that is much."""
+    """Answer with a small gzip body that unpacks to 64 MiB."""
     document = documents.merge_request("https://gitlab.com/a/b/-/merge_requests/1")
     numbers = ",".join(str(number % 997) for number in range(64 * _MIB // 4))
     body = json.dumps(document)[:-1] + f',"padding":[{numbers}]}}'
@@ -115,7 +115,7 @@ def _warehouse_is_well(_company: Company) -> list[Claim]:
 
 
 def _publish_same(company: Company, checkout_id: str, count: int) -> None:
-    """Publish one notification about a tested checkout so many times."""
+    """Publish one notification about a tested checkout `count` times."""
     body = json.dumps(kinds.post_test(company.scene.services, checkout_id)).encode()
     company.bad.repeated.add(checkout_id)
     for _ in range(count):
@@ -130,7 +130,7 @@ def _slow(seconds: float, company: Company) -> None:
 
 
 def _updated_behind(seconds: float, company: Company) -> None:
-    """Have a slow checkout with many notifications behind it that are ignored unseen."""
+    """Publish many notifications to be ignored behind one about a slow checkout."""
     _slow(seconds, company)
     _publish_same(company, _SLOW_ID, 1)
     updated = documents.notification(documents.checkout(_SLOW_ID), "updated")
@@ -161,7 +161,7 @@ def _same_behind(company: Company) -> None:
 
 
 def _large_behind(company: Company) -> None:
-    """Have a slow checkout with notifications of 15 MiB behind it."""
+    """Publish notifications of 15 MiB behind one about a slow checkout."""
     _slow(25.0, company)
     body = kinds.post_test(company.scene.services, _SLOW_ID)
     _publish_same(company, _SLOW_ID, 1)
@@ -200,7 +200,7 @@ def _jira_is_missed_by_what_is_sent(_company: Company) -> list[Claim]:
 
 
 def _bad_object(faults: Sequence[tuple[str, Fault]], company: Company) -> None:
-    """Have one checkout fail, at some of its addresses, with many notifications about it."""
+    """Make some addresses of one checkout fail, and publish many notifications about it."""
     checkout_id = "redhat:bad-object"
     for part, fault in faults:
         company.scene.services.warehouse.answer(f"bad-object{part}", fault)
@@ -226,7 +226,7 @@ def _object(name: str, *faults: tuple[str, Fault]) -> Neighbour:
 
 
 def _two_large(company: Company) -> None:
-    """Send two large documents slowly, at once, to whoever takes them in time."""
+    """Send two large documents at once, slowly, from a server with a short write timeout."""
     services = company.scene.services
     for number in range(2):
         checkout_id = f"redhat:bad-large-{number}"
@@ -295,7 +295,7 @@ NEIGHBOURS = (
     _object("is truncated", ("", Truncated())),
     Neighbour(
         "DataWarehouse",
-        "two documents of 30 MiB at once, from a server without patience",
+        "two documents of 30 MiB at once, from a server that gives up a slow reader after 3 s",
         _two_large,
         _heal_warehouse,
         claims=_large_ones_are_sent,
@@ -303,7 +303,7 @@ NEIGHBOURS = (
     ),
     Neighbour(
         "Jira",
-        "hangs, among what is ignored",
+        "hangs, among notifications to be ignored",
         _hang_jira,
         _heal_jira,
         good=_JIRA_GOOD,

@@ -95,7 +95,7 @@ def row(latency_ms: int, processes: int, **values: float) -> Row:
 
 
 def test_the_table_is_made_of_what_was_measured() -> None:
-    """The rate of a fourth replica is guessed; a latency that a run failed at is left out."""
+    """It extrapolates the rate of a fourth replica, and omits a latency with a failed run."""
     rows = [row(100, each, throughput=RATES[each - 1], start_seconds=0.0) for each in (1, 2, 3)]
     failed = [row(0, 1, throughput=900, start_seconds=0.4), row(0, 2)]
 

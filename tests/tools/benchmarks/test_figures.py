@@ -73,7 +73,7 @@ def test_a_run_that_failed_has_no_figures_and_spoils_none() -> None:
 
 
 def test_some_measures_are_in_the_tables_that_ask_for_them_alone() -> None:
-    """What the brokers took is of interest where processes share them."""
+    """The brokers' CPU time matters where processes share them."""
     rows = [row("new", kafka=0.25, lost=0, cpu_ms=1)]
 
     assert table(rows)[0][2:] == ["CPU each, ms"]

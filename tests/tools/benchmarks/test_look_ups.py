@@ -1,4 +1,4 @@
-"""The benchmark of look-ups, with a few records."""
+"""The benchmark of lookups, with a few records."""
 
 import re
 
@@ -12,4 +12,4 @@ def test_a_quick_run_measures_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--records", "300", "--bytes", "100", "--rounds", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert all(re.match(r"the first look-up, which reads all: [0-9.]+ s, ", it) for it in lines)
+    assert all(re.match(r"the first lookup, which reads all: [0-9.]+ s, ", it) for it in lines)

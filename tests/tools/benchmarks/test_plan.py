@@ -1,4 +1,4 @@
-"""What is measured, and with how much."""
+"""The parts of the benchmark, and their numbers of notifications."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tools.benchmarks.plan import notifications, parts
 
 
 def test_by_default_a_backlog_and_a_rate_with_and_without_merge_requests() -> None:
-    """What takes a few minutes."""
+    """The default takes a few minutes."""
     planned = parts(read([]))
 
     assert [part.name for part in planned] == ["backlog", "rate"]
@@ -94,11 +94,11 @@ def test_no_path_of_this_machine_is_told_to_others() -> None:
     ("arguments", "complaint"),
     [
         (["--against", "/nowhere"], "/nowhere is neither a copy of this project nor a program"),
-        (["--rounds", "0"], "'0' is no whole number from 1 on"),
-        (["--rounds", "1.5"], "'1.5' is no whole number from 1 on"),
-        (["--latency-ms", "-1"], "'-1' is no whole number from 0 on"),
-        (["--latency-ms", "soon"], "'soon' is no whole number from 0 on"),
-        (["--rate", "0"], "'0' is no whole number from 1 on"),
+        (["--rounds", "0"], "'0' is not a whole number from 1 on"),
+        (["--rounds", "1.5"], "'1.5' is not a whole number from 1 on"),
+        (["--latency-ms", "-1"], "'-1' is not a whole number from 0 on"),
+        (["--latency-ms", "soon"], "'soon' is not a whole number from 0 on"),
+        (["--rate", "0"], "'0' is not a whole number from 1 on"),
     ],
 )
 def test_wrong_usage_is_told(

@@ -32,7 +32,7 @@ TABLE = """\
 
 
 def test_table_has_medians_ranges_and_ratios() -> None:
-    """What the brokers took is for the single runs alone."""
+    """The brokers' CPU time is only in the lines of single runs."""
     assert markdown(table(ROWS, "old")) == TABLE
 
 
@@ -48,7 +48,7 @@ def test_table_is_shown_on_a_terminal() -> None:
 
 
 def test_sections_are_written_between_their_marks(tmp_path: Path) -> None:
-    """What is around stays, whether the section was there before or not."""
+    """The text around a new or replaced section stays."""
     path = tmp_path / "performance.md"
     mark = "<!-- made by scripts/bench --write: rate -->"
     path.write_text(f"# Performance\n\n{mark}\n\nold\n\n<!-- end -->\n\nMore.\n")
@@ -72,7 +72,7 @@ def test_a_file_that_is_missing_is_made(tmp_path: Path) -> None:
 
 
 def test_circumstances_hold_the_command() -> None:
-    """Whoever reads the table can run it."""
+    """A reader of the table can run the command."""
     assert circumstances(["--matrix", "--json", "a b"]).startswith(
         "`scripts/bench --matrix --json 'a b'` on "
     )

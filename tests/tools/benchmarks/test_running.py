@@ -35,7 +35,7 @@ def scene(rig: Rig) -> Iterator[Trial]:
 
 
 def test_a_quick_run_measures_everything_and_loses_nothing(rig: Rig) -> None:
-    """Each case has a row with all its values, whatever they are on this machine."""
+    """Each case has a row with all its values."""
     quick = ["--quick", "--latency-ms", "5"]
     planned = [
         *parts(read([*quick, "--backlog", "--processes", "2"])),

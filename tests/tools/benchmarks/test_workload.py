@@ -1,4 +1,4 @@
-"""What is published, and what the stand-in shows for it."""
+"""The published notifications, and the stand-in's documents."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 
 
 def take(how_many: int, *, merge_requests: bool = False, returned: int = 0) -> list[Notification]:
-    """Return the first so many notifications."""
+    """Return the first notifications."""
     endless = workload(GITLAB, merge_requests=merge_requests, returned=returned)
     return list(islice(endless, how_many))
 
@@ -46,7 +46,7 @@ def test_four_of_ten_are_pre_test_and_four_post_test_and_two_noise() -> None:
 
 
 def test_all_checkouts_are_different() -> None:
-    """Nothing is sent twice, and no order has to be kept."""
+    """There are no duplicates, and the order does not matter."""
     assert len({it.checkout_id for it in take(600)}) == 600
 
 
@@ -205,7 +205,7 @@ def test_everything_once_is_good() -> None:
     ids=["lost", "repeated", "unexpected", "builds", "pipeline", "status", "left"],
 )
 def test_anything_else_is_not(seen: list[Record], left: int, expected: str) -> None:
-    """What is wrong is counted, and nothing else."""
+    """Only the fault has a count."""
     wrong = judge(NOTIFICATIONS, seen, left)
 
     assert {what: count for what, count in wrong.items() if count} == {expected: 1}

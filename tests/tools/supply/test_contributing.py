@@ -15,7 +15,7 @@ _LINKS = sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", _TEXT)))
 
 @pytest.mark.parametrize("name", _SCRIPTS)
 def test_every_command_exists(name: str) -> None:
-    """Each script that is named can be started."""
+    """Each named script is executable."""
     assert os.access(PROJECT / name, os.X_OK)
 
 

@@ -1,4 +1,4 @@
-"""An installation from the lock files gives what they name, whatever was published since.
+"""An installation from the lock files has their versions, also after newer releases.
 
 scripts/setup.sh installs the daemon's own lock files from an index on this machine, which offers a
 newer version of everything beside what is locked.
@@ -24,7 +24,7 @@ import pytest
 from tools import PROJECT
 from tools.supply.locks import BUILD, EVERYTHING, RUN_TIME, pins_of
 
-#: What scripts/setup.sh fetched for the image: the files that the two lock files name.
+#: The wheels of the two lock files, which scripts/setup.sh fetched for the image.
 _WHEELS: Final = PROJECT / ".cache/image"
 
 
@@ -56,7 +56,7 @@ class Index(ThreadingHTTPServer):
             (folder / name).mkdir()
             (folder / name / wheel.name).symlink_to(wheel)
             make_wheel(folder, name, "9999")
-        # What a package asks for with an extra is what pip before 23.3 took for unpinned.
+        # pip before 23.3 took a requirement with an extra for unpinned.
         one = make_wheel(folder, "asks", "1", "Requires-Dist: asked[more]>=1")
         two = make_wheel(folder, "asked", "1", "Provides-Extra: more")
         make_wheel(folder, "asks", "9999")
@@ -152,9 +152,9 @@ def take_newest_pip(folder: Path) -> None:
 
 @pytest.mark.parametrize("pip", ["the one that Python brings", "the newest"])
 def test_what_was_published_since_does_not_matter(pip: str, index: Index, tmp_path: Path) -> None:
-    """Nothing is resolved: what is locked is fetched and installed, and nothing else is looked at.
+    """Pip fetches and installs the locked files, and requests no others.
 
-    With all of it there, it is installed again without an index, for instance after a change of
+    With these files present, it also installs without an index, for example after a change of
     pyproject.toml.
     """
     clone = Clone(tmp_path / "clone", index)

@@ -15,7 +15,7 @@ def test_every_run_time_package_may_be_combined_with_ours() -> None:
 
 
 def test_every_reading_has_a_reason() -> None:
-    """Who reads a licence says where it is written."""
+    """Each reading names the file with the licence."""
     assert all("LICENSE" in reason for _, reason in READINGS.values())
 
 
@@ -68,7 +68,7 @@ def test_a_forbidden_or_unknown_licence_is_found(
 
 
 def test_the_newest_field_counts_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """License-Expression is what the package says itself, whatever its older fields say."""
+    """License-Expression takes precedence over older fields."""
     classifier = "Classifier: License :: OSI Approved :: MIT License"
     install(tmp_path, "freeware", "1.0", "License-Expression: ISC", "License: MIT", classifier)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -87,7 +87,7 @@ def test_a_reading_that_is_no_longer_needed_is_found(
 
 
 def test_a_package_that_is_not_installed_is_a_fault() -> None:
-    """What can't be read is not taken for granted."""
+    """A licence that can't be read is a fault."""
     assert list(faults(["no-such-package"])) == [
         "no-such-package is not installed, so its licence can't be read"
     ]

@@ -24,8 +24,8 @@ from tools.supply.locks import (
     read_lock,
 )
 
-#: What Renovate's manager pip-compile takes from a header that uv wrote; any other option makes it
-#: skip the file: https://docs.renovatebot.com/modules/manager/pip-compile/
+#: The options that Renovate's manager pip-compile accepts in a header by uv. It skips a file with
+#: any other: https://docs.renovatebot.com/modules/manager/pip-compile/
 _RENOVATE_TAKES = {
     "--all-extras",
     "--constraints",
@@ -105,7 +105,7 @@ def applies(requirement: Requirement, python: str, extras: set[str]) -> bool:
 @each_lock
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_lock_file_is_complete(lock: Lock, python: str) -> None:
-    """What its packages ask for is in it, in a version that they take: nothing is resolved."""
+    """It has all requirements of its packages in versions that these accept."""
     pins = {pin.name: pin.version for pin in pins_of(lock) if pin.holds(python)}
     asked = asked_for(lock, python)
     assert asked
@@ -123,7 +123,7 @@ def test_what_is_asked_for_with_an_extra_is_locked_too() -> None:
 
 @each_lock
 def test_a_lock_file_names_no_host(lock: Lock) -> None:
-    """Where packages come from is the business of whoever installs them."""
+    """The user who installs the packages chooses the index."""
     assert "://" not in (PROJECT / lock.name).read_text()
 
 
@@ -152,7 +152,7 @@ def test_renovate_finds_the_version_of_everything() -> None:
 
 
 def test_a_new_dependency_must_be_locked(folder: Path) -> None:
-    """What is only in pyproject.toml is missing in each file that includes it."""
+    """A dependency only in pyproject.toml is missing in each file that needs it."""
     change(folder / "pyproject.toml", '  "certifi",\n', '  "certifi",\n  "left-pad>=1",\n')
     found = "\n".join(faults(folder))
     for lock in (EVERYTHING, RUN_TIME):
@@ -161,7 +161,7 @@ def test_a_new_dependency_must_be_locked(folder: Path) -> None:
 
 
 def test_a_dependency_of_an_extra_must_be_locked(folder: Path) -> None:
-    """What an extra asks for must be where all extras are."""
+    """The file with all extras must have the requirements of an extra."""
     change(folder / "pyproject.toml", '  "pytest>=8.3",\n', '  "pytest>=8000",\n')
     assert {fault.split(" for ")[0] for fault in faults(folder)} == {
         f"{EVERYTHING.name} does not satisfy 'pytest>=8000'"
@@ -182,7 +182,7 @@ def test_a_version_for_one_python_alone_is_found(folder: Path) -> None:
 
 
 def test_lock_files_that_differ_are_found(folder: Path) -> None:
-    """What is shipped is what was tested."""
+    """We ship the tested versions."""
     change(folder / RUN_TIME.name, f"pika=={version('pika')}", "pika==1.3.1")
     assert faults(folder) == [f"{RUN_TIME.name} and {EVERYTHING.name} differ about pika==1.3.1"]
 
@@ -194,7 +194,7 @@ def test_another_way_of_making_a_lock_file_is_found(folder: Path) -> None:
 
 
 def test_another_build_backend_is_found(folder: Path) -> None:
-    """Whoever builds with isolation gets the version that we build with."""
+    """A build with isolation uses the same version as ours."""
     change(folder / "pyproject.toml", 'requires = ["hatchling==', 'requires = ["hatchling>=')
     (fault,) = faults(folder)
     assert fault.startswith("pyproject.toml's build-system.requires and requirements/build.in")
@@ -203,7 +203,7 @@ def test_another_build_backend_is_found(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "there is nothing in it"),
+        ("", "the file is empty"),
         ("--index-url https://example.com/simple\n", "is an option"),
         ("pika==1.3.2\n", "has no hash"),
         ("pika==1.3.2 --hash=md5:00\n", "not sha256"),

@@ -84,14 +84,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: tuple[Path, dict[st
 def test_the_source_package_holds_what_builds_the_wheel(
     built: tuple[Path, dict[str, str]],
 ) -> None:
-    """The package, its description and its licence: what somebody needs who builds it anew."""
+    """The package, its description and its licence are enough to build it again."""
     with tarfile.open(built[0] / f"cki_notifier-{__version__}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names == sources() | {*_TOP, "PKG-INFO"}
 
 
 def test_everybody_may_read_what_is_installed(built: tuple[Path, dict[str, str]]) -> None:
-    """A daemon that runs as any user can read its files, whoever built them."""
+    """A daemon that runs as any user can read its files."""
     with zipfile.ZipFile(built[0] / f"cki_notifier-{__version__}-py3-none-any.whl") as wheel:
         modes = {info.external_attr >> 16 & 0o777 for info in wheel.infolist()}
     assert modes == {0o644}

@@ -44,7 +44,7 @@ class Machine:
 
     @property
     def calls(self) -> list[str]:
-        """What was to be unpacked."""
+        """The arguments of mmdebstrap, a line for each call."""
         log = self.programs / "mmdebstrap.log"
         return log.read_text().splitlines() if log.exists() else []
 

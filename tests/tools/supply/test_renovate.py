@@ -41,7 +41,7 @@ def test_the_schema_is_asked() -> None:
 
 @pytest.mark.parametrize("name", [lock.name for lock in LOCKS])
 def test_every_lock_file_is_raised(name: str) -> None:
-    """Each is read by the manager that makes it anew with its own command."""
+    """The manager that makes it again reads each file."""
     assert covers("pip-compile", name)
 
 

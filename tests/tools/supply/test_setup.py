@@ -76,7 +76,7 @@ def test_the_demo_gets_what_it_needs_alone(venv: Venv) -> None:
 
 
 def test_everything_is_installed_for_everything_else(venv: Venv) -> None:
-    """Who asks for nothing in particular, or for extras, gets all of them."""
+    """Without an argument, all extras are installed."""
     assert venv.need() == [EVERYTHING.name, BUILD.name]
 
 
@@ -97,7 +97,7 @@ def test_everything_includes_what_the_demo_needs(venv: Venv) -> None:
 @pytest.mark.parametrize("name", ["pyproject.toml", BUILD.name, RUN_TIME.name, EVERYTHING.name])
 @pytest.mark.parametrize("what", ["", "run"])
 def test_a_changed_file_is_installed(venv: Venv, name: str, what: str) -> None:
-    """What changed since counts, whatever was installed before."""
+    """A changed file is installed, also after an earlier installation."""
     venv.need()
     (venv.folder / name).write_text("something else\n")
     assert venv.need(what) == (
