@@ -45,9 +45,9 @@ def http_url(text: str) -> str:
 
 
 def email_address(text: str) -> str:
-    """Return an e-mail address that fits into a header beside a token."""
+    """Return an email address that fits into a header beside a token."""
     if not re.fullmatch(r"[!-9;-?A-~]+@[!-9;-?A-~]+", text):
-        raise ValueError("is not an e-mail address like cki@example.com")  # may be the token
+        raise ValueError("is not an email address like cki@example.com")  # may be the token
     return text
 
 

@@ -28,7 +28,7 @@ class JiraConfig:
     email: str | None = setting(
         "JIRA_EMAIL",
         checks.email_address,
-        "the e-mail address of the user who owns JIRA_TOKEN_AUTH",
+        "the email address of the user who owns JIRA_TOKEN_AUTH",
         "Only for Jira Cloud. A Jira Cloud site needs it with each token.",
         default="",
         values="`name@domain`, in ASCII",
@@ -53,7 +53,7 @@ class JiraConfig:
 
     @property
     def is_site(self) -> bool:
-        """Whether it is a Jira Cloud site, which needs an e-mail address with each token."""
+        """Whether it is a Jira Cloud site, which needs an email address with each token."""
         return (urlsplit(self.url).hostname or "").endswith(".atlassian.net")
 
     @property

@@ -110,5 +110,5 @@ def _is_site(address: SplitResult) -> bool:
 def _as_site(site: str) -> str:
     return (
         f"this is Jira Cloud: set JIRA_SERVER to {site}, JIRA_TOKEN_AUTH to an API token and "
-        "JIRA_EMAIL to the e-mail address of its owner"
+        "JIRA_EMAIL to the email address of its owner"
     )

@@ -16,7 +16,7 @@ def table(findings: Sequence[Finding], stream: TextIO) -> Iterator[str]:
 
     Args:
         findings: at least one.
-        stream: the destination, which decides width and colours.
+        stream: the destination, which decides width and colors.
     """
     rows: list[tuple[str, str, str]] = []
     for finding in findings:

@@ -1,4 +1,4 @@
-"""The values that the steps pass on: frozen, typed, without behaviour."""
+"""The values that the steps pass on: frozen, typed, without behavior."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -2,7 +2,7 @@
 
 One query asks for all issues of a message. Missing ones are requested one by one: a moved issue
 answers to its old key, with its new one. Jira Cloud has another search. It is recognized by its
-address, by an e-mail in the configuration, or by its 410 for the older search.
+address, by an email in the configuration, or by its 410 for the older search.
 
 Why not the ``jira`` package: its timeouts restart with each piece of an answer, and it has no size
 limit. So each lookup would need a thread that may never end.

@@ -1,4 +1,4 @@
-"""Lays out tables and progress for a terminal, in its width and colours.
+"""Lays out tables and progress for a terminal, in its width and colors.
 
 Only this module imports rich, which takes a tenth of the start-up time, and only a terminal needs
 it.

@@ -29,7 +29,7 @@ SEARCHES = {
     "SASL": "configuration.html",
     "duplicate": "delivery.html",
     "lost": "audit.html",
-    "memory": "performance.html",
+    "memory": "configuration.html",
     "proxy": "configuration.html",
     "replay": "dead-letters.html",
     "systemd": "systemd.html",
@@ -153,6 +153,7 @@ def test_first_pages_have_their_pictures_taken(
     """README and the pages that the home page's cards lead to: build/screenshots, for reviewers."""
     urls = {name: f"{served}/{name}.html" for name in FIRST} | {"readme": readme.as_uri()}
     home = (site.folder / "index.html").read_text()
+    PICTURES.mkdir(parents=True, exist_ok=True)
     with Chromium(tmp_path / "chromium") as chromium:
         for name, url in urls.items():
             assert name in {"index", "readme"} or f'<a href="{name}.html">' in home

@@ -19,7 +19,7 @@ from tools.stand_ins.jira import SITE, Kind
 PATIENCE = 60.0
 LINK = "https://x.example/browse/RHEL-1"
 EMAIL = "cki@example.com"
-#: To a Jira at an address, with an e-mail where one is set.
+#: To a Jira at an address, with an email where one is set.
 Look = Callable[[JiraConfig], Finding]
 Finds = Callable[[JiraConfig], bool]
 
@@ -56,7 +56,7 @@ def finds(transfers: Transfers) -> Finds:
     return finds
 
 
-#: Each kind, with or without an e-mail address, and the advice where it can't work.
+#: Each kind, with or without an email address, and the advice where it can't work.
 CONFIGURATIONS = [
     (Kind.CLOUD, EMAIL, ""),
     (Kind.CLOUD, None, f"this is Jira Cloud: set JIRA_SERVER to {SITE}, JIRA_TOKEN_AUTH to an API"),
@@ -129,7 +129,7 @@ def test_a_data_center_that_became_a_cloud_is_told(
     row = look(config(services.warehouse.url))
     assert f"redirects to {SITE}, where cki-notifier sends no token" in row.text
     assert row.advice.startswith(f"this is Jira Cloud: set JIRA_SERVER to {SITE}")
-    assert "JIRA_EMAIL to the e-mail" in row.advice
+    assert "JIRA_EMAIL to the email" in row.advice
 
 
 def test_a_search_that_is_answered_as_for_anybody_is_not_fine(look: Look, jira: Jira) -> None:

@@ -228,7 +228,7 @@ FAULTS = (
     Fault("Kafka", "connections cut, four times", _cut, tries=_connections),
     Fault("Kafka", "topic deleted and recreated", _delete_topic, tries=_connections, swift=False),
     Fault("Kafka", "not enough replicas", _ask_for_replicas, tries=_connections),
-    Fault("Kafka", "authorisation refused, then granted", _refuse, tries=_connections),
+    Fault("Kafka", "authorization refused, then granted", _refuse, tries=_connections),
     Fault("Kafka", "response lost after the append", _lose_responses, tries=_connections),
     Fault("Kafka", "message too large", _too_large, tries=_connections),
     Fault("Kafka", "fatal error: out of order (mock)", _out_of_order, mock=True, swift=False),

@@ -1,4 +1,4 @@
-"""Recognise the important moments in the bytes of AMQP and Kafka's protocol."""
+"""Recognize the important moments in the bytes of AMQP and Kafka's protocol."""
 
 import re
 

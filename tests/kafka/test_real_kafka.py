@@ -1,4 +1,4 @@
-"""Publishing to a real Kafka: behaviour that only a real broker has."""
+"""Publishing to a real Kafka: behavior that only a real broker has."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Tables and progress on any terminal and in a pipe, with and without colours."""
+"""Tables and progress on any terminal and in a pipe, with and without colors."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ RED, GREEN, END = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 @pytest.fixture(autouse=True)
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give all tests a terminal with colours."""
+    """Give all tests a terminal with colors."""
     monkeypatch.setenv("TERM", "xterm-256color")
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
@@ -43,7 +43,7 @@ def test_a_pipe_gets_one_plain_line_a_row() -> None:
 
 
 def test_texts_are_broken_where_they_begin() -> None:
-    """Between words; only the other columns have colours."""
+    """Between words; only the other columns have colors."""
     assert shown(60) == [
         f"{GREEN}ok      kafka     {END}1 broker",
         f"{RED}failed  rabbitmq  {END}the broker refused the user guest, who may",
@@ -70,7 +70,7 @@ def test_a_text_without_room_stands_below(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_line_is_wider_than_the_terminal(
     monkeypatch: pytest.MonkeyPatch, width: int, plain: dict[str, str]
 ) -> None:
-    """Without colours if NO_COLOR is set or the terminal has none."""
+    """Without colors if NO_COLOR is set or the terminal has none."""
     for name, value in plain.items():
         monkeypatch.setenv(name, value)
     lines = shown(width)

@@ -1,4 +1,4 @@
-"""The demo's output: in colours on a terminal, else as plain text."""
+"""The demo's output: in colors on a terminal, else as plain text."""
 
 import sys
 from collections.abc import Iterable

@@ -22,9 +22,9 @@ class Panel(Struct, forbid_unknown_fields=True, kw_only=True):
         about: the explanation in Grafana's (i).
         queries: by the name of their series.
         unit: Grafana's name of it.
-        steps: thresholds with the colours from there on; the first one has no lower bound.
+        steps: thresholds with the colors from there on; the first one has no lower bound.
         colors: by the name of the series.
-        words: the text in place of a value, and its colour.
+        words: the text in place of a value, and its color.
         links: their targets by their names.
     """
 

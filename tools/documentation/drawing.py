@@ -1,6 +1,6 @@
 """The documentation's pictures (SVG): rows of boxes with words in them.
 
-One picture does for light and dark pages: every text is in a box with a colour of its own.
+One picture does for light and dark pages: every text is in a box with a color of its own.
 """
 
 from collections.abc import Iterator, Sequence

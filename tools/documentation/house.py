@@ -13,8 +13,8 @@ from tools.documentation.drawing import MARGIN, WIDTH, Box, picture
 from tools.documentation.markdown import code, table
 
 _PACKAGE: Final = PROJECT / "cki_notifier"
-#: Colours by a room on the lowest floor of each group: ways to run, steps, edges. The floors below
-#: these have the colour of the base.
+#: Colors by a room on the lowest floor of each group: ways to run, steps, edges. The floors below
+#: these have the color of the base.
 _COLOURS: Final = {"daemon": "#8a3ffc", "message": "#3f51b5", "rabbitmq": "#00695c"}
 _BASE: Final = "#546e7a"
 _GAP: Final = 8

@@ -1,1 +1,1 @@
-"""The supply chain: locked requirements, their licences, the bill of materials."""
+"""The supply chain: locked requirements, their licenses, the bill of materials."""

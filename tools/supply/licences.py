@@ -1,4 +1,4 @@
-"""Check the licences of the daemon's libraries: each must be compatible with GPL-3.0-or-later.
+"""Check the licenses of the daemon's libraries: each must be compatible with GPL-3.0-or-later.
 
 ``scripts/audit`` runs this module. It reads the installed packages, and needs no network.
 """
@@ -15,8 +15,8 @@ from license_expression import (  # type: ignore[import-untyped] # has no types
 
 from tools.supply.locks import RUN_TIME, pins_of
 
-#: Licences whose code may be combined with ours, by their SPDX names. All are on the FSF's list of
-#: licences compatible with version 3 of the GPL: https://www.gnu.org/licenses/license-list.html
+#: Licenses whose code may be combined with ours, by their SPDX names. All are on the FSF's list of
+#: licenses compatible with version 3 of the GPL: https://www.gnu.org/licenses/license-list.html
 ALLOWED: Final = frozenset(
     {
         "0BSD",
@@ -43,7 +43,7 @@ _CLASSIFIERS: Final = {
 }
 
 
-#: Licences that the metadata lacks, and where the package states them, by the package's normalised
+#: Licenses that the metadata lacks, and where the package states them, by the package's normalized
 #: name. An entry that is no longer needed is a fault.
 READINGS: Final[dict[str, tuple[str, str]]] = {}
 
@@ -71,7 +71,7 @@ def expression_of(package: str) -> str | None:
 
 
 def is_allowed(expression: str) -> bool:
-    """Return whether licences in ALLOWED satisfy it; raise ValueError if it is no expression."""
+    """Return whether licenses in ALLOWED satisfy it; raise ValueError if it is no expression."""
     parsed = _parsed(expression)
     if parsed is None:
         raise ValueError(f"'{expression}' is no SPDX expression")
@@ -79,15 +79,15 @@ def is_allowed(expression: str) -> bool:
 
 
 def faults(packages: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each forbidden or unknown licence, and for each stale reading."""
+    """Yield a sentence for each forbidden or unknown license, and for each stale reading."""
     for package in packages:
         try:
             expression = expression_of(package)
         except PackageNotFoundError:
-            yield f"{package} is not installed, so its licence can't be read"
+            yield f"{package} is not installed, so its license can't be read"
             continue
         if expression is None:
-            yield f"{package} declares no licence in SPDX's words: read it, enter it in READINGS"
+            yield f"{package} declares no license in SPDX's words: read it, enter it in READINGS"
         elif not is_allowed(expression):
             yield f"{package} is {expression}, which is not in ALLOWED"
         elif package in READINGS and declared(package):
@@ -111,7 +111,7 @@ def _allows(node: Any) -> bool:
 
 
 def main() -> int:
-    """Print the run-time packages with their licences, or the faults; return the exit code."""
+    """Print the run-time packages with their licenses, or the faults; return the exit code."""
     packages = [pin.name for pin in pins_of(RUN_TIME) if pin.holds()]
     found = list(faults(packages))
     if not found:

@@ -61,7 +61,7 @@ LOCKS: Final = (EVERYTHING, BUILD, RUN_TIME)
 
 
 class Pin(NamedTuple):
-    """One entry of a lock file, with the package's normalised name."""
+    """One entry of a lock file, with the package's normalized name."""
 
     name: str
     version: str

@@ -41,7 +41,7 @@ FINE = {
     "orders.py": f"x = 1  # noqa: {LONG}\n",
     "usage": f"#!/bin/sh\n#     {LONG}\n",
     "name.py": "x = 'delay queue'\n",
-    "program.py": "x = '''\nimport os\nprint(os, 'what can not be read in a delay queue')\n'''\n",
+    "program.py": "a = 1\nx = '''\nimport os\nprint('What is refused?')\n# So much is it.\n'''\n",
     "behind.py": f"x = 1  # {'the first ' * 8}\ny = 2  # {'the second ' * 8}\n",
 }
 

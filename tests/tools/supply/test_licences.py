@@ -1,4 +1,4 @@
-"""The licences of the run-time packages, and what the check says to others."""
+"""The licenses of the run-time packages, and what the check says to others."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from tools.supply.locks import RUN_TIME, pins_of
 
 
 def test_every_run_time_package_may_be_combined_with_ours() -> None:
-    """Each licence is an allowed one, or was read by somebody who wrote down where."""
+    """Each license is an allowed one, or was read by somebody who wrote down where."""
     assert list(faults(pin.name for pin in pins_of(RUN_TIME) if pin.holds())) == []
 
 
 def test_every_reading_has_a_reason() -> None:
-    """Each reading names the file with the licence."""
+    """Each reading names the file with the license."""
     assert all("LICENSE" in reason for _, reason in READINGS.values())
 
 
@@ -42,7 +42,7 @@ def test_a_licence_is_allowed_when_a_choice_of_allowed_ones_is(
 
 
 def test_words_that_are_no_licence_are_refused() -> None:
-    """Nothing is taken for a licence that SPDX doesn't know."""
+    """Nothing is taken for a license that SPDX doesn't know."""
     with pytest.raises(ValueError, match="no SPDX expression"):
         is_allowed("do as you like")
 
@@ -52,9 +52,9 @@ def test_words_that_are_no_licence_are_refused() -> None:
     [
         (["License-Expression: AGPL-3.0-only"], "freeware is AGPL-3.0-only, which is not in"),
         (["License: GPL-2.0-only"], "freeware is GPL-2.0-only, which is not in ALLOWED"),
-        (["License: see the web site"], "freeware declares no licence in SPDX's words"),
-        (["Classifier: License :: OSI Approved :: BSD License"], "freeware declares no licence"),
-        ([], "freeware declares no licence"),
+        (["License: see the web site"], "freeware declares no license in SPDX's words"),
+        (["Classifier: License :: OSI Approved :: BSD License"], "freeware declares no license"),
+        ([], "freeware declares no license"),
     ],
 )
 def test_a_forbidden_or_unknown_licence_is_found(
@@ -78,7 +78,7 @@ def test_the_newest_field_counts_most(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_reading_that_is_no_longer_needed_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When a package says its licence itself, nobody's reading stays."""
+    """When a package says its license itself, nobody's reading stays."""
     install(tmp_path, "freeware", "99", "License-Expression: BSD-2-Clause")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(READINGS, "freeware", ("BSD-2-Clause", "its LICENSE file says so"))
@@ -87,7 +87,7 @@ def test_a_reading_that_is_no_longer_needed_is_found(
 
 
 def test_a_package_that_is_not_installed_is_a_fault() -> None:
-    """A licence that can't be read is a fault."""
+    """A license that can't be read is a fault."""
     assert list(faults(["no-such-package"])) == [
-        "no-such-package is not installed, so its licence can't be read"
+        "no-such-package is not installed, so its license can't be read"
     ]

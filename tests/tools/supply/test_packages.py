@@ -84,7 +84,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: tuple[Path, dict[st
 def test_the_source_package_holds_what_builds_the_wheel(
     built: tuple[Path, dict[str, str]],
 ) -> None:
-    """The package, its description and its licence are enough to build it again."""
+    """The package, its description and its license are enough to build it again."""
     with tarfile.open(built[0] / f"cki_notifier-{__version__}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names == sources() | {*_TOP, "PKG-INFO"}

@@ -40,7 +40,7 @@ def test_the_schema_is_asked(content: dict[str, Any]) -> None:
 
 
 def test_it_is_about_this_version_of_the_project(content: dict[str, Any]) -> None:
-    """Its subject is the application, with its version and licence."""
+    """Its subject is the application, with its version and license."""
     subject = content["metadata"]["component"]
     assert subject["purl"] == f"pkg:pypi/cki-notifier@{__version__}"
     assert subject["licenses"] == [{"license": {"id": "GPL-3.0-or-later"}}]

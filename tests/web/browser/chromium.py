@@ -61,7 +61,7 @@ class Chromium(Process):
     def look(
         self, size: tuple[int, int] = WIDE, scheme: str = "light", *, scripts: bool = True
     ) -> None:
-        """Be a device of this size, with this preferred scheme of colours."""
+        """Be a device of this size, with this preferred scheme of colors."""
         width, height = size
         is_phone = size == NARROW
         self.do(

@@ -17,7 +17,7 @@ from tests.factories.website import answering, served
 from tests.web.browser.chromium import NARROW, Chromium
 from tests.web.browser.night import DELAYED_ONCE, night, outage
 
-#: Few colours are enough for text, and make a small file.
+#: Few colors are enough for text, and make a small file.
 _COLOURS = 128
 
 

@@ -115,7 +115,7 @@ def test_on_a_phone_outcomes_are_cards_and_nothing_is_cut_off(scene: Scene, view
 
 
 def test_in_the_dark_it_is_dark(view: View) -> None:
-    """The page follows the scheme of colours that its reader prefers."""
+    """The page follows the scheme of colors that its reader prefers."""
     script = "return getComputedStyle(document.body).backgroundColor"
     view.open()
     light = view.run(script)
