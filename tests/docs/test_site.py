@@ -132,19 +132,20 @@ def test_the_site_shows_a_page_as_the_repository_does(
 
 
 def test_pages_can_be_read_in_a_browser(site: Site, served: str, tmp_path: Path) -> None:
-    """On a desktop and on a phone: no error, no request to others, nothing wider than the screen.
+    """All on a phone, some on a desktop: no error, no request to others, nothing too wide.
 
     The browser can reach no other host, and complains about each request to one.
     """
     with Chromium(tmp_path / "chromium") as chromium:
-        for size, scheme in ((WIDE, "light"), (NARROW, "dark")):
+        pages = [path.name for path in site.pages]
+        for size, scheme, names in ((WIDE, "light", pages[::8]), (NARROW, "dark", pages)):
             chromium.look(size, scheme)
-            for path in site.pages:
-                chromium.driver.get(f"{served}/{path.name}")
+            for name in names:
+                chromium.driver.get(f"{served}/{name}")
                 too_wide = chromium.driver.execute_script(
                     "return document.documentElement.scrollWidth > window.innerWidth"
                 )
-                assert (path.name, chromium.complaints(), too_wide) == (path.name, [], False)
+                assert (name, chromium.complaints(), too_wide) == (name, [], False)
 
 
 def test_first_pages_have_their_pictures_taken(
