@@ -98,17 +98,6 @@ def test_a_broken_document_is_refused(parsed: Parsed, name: str) -> None:
     assert BROKEN[name][1] in {it["path"] for it in errors(parsed.broken[name])}
 
 
-def test_the_parser_is_pinned_by_hashes() -> None:
-    """This includes its dependencies, from any registry."""
-    packages = json.loads((SCRIPT.parent / "package-lock.json").read_text())["packages"]
-    del packages[""]
-
-    assert "node_modules/@asyncapi/parser" in packages
-    for package in packages.values():
-        assert package["integrity"].startswith("sha512-")
-        assert "resolved" not in package
-
-
 def test_there_is_one_channel_with_both_messages(parsed: Parsed) -> None:
     """The channel is the daemon's topic."""
     kafka = read(environment()).kafka
