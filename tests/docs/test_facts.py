@@ -238,7 +238,6 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/rotate-a-token.md": [("`CKI_NOTIFIER_RETRY_HOURS` ({})", RETRY_HOURS)],
     "docs/runbook.md": [
-        ("of {} being processed, a service", IN_FLIGHT),
         ("at most {:minutes} each", "daemon.NOTIFICATION_SECONDS"),
         (
             "after {:s}, then every {:s}, for",
