@@ -176,7 +176,10 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("lines or {:MiB} wait for one", "telemetry.streams._MOST_BYTES"),
         ("the end of the process for {:s} at most", "configuration.shutdown.LINES_SECONDS"),
     ],
-    "docs/deploy.md": [("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN)],
+    "docs/deploy.md": [
+        ("`CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
+        ("closes its connections within {:s} more", CLOSING),
+    ],
     "docs/doctor.md": [
         ("are over after {:s} (`--timeout", "doctor.arguments._SECONDS"),
         ("it takes longer than {:s}", "doctor.web._SLOW_SECONDS"),
@@ -238,7 +241,6 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "docs/rotate-a-token.md": [("`CKI_NOTIFIER_RETRY_HOURS` ({})", RETRY_HOURS)],
     "docs/runbook.md": [
-        ("of {} being processed, a service", IN_FLIGHT),
         ("at most {:minutes} each", "daemon.NOTIFICATION_SECONDS"),
         (
             "after {:s}, then every {:s}, for",
@@ -304,7 +306,6 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("restarts the daemon {} seconds after it ends", rf"{UNIT}~RestartSec=(\d+)s"),
     ],
     "docs/upgrade.md": [
-        ("for up to `CKI_NOTIFIER_SHUTDOWN_SECONDS` ({})", SHUTDOWN),
         ("`docker stop --timeout {} NAME`", r"compose.yaml~stop_grace_period: (\d+)s"),
     ],
     "README.md": [
