@@ -226,6 +226,19 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("{} at once; status page on port", IN_FLIGHT),
         ("status page on port {:0}", PORT),
     ],
+    "docs/performance.md": [
+        ("With {} notifications in flight, the daemon stays", IN_FLIGHT),
+        ("daemon stays below {} MiB", r"tests/faults/neighbours/judgement.py~ROOM = (\d+)"),
+        (
+            "of the services | {} |",
+            r"tests/sources/test_memory.py~MOST_MIB = (\d+)",
+        ),
+        ("| {:MiB} of them are in progress", "daemon._MOST_BYTES"),
+        ("and {:MiB} wait as copies", "daemon._MOST_BYTES"),
+        ("take turns, {:word-} for each service", "sources.transfer.LARGE_BODIES"),
+        ("up to {:MiB} each from DataWarehouse", f"{EVERYTHING}.most_bytes"),
+        ("{:MiB} from GitLab and Jira", "sources.jira._LARGEST_BODY_BYTES"),
+    ],
     "docs/read-the-topic.md": [
         ("on the topic `{}`", TOPIC),
         ("up to {:minutes}. Later records wait", "docs.examples.consumer.LONGEST_PAUSE"),
