@@ -74,7 +74,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("Work on a notification ends after {:min}.", "daemon.NOTIFICATION_SECONDS"),
         ("Jira has {:s}.", "sources.jira.LOOK_UP_SECONDS"),
         ("`Retry-After` counts up to {:s}.", "workers.gate.LONGEST_PROBE_SECONDS"),
-        ("{} characters in a log line", "telemetry.log._LONGEST"),
+        ("{} characters in the log (before escapes)", "telemetry.log._LONGEST"),
         ("{} in the error header of a copy", "rabbitmq.retries._LONGEST_ERROR"),
         ("{} on the status page", "telemetry.printable.LONGEST"),
         ("Secrets of {:word-} characters or more", "telemetry.sentry._SHORTEST_SECRET"),
