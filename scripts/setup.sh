@@ -7,7 +7,8 @@
 #     scripts/setup.sh need_rabbitmq need_java_kafka
 #
 # A function that changes something prints one line to standard error. A function that fails prints the reason and ends
-# the script with exit code 1. The functions do not change what is already installed.
+# the script with exit code 1. Installed programs stay as they are. Files in .venv and .cache are replaced if they are out of
+# date.
 
 # $0 is in this folder in both cases, so the project is one level up.
 PROJECT_ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

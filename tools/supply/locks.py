@@ -175,7 +175,7 @@ def _unmet(needed: Iterable[Requirement], pins: Sequence[Pin]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the lock files, or check them; return the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts/lock", description="Makes the lock files again.")
+    parser = argparse.ArgumentParser(prog="scripts/lock", description="Updates the lock files.")
     parser.add_argument("--check", action="store_true", help="only check whether they still fit")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     options = parser.parse_args(arguments)

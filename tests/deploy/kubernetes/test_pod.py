@@ -11,10 +11,12 @@ import yaml
 
 from cki_notifier.configuration.shutdown import CLOSING_SECONDS
 from cki_notifier.web.request import Request
+from cki_notifier.workers.shares import USUAL
 from tests.deploy.kubernetes import restricted
 from tests.deploy.kubernetes.manifests import OVERLAYS, environment, overlay, with_component
 from tests.factories.environment import read
 from tests.factories.website import Scene
+from tests.faults.neighbours.judgement import ROOM
 from tools import PROJECT
 
 #: The time for steps without a constant (threads, the interpreter's end), in seconds.
@@ -196,15 +198,15 @@ def test_a_change_of_the_settings_rolls_the_pods(name: str) -> None:
 
 @each_overlay
 def test_memory_is_bounded_and_enough(name: str, tmp_path: Path) -> None:
-    """The limit covers the process, the notifications in flight, big documents, and a quarter more.
+    """The limit covers the most that the fault tests allow, and a quarter more.
 
-    In MiB: 60 for the process, 1 for each notification, 256 for the documents.
+    Each notification in flight beyond the default number adds 1 MiB.
     """
     manifests = overlay(name)
     resources = manifests.container["resources"]
     limit = int(resources["limits"]["memory"].removesuffix("Mi"))
     in_flight = read(environment(manifests, tmp_path)).in_flight
-    assert limit >= 1.25 * (60 + in_flight + 256)
+    assert limit >= 1.25 * (ROOM + max(0, in_flight - USUAL.in_flight))
     assert int(resources["requests"]["memory"].removesuffix("Mi")) >= 60
     assert "cpu" in resources["requests"]
 
