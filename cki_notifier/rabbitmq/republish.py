@@ -304,7 +304,7 @@ class _Outbox:
             self._failed(job if error.alone else self, str(error))
         except Blocked:
             self._disconnect()
-            self._failed(self, "it accepted no messages", level=logging.DEBUG)  # see the WARNING
+            self._failed(self, "RabbitMQ accepted no messages", level=logging.DEBUG)  # warned once
         except Unavailable as error:
             self._disconnect()
             self._failed(self, str(error))

@@ -159,7 +159,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
         ("for at most {:s}, then declares the queue again", "rabbitmq.consume._ORPHANS_SECONDS"),
         ("that it holds, for at most {:s}, and reconnects", "rabbitmq.consume._ORPHANS_SECONDS"),
         (
-            "The delays are {:s}, {:s}, {:min}, {:min}, then {:h} each time",
+            "*delayed*: {:s}, {:s}, {:min}, {:min}, then {:h} each time",
             *(f"rabbitmq.queues.DELAYS[{number}]" for number in range(5)),
         ),
         (
