@@ -76,8 +76,8 @@ def token_names(text: str) -> dict[str, str]:
         pairs: list[tuple[str, str]] = json.loads(text, object_pairs_hook=list)
     except (msgspec.DecodeError, ValueError) as error:
         raise ValueError(
-            "is not a JSON object from host to the name of the variable with its token, like "
-            f'{{"gitlab.com": "COM_GITLAB_TOKEN"}}: {error}'
+            "is not a JSON object that maps each host to the name of the variable with its "
+            f'token, like {{"gitlab.com": "COM_GITLAB_TOKEN"}}: {error}'
         ) from error
     names: dict[str, str] = {}
     faults: list[str] = []
@@ -230,5 +230,6 @@ def queue_name(text: str) -> str:
 def topic(text: str) -> str:
     """Return the name of a topic."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
-        raise ValueError(f"{text!r} is not a valid name of a Kafka topic")
+        what = f"{text!r} is not the name of a Kafka topic"
+        raise ValueError(f"{what}; write up to 249 letters, digits, dots, _ and -")
     return text

@@ -91,6 +91,6 @@ def read_jira(reader: Reader) -> JiraConfig | None:
         text = "names no site; write https://api.atlassian.com/ex/jira/<cloudId>"
         reader.fault(server.name, text)
     if config.is_gateway and not has_token:
-        text = "is not set; api.atlassian.com needs a token"
+        text = f"is not set, but api.atlassian.com needs a token; set it to {token.holds}"
         reader.fault(token.name, text)
     return config if config.url else None

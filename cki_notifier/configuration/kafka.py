@@ -241,7 +241,8 @@ def _from_file(reader: Reader) -> dict[str, str]:
         text = from_file.get(name, str(most)).strip()
         if not (re.fullmatch("[1-9][0-9]{0,9}", text) and least <= int(text) <= most):
             del from_file[name]
-            reader.fault(_CONFIG_FILE.name, f"{name} is not between {least} and {most}")
+            text = f"sets {name} to {text!r}, which is not between {least} and {most}"
+            reader.fault(_CONFIG_FILE.name, text)
     return {name: value for name, value in from_file.items() if name not in _SAID_ANYWAY}
 
 

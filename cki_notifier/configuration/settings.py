@@ -243,7 +243,7 @@ CKI_DEPLOYMENT_ENVIRONMENT: Final = Variable(
 GITLAB_TOKENS: Final = Variable(
     "GITLAB_TOKENS",
     checks.token_names,
-    "a JSON object from GitLab host to the name of the variable with its token",
+    "a JSON object that maps each GitLab host to the name of the variable with its token",
     "See [GitLab tokens](#gitlab-tokens).",
     default="",
     values="each host once",
@@ -360,10 +360,9 @@ def _gitlab_tokens(reader: Reader) -> dict[str, Secret]:
         if token is not None:
             tokens[host] = token
         elif not reader.is_set(variable):
-            text = f"names {name} for {variable.holds}, but {name} is not set"
+            text = f"names {name} for {variable.holds}, but {name} is not set; set {name}"
             if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):  # don't show it: perhaps the token
-                where = f"the name of a variable that is set for {host}"
-                text = f"must contain {where}, not the token itself"
+                text = f"must name a variable with {variable.holds}, not contain the token itself"
             reader.fault(GITLAB_TOKENS.name, text)
     return tokens
 

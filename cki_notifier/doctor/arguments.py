@@ -14,8 +14,7 @@ def add_doctor(commands: Any) -> None:
         "doctor",
         help="check the configuration and everything the daemon depends on",
         description="Checks the configuration, RabbitMQ, Kafka, DataWarehouse, GitLab and Jira, as "
-        "the daemon uses them, without changing or sending anything. Run it with the daemon's "
-        "environment.",
+        "the daemon uses them, without changing anything. Run it with the daemon's environment.",
         epilog="Exit codes: 0 no check failed (there may be warnings), 1 a check failed, 2 wrong "
         "usage or configuration.",
     )

@@ -119,7 +119,7 @@ def examine(
         is_over = bool(wait([end], patience.remaining()).done)
         findings += found
         if not is_over:
-            advice = "check whether it hangs; --timeout SECONDS gives it more time"
+            advice = "check whether the service hangs; --timeout SECONDS gives it more time"
             findings.append(failed(name, f"no answer within {seconds:g} s", advice))
         elif error := end.exception():
             logger.critical("a bug of the check %s", name, exc_info=error)

@@ -70,9 +70,8 @@ class _Look:
             search = f"the search and accepts the token of {name}"
             return replace(finding, text=finding.text.replace("the search", search, 1))
         if code == HTTPStatus.UNAUTHORIZED and not self._config.is_gateway:
-            text = "the token is refused (401), and the search finds public issues only"
-            advice = "renew the token in JIRA_TOKEN_AUTH"
-            return failed(_NAME, f"{text}; {_CONSEQUENCE}", advice)
+            text = "the token is refused (401): searches and messages have public issues only"
+            return failed(_NAME, text, "renew the token in JIRA_TOKEN_AUTH")
         return replace(finding, text=f"{finding.text}; Jira does not name the owner of the token")
 
     def _advice(self, reply: web.Reply) -> str:

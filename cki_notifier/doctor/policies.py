@@ -46,7 +46,7 @@ _EXCHANGE, _KEY = "dead-letter-exchange", "dead-letter-routing-key"
 _USUAL_DELIVERIES = 20
 #: The delivery limit of the dead-letter queue: practically none.
 _MANY_DELIVERIES = 1_000_000
-_HELD = "RabbitMQ refuses new ones; the daemon holds them, and the main queue their notifications"
+_HELD = "RabbitMQ refuses new ones; failed notifications then stay in the main queue"
 _LOST = "RabbitMQ refuses new ones; they are lost unless DataWarehouse publishes them again"
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
 _ADDRESS = "check RABBITMQ_MANAGEMENT_URL"
@@ -298,7 +298,7 @@ def _advice(queue: _Queue, effects: _Effects, config: RabbitMQConfig) -> str:
         advice.append(f"override it with a policy of a higher priority: {command}")
     if queue.told.operator_policy:
         advice.append(
-            "ask the owner of the operator policy to change it: rabbitmqctl "
+            "ask the owner of the operator policy to change it; to see it, run rabbitmqctl "
             f"list_operator_policies --vhost {shlex.quote(config.virtual_host)}"
         )
     return "; ".join(advice)

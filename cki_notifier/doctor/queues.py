@@ -134,9 +134,9 @@ def _without_limit(connection: BlockingConnection, config: RabbitMQConfig, text:
     """Return the finding about a queue without a delivery limit: RabbitMQ 3 has no default."""
     if release(connection).startswith("3."):
         return ok(_QUEUE, text)
-    limit = "a notification ends there after 20 crashes of the daemon, unless a policy allows more"
+    limit = "a notification becomes a dead letter after 20 crashes of the daemon"
     kept = {"delivery-limit": main_arguments("")[DELIVERY_LIMIT]}
-    return warning(_QUEUE, f"{text}; {limit}", _policy(config, kept))
+    return warning(_QUEUE, f"{text}; {limit}, unless a policy allows more", _policy(config, kept))
 
 
 def _policy(config: RabbitMQConfig, definition: Mapping[str, Any]) -> str:

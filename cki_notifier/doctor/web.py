@@ -170,7 +170,7 @@ def answered(question: Question, reply: Reply) -> Finding:
     text = question.says.format(told[question.field])
     if reply.seconds <= _SLOW_SECONDS:
         return ok(name, f"{text}; answered within {max(reply.seconds, 0.01):.2f} s")
-    advice = "find out why the service is slow: every notification waits for it"
+    advice = "find out why the service is slow: notifications wait for it"
     return warning(name, f"{text}, but answered only after {reply.seconds:.1f} s", advice)
 
 
@@ -185,7 +185,7 @@ def _improper(path: str, response: Response) -> str:
     if response.code != HTTPStatus.OK:
         return f"answers {response.code} to GET {path}"
     if response.body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
-        return "answers with unexpected JSON: it is another service"
+        return "answers with unexpected JSON: perhaps it is another service"
     return "answers without JSON, perhaps with a login page"
 
 

@@ -144,7 +144,7 @@ class Letters:
     def look(self) -> Look:
         """Return the dead letters, if possible as of the last minute."""
         if self._read is None:
-            return Look(trouble="this process does not read them")
+            return Look(trouble="this environment uses no dead-letter queue")
         if time.monotonic() < self._kept_until:
             return self._look
         if not self._reading.acquire(blocking=False):

@@ -32,7 +32,7 @@ class Process(Struct, frozen=True):
     def place(self) -> str:
         """Its environment, in words."""
         name = self.environment or "no environment"
-        return name if self.sends else f"{name}: nothing is sent, only shown"
+        return name if self.sends else f"{name}: messages are printed, not published"
 
 
 class Markup(str):

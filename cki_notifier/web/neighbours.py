@@ -104,6 +104,9 @@ def look(config: Config, health: Health) -> Iterator[Neighbour]:
 
 def _rabbitmq(config: Config, health: Health) -> Neighbour:
     about = config.rabbitmq.queue if config.rabbitmq and config.sends else "a temporary queue"
+    queue, means = "the main queue", "Notifications wait in the queue."
+    if not config.sends:
+        queue, means = "its temporary queue", "This process prints no messages."
     missing, state = health.liveness.missing, connected.states("rabbitmq").get("")
     if not missing:
         return _fine("rabbitmq", "RabbitMQ", about, "consuming")
@@ -111,10 +114,10 @@ def _rabbitmq(config: Config, health: Health) -> Neighbour:
         return _fine("rabbitmq", "RabbitMQ", about, "connecting", state="unknown")
     problem = Problem(
         id="rabbitmq",
-        says="This process does not consume the main queue",
+        says=f"This process does not consume {queue}",
         since=_since(state),
         answered=shown(missing.removeprefix("rabbitmq: ")),
-        means="Notifications wait in the queue.",
+        means=means,
         do=f"{_DOCTOR} When RabbitMQ is back, the process reconnects within about 10 s.",
         runbook=runbook("NotReady"),
     )

@@ -133,7 +133,7 @@ def _late(moment: Moment) -> Iterator[Problem]:
         since=iso(oldest.first_seen),
         answered=shown(why),
         means=f"The oldest is {who}. After CKI_NOTIFIER_RETRY_HOURS they become dead letters.",
-        do="Fix the cause. Until then, each is retried once an hour.",
+        do="Fix the cause. Until then, each is retried at least once an hour.",
         runbook=runbook("DelayedForHours"),
     )
 

@@ -135,8 +135,8 @@ class Site:
 
     def _show_liveness(self, _request: Request) -> Answer:
         if self._known.health.lives:
-            return text("alive: the RabbitMQ consumer runs")
-        hung = "hung: the RabbitMQ consumer has stopped running. Restart the process."
+            return text("alive: the RabbitMQ consumer does not hang")
+        hung = "not alive: the RabbitMQ consumer hangs. Save the log and restart the process."
         return text(hung, HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _show_readiness(self, _request: Request) -> Answer:

@@ -46,7 +46,7 @@ def test_what_fits_is_taken(
         (SITE + "/browse/RHEL-1", None, None, ["JIRA_SERVER: has the path '/browse/RHEL-1'"]),
         ("https://api.atlassian.com", None, "t", ["JIRA_SERVER: names no site"]),
         (GATEWAY + "/rest/api/2", None, "t", ["JIRA_SERVER: names no site"]),
-        (GATEWAY, None, None, ["JIRA_TOKEN_AUTH: is not set; api.atlassian.com"]),
+        (GATEWAY, None, None, ["JIRA_TOKEN_AUTH: is not set, but api.atlassian.com"]),
         (SITE, "cki", "t", ["JIRA_EMAIL: is not an email address"]),
         (SITE, "a:b@example.com", "t", ["JIRA_EMAIL: is not an email address"]),
         (SITE, "a@exämple.com", "t", ["JIRA_EMAIL: is not an email address"]),

@@ -229,14 +229,16 @@ def test_what_a_program_alone_can_set_is_refused(properties: Path, line: str) ->
 def test_a_record_is_given_up_in_time(properties: Path, name: str, prefix: str, value: str) -> None:
     """Neither never, nor later than the broker takes its notification back."""
     found = only_fault(with_file(properties, f"{prefix}{name}={value}"))
-    assert found == ("KAFKA_CONFIG_FILE", f"{name} is not between 1 and 600000")
+    text = f"sets {name} to {value!r}, which is not between 1 and 600000"
+    assert found == ("KAFKA_CONFIG_FILE", text)
 
 
 @pytest.mark.parametrize("value", ["1000", "999999", "1000000001", "x"])
 def test_the_broker_says_what_is_too_large(properties: Path, value: str) -> None:
     """Not a limit of librdkafka's, by which all messages could be too large."""
     found = only_fault(with_file(properties, f"message.max.bytes={value}"))
-    assert found == ("KAFKA_CONFIG_FILE", "message.max.bytes is not between 1000000 and 1000000000")
+    text = f"sets message.max.bytes to {value!r}, which is not between 1000000 and 1000000000"
+    assert found == ("KAFKA_CONFIG_FILE", text)
 
 
 @pytest.mark.parametrize(

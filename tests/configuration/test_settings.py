@@ -158,7 +158,7 @@ def test_empty_variables_count_as_unset() -> None:
         ({"GITLAB_TOKENS": '{"gitlab.com": 1}'}, "is not a JSON object"),
         ({"GITLAB_TOKENS": GITLAB}, "names COM_GITLAB_TOKEN for the token of gitlab.com"),
         ({"GITLAB_TOKENS": GITLAB, "COM_GITLAB_TOKEN": ""}, "is not set"),
-        ({"GITLAB_TOKENS": '{"gitlab.com": ""}'}, "the name of a variable"),
+        ({"GITLAB_TOKENS": '{"gitlab.com": ""}'}, "must name a variable"),
         ({"GITLAB_TOKENS": '{"a.example": "A", "A.example/": "B"}'}, "names a.example twice"),
         ({"GITLAB_TOKENS": '{"a.example": "A", "a.example": "B"}'}, "names a.example twice"),
         ({"GITLAB_TOKENS": '{"gitlab.com/redhat": "A"}'}, "names a group"),

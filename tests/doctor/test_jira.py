@@ -138,9 +138,7 @@ def test_a_search_that_is_answered_as_for_anybody_is_not_fine(look: Look, jira: 
     jira.kind = Kind.CLOUD
     row = look(config(jira.address, EMAIL, "wrong"))
     assert row.state == State.FAILED
-    assert row.text.startswith(
-        "the token is refused (401), and the search finds public issues only"
-    )
+    assert row.text == "the token is refused (401): searches and messages have public issues only"
 
 
 @pytest.mark.parametrize(("slow", "state"), [(5.0, State.OK), (0.0, State.WARNING)])

@@ -135,7 +135,7 @@ def test_without_the_variable_it_is_said_what_to_do() -> None:
             {"max-length": 5, "overflow": "reject-publish"},
             DEAD,
             "warning",
-            "beyond 5 messages, RabbitMQ refuses new ones; the daemon holds",
+            "beyond 5 messages, RabbitMQ refuses new ones; failed notifications",
         ),
         ({"expires": 3_600_000}, DEAD, "failed", "after 1 h without a consumer"),
         ({"delivery-limit": 3}, DEAD, "failed", "dead letters read more than 3 times are dropped"),
@@ -259,8 +259,8 @@ def test_an_operator_policy_is_for_others_to_change(management: Management) -> N
     row = look(management)[DEAD]
     assert row.text.startswith("q.dead-letter has the operator policy 'site'; ")
     assert row.advice == (
-        "ask the owner of the operator policy to change it: "
-        "rabbitmqctl list_operator_policies --vhost v/1"
+        "ask the owner of the operator policy to change it; "
+        "to see it, run rabbitmqctl list_operator_policies --vhost v/1"
     )
     management.set_policy({"max-length": 9}, operator_policy="site", policy="theirs")
     row = look(management)[DEAD]

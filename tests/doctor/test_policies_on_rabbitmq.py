@@ -203,8 +203,8 @@ def test_an_operator_policy_is_told_apart(
     row = told(declared, DEAD)[DEAD]
     assert "has the operator policy 'theirs'" in row.text
     assert row.advice == (
-        "ask the owner of the operator policy to change it: "
-        "rabbitmqctl list_operator_policies --vhost /"
+        "ask the owner of the operator policy to change it; "
+        "to see it, run rabbitmqctl list_operator_policies --vhost /"
     )
     policy({"max-length": 4})
     eventually(lambda: "and the operator policy" in told(declared, DEAD)[DEAD].text)

@@ -180,7 +180,7 @@ def test_it_says_when_there_are_more_than_were_read() -> None:
 def test_where_nothing_is_read_the_page_says_so() -> None:
     """With the command that shows them."""
     text = page(Scene(), "/dead-letters")
-    assert "The dead letters are not shown: this process does not read them." in text
+    assert "The dead letters are not shown: this environment uses no dead-letter queue." in text
     assert "cki-notifier dead-letters list" in text
 
 

@@ -333,7 +333,7 @@ def test_an_onlooker_says_that_it_sends_nothing() -> None:
     assert connections["rabbitmq"]["about"] == "a temporary queue"
     assert connections["kafka"]["says"] == "not used here"
     assert connections["jira"]["says"] == "not configured"
-    assert "development: nothing is sent, only shown" in shown
+    assert "development: messages are printed, not published" in shown
     assert shown.count(">unknown<") == 3
 
 

@@ -270,7 +270,7 @@ def test_an_onlooker_has_the_port_as_well(stage: Stage, port: int) -> None:
     info = frozenset({"version": _version(port), "environment": "development"}.items())
     assert samples["cki_notifier_info", info] == 1
     assert queue_lengths(port) == {}
-    assert "nothing is sent, only shown" in get(port, "/")[1]
+    assert "messages are printed, not published" in get(port, "/")[1]
 
 
 def _version(port: int) -> str:
