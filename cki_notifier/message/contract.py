@@ -204,7 +204,9 @@ class MergeRequestInfo(Part, frozen=True, kw_only=True):
     ]
     jira_issues: Annotated[
         tuple[JiraIssue, ...] | UnsetType,
-        Meta(description="Present only if Jira is configured and answered."),
+        Meta(
+            description="Issues in jira. Present only if cki-notifier asked Jira and got an answer."
+        ),
     ] = UNSET
 
 
@@ -239,7 +241,7 @@ class ReadyForTest(Part, frozen=True, kw_only=True):
     patch_urls: Annotated[
         tuple[str, ...],
         Meta(
-            description="The patches on top of the branch. Without any, the merge request's diff.",
+            description="URLs of patches on top of the branch, or of the merge request's diff.",
             examples=[["https://gitlab.com/group/kernel/-/merge_requests/5021.diff"]],
         ),
     ]
@@ -265,7 +267,7 @@ class ReadyForTest(Part, frozen=True, kw_only=True):
     status: Annotated[
         Literal["success", "fail", "error"] | UnsetType,
         Meta(
-            description="The worst untriaged finding. Only in a post-test message.",
+            description="The worst result without a known issue. Only in a post-test message.",
             examples=["success"],
         ),
     ] = UNSET

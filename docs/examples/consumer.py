@@ -170,7 +170,7 @@ class Handled:
 
 
 class Outage:
-    """Logs the begin and the end of each outage of Kafka, with its cause."""
+    """Logs the start and the end of each outage of Kafka, with its cause."""
 
     def __init__(self) -> None:
         self._cause, self._since, self._away = "", time.monotonic(), False
@@ -249,7 +249,7 @@ class Reader:
         return None
 
     def _handle(self, record: "Message[Any, Any]") -> bool:
-        """Handle an event once. False if Kafka has to deliver it again."""
+        """Handle an event once. Return False if Kafka has to deliver it again."""
         self._complaint = ""
         place = f"partition {record.partition()} offset {record.offset()}"
         try:

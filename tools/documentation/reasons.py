@@ -34,8 +34,8 @@ _ELSEWHERE: Final[dict[StrEnum, str]] = {
 _SECTIONS: Final = {
     "Sent": _ROUTES,
     "Ignored": "[filters](rules.md#filters)",
-    "Delayed": "[retries](delivery.md)",
-    "Dead-lettered": "[what to do](dead-letters.md)",
+    "Delayed": "[retries](delivery.md#retries)",
+    "Dead-lettered": "[what to do](dead-letters.md#what-to-do-by-reason)",
 }
 
 
