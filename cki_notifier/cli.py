@@ -132,9 +132,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         arguments = [of_process(it) for it in sys.argv[1:]]
     whole = parser()
     parsed = whole.parse_args(arguments)
-    fault = fault_by_hand(parsed) or (fault_of(parsed) if parsed.command == "audit" else "")
-    if fault:
+    if fault := fault_by_hand(parsed):
         whole.error(fault)
+    if parsed.command == "audit" and (fault := fault_of(parsed)):
+        whole.error(f"audit: {fault}")
     if parsed.dry_run and parsed.status is None:
         parsed.status = Status.UNKNOWN.value  # the stage that the checkout has reached
     return parsed
@@ -169,7 +170,8 @@ def _explain(parsed: argparse.Namespace) -> int:
     try:
         body = manual.read_body(parsed.file)
     except (OSError, ValueError) as error:
-        show(f"cki-notifier: {parsed.file} can't be read: {error}")
+        reason = getattr(error, "strerror", None) or error
+        show(f"cki-notifier: {parsed.file} can't be read: {reason}")
         return _FAULTY
     form = manual.Form.JSON if parsed.json else manual.Form.EXPLAINED
     return manual.explain(_pipeline(config, _loader(config), Unsent(), None), body, form)

@@ -189,12 +189,14 @@ class _Audit:
                 "be listed as missing"
             )
         if self._config.rabbitmq is None:
-            notes.append("RABBITMQ_HOST is not set: missing notifications may wait in a queue")
+            notes.append(
+                "RABBITMQ_HOST is not set: notifications of missing messages may wait in a queue"
+            )
         notes += [f"not read: {text}" for text in queued.unseen]
         if queued.in_main:
             notes.append(
-                f"{queued.in_main:,} notifications wait in the main queue: missing ones may be "
-                "among them"
+                f"{queued.in_main:,} notifications wait in the main queue: those of missing "
+                "messages may be among them"
             )
 
 
@@ -224,5 +226,5 @@ def _sum(sent: send.Result) -> str:
     }
     counts = ((sent.counts[it], word) for it, word in words.items())
     told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
-    text = f"{told or 'nothing was sent'}, of {sent.total:,}"
+    text = f"of {sent.total:,} missing messages: {told or 'none sent'}"
     return f"{text}; run the audit again for the other {sent.left:,}" if sent.left else text

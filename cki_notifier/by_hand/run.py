@@ -78,6 +78,11 @@ def run(
         The exit code: 0 sent (dry run: decided and printed), 1 failed, 3 a rule ignored it.
     """
     code, decided = _handle(pipeline, notification, sends=sends, form=form)
+    if isinstance(decided, NotFound):
+        show(
+            "check the checkout in DataWarehouse: --checkout-id takes a KCIDB id, an iid, the "
+            "address of a checkout's page, or a merge request as project!123"
+        )
     if sends:
         by_hand.tell_daemons_of([by_hand.told_of(notification, decided)], rabbitmq)
     return code
@@ -173,11 +178,6 @@ def _fail(form: Form, trail: Trail, identity: Identity, error: NotifierError) ->
     _explain(form, trail, identity, error)
     reason = f" ({error.reason})" if isinstance(error, Invalid) else ""
     show(f"not sent{reason}: {error}")
-    if isinstance(error, NotFound):
-        show(
-            "check the checkout in DataWarehouse: --checkout-id takes a KCIDB id, an iid, the "
-            "address of a checkout's page, or a merge request as project!123"
-        )
     return FAILED
 
 

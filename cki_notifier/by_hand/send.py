@@ -109,7 +109,7 @@ def tell_daemons_of(runs: Sequence[ManualRun], rabbitmq: RabbitMQConfig | None) 
         telling.result(_TELL_SECONDS + _TELL_EACH_SECONDS * (len(runs) - 1))
     except (Unavailable, TimeoutError) as error:
         missing = "this run" if len(runs) == 1 else f"{len(runs) - told:,} of {len(runs):,} runs"
-        show(f"no daemon counts {missing}: {str(error) or 'no answer in time'}")
+        show(f"cki_notifier_manual_runs_total lacks {missing}: {str(error) or 'no answer in time'}")
 
 
 def _told(

@@ -7,10 +7,10 @@ from typing import Any
 from cki_notifier.dead_letters.letter import NO_REASON, Selection
 from cki_notifier.notification.reasons import DeadLetterReason
 
-_EPILOG = (
-    "Exit codes: 0 done, 1 it failed or no dead letter matches, 2 wrong usage or configuration. An "
-    "interrupted run loses no dead letter."
-)
+_ENDING = "2 wrong usage or configuration. An interrupted run loses no dead letter."
+_LISTED = f"Exit codes: 0 done, 1 failed, {_ENDING}"
+_SHOWN = f"Exit codes: 0 done, 1 failed or no dead letter matches, {_ENDING}"
+_ASKED = f"Exit codes: 0 done, 1 failed, no dead letter matches or you answered no, {_ENDING}"
 
 #: Ours, RabbitMQ's own, and the one for a letter without a reason.
 REASONS = (*DeadLetterReason, "delivery_limit", "expired", "maxlen", "rejected", NO_REASON)
@@ -23,7 +23,7 @@ def add_dead_letters(commands: Any) -> None:
         help="list, show, retry or discard dead letters",
         description="Manage dead letters: notifications that could not become messages. Needs only "
         "the RABBITMQ_* variables.",
-        epilog=_EPILOG,
+        epilog=_SHOWN,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     parser.set_defaults(action="list", names=[], reason=None, limit=0, json=False)
@@ -31,6 +31,7 @@ def add_dead_letters(commands: Any) -> None:
         "list",
         help="list dead letters with their reasons (default)",
         description="List dead letters with their reasons, the oldest first. Changes nothing.",
+        epilog=_LISTED,
     )
     _add_reason(listing)
     listing.set_defaults(names=[])
@@ -39,6 +40,7 @@ def add_dead_letters(commands: Any) -> None:
         "show",
         help="show dead letters in full, with headers and body",
         description="Show dead letters in full, with headers and body. Changes nothing.",
+        epilog=_SHOWN,
     )
     form = showing.add_mutually_exclusive_group()
     _add_json(form)
@@ -52,11 +54,13 @@ def add_dead_letters(commands: Any) -> None:
         help="put dead letters back into the main queue; asks first",
         description="Put dead letters back into the main queue, for a daemon to handle again. Shows"
         " them and asks first.",
+        epilog=_ASKED,
     )
     discarding = actions.add_parser(
         "discard",
         help="delete dead letters for good; asks first",
         description="Delete dead letters for good. Shows them and asks first.",
+        epilog=_ASKED,
     )
     for action in (retrying, discarding):
         action.add_argument("--yes", action="store_true", help="do not ask for confirmation")
@@ -66,7 +70,6 @@ def add_dead_letters(commands: Any) -> None:
         action.add_argument(
             "--limit", type=_count, default=0, metavar="N", help="only the N oldest"
         )
-        action.epilog = _EPILOG
 
 
 def selection_of(parsed: argparse.Namespace) -> Selection:

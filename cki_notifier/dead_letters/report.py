@@ -17,10 +17,10 @@ def overview(walk: Walk) -> str:
         return f"no dead letters: the queue {walk.queue} does not exist yet"
     if not walk.count:
         return f"no dead letters in {walk.queue}"
-    shown = f", {walk.done:,} {walk.deed}" if walk.done != walk.count else ""
+    shown = f"; {walk.done:,} {walk.deed}" if walk.done != walk.count else ""
     reasons = walk.reasons.most_common(_MOST_REASONS)
     text = ", ".join(f"{count:,} {printable(reason)}" for reason, count in reasons)
-    return f"{letters(walk.count)} in {walk.queue}{shown}{': ' if text else ''}{text}"
+    return f"{letters(walk.count)} in {walk.queue}{': ' if text else ''}{text}{shown}"
 
 
 def unmatched(walk: Walk, reason: str) -> Iterator[str]:

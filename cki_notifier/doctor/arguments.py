@@ -13,7 +13,7 @@ def add_doctor(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
         help="check the configuration and everything the daemon depends on",
-        description="Checks the configuration, RabbitMQ, Kafka, DataWarehouse, GitLab and Jira, as "
+        description="Check the configuration, RabbitMQ, Kafka, DataWarehouse, GitLab and Jira, as "
         "the daemon uses them, without changing anything. Run it with the daemon's environment.",
         epilog="Exit codes: 0 no check failed (there may be warnings), 1 a check failed, 2 wrong "
         "usage or configuration.",
@@ -24,7 +24,7 @@ def add_doctor(commands: Any) -> None:
         type=_seconds,
         default=_SECONDS,
         metavar="SECONDS",
-        help=f"time limit of all checks together ({_SECONDS:g})",
+        help=f"time limit of all checks together (default: {_SECONDS:g})",
     )
 
 

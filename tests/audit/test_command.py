@@ -60,7 +60,7 @@ def test_without_rabbitmq_a_note_says_what_that_means(stage: Stage) -> None:
     code, report = report_of(stage, RABBITMQ_HOST="")
     assert (code, len(report["missing"])) == (1, 1)
     assert report["notes"] == [
-        "RABBITMQ_HOST is not set: missing notifications may wait in a queue"
+        "RABBITMQ_HOST is not set: notifications of missing messages may wait in a queue"
     ]
 
 

@@ -101,12 +101,12 @@ def test_a_list_can_be_of_one_reason_and_short(stage: Stage) -> None:
     result = run(stage, "list", "--limit", "1")
     assert len(result.stdout.splitlines()) == 2
     assert result.stderr == (
-        f"6 dead letters in {dead(stage)}, 1 shown: 4 malformed, 2 invalid-document\n"
+        f"6 dead letters in {dead(stage)}: 4 malformed, 2 invalid-document; 1 shown\n"
     )
     nothing = run(stage, "list", "--reason", "not-found")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert nothing.stderr == (
-        f"6 dead letters in {dead(stage)}, 0 shown: 4 malformed, 2 invalid-document\n"
+        f"6 dead letters in {dead(stage)}: 4 malformed, 2 invalid-document; 0 shown\n"
     )
 
 
@@ -314,7 +314,7 @@ def test_nothing_that_matches_is_said_and_is_exit_code_1(stage: Stage) -> None:
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
         "no dead letter has the reason not-found",
-        f"1 dead letter in {dead(stage)}, 0 discarded: 1 malformed",
+        f"1 dead letter in {dead(stage)}: 1 malformed; 0 discarded",
     ]
 
 

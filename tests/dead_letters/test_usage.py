@@ -126,7 +126,7 @@ def walk(deed: str = "put back", names: frozenset[str] = frozenset()) -> Walk:
 def test_an_overview_counts_by_reason() -> None:
     """The most frequent comes first."""
     assert report.overview(walk()) == (
-        "1,200 dead letters in q.dead-letter, 30 put back: 1,000 not-found, 200 malformed"
+        "1,200 dead letters in q.dead-letter: 1,000 not-found, 200 malformed; 30 put back"
     )
 
 

@@ -325,7 +325,7 @@ FACTS: Final[dict[str, list[tuple[str, ...]]]] = {
     ],
     "README.md": [
         ("to the Kafka topic `{}` when", TOPIC),
-        ("Debian and Python {} or newer", "tools.supply.locks.OLDEST_PYTHON"),
+        ("Debian or a similar system and Python {} or newer", "tools.supply.locks.OLDEST_PYTHON"),
     ],
     "pyproject.toml": [('requires-python = ">={}"', "tools.supply.locks.OLDEST_PYTHON")],
     "scripts/setup.sh": [

@@ -69,7 +69,10 @@ def test_what_cannot_be_done_is_told_and_nothing_is_done(
 def test_without_a_demo_it_says_so(tmp_path: Path) -> None:
     """After the end of the demo, and in a terminal without its environment."""
     code, told = _control(tmp_path / "control", "status")
-    assert (code, told.startswith("The demo does not run any longer.\n")) == (1, True)
+    assert (
+        code,
+        told.startswith("The demo is not running: start scripts/demo --cluster --keep.\n"),
+    ) == (1, True)
     code, told = _control(None, "status")
     assert (code, "run the command first that the demo prints" in told) == (2, True)
 

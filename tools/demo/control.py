@@ -145,7 +145,7 @@ def main() -> int:
         except OSError as error:
             code, text = b"", f"{path}: {error}\n".encode()
     if not code:
-        print("The demo does not run any longer.", file=sys.stderr)
+        print("The demo is not running: start scripts/demo --cluster --keep.", file=sys.stderr)
     print(text.decode(), end="", file=sys.stdout if code == b"0" else sys.stderr)
     return int(code or 1)
 

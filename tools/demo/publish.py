@@ -53,7 +53,11 @@ def main() -> int:
         for body in _bodies(parsed):
             key = bus.publish(body)
             print(f"Published to {EXCHANGE} with the routing key {key}.")
-    except (AMQPError, ConfigurationError, OSError) as error:
+    except ConfigurationError as error:
+        print(f"The notification could not be published: {error}", file=sys.stderr)
+        print("Run the command first that the demo prints for another terminal.", file=sys.stderr)
+        return 1
+    except (AMQPError, OSError) as error:
         print(f"The notification could not be published: {error!r}", file=sys.stderr)
         return 1
     return 0
