@@ -144,7 +144,7 @@ class JiraIssues:
     def _failure(self, look_up: "_LookUp", keys: list[str], deadline: Deadline) -> str:
         """Look up issues, and report to the gate; return the failure, ``""`` for none."""
         if not self.gate.may_ask():
-            return "it is down, and asked about once a second"
+            return "it is down, and retried about once a second"
         started = time.monotonic()
         try:
             look_up.run(keys)

@@ -165,4 +165,4 @@ class Gate:
 def _again(retry_after: float) -> str:
     seconds = min(max(retry_after, PROBE_SECONDS), LONGEST_PROBE_SECONDS)
     often = "once a second" if seconds < 2 else f"every {seconds:.0f} s"  # noqa: PLR2004  # of seconds
-    return f"it is asked about {often} until it is back"
+    return f"retried about {often} until it is back"

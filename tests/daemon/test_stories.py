@@ -64,7 +64,7 @@ def test_a_service_that_is_down(stage: Stage) -> None:
     assert len(stage.keys(MANY)) == MANY
     matches(
         story(daemon),
-        r"^WARNING : datawarehouse: down: GET \S+ answered 503; it is asked about once a second",
+        r"^WARNING : datawarehouse: down: GET \S+ answered 503; retried about once a second",
         r"^WARNING : datawarehouse: back after \S+ s; notifications delayed: \d+$",
     )
 
@@ -82,7 +82,7 @@ def test_a_token_that_is_refused(stage: Stage) -> None:
     matches(
         story(daemon),
         r"^ERROR   : datawarehouse: refuses access: GET \S+ answered 401; "
-        r"check the token in DATAWAREHOUSE_TOKEN; it is asked about once a second",
+        r"check the token in DATAWAREHOUSE_TOKEN; retried about once a second",
         r"^WARNING : datawarehouse: back after \S+ s; notifications delayed: [1-9]",
     )
 

@@ -127,7 +127,7 @@ def test_a_jira_that_drips_for_ever_is_down(
             assert [it.result() for it in [threads.submit(find, *LINKS) for _ in range(count)]] == [
                 None
             ] * count
-    assert caplog.text.count("it is down, and asked about once a second") == 4
+    assert caplog.text.count("it is down, and retried about once a second") == 4
 
 
 def test_the_notifications_deadline_ends_the_wait_too(jira: JiraIssues, issues: Jira) -> None:

@@ -8,7 +8,7 @@ import pytest
 from cki_notifier.telemetry.connections import Connections, State, Trouble, lasted
 
 START = datetime(2026, 11, 20, 3, tzinfo=UTC)
-AWAY = Trouble("GET /x answered 503", "it is asked about once a second")
+AWAY = Trouble("GET /x answered 503", "retried about once a second")
 
 
 class Clock:
@@ -57,7 +57,7 @@ def test_an_outage_is_one_story(
         clock.wait(seconds=2)
     connections.works("datawarehouse")
     connections.works("datawarehouse")
-    begin = "datawarehouse: down: GET /x answered 503; it is asked about once a second"
+    begin = "datawarehouse: down: GET /x answered 503; retried about once a second"
     end = "datawarehouse: back after 88 s; notifications delayed: 44"
     assert told(caplog) == [("WARNING", begin), ("WARNING", end)]
 
@@ -87,7 +87,7 @@ def test_what_flaps_is_told_of_when_it_lasts(
         connections.works("gitlab")
         clock.wait(seconds=1)
     assert [line.partition(":")[2] for _, line in told(caplog)] == [
-        " down: GET /x answered 503; it is asked about once a second",
+        " down: GET /x answered 503; retried about once a second",
         " back after 0.0 s; notifications delayed: 0",
     ]
     for _ in range(4):

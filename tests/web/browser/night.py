@@ -195,7 +195,7 @@ def outage() -> Scene:
     with patch.object(metrics.connected, "_clock", lambda: now - down):
         trouble = Trouble(
             "GET /api/1/kcidb/checkouts/redhat%3A2167060000/all answered 503",
-            "it is asked about once a second",
+            "retried about once a second",
         )
         metrics.connected.fails("datawarehouse", trouble)
     with patch.object(metrics.connected, "_clock", lambda: now - refused):
