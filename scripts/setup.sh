@@ -171,9 +171,10 @@ need_python_venv() {
     esac
     say "installing $venv_lock and the project into ${VENV#"$PROJECT_ROOT/"}, which is new or out of date"
     rm -f "$VENV/.installed"
+    # --no-compile, because Python compiles a module when it first imports it: most are never imported.
     # --no-deps, because the lock files are complete. --only-binary, so that pip runs no code of source packages: all
     # libraries have wheels.
-    quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+    quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
         --no-deps --require-hashes --only-binary=:all: \
         --requirement "$PROJECT_ROOT/requirements/build.txt" --requirement "$PROJECT_ROOT/$venv_lock" ||
         fail "pip could not install the packages of $venv_lock (above)"
