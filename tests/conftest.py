@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -13,24 +12,6 @@ from tests.brokers.stage import Stage
 from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.stand_ins import Sentry, Services, Warehouse
-
-#: The folders and files that take longest, in this order. The others are quick, and come last.
-LONGEST: Final = (
-    *("dead_letters/test_on_rabbitmq", "daemon/test_failures", "tools/supply", "docs/test_c"),
-    *("by_hand", "doctor/test_p", "docs", "daemon", "test_redirections", "audit", "doctor"),
-    *("deploy", "tools", "dead_letters", "test_unprintable", "web", "test_any_input"),
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, so that in the end no worker is left alone with one of them."""
-    items.sort(key=_rank)
-
-
-def _rank(item: pytest.Item) -> int:
-    name = item.path.relative_to(Path(__file__).parent).as_posix()
-    return next((rank for rank, it in enumerate(LONGEST) if name.startswith(it)), len(LONGEST))
-
 
 @pytest.fixture(autouse=True)
 def _connections() -> None:
