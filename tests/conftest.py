@@ -13,6 +13,7 @@ from tools.brokers.kafka import Kafka
 from tools.brokers.rabbitmq import RabbitMQ
 from tools.stand_ins import Sentry, Services, Warehouse
 
+
 @pytest.fixture(autouse=True)
 def _connections() -> None:
     """Forget how the connections of the test before did."""
